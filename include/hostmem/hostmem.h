@@ -1,0 +1,324 @@
+/*
+ * hostmem.h - the CLR's memory, under its host's control
+ *
+ * A native program that embeds the .NET runtime gives the runtime an IHostMemoryManager, and from then on the
+ * runtime takes its pages from the program instead of from Windows.  This library is that IHostMemoryManager:
+ * every page goes on to VirtualAlloc with the very flags that the runtime asked for, and the library keeps
+ * books of it: who owns which address, and which pages are committed.
+ *
+ *     hostmem_manager *manager;
+ *     IHostControl *control;
+ *     hostmem_create(NULL, &manager);
+ *     hostmem_create_host_control(manager, NULL, &control);
+ *     ICLRRuntimeHost_SetHostControl(runtime, control);        // .NET Framework; .NET 8-10: see bridge.h
+ *     ICLRRuntimeHost_Start(runtime);
+ *
+ * Sources.  "Contract" below is how the CLR really calls its host, as its published sources show it
+ * (SSCLI 2.0 and the desktop paths of CoreCLR 1.0); "documentation" is Microsoft's reference of the hosting
+ * interfaces. Where the two differ the library follows the contract.
+ *
+ * Threading.  Every function and every method may be called on any thread at any time, also while other
+ * threads are suspended, except where its comment says otherwise.  Nothing here waits for another thread.
+ * IHostMemoryManager::VirtualQuery, VirtualProtect, VirtualAlloc, VirtualFree and GetMemoryLoad take no lock
+ * at all; IHostMalloc takes the lock of its private heap, unless that heap was made without
+ * MALLOC_THREADSAFE.
+ *
+ * Last error.  The methods leave GetLastError as the Win32 function that they stand for leaves it.  Where the
+ * library itself refuses (HOST_E_INVALIDOPERATION, HOST_E_CLRNOTAVAILABLE, E_POINTER), Win32 was not asked
+ * and the last error is untouched.
+ *
+ * What each HRESULT of the documentation's table means here:
+ *
+ *   S_OK                     Done.  Success is exactly S_OK, never another success code (the CLR compares).
+ *   E_POINTER                A required out-pointer was NULL.  Nothing was done.
+ *   E_INVALIDARG             CreateMalloc: a bit other than MALLOC_THREADSAFE and MALLOC_EXECUTABLE.
+ *   E_OUTOFMEMORY            Windows ran out (errors 8, 14, 1450, 1453, 1454, 1455, 1816), or the books had
+ * no memory for the new entry (what was allocated was given back; last error 8). HRESULT_FROM_WIN32(e)    Any
+ * other refusal by Windows; GetLastError is e. HOST_E_INVALIDOPERATION  VirtualFree, IHostMalloc::Free: the
+ * address did not come from this object (stack, image, mapped view, someone else's memory, already freed,
+ * NULL for VirtualFree). Nothing was touched. HOST_E_CLRNOTAVAILABLE   After hostmem_shutdown: VirtualAlloc
+ * that reserves or commits, and CreateMalloc. Nothing else is refused then, IHostMalloc::Alloc included: a
+ * runtime that winds down still needs small blocks, and there is no path on which it takes a failure well.
+ *   E_FAIL                   The books are broken: Windows contradicted them in a way that cannot be put
+ * right (VirtualFree and VirtualAlloc only, and Windows failing without an error code). Documented as
+ * "catastrophic"; no path of a working process returns it. HOST_E_TIMEOUT           Never: nothing waits.
+ *   HOST_E_NOT_OWNER         Never: no lock is handed to a caller.
+ *   HOST_E_ABANDONED         Never: no event is waited for while the caller is blocked.
+ *
+ * Each method, with everything that it returns:
+ *
+ *   IHostMemoryManager                 S_OK and
+ *     CreateMalloc                     E_POINTER E_INVALIDARG E_OUTOFMEMORY HOST_E_CLRNOTAVAILABLE
+ *     VirtualAlloc                     E_POINTER E_OUTOFMEMORY HRESULT_FROM_WIN32 HOST_E_CLRNOTAVAILABLE
+ * E_FAIL VirtualFree                      HOST_E_INVALIDOPERATION HRESULT_FROM_WIN32 E_OUTOFMEMORY E_FAIL
+ *     VirtualQuery                     E_POINTER (pResult) HRESULT_FROM_WIN32; any address
+ *     VirtualProtect                   HRESULT_FROM_WIN32 E_OUTOFMEMORY; any address; a NULL pflOldProtect is
+ *                                      what Win32 makes of it (error 998)
+ *     GetMemoryLoad                    E_POINTER (either pointer), HRESULT_FROM_WIN32
+ *     RegisterMemoryNotificationCallback   nothing else; a second call replaces, NULL unregisters
+ *     NeedsVirtualAddressSpace         E_OUTOFMEMORY always: the library has no address space to give back,
+ * so a retry is not worth it (contract 3.6: any success means one retry) AcquiredVirtualAddressSpace nothing
+ * else; what is no mapped view is ignored ReleasedVirtualAddressSpace      nothing else; an unknown base is
+ * fine (contract 3.6) IHostMalloc Alloc, DebugAlloc                E_POINTER E_OUTOFMEMORY Free
+ * HOST_E_INVALIDOPERATION; Free(NULL) is S_OK (contract 3.5)
+ *
+ * Out-parameters are written by every call that returns, failures included: pointers NULL, counts 0.
+ *
+ * Limits.  User addresses below 2^47 on x86-64 and 2^32 on x86.  One region holds less than 32 TiB; a bigger
+ * one is refused with E_OUTOFMEMORY.  ARM64 is not supported.
+ */
+#ifndef HOSTMEM_HOSTMEM_H
+#define HOSTMEM_HOSTMEM_H
+
+#if defined(_M_ARM64) || defined(__aarch64__) || defined(_M_ARM64EC) || defined(_M_ARM) || defined(__arm__)
+#    error "hostmem supports x86-64 and x86 only"
+#endif
+
+#include <stdint.h>
+
+#include <hostmem/clr.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The API is __stdcall on x86, exported undecorated.  It is the same for the DLL and the static library. */
+#define HOSTMEM_CALL STDMETHODCALLTYPE
+
+/* Version of the headers; hostmem_version gives the binary's.  0x00MMmmpp. */
+#define HOSTMEM_VERSION 0x00000100u
+
+/*
+ * hostmem_manager - opaque; one tenant's memory, with books of its own.
+ *
+ * The handle is one reference; hostmem_get_memory_manager and hostmem_create_host_control hand out more.
+ * The CLR never releases its host's managers (contract 3.1), so an object that was handed to one stays until
+ * the process ends, and the module that holds the code pins itself then.
+ */
+typedef struct hostmem_manager hostmem_manager;
+
+/* What a region is.  A view is a file mapping that the CLR reported; the library cannot free it. */
+typedef enum hostmem_region_kind {
+    HOSTMEM_REGION_PRIVATE = 1, /* reserved through VirtualAlloc of this manager */
+    HOSTMEM_REGION_VIEW = 2     /* reported through AcquiredVirtualAddressSpace */
+} hostmem_region_kind;
+
+/* One region, as hostmem_walk_regions shows it.  All sizes in bytes. */
+typedef struct hostmem_region {
+    uint32_t size;               /* sizeof(hostmem_region) */
+    uint32_t kind;               /* hostmem_region_kind */
+    void *base;                  /* allocation base, a multiple of 64 KiB */
+    uint64_t reserved;           /* length, a multiple of the page size */
+    uint64_t committed;          /* of it committed; for a view: 0, see hostmem_statistics.view_committed */
+    uint32_t allocation_type;    /* flags of the reserving call (MEM_...); 0 for a view */
+    uint32_t allocation_protect; /* protection of the reserving call (PAGE_...); 0 for a view */
+    uint32_t critical_level;     /* EMemoryCriticalLevel of the reserving call */
+    uint32_t flags;              /* 0 */
+} hostmem_region;
+
+/* One block of an IHostMalloc that has not been freed. */
+typedef struct hostmem_block {
+    uint32_t size;     /* sizeof(hostmem_block) */
+    int32_t line;      /* line given to DebugAlloc, 0 from Alloc */
+    const char *file;  /* file name given to DebugAlloc (up to 127 characters of its end), NULL from Alloc;
+                          valid during the callback */
+    void *address;     /* what Alloc returned */
+    uint64_t bytes;    /* what was asked for */
+    IHostMalloc *heap; /* the object that it came from; not AddRef'ed, for identification only */
+    uint32_t malloc_flags; /* MALLOC_TYPE bits of that object */
+    uint32_t flags;        /* 0 */
+} hostmem_block;
+
+/*
+ * Called for each region or block; return S_OK to go on, anything else to stop (the walk returns it).
+ * No lock is held: the callback may call any function of this library, except that a block callback for a
+ * heap without MALLOC_THREADSAFE must not use that heap.
+ */
+typedef HRESULT(HOSTMEM_CALL *hostmem_region_callback)(const hostmem_region *region, void *context);
+typedef HRESULT(HOSTMEM_CALL *hostmem_block_callback)(const hostmem_block *block, void *context);
+
+/* Options of hostmem_create.  Zero everything, then set size. */
+typedef struct hostmem_options {
+    uint32_t size;  /* sizeof(hostmem_options) */
+    uint32_t flags; /* 0; any other bit is refused with E_INVALIDARG */
+    /* Told of every region (leaked_region) that is still owned when the last reference to the manager goes,
+     * and of every block (leaked_block) still allocated when the last reference to its IHostMalloc goes;
+     * their return value is ignored.  The memory stays where it is: somebody may still hold it.  May be NULL.
+     * Called on the thread of that last Release. */
+    hostmem_region_callback leaked_region;
+    hostmem_block_callback leaked_block;
+    void *context; /* passed to both */
+} hostmem_options;
+
+/* Methods that are counted.  Indices of hostmem_statistics.calls. */
+typedef enum hostmem_method {
+    HOSTMEM_CREATE_MALLOC,
+    HOSTMEM_VIRTUAL_ALLOC,
+    HOSTMEM_VIRTUAL_FREE,
+    HOSTMEM_VIRTUAL_QUERY,
+    HOSTMEM_VIRTUAL_PROTECT,
+    HOSTMEM_GET_MEMORY_LOAD,
+    HOSTMEM_REGISTER_CALLBACK,
+    HOSTMEM_NEEDS_ADDRESS_SPACE,
+    HOSTMEM_ACQUIRED_ADDRESS_SPACE,
+    HOSTMEM_RELEASED_ADDRESS_SPACE,
+    HOSTMEM_MALLOC_ALLOC,
+    HOSTMEM_MALLOC_DEBUG_ALLOC,
+    HOSTMEM_MALLOC_FREE,
+    HOSTMEM_METHOD_COUNT
+} hostmem_method;
+
+/* Rows of hostmem_statistics.calls: EMemoryCriticalLevel 0..2 for VirtualAlloc, Alloc and DebugAlloc.  A
+ * method without a level, and a level that is none of the three, counts under HOSTMEM_LEVEL_NONE. */
+enum { HOSTMEM_LEVEL_NONE = 3, HOSTMEM_LEVEL_COUNT = 4 };
+
+typedef struct hostmem_calls {
+    uint64_t calls;    /* all of them */
+    uint64_t failures; /* of them returned something else than S_OK */
+} hostmem_calls;
+
+typedef struct hostmem_gauge {
+    uint64_t now;  /* bytes */
+    uint64_t peak; /* most bytes at any one time since the manager was made */
+} hostmem_gauge;
+
+/*
+ * The books.  Each figure is exact by itself; figures read while other threads allocate belong to slightly
+ * different moments.
+ */
+typedef struct hostmem_statistics {
+    uint32_t size;                /* sizeof(hostmem_statistics) */
+    uint32_t flags;               /* 0 */
+    hostmem_gauge reserved;       /* address space of owned regions */
+    hostmem_gauge committed;      /* committed pages of owned regions: equal to VirtualQuery over them */
+    hostmem_gauge mapped;         /* views that the CLR reported and not yet released */
+    hostmem_gauge view_committed; /* pages committed by MEM_COMMIT inside views; they stay charged when the
+                                    view goes, since the page-file section keeps them */
+    hostmem_gauge heap;           /* bytes asked of IHostMalloc and not yet freed */
+    uint64_t foreign_committed;   /* bytes newly committed, ever, by MEM_COMMIT in memory of neither kind */
+    uint64_t regions;             /* owned regions now */
+    uint64_t views;               /* reported views now */
+    uint64_t blocks;              /* live IHostMalloc blocks now */
+    uint64_t foreign_frees;       /* VirtualFree and Free refused with HOST_E_INVALIDOPERATION */
+    uint64_t stale_regions; /* owned regions found gone: freed by raw VirtualFree behind the manager's back */
+    uint64_t metadata;      /* bytes that the books themselves have committed */
+    hostmem_calls calls[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
+} hostmem_statistics;
+
+/*
+ * hostmem_version - version of the library that runs.
+ *
+ * Returns HOSTMEM_VERSION as it was when the library was built.
+ */
+uint32_t HOSTMEM_CALL hostmem_version(void);
+
+/*
+ * hostmem_create - make a manager.
+ *
+ *   options   how; NULL for the defaults.
+ *   manager   receives the manager, one reference that hostmem_release gives back; NULL on failure.
+ *
+ * Returns S_OK; E_POINTER: manager is NULL; E_INVALIDARG: options->size is not one that this version knows,
+ * or unknown flags; E_OUTOFMEMORY.
+ */
+HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_manager **manager);
+
+/*
+ * hostmem_release - give back the reference of hostmem_create.
+ *
+ *   manager   the manager; NULL does nothing.  Not to be used by the caller again.
+ *
+ * When nobody else holds a reference (no CLR, no host control, no IHostMalloc), the manager goes: regions and
+ * blocks still owned are reported to the options' callbacks and left in place, metadata is freed.
+ */
+void HOSTMEM_CALL hostmem_release(hostmem_manager *manager);
+
+/*
+ * hostmem_shutdown - refuse new memory from now on.
+ *
+ *   manager   the manager.
+ *
+ * VirtualAlloc that reserves or commits and CreateMalloc then return HOST_E_CLRNOTAVAILABLE; freeing,
+ * querying, protecting and the load report go on, since a CLR calls until the process has gone.  The
+ * registered notification callback is released.  Returns S_OK, also the second time; E_POINTER: manager is
+ * NULL.
+ */
+HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager);
+
+/*
+ * hostmem_get_memory_manager - the COM face of a manager, for hosts with an IHostControl of their own.
+ *
+ *   manager   the manager.
+ *   memory    receives the interface, AddRef'ed for the caller; NULL on failure.
+ *
+ * A GetHostManager of your own must AddRef once more for the CLR, which keeps that reference for good, and
+ * pin its module.  Returns S_OK; E_POINTER: an argument is NULL.  Contract 3.1.
+ */
+HRESULT HOSTMEM_CALL hostmem_get_memory_manager(hostmem_manager *manager, IHostMemoryManager **memory);
+
+/*
+ * hostmem_create_host_control - a ready IHostControl.
+ *
+ *   manager   answers IID_IHostMemoryManager; a reference is kept.
+ *   next      the host's own IHostControl, asked for every other interface and told of every
+ * AppDomainManager; a reference is kept.  NULL: other interfaces are E_NOINTERFACE, AppDomainManagers are
+ * accepted. control   receives the object, AddRef'ed for the caller; NULL on failure.
+ *
+ * The first GetHostManager for IID_IHostMemoryManager pins the module that this code is in.  The object's
+ * methods: GetHostManager returns S_OK, E_POINTER, E_NOINTERFACE or what `next` answers; SetAppDomainManager
+ * returns S_OK or what `next` answers.  Returns S_OK; E_POINTER: manager or control is NULL; E_OUTOFMEMORY.
+ * Contract 3.1.
+ */
+HRESULT HOSTMEM_CALL hostmem_create_host_control(hostmem_manager *manager, IHostControl *next,
+                                                 IHostControl **control);
+
+/*
+ * hostmem_get_statistics - read the books.
+ *
+ *   manager      the manager.
+ *   statistics   size set by the caller; receives the figures.
+ *
+ * Takes no lock.  Returns S_OK; E_POINTER: an argument is NULL; E_INVALIDARG: a size that this version does
+ * not know.
+ */
+HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_statistics *statistics);
+
+/*
+ * hostmem_walk_regions - visit every region and every view, in no particular order.
+ *
+ *   manager    the manager.
+ *   callback   called for each.
+ *   context    passed to callback.
+ *
+ * Takes no lock: a region that comes or goes meanwhile may or may not be visited; none is visited twice
+ * unless it was freed and made again.  Returns S_OK, what the callback returned to stop the walk, or
+ * E_POINTER.
+ */
+HRESULT HOSTMEM_CALL hostmem_walk_regions(hostmem_manager *manager, hostmem_region_callback callback,
+                                          void *context);
+
+/*
+ * hostmem_walk_blocks - visit every live IHostMalloc block: the leak list.
+ *
+ * Parameters and results as hostmem_walk_regions.  A heap without MALLOC_THREADSAFE must not be in use by
+ * another thread meanwhile.
+ */
+HRESULT HOSTMEM_CALL hostmem_walk_blocks(hostmem_manager *manager, hostmem_block_callback callback,
+                                         void *context);
+
+/*
+ * hostmem_owns - whose address is this?
+ *
+ *   manager   the manager.
+ *   address   any address.
+ *
+ * Takes no lock, touches no memory at the address.  Returns S_OK: inside a region of this manager; S_FALSE:
+ * not, or in a reported view; E_POINTER: manager is NULL.
+ */
+HRESULT HOSTMEM_CALL hostmem_owns(hostmem_manager *manager, const void *address);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

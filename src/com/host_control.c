@@ -1,0 +1,105 @@
+/*
+ * host_control.c - a ready IHostControl that chains to the host's own
+ *
+ * The CLR uses what GetHostManager returns without asking further and never releases it (contract 3.1): each
+ * answer is one reference, and from the first one on the module must stay.
+ */
+#include "com/manager.h"
+#include "maps/pages.h"
+#include "memory/os.h"
+
+struct host_control {
+    IHostControl iface;
+    _Atomic uint32_t references;
+    struct hostmem_manager *manager; /* referenced */
+    IHostControl *next;              /* referenced, or NULL */
+};
+
+static struct host_control *impl_from_IHostControl(IHostControl *iface)
+{
+    return CONTAINING_RECORD(iface, struct host_control, iface);
+}
+
+static HRESULT STDMETHODCALLTYPE control_QueryInterface(IHostControl *iface, REFIID riid, void **out)
+{
+    if (out == NULL)
+        return E_POINTER;
+    *out = NULL;
+    if (!IsEqualIID(riid, &IID_IUnknown) && !IsEqualIID(riid, &IID_IHostControl))
+        return E_NOINTERFACE;
+    IHostControl_AddRef(iface);
+    *out = iface;
+    return S_OK;
+}
+
+static ULONG STDMETHODCALLTYPE control_AddRef(IHostControl *iface)
+{
+    return atomic_fetch_add(&impl_from_IHostControl(iface)->references, 1) + 1;
+}
+
+static ULONG STDMETHODCALLTYPE control_Release(IHostControl *iface)
+{
+    struct host_control *control = impl_from_IHostControl(iface);
+    ULONG left = atomic_fetch_sub(&control->references, 1) - 1;
+    if (left == 0) {
+        if (control->next != NULL)
+            IHostControl_Release(control->next);
+        manager_release(control->manager);
+        pages_release(control, sizeof *control);
+    }
+    return left;
+}
+
+static HRESULT STDMETHODCALLTYPE control_GetHostManager(IHostControl *iface, REFIID riid, void **out)
+{
+    struct host_control *control = impl_from_IHostControl(iface);
+    if (out == NULL)
+        return E_POINTER;
+    *out = NULL;
+    if (IsEqualIID(riid, &IID_IHostMemoryManager)) {
+        os_pin_module();
+        manager_add_reference(control->manager);
+        *out = &control->manager->iface;
+        return S_OK;
+    }
+    return control->next != NULL ? IHostControl_GetHostManager(control->next, riid, out) : E_NOINTERFACE;
+}
+
+static HRESULT STDMETHODCALLTYPE control_SetAppDomainManager(IHostControl *iface, DWORD domain,
+                                                             IUnknown *manager)
+{
+    struct host_control *control = impl_from_IHostControl(iface);
+    /* A failure here would break the creation of the domain. */
+    return control->next != NULL ? IHostControl_SetAppDomainManager(control->next, domain, manager) : S_OK;
+}
+
+static const IHostControlVtbl control_vtbl = {
+    control_QueryInterface,      control_AddRef, control_Release, control_GetHostManager,
+    control_SetAppDomainManager,
+};
+
+HRESULT HOSTMEM_CALL hostmem_create_host_control(hostmem_manager *manager, IHostControl *next,
+                                                 IHostControl **control)
+{
+    if (control == NULL)
+        return E_POINTER;
+    *control = NULL;
+    if (manager == NULL)
+        return E_POINTER;
+    struct host_control *made = pages_reserve(sizeof *made);
+    if (made == NULL)
+        return E_OUTOFMEMORY;
+    if (!pages_commit(made, sizeof *made)) {
+        pages_release(made, sizeof *made);
+        return E_OUTOFMEMORY;
+    }
+    made->iface.lpVtbl = &control_vtbl;
+    made->references = 1;
+    made->manager = manager;
+    manager_add_reference(manager);
+    made->next = next;
+    if (next != NULL)
+        IHostControl_AddRef(next);
+    *control = &made->iface;
+    return S_OK;
+}

@@ -1,0 +1,284 @@
+/*
+ * malloc.c - Alloc, DebugAlloc, Free, and the leak list
+ *
+ * An object lives in its manager's pool, so a walk may look at an object that is going: it takes a reference
+ * only if there is one left to share.
+ */
+#include "com/malloc.h"
+
+#include "maps/pages.h"
+#include "memory/hresult.h"
+#include "memory/os.h"
+
+enum { FILE_NAME_BYTES = 128 };
+
+/* Before every block; its size is a multiple of the heap's alignment. */
+struct block_header {
+    SIZE_T bytes;
+    struct debug_info *debug; /* behind the caller's bytes, NULL from Alloc */
+};
+
+struct debug_info {
+    int32_t line;
+    bool has_file;
+    char file[FILE_NAME_BYTES];
+};
+
+_Static_assert(sizeof(struct block_header) == BLOCK_MAP_ALIGN, "blocks keep the alignment of HeapAlloc");
+
+static struct malloc_object *impl_from_IHostMalloc(IHostMalloc *iface)
+{
+    return CONTAINING_RECORD(iface, struct malloc_object, iface);
+}
+
+static struct stats *stats_of(struct malloc_object *object)
+{
+    return &object->manager->vm.stats;
+}
+
+/* The next live block at or above *from, copied out under the heap's lock so that Free cannot take it away.
+ */
+static bool next_block(struct malloc_object *object, uintptr_t *from, hostmem_block *block, char *file)
+{
+    bool serialized = (object->flags & MALLOC_THREADSAFE) != 0;
+    for (;;) {
+        uintptr_t address = block_map_next(object->blocks, *from);
+        if (address == 0)
+            return false;
+        *from = address + 1;
+        if (serialized && !os_heap_lock(object->heap))
+            return false;
+        bool live = block_map_has(object->blocks, address);
+        if (live) {
+            const struct block_header *header = (const struct block_header *)address - 1;
+            *block = (hostmem_block){.size = sizeof *block,
+                                     .address = (void *)address,
+                                     .bytes = header->bytes,
+                                     .heap = &object->iface,
+                                     .malloc_flags = object->flags};
+            if (header->debug != NULL) {
+                block->line = header->debug->line;
+                for (unsigned i = 0; i < FILE_NAME_BYTES; i++)
+                    file[i] = header->debug->file[i];
+                block->file = header->debug->has_file ? file : NULL;
+            }
+        }
+        if (serialized)
+            os_heap_unlock(object->heap);
+        if (live)
+            return true;
+    }
+}
+
+static HRESULT walk(struct malloc_object *object, bool stop_early, hostmem_block_callback callback,
+                    void *context)
+{
+    uintptr_t from = 0;
+    hostmem_block block;
+    char file[FILE_NAME_BYTES];
+    while (next_block(object, &from, &block, file)) {
+        HRESULT result = callback(&block, context);
+        if (result != S_OK && stop_early)
+            return result;
+    }
+    return S_OK;
+}
+
+static HRESULT STDMETHODCALLTYPE malloc_QueryInterface(IHostMalloc *iface, REFIID riid, void **out)
+{
+    if (out == NULL)
+        return E_POINTER;
+    *out = NULL;
+    if (!IsEqualIID(riid, &IID_IUnknown) && !IsEqualIID(riid, &IID_IHostMalloc))
+        return E_NOINTERFACE;
+    IHostMalloc_AddRef(iface);
+    *out = iface;
+    return S_OK;
+}
+
+static ULONG STDMETHODCALLTYPE malloc_AddRef(IHostMalloc *iface)
+{
+    return atomic_fetch_add(&impl_from_IHostMalloc(iface)->references, 1) + 1;
+}
+
+/* The last reference has gone.  A heap with live blocks stays: somebody may still hold them. */
+static void malloc_destroy(struct malloc_object *object)
+{
+    struct hostmem_manager *manager = object->manager;
+    if (manager->options.leaked_block != NULL)
+        walk(object, false, manager->options.leaked_block, manager->options.context);
+    if (block_map_next(object->blocks, 0) == 0)
+        os_heap_destroy(object->heap);
+    block_map_destroy(object->blocks);
+    pages_release(object->blocks, sizeof *object->blocks);
+    atomic_fetch_sub(&manager->vm.stats.metadata, sizeof *object->blocks);
+    pool_give(&manager->mallocs, object->number);
+    manager_release(manager);
+}
+
+static ULONG STDMETHODCALLTYPE malloc_Release(IHostMalloc *iface)
+{
+    struct malloc_object *object = impl_from_IHostMalloc(iface);
+    ULONG left = atomic_fetch_sub(&object->references, 1) - 1;
+    if (left == 0)
+        malloc_destroy(object);
+    return left;
+}
+
+/* A zeroed block of `bytes`, with `extra` bytes behind it that are not the caller's. */
+static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes, SIZE_T extra)
+{
+    SIZE_T total = sizeof(struct block_header) + bytes + extra;
+    if (total < bytes)
+        return NULL;
+    struct block_header *header = os_heap_alloc(object->heap, total);
+    if (header == NULL)
+        return NULL;
+    header->bytes = bytes;
+    header->debug = NULL;
+    return header;
+}
+
+/* Let the finished block be known as one. */
+static HRESULT publish(struct malloc_object *object, struct block_header *header, void **memory)
+{
+    SIZE_T bytes = header->bytes;
+    if (!block_map_add(object->blocks, (uintptr_t)(header + 1))) {
+        os_heap_free(object->heap, header);
+        return hresult_out_of_memory();
+    }
+    gauge_add(&stats_of(object)->heap, bytes);
+    stats_bump(&stats_of(object)->blocks);
+    *memory = header + 1;
+    return S_OK;
+}
+
+static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes, EMemoryCriticalLevel level,
+                                              void **memory)
+{
+    struct malloc_object *object = impl_from_IHostMalloc(iface);
+    HRESULT result = E_POINTER;
+    if (memory != NULL) {
+        *memory = NULL;
+        struct block_header *header = allocate(object, bytes, 0);
+        result = header == NULL ? E_OUTOFMEMORY : publish(object, header, memory);
+    }
+    return stats_call(stats_of(object), HOSTMEM_MALLOC_ALLOC, level, result);
+}
+
+/* The end of a file name tells more than its beginning. */
+static void copy_file_name(struct debug_info *debug, const char *file)
+{
+    if (file == NULL)
+        return;
+    debug->has_file = true;
+    SIZE_T length = 0;
+    while (file[length] != 0)
+        length++;
+    if (length >= FILE_NAME_BYTES)
+        file += length - (FILE_NAME_BYTES - 1);
+    for (unsigned i = 0; i < FILE_NAME_BYTES - 1 && file[i] != 0; i++)
+        debug->file[i] = file[i];
+}
+
+static HRESULT STDMETHODCALLTYPE malloc_DebugAlloc(IHostMalloc *iface, SIZE_T bytes,
+                                                   EMemoryCriticalLevel level, char *file, int line,
+                                                   void **memory)
+{
+    struct malloc_object *object = impl_from_IHostMalloc(iface);
+    HRESULT result = E_POINTER;
+    if (memory != NULL) {
+        *memory = NULL;
+        const SIZE_T align = _Alignof(struct debug_info);
+        struct block_header *header = allocate(object, bytes, sizeof(struct debug_info) + align - 1);
+        result = E_OUTOFMEMORY;
+        if (header != NULL) {
+            uintptr_t behind = ((uintptr_t)(header + 1) + bytes + align - 1) & ~(uintptr_t)(align - 1);
+            header->debug = (struct debug_info *)behind;
+            header->debug->line = line;
+            copy_file_name(header->debug, file);
+            result = publish(object, header, memory);
+        }
+    }
+    return stats_call(stats_of(object), HOSTMEM_MALLOC_DEBUG_ALLOC, level, result);
+}
+
+static HRESULT free_block(struct malloc_object *object, void *memory)
+{
+    if (memory == NULL)
+        return S_OK;
+    if (!block_map_remove(object->blocks, (uintptr_t)memory)) {
+        stats_bump(&stats_of(object)->foreign_frees);
+        return HOST_E_INVALIDOPERATION;
+    }
+    struct block_header *header = (struct block_header *)memory - 1;
+    gauge_sub(&stats_of(object)->heap, header->bytes);
+    atomic_fetch_sub_explicit(&stats_of(object)->blocks, 1, memory_order_relaxed);
+    return os_heap_free(object->heap, header) ? S_OK : E_FAIL;
+}
+
+static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
+{
+    struct malloc_object *object = impl_from_IHostMalloc(iface);
+    return stats_call(stats_of(object), HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, free_block(object, memory));
+}
+
+static const IHostMallocVtbl malloc_vtbl = {
+    malloc_QueryInterface, malloc_AddRef, malloc_Release, malloc_Alloc, malloc_DebugAlloc, malloc_Free,
+};
+
+HRESULT malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out)
+{
+    HRESULT result = E_OUTOFMEMORY;
+    uint32_t number = pool_take(&manager->mallocs);
+    if (number == 0)
+        return hresult_out_of_memory();
+    struct malloc_object *object = pool_item(&manager->mallocs, number);
+
+    struct block_map *blocks = pages_reserve(sizeof *blocks);
+    if (blocks == NULL)
+        goto give_object;
+    if (!pages_commit(blocks, sizeof *blocks))
+        goto release_blocks;
+    HANDLE heap = os_heap_create((flags & MALLOC_THREADSAFE) != 0, (flags & MALLOC_EXECUTABLE) != 0);
+    if (heap == NULL) {
+        result = hresult_from_last_error();
+        goto release_blocks;
+    }
+    atomic_fetch_add(&manager->vm.stats.metadata, sizeof *blocks);
+    block_map_init(blocks, &manager->vm.stats.metadata);
+    object->flags = flags;
+    object->iface.lpVtbl = &malloc_vtbl;
+    object->heap = heap;
+    object->blocks = blocks;
+    object->manager = manager;
+    object->number = number;
+    manager_add_reference(manager);
+    atomic_store_explicit(&object->references, 1, memory_order_release);
+    *out = &object->iface;
+    return S_OK;
+
+release_blocks:
+    pages_release(blocks, sizeof *blocks);
+give_object:
+    pool_give(&manager->mallocs, number);
+    return result;
+}
+
+HRESULT malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callback callback, void *context)
+{
+    HRESULT result = S_OK;
+    uint32_t used = pool_used(&manager->mallocs);
+    for (uint32_t number = 1; number <= used && result == S_OK; number++) {
+        struct malloc_object *object = pool_item(&manager->mallocs, number);
+        uint32_t references = atomic_load(&object->references);
+        while (references != 0 &&
+               !atomic_compare_exchange_weak(&object->references, &references, references + 1))
+            ;
+        if (references == 0)
+            continue;
+        result = walk(object, true, callback, context);
+        IHostMalloc_Release(&object->iface);
+    }
+    return result;
+}

@@ -1,0 +1,170 @@
+/*
+ * manager.c - IHostMemoryManager: a thin shell over memory/
+ *
+ * Vtable in IDL order.  Each method checks its out-pointers, asks the layer below, and counts the call.
+ */
+#include "com/manager.h"
+
+#include "com/malloc.h"
+#include "memory/address_space.h"
+#include "memory/memory_load.h"
+
+static struct hostmem_manager *impl_from_IHostMemoryManager(IHostMemoryManager *iface)
+{
+    return CONTAINING_RECORD(iface, struct hostmem_manager, iface);
+}
+
+static HRESULT count(struct hostmem_manager *manager, hostmem_method method, HRESULT result)
+{
+    return stats_call(&manager->vm.stats, method, HOSTMEM_LEVEL_NONE, result);
+}
+
+static HRESULT STDMETHODCALLTYPE manager_QueryInterface(IHostMemoryManager *iface, REFIID riid, void **out)
+{
+    if (out == NULL)
+        return E_POINTER;
+    *out = NULL;
+    if (!IsEqualIID(riid, &IID_IUnknown) && !IsEqualIID(riid, &IID_IHostMemoryManager))
+        return E_NOINTERFACE;
+    IHostMemoryManager_AddRef(iface);
+    *out = iface;
+    return S_OK;
+}
+
+static ULONG STDMETHODCALLTYPE manager_AddRef(IHostMemoryManager *iface)
+{
+    return atomic_fetch_add(&impl_from_IHostMemoryManager(iface)->references, 1) + 1;
+}
+
+static ULONG STDMETHODCALLTYPE manager_Release(IHostMemoryManager *iface)
+{
+    return manager_release(impl_from_IHostMemoryManager(iface));
+}
+
+static HRESULT create_malloc(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out)
+{
+    if (out == NULL)
+        return E_POINTER;
+    *out = NULL;
+    if (flags & ~(DWORD)(MALLOC_THREADSAFE | MALLOC_EXECUTABLE))
+        return E_INVALIDARG;
+    if (atomic_load_explicit(&manager->vm.closed, memory_order_acquire))
+        return HOST_E_CLRNOTAVAILABLE;
+    return malloc_create(manager, flags, out);
+}
+
+static HRESULT STDMETHODCALLTYPE manager_CreateMalloc(IHostMemoryManager *iface, DWORD flags,
+                                                      IHostMalloc **out)
+{
+    struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
+    return count(manager, HOSTMEM_CREATE_MALLOC, create_malloc(manager, flags, out));
+}
+
+static HRESULT STDMETHODCALLTYPE manager_VirtualAlloc(IHostMemoryManager *iface, void *address, SIZE_T size,
+                                                      DWORD type, DWORD protect, EMemoryCriticalLevel level,
+                                                      void **memory)
+{
+    struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
+    HRESULT result =
+        memory == NULL ? E_POINTER : vm_alloc(&manager->vm, address, size, type, protect, level, memory);
+    return stats_call(&manager->vm.stats, HOSTMEM_VIRTUAL_ALLOC, level, result);
+}
+
+static HRESULT STDMETHODCALLTYPE manager_VirtualFree(IHostMemoryManager *iface, LPVOID address, SIZE_T size,
+                                                     DWORD type)
+{
+    struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
+    return count(manager, HOSTMEM_VIRTUAL_FREE, vm_free(&manager->vm, address, size, type));
+}
+
+static HRESULT STDMETHODCALLTYPE manager_VirtualQuery(IHostMemoryManager *iface, void *address, void *buffer,
+                                                      SIZE_T length, SIZE_T *written)
+{
+    struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
+    HRESULT result = written == NULL ? E_POINTER : vm_query(address, buffer, length, written);
+    return count(manager, HOSTMEM_VIRTUAL_QUERY, result);
+}
+
+static HRESULT STDMETHODCALLTYPE manager_VirtualProtect(IHostMemoryManager *iface, void *address, SIZE_T size,
+                                                        DWORD protect, DWORD *old)
+{
+    struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
+    return count(manager, HOSTMEM_VIRTUAL_PROTECT, vm_protect(address, size, protect, old));
+}
+
+static HRESULT get_memory_load(DWORD *percent, SIZE_T *available)
+{
+    if (percent != NULL)
+        *percent = 0;
+    if (available != NULL)
+        *available = 0;
+    if (percent == NULL || available == NULL)
+        return E_POINTER;
+    struct memory_load load;
+    HRESULT result = memory_load_read(&load);
+    if (result == S_OK) {
+        *percent = load.percent;
+        *available = load.available;
+    }
+    return result;
+}
+
+static HRESULT STDMETHODCALLTYPE manager_GetMemoryLoad(IHostMemoryManager *iface, DWORD *percent,
+                                                       SIZE_T *available)
+{
+    struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
+    return count(manager, HOSTMEM_GET_MEMORY_LOAD, get_memory_load(percent, available));
+}
+
+static HRESULT STDMETHODCALLTYPE manager_RegisterMemoryNotificationCallback(
+    IHostMemoryManager *iface, ICLRMemoryNotificationCallback *callback)
+{
+    struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
+    if (callback != NULL)
+        ICLRMemoryNotificationCallback_AddRef(callback);
+    ICLRMemoryNotificationCallback *old = atomic_exchange(&manager->callback, callback);
+    if (old != NULL)
+        ICLRMemoryNotificationCallback_Release(old);
+    return count(manager, HOSTMEM_REGISTER_CALLBACK, S_OK);
+}
+
+static HRESULT STDMETHODCALLTYPE manager_NeedsVirtualAddressSpace(IHostMemoryManager *iface, LPVOID start,
+                                                                  SIZE_T size)
+{
+    (void)start;
+    (void)size;
+    /* Any success would make the CLR map again (contract 3.6), and nothing has been given back. */
+    return count(impl_from_IHostMemoryManager(iface), HOSTMEM_NEEDS_ADDRESS_SPACE, E_OUTOFMEMORY);
+}
+
+static HRESULT STDMETHODCALLTYPE manager_AcquiredVirtualAddressSpace(IHostMemoryManager *iface, LPVOID start,
+                                                                     SIZE_T size)
+{
+    struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
+    (void)size; /* unreliable (contract 3.6); Windows is asked instead */
+    address_space_acquired(&manager->vm, start);
+    return count(manager, HOSTMEM_ACQUIRED_ADDRESS_SPACE, S_OK);
+}
+
+static HRESULT STDMETHODCALLTYPE manager_ReleasedVirtualAddressSpace(IHostMemoryManager *iface, LPVOID start)
+{
+    struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
+    address_space_released(&manager->vm, start);
+    return count(manager, HOSTMEM_RELEASED_ADDRESS_SPACE, S_OK);
+}
+
+const IHostMemoryManagerVtbl manager_vtbl = {
+    manager_QueryInterface,
+    manager_AddRef,
+    manager_Release,
+    manager_CreateMalloc,
+    manager_VirtualAlloc,
+    manager_VirtualFree,
+    manager_VirtualQuery,
+    manager_VirtualProtect,
+    manager_GetMemoryLoad,
+    manager_RegisterMemoryNotificationCallback,
+    manager_NeedsVirtualAddressSpace,
+    manager_AcquiredVirtualAddressSpace,
+    manager_ReleasedVirtualAddressSpace,
+};

@@ -1,0 +1,29 @@
+/*
+ * manager.h - the object behind hostmem_manager and IHostMemoryManager
+ */
+#ifndef HOSTMEM_COM_MANAGER_H
+#define HOSTMEM_COM_MANAGER_H
+
+#include "maps/pool.h"
+#include "memory/vm.h"
+
+struct hostmem_manager {
+    IHostMemoryManager iface;
+    _Atomic uint32_t references;
+    hostmem_options options;
+    _Atomic(ICLRMemoryNotificationCallback *) callback; /* referenced */
+    struct pool mallocs;                                /* struct malloc_object */
+    struct vm vm;
+};
+
+void manager_add_reference(struct hostmem_manager *manager);
+uint32_t manager_release(struct hostmem_manager *manager);
+
+/* Visit every region and view; see hostmem_walk_regions. */
+HRESULT manager_walk_regions(struct hostmem_manager *manager, bool stop_early,
+                             hostmem_region_callback callback, void *context);
+
+/* The vtable (manager.c), for the constructor (lifetime.c). */
+extern const IHostMemoryManagerVtbl manager_vtbl;
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * block_map.h - at which addresses does a heap block begin?
+ *
+ * One bit for every address that a block can begin at (16 bytes apart on x86-64, 8 on x86), in a radix table
+ * of the address space; so a pointer is judged without touching the memory that it points to, and of two
+ * threads that free the same block one is told no.  Lock-free.  Knows no Win32.
+ *
+ *      47-bit address    | root 13 | middle 12 | leaf: 4 MiB of addresses, 32 KiB of bits |
+ *      32-bit address    | root 10 |             leaf: 4 MiB of addresses, 64 KiB of bits |
+ */
+#ifndef HOSTMEM_MAPS_BLOCK_MAP_H
+#define HOSTMEM_MAPS_BLOCK_MAP_H
+
+#include "maps/pool.h"
+
+enum { BLOCK_MAP_LEAF_SHIFT = 22, BLOCK_MAP_ALIGN = 2 * sizeof(void *) };
+
+#if UINTPTR_MAX > UINT32_MAX
+enum { BLOCK_MAP_ROOT = 1 << 13, BLOCK_MAP_MIDDLE = 1 << 12 };
+#else
+enum { BLOCK_MAP_ROOT = 1 << 10, BLOCK_MAP_MIDDLE = 1 };
+#endif
+
+struct block_map {
+    _Atomic(void *) root[BLOCK_MAP_ROOT];
+    struct pool middles;
+    struct pool leaves;
+};
+
+/* The memory of `map` must be zero. */
+void block_map_init(struct block_map *map, _Atomic uint64_t *metadata);
+void block_map_destroy(struct block_map *map);
+
+/* Note that a block begins at `address`, which is aligned.  False: no memory, or no such address. */
+bool block_map_add(struct block_map *map, uintptr_t address);
+
+/* True for exactly one caller per add: a block began there, and now does not.  Any address. */
+bool block_map_remove(struct block_map *map, uintptr_t address);
+
+/* Does a block begin there?  Any address. */
+bool block_map_has(const struct block_map *map, uintptr_t address);
+
+/* The lowest block at or above `from`; 0 when there is none. */
+uintptr_t block_map_next(const struct block_map *map, uintptr_t from);
+
+#endif

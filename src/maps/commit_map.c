@@ -1,0 +1,178 @@
+/*
+ * commit_map.c - words of page bits, found through at most one directory
+ */
+#include "maps/commit_map.h"
+
+enum {
+    WORD_PAGES = 64,
+    STRIPE_PAGES = 16384, /* 64 MiB */
+    STRIPE_WORDS = STRIPE_PAGES / WORD_PAGES
+};
+
+/* What a pool item of a class looks like; the link is the pool's while the item is free. */
+struct array {
+    _Atomic uint32_t link;
+    uint32_t number;
+    _Atomic uint64_t payload[];
+};
+
+static size_t class_bytes(unsigned c)
+{
+    return (size_t)32 << 2 * c;
+}
+
+static unsigned class_for(size_t bytes)
+{
+    unsigned c = 0;
+    while (class_bytes(c) < bytes)
+        c++;
+    return c;
+}
+
+void bit_store_init(struct bit_store *store, _Atomic uint64_t *metadata)
+{
+    for (unsigned c = 0; c < BIT_STORE_CLASSES; c++) {
+        uint32_t item = (uint32_t)(sizeof(struct array) + class_bytes(c));
+        uint32_t first = c < 4 ? 512u >> 2 * c : 1;
+        pool_init(&store->classes[c], item, first, metadata);
+    }
+}
+
+void bit_store_destroy(struct bit_store *store)
+{
+    for (unsigned c = 0; c < BIT_STORE_CLASSES; c++)
+        pool_destroy(&store->classes[c]);
+}
+
+static void *take_array(struct bit_store *store, size_t bytes)
+{
+    struct pool *pool = &store->classes[class_for(bytes)];
+    uint32_t number = pool_take(pool);
+    if (number == 0)
+        return NULL;
+    struct array *array = pool_item(pool, number);
+    array->number = number;
+    return array->payload;
+}
+
+/* The payload must be zero again. */
+static void give_array(struct bit_store *store, void *payload, size_t bytes)
+{
+    struct array *array = (struct array *)((char *)payload - offsetof(struct array, payload));
+    pool_give(&store->classes[class_for(bytes)], array->number);
+}
+
+static uint64_t stripe_count(uint64_t pages)
+{
+    return (pages + STRIPE_PAGES - 1) / STRIPE_PAGES;
+}
+
+static size_t array_bytes(uint64_t pages)
+{
+    return (size_t)((pages + WORD_PAGES - 1) / WORD_PAGES * sizeof(uint64_t));
+}
+
+bool commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages)
+{
+    if (pages <= WORD_PAGES) {
+        atomic_init(&map->word, 0);
+        return true;
+    }
+    if (pages <= STRIPE_PAGES) {
+        map->array = take_array(store, array_bytes(pages));
+        return map->array != NULL;
+    }
+    map->stripes = take_array(store, (size_t)stripe_count(pages) * sizeof(void *));
+    return map->stripes != NULL;
+}
+
+bool commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first,
+                        uint64_t count)
+{
+    if (pages <= STRIPE_PAGES || count == 0)
+        return true;
+    for (uint64_t s = first / STRIPE_PAGES; s <= (first + count - 1) / STRIPE_PAGES; s++) {
+        void *stripe = atomic_load_explicit(&map->stripes[s], memory_order_acquire);
+        if (stripe != NULL)
+            continue;
+        void *fresh = take_array(store, STRIPE_WORDS * sizeof(uint64_t));
+        if (fresh == NULL)
+            return false;
+        if (!atomic_compare_exchange_strong(&map->stripes[s], &stripe, fresh))
+            give_array(store, fresh, STRIPE_WORDS * sizeof(uint64_t));
+    }
+    return true;
+}
+
+/* The word that holds `page`; NULL: its stripe was never touched. */
+static _Atomic uint64_t *word_of(struct commit_map *map, uint64_t pages, uint64_t page)
+{
+    if (pages <= WORD_PAGES)
+        return &map->word;
+    if (pages <= STRIPE_PAGES)
+        return &map->array[page / WORD_PAGES];
+    _Atomic uint64_t *stripe = atomic_load_explicit(&map->stripes[page / STRIPE_PAGES], memory_order_acquire);
+    return stripe == NULL ? NULL : &stripe[page % STRIPE_PAGES / WORD_PAGES];
+}
+
+enum operation { SET, CLEAR, COUNT };
+
+static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
+                             enum operation operation)
+{
+    uint64_t turned = 0;
+    uint64_t end = first + count;
+    while (first < end) {
+        _Atomic uint64_t *word = word_of(map, pages, first);
+        if (word == NULL) {
+            first = (first / STRIPE_PAGES + 1) * STRIPE_PAGES;
+            continue;
+        }
+        unsigned bit = (unsigned)(first % WORD_PAGES);
+        uint64_t n = WORD_PAGES - bit < end - first ? WORD_PAGES - bit : end - first;
+        uint64_t mask = (n == WORD_PAGES ? UINT64_MAX : ((uint64_t)1 << n) - 1) << bit;
+        uint64_t hit;
+        if (operation == SET)
+            hit = mask & ~atomic_fetch_or_explicit(word, mask, memory_order_acq_rel);
+        else if (operation == CLEAR)
+            hit = mask & atomic_fetch_and_explicit(word, ~mask, memory_order_acq_rel);
+        else
+            hit = mask & atomic_load_explicit(word, memory_order_acquire);
+        turned += hit == UINT64_MAX ? WORD_PAGES : (uint64_t)__builtin_popcountll(hit);
+        first += n;
+    }
+    return turned;
+}
+
+uint64_t commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+{
+    return apply(map, pages, first, count, SET);
+}
+
+uint64_t commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+{
+    return apply(map, pages, first, count, CLEAR);
+}
+
+uint64_t commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+{
+    return apply(map, pages, first, count, COUNT);
+}
+
+uint64_t commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)
+{
+    uint64_t set = apply(map, pages, 0, pages, CLEAR);
+    if (pages <= WORD_PAGES)
+        return set;
+    if (pages <= STRIPE_PAGES) {
+        give_array(store, map->array, array_bytes(pages));
+        return set;
+    }
+    for (uint64_t s = 0; s < stripe_count(pages); s++) {
+        void *stripe = atomic_exchange(&map->stripes[s], NULL);
+        if (stripe != NULL)
+            give_array(store, stripe, STRIPE_WORDS * sizeof(uint64_t));
+    }
+    give_array(store, map->stripes, (size_t)stripe_count(pages) * sizeof(void *));
+    return set;
+}

@@ -1,0 +1,54 @@
+/*
+ * commit_map.h - which pages of a region are committed
+ *
+ * One bit a page, changed a word at a time by atomic or / and-not; each change tells how many bits it turned,
+ * so that any number of threads committing overlapping ranges together count every page once.  Knows no
+ * Win32.
+ *
+ *      up to 64 pages        the word itself
+ *      up to 64 MiB          an array of words
+ *      beyond                a directory of such arrays (stripes of 64 MiB), made as they are touched: the
+ * garbage collector reserves 50 or 256 GiB and commits little of it
+ *
+ * Arrays come from pools (bit_store) and go back to them zeroed.
+ */
+#ifndef HOSTMEM_MAPS_COMMIT_MAP_H
+#define HOSTMEM_MAPS_COMMIT_MAP_H
+
+#include "maps/pool.h"
+
+/* Payloads of 32 bytes << 2c: a directory for 32 TiB has 524,288 pointers. */
+enum { BIT_STORE_CLASSES = 10 };
+
+struct bit_store {
+    struct pool classes[BIT_STORE_CLASSES];
+};
+
+struct commit_map {
+    union {
+        _Atomic uint64_t word;
+        _Atomic uint64_t *array;
+        _Atomic(void *) *stripes; /* each an _Atomic uint64_t[256], or NULL: nothing committed there */
+    };
+};
+
+void bit_store_init(struct bit_store *store, _Atomic uint64_t *metadata);
+void bit_store_destroy(struct bit_store *store);
+
+/* An empty map for `pages` pages.  Every other call is given the same `pages`.  False: no memory. */
+bool commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages);
+
+/* Give back what init and prepare took; returns how many bits were still set.  Nobody else may use the map.
+ */
+uint64_t commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages);
+
+/* Get the memory that set needs for the range, so that set cannot fail.  False: no memory. */
+bool commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first,
+                        uint64_t count);
+
+/* How many bits were turned (set, clear), or are set (count), in [first, first + count) within `pages`. */
+uint64_t commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
+uint64_t commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
+uint64_t commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
+
+#endif

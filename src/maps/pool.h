@@ -1,0 +1,59 @@
+/*
+ * pool.h - items of one size, found by number, never moved and never unmapped
+ *
+ * Numbers are dense and start at 1; 0 is "none".  An item that was given back may be taken again, but its
+ * memory stays an item of this pool until pool_destroy: a reader with an old number reads something stale,
+ * never something unmapped.  Everything except init and destroy is lock-free.
+ *
+ * The first four bytes of an item belong to the pool while the item is free (_Atomic uint32_t, the free
+ * list's link); the rest is left as the giver left it.  Items that were never taken before are zero, the link
+ * included.
+ */
+#ifndef HOSTMEM_MAPS_POOL_H
+#define HOSTMEM_MAPS_POOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Chunk k holds first_count << k items, so 26 chunks are enough for 2^31 items of any pool. */
+enum { POOL_CHUNKS = 26 };
+
+struct pool {
+    uint32_t item_size;
+    uint32_t first_count;       /* items of chunk 0, a power of two */
+    _Atomic uint64_t free_list; /* tag << 32 | number; the tag defeats ABA */
+    _Atomic uint32_t used;      /* numbers handed out so far: 1 .. used */
+    _Atomic uint64_t *metadata; /* bytes committed are added here */
+    struct pool_chunk {
+        _Atomic(char *) base;
+        _Atomic size_t ready; /* bytes of it committed */
+    } chunk[POOL_CHUNKS];
+};
+
+void pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _Atomic uint64_t *metadata);
+void pool_destroy(struct pool *pool);
+
+/* The number of an item that is now the caller's; 0 when there is no memory. */
+uint32_t pool_take(struct pool *pool);
+void pool_give(struct pool *pool, uint32_t number);
+
+/* Numbers above this have never been taken. */
+static inline uint32_t pool_used(const struct pool *pool)
+{
+    return atomic_load_explicit(&pool->used, memory_order_acquire);
+}
+
+/* Where item `number` (1 .. used) is. */
+static inline void *pool_item(const struct pool *pool, uint32_t number)
+{
+    uint32_t i = number - 1;
+    uint32_t scaled = i / pool->first_count + 1;
+    unsigned k = 31u - (unsigned)__builtin_clz(scaled);
+    uint32_t start = pool->first_count * ((1u << k) - 1);
+    char *base = atomic_load_explicit(&pool->chunk[k].base, memory_order_acquire);
+    return base + (size_t)(i - start) * pool->item_size;
+}
+
+#endif

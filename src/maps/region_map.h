@@ -1,0 +1,91 @@
+/*
+ * region_map.h - whose address is this?
+ *
+ * A map from 64 KiB granules of the address space to region numbers (u32, 0 is "nobody's").  Lookups,
+ * publishing and erasing take no lock.  Knows no Win32: addresses are numbers.
+ *
+ *      47-bit address    | root 11 | middle 10 | leaf 10 | 16 within the granule |
+ *
+ *      root slot  = { child, span }   64 GiB      span: one region covers all of it
+ *      mid slot   = { child, span }   64 MiB      span: likewise
+ *      leaf cell  = region number     64 KiB
+ *
+ * A region writes its number into the fewest cells that cover it: spans where it fills a whole node, leaf
+ * cells at its edges.  A lookup reads span before child at each level.  Nodes are installed by
+ * compare-and-swap and stay until the map goes.  A 32-bit address space has one flat table of cells.
+ *
+ * A cell is owned by the region that published it; publish on a range that is not empty is the caller's
+ * mistake, which is why region_map_first exists.
+ */
+#ifndef HOSTMEM_MAPS_REGION_MAP_H
+#define HOSTMEM_MAPS_REGION_MAP_H
+
+#include "maps/pool.h"
+
+enum { GRANULE_SHIFT = 16 };
+
+#if UINTPTR_MAX > UINT32_MAX
+enum { REGION_MAP_ROOT_BITS = 11, REGION_MAP_NODE_BITS = 10 };
+#    define REGION_MAP_GRANULES ((uint64_t)1 << 31)
+
+struct region_map_slot {
+    _Atomic(void *) child;
+    _Atomic uint32_t span;
+};
+
+struct region_map {
+    struct region_map_slot root[1 << REGION_MAP_ROOT_BITS];
+    struct pool middles; /* items: struct region_map_slot[1024] */
+    struct pool leaves;  /* items: _Atomic uint32_t[1024] */
+};
+#else
+#    define REGION_MAP_GRANULES ((uint64_t)1 << 16)
+
+struct region_map {
+    _Atomic uint32_t cell[1 << 16];
+};
+#endif
+
+/* The memory of `map` must be zero; bytes committed for nodes are added to *metadata. */
+void region_map_init(struct region_map *map, _Atomic uint64_t *metadata);
+void region_map_destroy(struct region_map *map);
+
+/* Get the nodes that publishing [granule, granule + count) needs.  False: no memory, or beyond the address
+ * space. */
+bool region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count);
+
+/* Write `number` over the range, which was prepared.  Cannot fail. */
+void region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+
+/* Remove `number` from the range; cells that meanwhile hold another number stay. */
+void region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+
+/* Any number found in the range, 0 when it is empty: also looks below spans. */
+uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64_t count);
+
+/* The number at an address, 0 for nobody's. */
+static inline uint32_t region_map_find(const struct region_map *map, uint64_t address)
+{
+    uint64_t granule = address >> GRANULE_SHIFT;
+    if (granule >= REGION_MAP_GRANULES)
+        return 0;
+#if UINTPTR_MAX > UINT32_MAX
+    const uint32_t mask = (1u << REGION_MAP_NODE_BITS) - 1;
+    const struct region_map_slot *slot = &map->root[granule >> (2 * REGION_MAP_NODE_BITS)];
+    for (unsigned shift = REGION_MAP_NODE_BITS;; shift = 0) {
+        uint32_t span = atomic_load_explicit(&slot->span, memory_order_acquire);
+        if (span != 0)
+            return span;
+        void *child = atomic_load_explicit(&slot->child, memory_order_acquire);
+        if (child == NULL)
+            return 0;
+        if (shift == 0)
+            return atomic_load_explicit((_Atomic uint32_t *)child + (granule & mask), memory_order_acquire);
+        slot = (const struct region_map_slot *)child + (granule >> shift & mask);
+    }
+#else
+    return atomic_load_explicit(&map->cell[granule], memory_order_acquire);
+#endif
+}
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * os.h - all of Windows that the library calls
+ *
+ * The seam between what memory means (vm.c) and who provides it, so that a test can make the n-th call fail
+ * and the bench can time the books alone.  Together with maps/pages.h it is everything; os_win32.c is the
+ * real one.
+ *
+ * Rules for an implementation: arguments go on unchanged; the last error is what the Win32 function leaves;
+ * no function here blocks on anything but Windows itself.
+ */
+#ifndef HOSTMEM_MEMORY_OS_H
+#define HOSTMEM_MEMORY_OS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <windows.h>
+
+/* The five that the CLR calls through us: as the Win32 functions of these names. */
+void *os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect);
+bool os_virtual_free(void *address, SIZE_T size, DWORD type);
+bool os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old);
+SIZE_T os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length);
+
+/* What GetMemoryLoad is computed from, in bytes.  A limit that is not set is UINT64_MAX. */
+struct os_memory {
+    uint64_t physical_total;
+    uint64_t physical_available;
+    uint64_t job_limit;         /* tightest of the job object's process and job commit limits */
+    uint64_t working_set_limit; /* the job object's working-set limit */
+    uint64_t process_commit;    /* private bytes of this process */
+    uint64_t process_working_set;
+    uint32_t physical_load; /* percent, as Windows rounds it */
+};
+
+/* False: Windows did not say; the last error tells why.  A job object that cannot be read counts as none. */
+bool os_memory_status(struct os_memory *memory);
+
+/* Private heaps. `serialize`: any thread may call; `executable`: blocks are PAGE_EXECUTE_READWRITE. */
+HANDLE os_heap_create(bool serialize, bool executable);
+void os_heap_destroy(HANDLE heap);
+void *os_heap_alloc(HANDLE heap, SIZE_T bytes); /* zeroed */
+bool os_heap_free(HANDLE heap, void *block);
+bool os_heap_lock(HANDLE heap);
+void os_heap_unlock(HANDLE heap);
+
+/* Keep the module that this code is in loaded until the process ends. */
+void os_pin_module(void);
+
+#endif

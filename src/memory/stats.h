@@ -1,0 +1,62 @@
+/*
+ * stats.h - what happened: gauges and counters
+ *
+ * Gauges are one shared number each, since now and peak must be exact.  Call counters are spread over stripes
+ * by thread, so that threads that call at once do not share a cache line.
+ */
+#ifndef HOSTMEM_MEMORY_STATS_H
+#define HOSTMEM_MEMORY_STATS_H
+
+#include <stdatomic.h>
+
+#include <hostmem/hostmem.h>
+
+struct gauge {
+    _Atomic uint64_t now;
+    _Atomic uint64_t peak;
+};
+
+enum { STATS_STRIPES = 8 };
+
+struct stats {
+    struct gauge reserved, committed, mapped, view_committed, heap;
+    _Atomic uint64_t foreign_committed;
+    _Atomic uint64_t regions, views, blocks;
+    _Atomic uint64_t foreign_frees;
+    _Atomic uint64_t stale_regions;
+    _Atomic uint64_t metadata;
+    struct stats_stripe {
+        _Alignas(64) struct {
+            _Atomic uint64_t calls, failures;
+        } method[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
+    } stripe[STATS_STRIPES];
+};
+
+static inline void gauge_add(struct gauge *gauge, uint64_t bytes)
+{
+    if (bytes == 0)
+        return;
+    uint64_t now = atomic_fetch_add_explicit(&gauge->now, bytes, memory_order_relaxed) + bytes;
+    uint64_t peak = atomic_load_explicit(&gauge->peak, memory_order_relaxed);
+    while (now > peak && !atomic_compare_exchange_weak_explicit(&gauge->peak, &peak, now,
+                                                                memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
+static inline void gauge_sub(struct gauge *gauge, uint64_t bytes)
+{
+    if (bytes != 0)
+        atomic_fetch_sub_explicit(&gauge->now, bytes, memory_order_relaxed);
+}
+
+static inline void stats_bump(_Atomic uint64_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+/* Count one call of `method`, which returns `result`; returns it. */
+HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result);
+
+void stats_read(const struct stats *stats, hostmem_statistics *out);
+
+#endif

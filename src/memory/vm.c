@@ -1,0 +1,281 @@
+/*
+ * vm.c - reserve, commit, decommit, release
+ *
+ * Order of a reserve: take a record, VirtualAlloc, publish.  Of a commit: get the memory for the bits,
+ * VirtualAlloc, turn the bits.  Of a release: see that Windows will do it, unpublish, VirtualFree - in this
+ * order, since the address may be handed out again at once - then leave, which refunds.  Windows failing
+ * after all puts the entry back.
+ */
+#include "memory/vm.h"
+
+#include "memory/hresult.h"
+#include "memory/os.h"
+
+static uint64_t page_floor(uint64_t address)
+{
+    return address & ~(uint64_t)(PAGE_BYTES - 1);
+}
+
+static uint64_t page_ceil(uint64_t address)
+{
+    return page_floor(address + PAGE_BYTES - 1);
+}
+
+void vm_init(struct vm *vm)
+{
+    region_table_init(&vm->table, &vm->stats);
+}
+
+void vm_destroy(struct vm *vm)
+{
+    region_table_destroy(&vm->table);
+}
+
+uint64_t vm_query_committed(uint64_t start, uint64_t end)
+{
+    uint64_t committed = 0;
+    void *allocation = NULL;
+    for (uint64_t at = page_floor(start); at < end;) {
+        MEMORY_BASIC_INFORMATION info;
+        if (os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0 || info.State == MEM_FREE)
+            break;
+        if (allocation == NULL)
+            allocation = info.AllocationBase;
+        if (info.AllocationBase != allocation)
+            break;
+        uint64_t run_end = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
+        if (run_end > end)
+            run_end = end;
+        if (info.State == MEM_COMMIT)
+            committed += run_end - at;
+        at = run_end;
+    }
+    return committed;
+}
+
+/* The pages of [address, address + size) that lie in the held region, as [first, first + count). */
+static uint64_t pages_within(const struct region_hold *hold, uint64_t address, uint64_t size, uint64_t *first)
+{
+    uint64_t base = geometry_base(hold->geometry);
+    uint64_t limit = base + (geometry_pages(hold->geometry) << PAGE_SHIFT);
+    uint64_t start = page_floor(address);
+    uint64_t end = size > limit - address ? limit : page_ceil(address + size);
+    *first = (start - base) >> PAGE_SHIFT;
+    return (end - start) >> PAGE_SHIFT;
+}
+
+/* Copy Windows' picture of the pages into the bits. */
+static void repair(struct vm *vm, struct region_hold *hold, uint64_t first, uint64_t count)
+{
+    uint64_t base = geometry_base(hold->geometry);
+    uint64_t at = base + (first << PAGE_SHIFT);
+    uint64_t end = at + (count << PAGE_SHIFT);
+    while (at < end) {
+        MEMORY_BASIC_INFORMATION info;
+        if (os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0)
+            return; /* Windows does not say: what the calls themselves noted stays */
+        if (info.State == MEM_FREE || (uintptr_t)info.AllocationBase != base)
+            return; /* freed behind our back: found when it is released, or its address handed out again */
+        uint64_t run_end = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
+        if (run_end > end)
+            run_end = end;
+        uint64_t page = (at - base) >> PAGE_SHIFT;
+        uint64_t pages = (run_end - at) >> PAGE_SHIFT;
+        if (info.State != MEM_COMMIT)
+            region_set_decommitted(&vm->table, hold, page, pages);
+        else if (region_prepare_commit(&vm->table, hold, page, pages))
+            region_set_committed(&vm->table, hold, page, pages);
+        at = run_end;
+    }
+}
+
+/* Leave after changing the given pages. */
+static void leave(struct vm *vm, struct region_hold *hold, uint64_t first, uint64_t count)
+{
+    if (!region_leave(&vm->table, hold))
+        return;
+    DWORD error = GetLastError();
+    do
+        repair(vm, hold, first, count);
+    while (region_leave(&vm->table, hold));
+    SetLastError(error);
+}
+
+/* Is the held region's memory still what was allocated for it? */
+static bool still_there(const struct region_hold *hold)
+{
+    MEMORY_BASIC_INFORMATION info;
+    uintptr_t base = (uintptr_t)geometry_base(hold->geometry);
+    return os_virtual_query((void *)base, &info, sizeof info) == 0 ||
+           (info.State != MEM_FREE && (uintptr_t)info.AllocationBase == base);
+}
+
+/* Drop the held region from the table if its memory was freed behind our back; true: it was. */
+static bool drop_if_gone(struct vm *vm, struct region_hold *hold)
+{
+    DWORD error = GetLastError();
+    bool gone = !still_there(hold);
+    if (gone && region_unpublish(&vm->table, hold))
+        stats_bump(&vm->stats.stale_regions);
+    SetLastError(error);
+    return gone;
+}
+
+static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
+                       void **memory)
+{
+    uint32_t number = region_take(&vm->table);
+    if (number == 0)
+        return hresult_out_of_memory();
+    void *base = os_virtual_alloc(address, size, type, protect);
+    if (base == NULL) {
+        HRESULT result = hresult_from_last_error();
+        region_give(&vm->table, number);
+        return result;
+    }
+    uint64_t start = (uintptr_t)base;
+    uint64_t end = page_ceil((address == NULL ? start : (uintptr_t)address) + (uint64_t)size);
+    struct region_origin origin = {.base = start,
+                                   .pages = (end - start) >> PAGE_SHIFT,
+                                   .committed = (type & MEM_COMMIT) != 0,
+                                   .kind = HOSTMEM_REGION_PRIVATE,
+                                   .type = type,
+                                   .protect = protect,
+                                   .level = level};
+    if (!region_publish(&vm->table, number, &origin)) {
+        os_virtual_free(base, 0, MEM_RELEASE);
+        region_give(&vm->table, number);
+        return hresult_out_of_memory();
+    }
+    *memory = base;
+    return S_OK;
+}
+
+static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *address, SIZE_T size, DWORD type,
+                            DWORD protect, void **memory)
+{
+    uint64_t first;
+    uint64_t count = pages_within(hold, (uintptr_t)address, size, &first);
+    if (!region_prepare_commit(&vm->table, hold, first, count)) {
+        region_leave_unchanged(&vm->table, hold);
+        return hresult_out_of_memory();
+    }
+    *memory = os_virtual_alloc(address, size, type, protect);
+    if (*memory == NULL) {
+        HRESULT result = hresult_from_last_error();
+        region_leave_unchanged(&vm->table, hold);
+        return result;
+    }
+    region_set_committed(&vm->table, hold, first, count);
+    leave(vm, hold, first, count);
+    return S_OK;
+}
+
+/* MEM_COMMIT in memory that is not ours: Windows decides, and an account of its own says how much it was. */
+static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect,
+                                void **memory)
+{
+    uint64_t start = page_floor((uintptr_t)address);
+    uint64_t end = page_ceil((uintptr_t)address + (uint64_t)size);
+    bool in_view = region_kind_at(&vm->table, start) == HOSTMEM_REGION_VIEW;
+    uint64_t before = end > start ? vm_query_committed(start, end) : 0;
+    *memory = os_virtual_alloc(address, size, type, protect);
+    if (*memory == NULL)
+        return hresult_from_last_error();
+    uint64_t after = vm_query_committed(start, end);
+    uint64_t fresh = after > before ? after - before : 0;
+    if (in_view)
+        gauge_add(&vm->stats.view_committed, fresh);
+    else
+        atomic_fetch_add_explicit(&vm->stats.foreign_committed, fresh, memory_order_relaxed);
+    return S_OK;
+}
+
+HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
+                 void **memory)
+{
+    *memory = NULL;
+    bool takes_memory = (type & (MEM_RESERVE | MEM_COMMIT)) != 0;
+    if (takes_memory && atomic_load_explicit(&vm->closed, memory_order_acquire))
+        return HOST_E_CLRNOTAVAILABLE;
+    if (takes_memory && (address == NULL || (type & MEM_RESERVE)))
+        return reserve(vm, address, size, type, protect, level, memory);
+    if (type & MEM_COMMIT) {
+        struct region_hold hold;
+        if (region_enter(&vm->table, (uintptr_t)address, REGION_COMMIT, &hold)) {
+            if (hold.region->kind == HOSTMEM_REGION_PRIVATE)
+                return commit_owned(vm, &hold, address, size, type, protect, memory);
+            region_leave_unchanged(&vm->table, &hold);
+        }
+        return commit_elsewhere(vm, address, size, type, protect, memory);
+    }
+    /* MEM_RESET, MEM_RESET_UNDO, and what Windows will refuse: nothing for the books. */
+    *memory = os_virtual_alloc(address, size, type, protect);
+    return *memory != NULL ? S_OK : hresult_from_last_error();
+}
+
+static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
+{
+    if (!region_unpublish(&vm->table, hold)) {
+        /* Another thread is releasing it: for us it is freed already. */
+        region_leave_unchanged(&vm->table, hold);
+        stats_bump(&vm->stats.foreign_frees);
+        return HOST_E_INVALIDOPERATION;
+    }
+    if (os_virtual_free(address, 0, MEM_RELEASE)) {
+        region_leave_unchanged(&vm->table, hold);
+        return S_OK;
+    }
+    HRESULT result = hresult_from_last_error();
+    region_restore(&vm->table, hold);
+    drop_if_gone(vm, hold);
+    region_leave_unchanged(&vm->table, hold);
+    return result;
+}
+
+HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
+{
+    struct region_hold hold;
+    if (!region_enter(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold)) {
+        stats_bump(&vm->stats.foreign_frees);
+        return HOST_E_INVALIDOPERATION;
+    }
+    if (hold.region->kind != HOSTMEM_REGION_PRIVATE) {
+        region_leave_unchanged(&vm->table, &hold);
+        stats_bump(&vm->stats.foreign_frees);
+        return HOST_E_INVALIDOPERATION;
+    }
+    bool at_base = page_floor((uintptr_t)address) == geometry_base(hold.geometry);
+    if (type == MEM_RELEASE && size == 0 && at_base)
+        return release(vm, &hold, address);
+
+    if (!os_virtual_free(address, size, type)) {
+        /* A wrong request; the region is as it was.  Unless it went behind our back: then Windows' answer is
+         * for somebody else's memory, or none. */
+        HRESULT result = hresult_from_last_error();
+        drop_if_gone(vm, &hold);
+        region_leave_unchanged(&vm->table, &hold);
+        return result;
+    }
+    uint64_t first = 0;
+    uint64_t count = geometry_pages(hold.geometry);
+    if (type == MEM_DECOMMIT && size != 0)
+        count = pages_within(&hold, (uintptr_t)address, size, &first);
+    if (type == MEM_DECOMMIT)
+        region_set_decommitted(&vm->table, &hold, first, count);
+    else if (!drop_if_gone(vm, &hold)) /* a kind of free that we do not know */
+        repair(vm, &hold, first, count);
+    leave(vm, &hold, first, count);
+    return S_OK;
+}
+
+HRESULT vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
+{
+    return os_virtual_protect(address, size, protect, old) ? S_OK : hresult_from_last_error();
+}
+
+HRESULT vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *result)
+{
+    *result = os_virtual_query(address, buffer, length);
+    return *result != 0 ? S_OK : hresult_from_last_error();
+}

@@ -1,0 +1,35 @@
+/*
+ * vm.h - what VirtualAlloc, VirtualFree, VirtualProtect and VirtualQuery mean for one manager
+ *
+ * Win32 semantics, results as HRESULTs, and the books kept.  Knows no COM.  Arguments go to Windows
+ * unchanged: the CLR calls GetWriteWatch, VirtualUnlock and more on the memory directly (contract 4), so it
+ * must be just what it asked for.
+ */
+#ifndef HOSTMEM_MEMORY_VM_H
+#define HOSTMEM_MEMORY_VM_H
+
+#include "memory/region.h"
+
+struct vm {
+    struct region_table table;
+    struct stats stats;
+    _Atomic bool closed; /* refuses new reserves and commits */
+};
+
+/* The memory of `vm` must be zero. */
+void vm_init(struct vm *vm);
+void vm_destroy(struct vm *vm);
+
+HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
+                 void **memory);
+HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type);
+HRESULT vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old);
+HRESULT vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *result);
+
+/*
+ * Bytes committed in [start, end), within the allocation that `start` lies in, according to Windows.  Another
+ * allocation ends the walk.
+ */
+uint64_t vm_query_committed(uint64_t start, uint64_t end);
+
+#endif
