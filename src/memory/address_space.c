@@ -2,8 +2,8 @@
  * address_space.c - views in and out of the table
  *
  * A release is reported after the unmap, so another thread may have mapped and reported the same base, or may
- * have been given it by VirtualAlloc, before the release of the old view arrives: region_publish drops the
- * old view, and a base that is no view is left alone.
+ * have been given it by VirtualAlloc, before the release of the old view arrives: region_publish drops the old
+ * view, and a base that is no view is left alone.
  */
 #include "memory/address_space.h"
 

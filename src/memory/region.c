@@ -94,8 +94,8 @@ static void drop_stale(struct region_table *table, uint64_t granule, uint64_t gr
     while ((number = region_map_first(&table->map, granule, granules)) != 0) {
         struct region_hold hold;
         if (!region_enter_number(table, number, &hold)) {
-            /* Its releaser is between taking LIVE away and erasing; our own entry overwrites what it leaves,
-             * and its erasing spares our entry. */
+            /* Its releaser is between taking LIVE away and erasing; our own entry overwrites what it leaves, and
+             * its erasing spares our entry. */
             return;
         }
         if (region_unpublish(table, &hold)) {

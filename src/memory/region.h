@@ -3,19 +3,19 @@
  *
  * One record a region (or reported view), found by address through the region map, without a lock.
  *
- *      geometry  | first granule 31 | pages 33 |      one load is the whole answer; 0 while the record is
- * free state     | commits ended 18 | changes ended 17 | commits at work 14 | changes at work 14 | LIVE |
+ *      geometry  | first granule 31 | pages 33 |      one load is the whole answer; 0 while the record is free
+ *      state     | commits ended 18 | changes ended 17 | commits at work 14 | changes at work 14 | LIVE |
  *
  * Nobody ever waits here.  Whoever works on a region enters it; who takes LIVE away has released it; and the
  * last one to leave a region that is not LIVE refunds its pages and recycles the record.
  *
- * Windows and the page bits are changed one after the other, so threads that commit and decommit the same
- * pages at once could leave the bits in another order than Windows took the calls.  Hence the counts: on
- * leaving, each one sees whether an opposite call overlapped its own (it was at work when I came, has ended
- * since, or is at work still), and if so puts its range right from VirtualQuery, once more if anybody ended
- * meanwhile.  Of any two that overlapped, the later to end sees the other, so what is written last is true.
- * A thread that died inside costs the others some queries, never a wait.  (A count of ended calls that wraps
- * within one call goes unseen: 131,072 calls on one region while one thread is stopped, and then exactly.)
+ * Windows and the page bits are changed one after the other, so threads that commit and decommit the same pages at
+ * once could leave the bits in another order than Windows took the calls.  Hence the counts: on leaving, each
+ * one sees whether an opposite call overlapped its own (it was at work when I came, has ended since, or is at work
+ * still), and if so puts its range right from VirtualQuery, once more if anybody ended meanwhile.  Of any two that
+ * overlapped, the later to end sees the other, so what is written last is true.  A thread that died inside costs the
+ * others some queries, never a wait.  (A count of ended calls that wraps within one call goes unseen: 131,072
+ * calls on one region while one thread is stopped, and then exactly.)
  */
 #ifndef HOSTMEM_MEMORY_REGION_H
 #define HOSTMEM_MEMORY_REGION_H
@@ -108,9 +108,9 @@ struct region_origin {
 };
 
 /*
- * Fill the record and let it be found; the gauges are charged.  Entries found in the range are stale: their
- * memory was freed behind our back, so they are dropped and counted.  False: no memory for the entry; the
- * record is still the caller's.
+ * Fill the record and let it be found; the gauges are charged.  Entries found in the range are stale: their memory was
+ * freed behind our back, so they are dropped and counted.  False: no memory for the entry; the record is still the
+ * caller's.
  */
 bool region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin);
 
@@ -122,8 +122,8 @@ bool region_enter(struct region_table *table, uint64_t address, enum region_use 
 bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold);
 
 /*
- * End the work.  True: an opposite call overlapped it, so the caller is still in (as REGION_REPAIR) and must
- * put its range right and leave again.
+ * End the work.  True: an opposite call overlapped it, so the caller is still in (as REGION_REPAIR) and must put
+ * its range right and leave again.
  */
 bool region_leave(struct region_table *table, struct region_hold *hold);
 
@@ -131,8 +131,8 @@ bool region_leave(struct region_table *table, struct region_hold *hold);
 void region_leave_unchanged(struct region_table *table, struct region_hold *hold);
 
 /*
- * Take an entered region out of the table; false: another thread was first.  Afterwards the caller either
- * leaves (the last to leave recycles the record) or calls region_restore.
+ * Take an entered region out of the table; false: another thread was first.  Afterwards the caller either leaves
+ * (the last to leave recycles the record) or calls region_restore.
  */
 bool region_unpublish(struct region_table *table, struct region_hold *hold);
 void region_restore(struct region_table *table, struct region_hold *hold);

@@ -64,6 +64,13 @@ static uint64_t pages_within(const struct region_hold *hold, uint64_t address, u
     return (end - start) >> PAGE_SHIFT;
 }
 
+/* Does the request end within the held region?  Windows refuses what does not; Wine lets a decommit wrap. */
+static bool fits(const struct region_hold *hold, uint64_t address, uint64_t size)
+{
+    uint64_t base = geometry_base(hold->geometry);
+    return size <= base + (geometry_pages(hold->geometry) << PAGE_SHIFT) - address;
+}
+
 /* Copy Windows' picture of the pages into the bits. */
 static void repair(struct vm *vm, struct region_hold *hold, uint64_t first, uint64_t count)
 {
@@ -198,9 +205,10 @@ HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD pr
     bool takes_memory = (type & (MEM_RESERVE | MEM_COMMIT)) != 0;
     if (takes_memory && atomic_load_explicit(&vm->closed, memory_order_acquire))
         return HOST_E_CLRNOTAVAILABLE;
-    if (takes_memory && (address == NULL || (type & MEM_RESERVE)))
+    /* Without an address whatever Windows grants is new (Wine: MEM_RESET as well). */
+    if (address == NULL || (type & MEM_RESERVE))
         return reserve(vm, address, size, type, protect, level, memory);
-    if (type & MEM_COMMIT) {
+    if ((type & (MEM_COMMIT | MEM_RESET)) == MEM_COMMIT) {
         struct region_hold hold;
         if (region_enter(&vm->table, (uintptr_t)address, REGION_COMMIT, &hold)) {
             if (hold.region->kind == HOSTMEM_REGION_PRIVATE)
@@ -209,7 +217,8 @@ HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD pr
         }
         return commit_elsewhere(vm, address, size, type, protect, memory);
     }
-    /* MEM_RESET, MEM_RESET_UNDO, and what Windows will refuse: nothing for the books. */
+    /* MEM_RESET, MEM_RESET_UNDO, and what Windows will refuse (MEM_RESET with MEM_COMMIT, which Wine takes for a reset):
+     * nothing for the books. */
     *memory = os_virtual_alloc(address, size, type, protect);
     return *memory != NULL ? S_OK : hresult_from_last_error();
 }
@@ -226,9 +235,13 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
         region_leave_unchanged(&vm->table, hold);
         return S_OK;
     }
-    HRESULT result = hresult_from_last_error();
+    DWORD error = GetLastError();
+    HRESULT result = hresult_from_win32(error);
     region_restore(&vm->table, hold);
-    drop_if_gone(vm, hold);
+    /* Calls that came meanwhile found no region and were passed on as foreign. */
+    if (!drop_if_gone(vm, hold))
+        repair(vm, hold, 0, geometry_pages(hold->geometry));
+    SetLastError(error);
     region_leave_unchanged(&vm->table, hold);
     return result;
 }
@@ -259,11 +272,12 @@ HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
     }
     uint64_t first = 0;
     uint64_t count = geometry_pages(hold.geometry);
-    if (type == MEM_DECOMMIT && size != 0)
+    bool known = type == MEM_DECOMMIT && fits(&hold, (uintptr_t)address, size);
+    if (known && size != 0)
         count = pages_within(&hold, (uintptr_t)address, size, &first);
-    if (type == MEM_DECOMMIT)
+    if (known)
         region_set_decommitted(&vm->table, &hold, first, count);
-    else if (!drop_if_gone(vm, &hold)) /* a kind of free that we do not know */
+    else if (!drop_if_gone(vm, &hold)) /* a kind of free that we do not know, or a size that wraps */
         repair(vm, &hold, first, count);
     leave(vm, &hold, first, count);
     return S_OK;
