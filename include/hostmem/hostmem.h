@@ -50,26 +50,34 @@
  * Each method, with everything that it returns:
  *
  *   IHostMemoryManager                 S_OK and
- *     CreateMalloc                     E_POINTER E_INVALIDARG E_OUTOFMEMORY HOST_E_CLRNOTAVAILABLE
+ *     CreateMalloc                     E_POINTER E_INVALIDARG E_OUTOFMEMORY HRESULT_FROM_WIN32
+ *                                      HOST_E_CLRNOTAVAILABLE
  *     VirtualAlloc                     E_POINTER E_OUTOFMEMORY HRESULT_FROM_WIN32 HOST_E_CLRNOTAVAILABLE E_FAIL
  *     VirtualFree                      HOST_E_INVALIDOPERATION HRESULT_FROM_WIN32 E_OUTOFMEMORY E_FAIL
  *     VirtualQuery                     E_POINTER (pResult) HRESULT_FROM_WIN32; any address
  *     VirtualProtect                   HRESULT_FROM_WIN32 E_OUTOFMEMORY; any address; a NULL pflOldProtect is
- *                                      what Win32 makes of it (error 998)
- *     GetMemoryLoad                    E_POINTER (either pointer), HRESULT_FROM_WIN32
- *     RegisterMemoryNotificationCallback   nothing else; a second call replaces, NULL unregisters
+ *                                      what Win32 makes of it (error 998), and with that error alone it is not
+ *                                      written
+ *     GetMemoryLoad                    E_POINTER (either pointer), HRESULT_FROM_WIN32 E_OUTOFMEMORY
+ *     RegisterMemoryNotificationCallback   nothing else; a second call replaces, NULL unregisters; after
+ *                                      hostmem_shutdown nothing is kept
  *     NeedsVirtualAddressSpace         E_OUTOFMEMORY always: the library has no address space to give back, so a
  *                                      retry is not worth it (contract 3.6: any success means one retry)
- *     AcquiredVirtualAddressSpace      nothing else; what is no mapped view is ignored
- *     ReleasedVirtualAddressSpace      nothing else; an unknown base is fine (contract 3.6)
+ *     AcquiredVirtualAddressSpace      nothing else; what is no mapped view is ignored, and so is a view for whose
+ *                                      entry there is no memory
+ *     ReleasedVirtualAddressSpace      nothing else; an unknown base is fine, and a base where another view has
+ *                                      been mapped meanwhile stays that view's (contract 3.6)
  *   IHostMalloc
  *     Alloc, DebugAlloc                E_POINTER E_OUTOFMEMORY
  *     Free                             HOST_E_INVALIDOPERATION E_FAIL; Free(NULL) is S_OK (contract 3.5)
+ *   and each that asks Windows           E_FAIL, where Windows fails without an error code
  *
- * Out-parameters are written by every call that returns, failures included: pointers NULL, counts 0.
+ * Out-parameters are written by every call that returns, failures included: pointers NULL, counts 0 (one exception,
+ * at VirtualProtect).
  *
  * Limits.  User addresses below 2^47 on x86-64 and 2^32 on x86.  One region holds less than 32 TiB; a bigger one is
- * refused with E_OUTOFMEMORY.  ARM64 is not supported.
+ * refused with E_OUTOFMEMORY.  ARM64 is not supported.  GNU ld marks the DLL neither for CFG nor for CET shadow stacks;
+ * a process that enforces either needs a build by another linker.
  */
 #ifndef HOSTMEM_HOSTMEM_H
 #define HOSTMEM_HOSTMEM_H
@@ -116,20 +124,20 @@ typedef struct hostmem_region {
     uint64_t committed;          /* of it committed; for a view: 0, see hostmem_statistics.view_committed */
     uint32_t allocation_type;    /* flags of the reserving call (MEM_...); 0 for a view */
     uint32_t allocation_protect; /* protection of the reserving call (PAGE_...); 0 for a view */
-    uint32_t critical_level;     /* EMemoryCriticalLevel of the reserving call */
+    uint32_t critical_level;     /* EMemoryCriticalLevel of the reserving call; a view: HOSTMEM_LEVEL_NONE */
     uint32_t flags;              /* 0 */
 } hostmem_region;
 
 /* One block of an IHostMalloc that has not been freed. */
 typedef struct hostmem_block {
-    uint32_t size;     /* sizeof(hostmem_block) */
-    int32_t line;      /* line given to DebugAlloc, 0 from Alloc */
-    const char *file;  /* file name given to DebugAlloc (up to 127 characters of its end), NULL from Alloc;
-                              valid during the callback */
-    void *address;     /* what Alloc returned */
-    uint64_t bytes;    /* what was asked for */
-    IHostMalloc *heap; /* the object that it came from; not AddRef'ed, for identification only */
-    uint32_t malloc_flags; /* MALLOC_TYPE bits of that object */
+    uint32_t size; /* sizeof(hostmem_block) */
+    int32_t line;  /* line given to DebugAlloc, 0 from Alloc */
+    /* File name given to DebugAlloc, the last 127 characters of it; NULL from Alloc.  Valid during the callback. */
+    const char *file;
+    void *address;         /* what Alloc returned */
+    uint64_t bytes;        /* what was asked for */
+    IHostMalloc *heap;     /* where it came from; not AddRef'ed, for identification only */
+    uint32_t malloc_flags; /* MALLOC_TYPE bits of heap */
     uint32_t flags;        /* 0 */
 } hostmem_block;
 
@@ -145,10 +153,11 @@ typedef HRESULT(HOSTMEM_CALL *hostmem_block_callback)(const hostmem_block *block
 typedef struct hostmem_options {
     uint32_t size;  /* sizeof(hostmem_options) */
     uint32_t flags; /* 0; any other bit is refused with E_INVALIDARG */
-    /* Told of every region (leaked_region) that is still owned when the last reference to the manager goes, and
-     * of every block (leaked_block) still allocated when the last reference to its IHostMalloc goes; their return
-     * value is ignored.  The memory stays where it is: somebody may still hold it.  May be NULL.  Called on the
-     * thread of that last Release. */
+    /* Told of every region and every reported view (leaked_region) that there still is when the last reference to
+     * the manager goes, and of every block (leaked_block) still allocated when the last reference to its
+     * IHostMalloc goes; their return value is ignored.  The memory stays where it is: somebody may still hold it.
+     * May be NULL.  Called on the thread of that last Release, which may be one in hostmem_walk_blocks.  The object
+     * is going: take no new reference to it, and allocate nothing from it. */
     hostmem_region_callback leaked_region;
     hostmem_block_callback leaked_block;
     void *context; /* passed to both */
@@ -187,26 +196,36 @@ typedef struct hostmem_gauge {
 } hostmem_gauge;
 
 /*
- * The books.  Each figure is exact by itself; figures read while other threads allocate belong to slightly different
- * moments.
+ * The books.  Figures read while other threads allocate belong to slightly different moments.  Bytes, unless a count.
  */
 typedef struct hostmem_statistics {
-    uint32_t size;           /* sizeof(hostmem_statistics) */
-    uint32_t flags;          /* 0 */
-    hostmem_gauge reserved;  /* address space of owned regions */
-    hostmem_gauge committed; /* committed pages of owned regions: equal to VirtualQuery over them */
-    hostmem_gauge mapped;    /* views that the CLR reported and not yet released */
-    hostmem_gauge
-        view_committed; /* pages committed by MEM_COMMIT inside views; they stay charged when the view goes,
-                                    since the page-file section keeps them */
-    hostmem_gauge heap; /* bytes asked of IHostMalloc and not yet freed */
-    uint64_t foreign_committed; /* bytes newly committed, ever, by MEM_COMMIT in memory of neither kind */
-    uint64_t regions;           /* owned regions now */
-    uint64_t views;             /* reported views now */
-    uint64_t blocks;            /* live IHostMalloc blocks now */
-    uint64_t foreign_frees;     /* VirtualFree and Free refused with HOST_E_INVALIDOPERATION */
-    uint64_t stale_regions; /* owned regions found gone: freed by raw VirtualFree behind the manager's back */
-    uint64_t metadata;      /* bytes that the books themselves have committed */
+    uint32_t size;  /* sizeof(hostmem_statistics) */
+    uint32_t flags; /* 0 */
+    /* Address space of owned regions.  The peak may hold a region that is being released and its successor. */
+    hostmem_gauge reserved;
+    /* Committed pages of owned regions: what VirtualQuery over them says. */
+    hostmem_gauge committed;
+    /* Views that the CLR reported and has not yet released. */
+    hostmem_gauge mapped;
+    /* Pages committed by MEM_COMMIT inside views.  It never falls: the page-file section keeps them after the view has
+     * gone.  Two threads that commit the same pages at once may count them twice; foreign_committed likewise. */
+    hostmem_gauge view_committed;
+    /* Asked of IHostMalloc and not yet freed. */
+    hostmem_gauge heap;
+    /* Newly committed, ever, by MEM_COMMIT in memory of neither kind. */
+    uint64_t foreign_committed;
+    uint64_t regions; /* owned regions now */
+    uint64_t views;   /* reported views now */
+    uint64_t blocks;  /* live IHostMalloc blocks now */
+    /* Requests for memory that the manager itself refused: after hostmem_shutdown, or for want of memory for its
+     * books.  What Windows refused is a failure, and no refusal. */
+    uint64_t refusals;
+    /* VirtualFree and Free answered with HOST_E_INVALIDOPERATION. */
+    uint64_t foreign_frees;
+    /* Owned regions found gone: freed by raw VirtualFree behind the manager's back.  One whose base Windows has given
+     * to somebody else since cannot be told from ours: releasing it would release theirs. */
+    uint64_t stale_regions;
+    uint64_t metadata; /* committed by the books themselves */
     hostmem_calls calls[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
 } hostmem_statistics;
 

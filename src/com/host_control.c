@@ -34,13 +34,13 @@ static HRESULT STDMETHODCALLTYPE control_QueryInterface(IHostControl *iface, REF
 
 static ULONG STDMETHODCALLTYPE control_AddRef(IHostControl *iface)
 {
-    return atomic_fetch_add(&impl_from_IHostControl(iface)->references, 1) + 1;
+    return atomic_fetch_add_explicit(&impl_from_IHostControl(iface)->references, 1, memory_order_relaxed) + 1;
 }
 
 static ULONG STDMETHODCALLTYPE control_Release(IHostControl *iface)
 {
     struct host_control *control = impl_from_IHostControl(iface);
-    ULONG left = atomic_fetch_sub(&control->references, 1) - 1;
+    ULONG left = atomic_fetch_sub_explicit(&control->references, 1, memory_order_acq_rel) - 1;
     if (left == 0) {
         if (control->next != NULL)
             IHostControl_Release(control->next);

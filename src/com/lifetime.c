@@ -16,7 +16,7 @@ uint32_t HOSTMEM_CALL hostmem_version(void)
 
 void manager_add_reference(struct hostmem_manager *manager)
 {
-    atomic_fetch_add(&manager->references, 1);
+    atomic_fetch_add_explicit(&manager->references, 1, memory_order_relaxed);
 }
 
 HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_manager **manager)
@@ -39,19 +39,25 @@ HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_mana
         made->options = *options;
     vm_init(&made->vm);
     pool_init(&made->mallocs, sizeof(struct malloc_object), 64, &made->vm.stats.metadata);
-    atomic_fetch_add(&made->vm.stats.metadata, sizeof *made);
-    atomic_store(&made->references, 1);
+    atomic_fetch_add_explicit(&made->vm.stats.metadata, sizeof *made, memory_order_relaxed);
+    atomic_store_explicit(&made->references, 1, memory_order_release);
     *manager = made;
     return S_OK;
+}
+
+void manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNotificationCallback *callback)
+{
+    ICLRMemoryNotificationCallback *old =
+        atomic_exchange_explicit(&manager->callback, callback, memory_order_seq_cst);
+    if (old != NULL)
+        ICLRMemoryNotificationCallback_Release(old);
 }
 
 static void manager_destroy(struct hostmem_manager *manager)
 {
     if (manager->options.leaked_region != NULL)
         manager_walk_regions(manager, false, manager->options.leaked_region, manager->options.context);
-    ICLRMemoryNotificationCallback *callback = atomic_exchange(&manager->callback, NULL);
-    if (callback != NULL)
-        ICLRMemoryNotificationCallback_Release(callback);
+    manager_replace_callback(manager, NULL);
     pool_destroy(&manager->mallocs);
     vm_destroy(&manager->vm);
     pages_release(manager, sizeof *manager);
@@ -59,7 +65,7 @@ static void manager_destroy(struct hostmem_manager *manager)
 
 uint32_t manager_release(struct hostmem_manager *manager)
 {
-    uint32_t left = atomic_fetch_sub(&manager->references, 1) - 1;
+    uint32_t left = atomic_fetch_sub_explicit(&manager->references, 1, memory_order_acq_rel) - 1;
     if (left == 0)
         manager_destroy(manager);
     return left;
@@ -75,10 +81,8 @@ HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager)
 {
     if (manager == NULL)
         return E_POINTER;
-    atomic_store(&manager->vm.closed, true);
-    ICLRMemoryNotificationCallback *callback = atomic_exchange(&manager->callback, NULL);
-    if (callback != NULL)
-        ICLRMemoryNotificationCallback_Release(callback);
+    atomic_store_explicit(&manager->vm.closed, true, memory_order_seq_cst);
+    manager_replace_callback(manager, NULL);
     return S_OK;
 }
 

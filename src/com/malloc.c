@@ -97,7 +97,7 @@ static HRESULT STDMETHODCALLTYPE malloc_QueryInterface(IHostMalloc *iface, REFII
 
 static ULONG STDMETHODCALLTYPE malloc_AddRef(IHostMalloc *iface)
 {
-    return atomic_fetch_add(&impl_from_IHostMalloc(iface)->references, 1) + 1;
+    return atomic_fetch_add_explicit(&impl_from_IHostMalloc(iface)->references, 1, memory_order_relaxed) + 1;
 }
 
 /* The last reference has gone.  A heap with live blocks stays: somebody may still hold them. */
@@ -110,7 +110,7 @@ static void malloc_destroy(struct malloc_object *object)
         os_heap_destroy(object->heap);
     block_map_destroy(object->blocks);
     pages_release(object->blocks, sizeof *object->blocks);
-    atomic_fetch_sub(&manager->vm.stats.metadata, sizeof *object->blocks);
+    atomic_fetch_sub_explicit(&manager->vm.stats.metadata, sizeof *object->blocks, memory_order_relaxed);
     pool_give(&manager->mallocs, object->number);
     manager_release(manager);
 }
@@ -118,7 +118,7 @@ static void malloc_destroy(struct malloc_object *object)
 static ULONG STDMETHODCALLTYPE malloc_Release(IHostMalloc *iface)
 {
     struct malloc_object *object = impl_from_IHostMalloc(iface);
-    ULONG left = atomic_fetch_sub(&object->references, 1) - 1;
+    ULONG left = atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) - 1;
     if (left == 0)
         malloc_destroy(object);
     return left;
@@ -144,10 +144,10 @@ static HRESULT publish(struct malloc_object *object, struct block_header *header
     SIZE_T bytes = header->bytes;
     if (!block_map_add(object->blocks, (uintptr_t)(header + 1))) {
         os_heap_free(object->heap, header);
-        return hresult_out_of_memory();
+        return stats_refuse(stats_of(object), hresult_out_of_memory());
     }
     gauge_add(&stats_of(object)->heap, bytes);
-    stats_bump(&stats_of(object)->blocks);
+    stats_count(stats_of(object), STATS_BLOCKS, 1);
     *memory = header + 1;
     return S_OK;
 }
@@ -206,13 +206,11 @@ static HRESULT free_block(struct malloc_object *object, void *memory)
 {
     if (memory == NULL)
         return S_OK;
-    if (!block_map_remove(object->blocks, (uintptr_t)memory)) {
-        stats_bump(&stats_of(object)->foreign_frees);
+    if (!block_map_remove(object->blocks, (uintptr_t)memory))
         return HOST_E_INVALIDOPERATION;
-    }
     struct block_header *header = (struct block_header *)memory - 1;
     gauge_sub(&stats_of(object)->heap, header->bytes);
-    atomic_fetch_sub_explicit(&stats_of(object)->blocks, 1, memory_order_relaxed);
+    stats_count(stats_of(object), STATS_BLOCKS, -1);
     return os_heap_free(object->heap, header) ? S_OK : E_FAIL;
 }
 
@@ -228,23 +226,27 @@ static const IHostMallocVtbl malloc_vtbl = {
 
 HRESULT malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out)
 {
-    HRESULT result = E_OUTOFMEMORY;
+    HRESULT result;
     uint32_t number = pool_take(&manager->mallocs);
     if (number == 0)
-        return hresult_out_of_memory();
+        return stats_refuse(&manager->vm.stats, hresult_out_of_memory());
     struct malloc_object *object = pool_item(&manager->mallocs, number);
 
     struct block_map *blocks = pages_reserve(sizeof *blocks);
-    if (blocks == NULL)
+    if (blocks == NULL) {
+        result = stats_refuse(&manager->vm.stats, hresult_out_of_memory());
         goto give_object;
-    if (!pages_commit(blocks, sizeof *blocks))
+    }
+    if (!pages_commit(blocks, sizeof *blocks)) {
+        result = stats_refuse(&manager->vm.stats, hresult_out_of_memory());
         goto release_blocks;
+    }
     HANDLE heap = os_heap_create((flags & MALLOC_THREADSAFE) != 0, (flags & MALLOC_EXECUTABLE) != 0);
     if (heap == NULL) {
         result = hresult_from_last_error();
         goto release_blocks;
     }
-    atomic_fetch_add(&manager->vm.stats.metadata, sizeof *blocks);
+    atomic_fetch_add_explicit(&manager->vm.stats.metadata, sizeof *blocks, memory_order_relaxed);
     block_map_init(blocks, &manager->vm.stats.metadata);
     object->flags = flags;
     object->iface.lpVtbl = &malloc_vtbl;
@@ -270,9 +272,10 @@ HRESULT malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callback 
     uint32_t used = pool_used(&manager->mallocs);
     for (uint32_t number = 1; number <= used && result == S_OK; number++) {
         struct malloc_object *object = pool_item(&manager->mallocs, number);
-        uint32_t references = atomic_load(&object->references);
+        uint32_t references = atomic_load_explicit(&object->references, memory_order_relaxed);
         while (references != 0 &&
-               !atomic_compare_exchange_weak(&object->references, &references, references + 1))
+               !atomic_compare_exchange_weak_explicit(&object->references, &references, references + 1,
+                                                      memory_order_acquire, memory_order_relaxed))
             ;
         if (references == 0)
             continue;

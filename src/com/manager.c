@@ -8,6 +8,7 @@
 #include "com/malloc.h"
 #include "memory/address_space.h"
 #include "memory/memory_load.h"
+#include "memory/os.h"
 
 static struct hostmem_manager *impl_from_IHostMemoryManager(IHostMemoryManager *iface)
 {
@@ -33,7 +34,9 @@ static HRESULT STDMETHODCALLTYPE manager_QueryInterface(IHostMemoryManager *ifac
 
 static ULONG STDMETHODCALLTYPE manager_AddRef(IHostMemoryManager *iface)
 {
-    return atomic_fetch_add(&impl_from_IHostMemoryManager(iface)->references, 1) + 1;
+    return atomic_fetch_add_explicit(&impl_from_IHostMemoryManager(iface)->references, 1,
+                                     memory_order_relaxed) +
+           1;
 }
 
 static ULONG STDMETHODCALLTYPE manager_Release(IHostMemoryManager *iface)
@@ -49,7 +52,7 @@ static HRESULT create_malloc(struct hostmem_manager *manager, DWORD flags, IHost
     if (flags & ~(DWORD)(MALLOC_THREADSAFE | MALLOC_EXECUTABLE))
         return E_INVALIDARG;
     if (atomic_load_explicit(&manager->vm.closed, memory_order_acquire))
-        return HOST_E_CLRNOTAVAILABLE;
+        return stats_refuse(&manager->vm.stats, HOST_E_CLRNOTAVAILABLE);
     return malloc_create(manager, flags, out);
 }
 
@@ -120,11 +123,14 @@ static HRESULT STDMETHODCALLTYPE manager_RegisterMemoryNotificationCallback(
     IHostMemoryManager *iface, ICLRMemoryNotificationCallback *callback)
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
-    if (callback != NULL)
+    if (callback != NULL) {
+        os_pin_module(); /* only a CLR calls this, and it stays */
         ICLRMemoryNotificationCallback_AddRef(callback);
-    ICLRMemoryNotificationCallback *old = atomic_exchange(&manager->callback, callback);
-    if (old != NULL)
-        ICLRMemoryNotificationCallback_Release(old);
+    }
+    manager_replace_callback(manager, callback);
+    /* hostmem_shutdown takes the callback away after closing: one of us sees the other. */
+    if (atomic_load_explicit(&manager->vm.closed, memory_order_seq_cst))
+        manager_replace_callback(manager, NULL);
     return count(manager, HOSTMEM_REGISTER_CALLBACK, S_OK);
 }
 

@@ -19,6 +19,9 @@ struct hostmem_manager {
 void manager_add_reference(struct hostmem_manager *manager);
 uint32_t manager_release(struct hostmem_manager *manager);
 
+/* Exchange the notification callback, whose reference goes to the manager; the old one's is given back. */
+void manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNotificationCallback *callback);
+
 /* Visit every region and view; see hostmem_walk_regions. */
 HRESULT manager_walk_regions(struct hostmem_manager *manager, bool stop_early,
                              hostmem_region_callback callback, void *context);

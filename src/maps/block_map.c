@@ -33,7 +33,8 @@ static void *node_of(_Atomic(void *) *slot, struct pool *make)
     if (number == 0)
         return NULL;
     void *fresh = pool_item(make, number);
-    if (atomic_compare_exchange_strong(slot, &node, fresh))
+    if (atomic_compare_exchange_strong_explicit(slot, &node, fresh, memory_order_acq_rel,
+                                                memory_order_acquire))
         return fresh;
     pool_give(make, number);
     return node;
@@ -99,6 +100,8 @@ bool block_map_has(const struct block_map *map, uintptr_t address)
 
 uintptr_t block_map_next(const struct block_map *map, uintptr_t from)
 {
+    if (from > UINTPTR_MAX - (BLOCK_MAP_ALIGN - 1))
+        return 0;
     from = (from + BLOCK_MAP_ALIGN - 1) & ~(uintptr_t)(BLOCK_MAP_ALIGN - 1);
     while ((from >> BLOCK_MAP_LEAF_SHIFT) / BLOCK_MAP_MIDDLE < BLOCK_MAP_ROOT) {
         uintptr_t root = (from >> BLOCK_MAP_LEAF_SHIFT) / BLOCK_MAP_MIDDLE;

@@ -98,7 +98,8 @@ bool commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_
         void *fresh = take_array(store, STRIPE_WORDS * sizeof(uint64_t));
         if (fresh == NULL)
             return false;
-        if (!atomic_compare_exchange_strong(&map->stripes[s], &stripe, fresh))
+        if (!atomic_compare_exchange_strong_explicit(&map->stripes[s], &stripe, fresh, memory_order_acq_rel,
+                                                     memory_order_acquire))
             give_array(store, fresh, STRIPE_WORDS * sizeof(uint64_t));
     }
     return true;
@@ -169,9 +170,11 @@ uint64_t commit_map_clear_all(struct commit_map *map, struct bit_store *store, u
         return set;
     }
     for (uint64_t s = 0; s < stripe_count(pages); s++) {
-        void *stripe = atomic_exchange(&map->stripes[s], NULL);
-        if (stripe != NULL)
-            give_array(store, stripe, STRIPE_WORDS * sizeof(uint64_t));
+        void *stripe = atomic_load_explicit(&map->stripes[s], memory_order_relaxed);
+        if (stripe == NULL)
+            continue;
+        atomic_store_explicit(&map->stripes[s], NULL, memory_order_relaxed);
+        give_array(store, stripe, STRIPE_WORDS * sizeof(uint64_t));
     }
     give_array(store, map->stripes, (size_t)stripe_count(pages) * sizeof(void *));
     return set;

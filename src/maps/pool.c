@@ -32,12 +32,13 @@ void pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _Ato
 void pool_destroy(struct pool *pool)
 {
     for (unsigned k = 0; k < POOL_CHUNKS; k++) {
-        char *base = atomic_load(&pool->chunk[k].base);
+        char *base = atomic_load_explicit(&pool->chunk[k].base, memory_order_acquire);
         if (base == NULL)
             continue;
         pages_release(base, chunk_bytes(pool, k));
-        atomic_fetch_sub(pool->metadata, atomic_load(&pool->chunk[k].ready));
-        atomic_store(&pool->chunk[k].base, NULL);
+        size_t ready = atomic_load_explicit(&pool->chunk[k].ready, memory_order_relaxed);
+        atomic_fetch_sub_explicit(pool->metadata, ready, memory_order_relaxed);
+        atomic_store_explicit(&pool->chunk[k].base, NULL, memory_order_relaxed);
     }
 }
 
@@ -55,7 +56,8 @@ static bool ensure_item(struct pool *pool, uint32_t i)
         char *fresh = pages_reserve(bytes);
         if (fresh == NULL)
             return false;
-        if (atomic_compare_exchange_strong(&chunk->base, &base, fresh))
+        if (atomic_compare_exchange_strong_explicit(&chunk->base, &base, fresh, memory_order_acq_rel,
+                                                    memory_order_acquire))
             base = fresh;
         else
             pages_release(fresh, bytes);
@@ -69,7 +71,8 @@ static bool ensure_item(struct pool *pool, uint32_t i)
     if (!pages_commit(base + ready, target - ready))
         return false;
     while (ready < target)
-        if (atomic_compare_exchange_weak(&chunk->ready, &ready, target)) {
+        if (atomic_compare_exchange_weak_explicit(&chunk->ready, &ready, target, memory_order_acq_rel,
+                                                  memory_order_acquire)) {
             atomic_fetch_add_explicit(pool->metadata, target - ready, memory_order_relaxed);
             break;
         }

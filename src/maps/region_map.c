@@ -6,6 +6,15 @@
  */
 #include "maps/region_map.h"
 
+/* A cell that holds another number, or is missing, stays. */
+static void erase_cell(_Atomic uint32_t *cell, uint32_t number)
+{
+    uint32_t expected = number;
+    if (cell != NULL)
+        atomic_compare_exchange_strong_explicit(cell, &expected, 0, memory_order_acq_rel,
+                                                memory_order_relaxed);
+}
+
 #if UINTPTR_MAX > UINT32_MAX
 
 enum { NODE = 1 << REGION_MAP_NODE_BITS };                      /* cells of a node */
@@ -67,11 +76,13 @@ static _Atomic uint32_t *cell_at(struct region_map *map, uint64_t granule, uint6
     return &leaf[granule & (NODE - 1)];
 }
 
-uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)
+/* As region_map_first; *at receives the granule. */
+static uint32_t first_at(const struct region_map *map, uint64_t granule, uint64_t count, uint64_t *at)
 {
     uint64_t end = granule + count;
     while (granule < end && granule < REGION_MAP_GRANULES) {
         uint32_t number = region_map_find(map, granule << GRANULE_SHIFT);
+        *at = granule;
         if (number != 0)
             return number;
         const struct region_map_slot *slot = &map->root[granule >> 2 * REGION_MAP_NODE_BITS];
@@ -87,6 +98,15 @@ uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64
             granule++;
     }
     return 0;
+}
+
+/* Remove `number` from the cells of every level that cover the granule. */
+static void erase_at(struct region_map *map, uint64_t granule, uint32_t number)
+{
+    uint64_t step;
+    erase_cell(cell_at(map, granule, 1, false, &step), number);
+    erase_cell(cell_at(map, granule - granule % NODE, NODE, false, &step), number);
+    erase_cell(cell_at(map, granule - granule % ROOT_SPAN, ROOT_SPAN, false, &step), number);
 }
 
 #else
@@ -111,14 +131,20 @@ static _Atomic uint32_t *cell_at(struct region_map *map, uint64_t granule, uint6
     return &map->cell[granule];
 }
 
-uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)
+static uint32_t first_at(const struct region_map *map, uint64_t granule, uint64_t count, uint64_t *at)
 {
     for (; count != 0 && granule < REGION_MAP_GRANULES; granule++, count--) {
         uint32_t number = region_map_find(map, granule << GRANULE_SHIFT);
+        *at = granule;
         if (number != 0)
             return number;
     }
     return 0;
+}
+
+static void erase_at(struct region_map *map, uint64_t granule, uint32_t number)
+{
+    erase_cell(&map->cell[granule], number);
 }
 
 #endif
@@ -151,10 +177,21 @@ void region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, 
 {
     while (count != 0) {
         uint64_t step;
-        uint32_t expected = number;
-        atomic_compare_exchange_strong_explicit(cell_at(map, granule, count, false, &step), &expected, 0,
-                                                memory_order_acq_rel, memory_order_relaxed);
+        erase_cell(cell_at(map, granule, count, false, &step), number);
         granule += step;
         count -= step;
     }
+}
+
+uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)
+{
+    uint64_t at = granule;
+    return first_at(map, granule, count, &at);
+}
+
+void region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+{
+    uint64_t at = granule;
+    while (first_at(map, granule, count, &at) == number)
+        erase_at(map, at, number);
 }

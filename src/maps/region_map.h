@@ -62,6 +62,10 @@ void region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, 
 /* Any number found in the range, 0 when it is empty: also looks below spans. */
 uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64_t count);
 
+/* Remove `number`, the first in the range, from every cell up to where another number is first: whatever the region
+ * that wrote it, and at whatever level.  Not 0. */
+void region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+
 /* The number at an address, 0 for nobody's. */
 static inline uint32_t region_map_find(const struct region_map *map, uint64_t address)
 {

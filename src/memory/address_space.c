@@ -39,8 +39,11 @@ void address_space_acquired(struct vm *vm, void *address)
 
 void address_space_released(struct vm *vm, void *address)
 {
+    DWORD error = GetLastError();
+    bool mapped_again = view_bytes((uintptr_t)address) != 0;
+    SetLastError(error);
     struct region_hold hold;
-    if (!region_enter(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold))
+    if (mapped_again || !region_enter(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold))
         return;
     if (hold.region->kind == HOSTMEM_REGION_VIEW && geometry_base(hold.geometry) == (uintptr_t)address)
         region_unpublish(&vm->table, &hold);

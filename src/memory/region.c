@@ -4,12 +4,10 @@
 #include "memory/region.h"
 
 #define LIVE          ((uint64_t)1)
-#define CHANGE_ONE    ((uint64_t)1 << 1)
-#define COMMIT_ONE    ((uint64_t)1 << 15)
-#define CHANGE_ENDED  ((uint64_t)1 << 29)
-#define COMMIT_ENDED  ((uint64_t)1 << 46)
-#define CHANGES       (COMMIT_ONE - CHANGE_ONE)
-#define COMMITS       (CHANGE_ENDED - COMMIT_ONE)
+#define AT_WORK_ONE   ((uint64_t)1 << 1)
+#define CHANGE_ENDED  ((uint64_t)1 << 25)
+#define COMMIT_ENDED  ((uint64_t)1 << 44)
+#define AT_WORK       (CHANGE_ENDED - AT_WORK_ONE)
 #define CHANGES_ENDED (COMMIT_ENDED - CHANGE_ENDED)
 #define COMMITS_ENDED (~(COMMIT_ENDED - 1))
 
@@ -51,8 +49,15 @@ uint32_t region_find(const struct region_table *table, uint64_t address, uint64_
 unsigned region_kind_at(const struct region_table *table, uint64_t address)
 {
     uint64_t geometry;
-    uint32_t number = region_find(table, address, &geometry);
-    return number == 0 ? 0 : record(table, number)->kind;
+    uint32_t number;
+    while ((number = region_find(table, address, &geometry)) != 0) {
+        unsigned kind = record(table, number)->kind;
+        uint64_t again;
+        /* The record may have been recycled before its kind was read. */
+        if (region_find(table, address, &again) == number && again == geometry)
+            return kind;
+    }
+    return 0;
 }
 
 uint32_t region_take(struct region_table *table)
@@ -70,9 +75,9 @@ static struct gauge *size_gauge(struct region_table *table, const struct region 
     return region->kind == HOSTMEM_REGION_VIEW ? &table->stats->mapped : &table->stats->reserved;
 }
 
-static _Atomic uint64_t *kind_counter(struct region_table *table, const struct region *region)
+static enum stats_counter kind_counter(const struct region *region)
 {
-    return region->kind == HOSTMEM_REGION_VIEW ? &table->stats->views : &table->stats->regions;
+    return region->kind == HOSTMEM_REGION_VIEW ? STATS_VIEWS : STATS_REGIONS;
 }
 
 /* Nobody can find the record and nobody is in it: refund and recycle. */
@@ -83,27 +88,53 @@ static void recycle(struct region_table *table, struct region *region, uint32_t 
         gauge_sub(&table->stats->committed, commit_map_clear_all(&region->commit, &table->bits, pages)
                                                 << PAGE_SHIFT);
     gauge_sub(size_gauge(table, region), pages << PAGE_SHIFT);
-    atomic_fetch_sub_explicit(kind_counter(table, region), 1, memory_order_relaxed);
+    stats_count(table->stats, kind_counter(region), -1);
     atomic_store_explicit(&region->geometry, 0, memory_order_relaxed);
     region_give(table, number);
 }
 
+/* Hold a record that is live, or being released still: its last holder has not left. */
+static bool hold_number(struct region_table *table, uint32_t number, uint64_t needed,
+                        struct region_hold *hold)
+{
+    struct region *region = record(table, number);
+    uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
+    do {
+        if (!(state & needed))
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&region->state, &state, state + AT_WORK_ONE,
+                                                    memory_order_acq_rel, memory_order_relaxed));
+    *hold = (struct region_hold){.region = region,
+                                 .number = number,
+                                 .use = REGION_LOOK,
+                                 .entered = state + AT_WORK_ONE,
+                                 .geometry = atomic_load_explicit(&region->geometry, memory_order_acquire)};
+    return true;
+}
+
+bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
+{
+    return hold_number(table, number, LIVE, hold);
+}
+
+/*
+ * Windows has given the range to us, so whatever the table says of it is out of date: a region that was freed behind our
+ * back, a view that was unmapped and not reported yet, an entry whose releaser stopped before erasing it.
+ */
 static void drop_stale(struct region_table *table, uint64_t granule, uint64_t granules)
 {
     uint32_t number;
     while ((number = region_map_first(&table->map, granule, granules)) != 0) {
         struct region_hold hold;
-        if (!region_enter_number(table, number, &hold)) {
-            /* Its releaser is between taking LIVE away and erasing; our own entry overwrites what it leaves, and
-             * its erasing spares our entry. */
-            return;
-        }
-        if (region_unpublish(table, &hold)) {
-            /* A view that was unmapped and not yet reported is in order (contract 3.6). */
-            if (hold.region->kind == HOSTMEM_REGION_PRIVATE)
+        if (hold_number(table, number, LIVE | AT_WORK, &hold)) {
+            uint64_t first = geometry_base(hold.geometry) >> GRANULE_SHIFT;
+            /* Not if the record has come to stand for a region elsewhere. */
+            bool here = first < granule + granules && granule < first + geometry_granules(hold.geometry);
+            if (here && region_unpublish(table, &hold) && hold.region->kind == HOSTMEM_REGION_PRIVATE)
                 stats_bump(&table->stats->stale_regions);
+            region_leave_unchanged(table, &hold);
         }
-        region_leave_unchanged(table, &hold);
+        region_map_purge(&table->map, granule, granules, number);
     }
 }
 
@@ -116,6 +147,7 @@ bool region_publish(struct region_table *table, uint32_t number, const struct re
     if (origin->pages == 0 || origin->pages > REGION_MAX_PAGES ||
         !region_map_prepare(&table->map, granule, granules))
         return false;
+    drop_stale(table, granule, granules); /* first, so that no peak holds both */
     if (origin->kind == HOSTMEM_REGION_PRIVATE) {
         if (!commit_map_init(&region->commit, &table->bits, origin->pages))
             return false;
@@ -133,9 +165,8 @@ bool region_publish(struct region_table *table, uint32_t number, const struct re
     region->allocation_type = origin->type;
     region->allocation_protect = origin->protect;
     gauge_add(size_gauge(table, region), origin->pages << PAGE_SHIFT);
-    stats_bump(kind_counter(table, region));
+    stats_count(table->stats, kind_counter(region), 1);
 
-    drop_stale(table, granule, granules);
     atomic_store_explicit(&region->geometry, geometry, memory_order_release);
     uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
     atomic_store_explicit(&region->state, state | LIVE, memory_order_release);
@@ -143,32 +174,10 @@ bool region_publish(struct region_table *table, uint32_t number, const struct re
     return true;
 }
 
-static uint64_t use_one(enum region_use use)
-{
-    return use == REGION_COMMIT ? COMMIT_ONE : CHANGE_ONE;
-}
-
 /* The state with this hold's work ended. */
-static uint64_t ended(enum region_use use, uint64_t state)
+static uint64_t ended(const struct region_hold *hold, uint64_t state)
 {
-    return use == REGION_COMMIT ? state - COMMIT_ONE + COMMIT_ENDED : state - CHANGE_ONE + CHANGE_ENDED;
-}
-
-bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
-{
-    struct region *region = record(table, number);
-    uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
-    do {
-        if (!(state & LIVE))
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&region->state, &state, state + COMMIT_ONE,
-                                                    memory_order_acq_rel, memory_order_relaxed));
-    *hold = (struct region_hold){.region = region,
-                                 .number = number,
-                                 .use = REGION_COMMIT,
-                                 .entered = state + COMMIT_ONE,
-                                 .geometry = atomic_load_explicit(&region->geometry, memory_order_acquire)};
-    return true;
+    return state - AT_WORK_ONE + (hold->use == REGION_COMMIT ? COMMIT_ENDED : CHANGE_ENDED);
 }
 
 bool region_enter(struct region_table *table, uint64_t address, enum region_use use, struct region_hold *hold)
@@ -176,78 +185,61 @@ bool region_enter(struct region_table *table, uint64_t address, enum region_use 
     for (;;) {
         uint64_t geometry;
         uint32_t number = region_find(table, address, &geometry);
-        if (number == 0)
+        if (number == 0 || !hold_number(table, number, LIVE, hold))
             return false;
-        struct region *region = record(table, number);
-        uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
-        do {
-            if (!(state & LIVE))
-                return false;
-        } while (!atomic_compare_exchange_weak_explicit(&region->state, &state, state + use_one(use),
-                                                        memory_order_acq_rel, memory_order_relaxed));
-        *hold = (struct region_hold){.region = region,
-                                     .number = number,
-                                     .use = use,
-                                     .entered = state + use_one(use),
-                                     .geometry = geometry};
+        hold->use = use;
         /* Held now, but the record may have been recycled just before. */
-        if (region_map_find(&table->map, address) == number &&
-            atomic_load_explicit(&region->geometry, memory_order_acquire) == geometry)
+        if (region_map_find(&table->map, address) == number && hold->geometry == geometry)
             return true;
         region_leave_unchanged(table, hold);
     }
 }
 
-/* Did a call that could have turned this one's bits the other way run beside it? */
+/* Has a call that could have turned this one's bits the other way ended since this one entered? */
 static bool overlapped(const struct region_hold *hold, uint64_t now)
 {
     uint64_t then = hold->entered;
     bool commits_ended = ((then ^ now) & COMMITS_ENDED) != 0;
     bool changes_ended = ((then ^ now) & CHANGES_ENDED) != 0;
-    switch (hold->use) {
-    case REGION_COMMIT:
-        return changes_ended || ((then | now) & CHANGES) != 0;
-    case REGION_CHANGE:
-        /* Another change as well: it may be a repair. */
-        return commits_ended || changes_ended || ((then | now) & COMMITS) != 0 ||
-               (then & CHANGES) != CHANGE_ONE || (now & CHANGES) != CHANGE_ONE;
-    case REGION_REPAIR:
-        /* Whoever is still at work will see this repair and do its own. */
-        return commits_ended || changes_ended;
-    }
-    return true;
+    /* A repair counts as a change: it may have copied what was true before this call. */
+    return changes_ended || (commits_ended && hold->use != REGION_COMMIT);
 }
 
 static void after_leaving(struct region_table *table, const struct region_hold *hold, uint64_t state)
 {
-    if (!(state & (LIVE | COMMITS | CHANGES)))
+    if (!(state & (LIVE | AT_WORK)))
         recycle(table, hold->region, hold->number);
 }
 
-bool region_leave(struct region_table *table, struct region_hold *hold)
+enum region_left region_leave(struct region_table *table, struct region_hold *hold)
 {
     uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
-    for (;;) {
-        bool repair = (state & LIVE) != 0 && overlapped(hold, state);
-        uint64_t wanted = ended(hold->use, state) + (repair ? CHANGE_ONE : 0);
-        if (!atomic_compare_exchange_weak_explicit(&hold->region->state, &state, wanted, memory_order_acq_rel,
-                                                   memory_order_acquire))
-            continue;
-        if (repair) {
-            hold->use = REGION_REPAIR;
-            hold->entered = wanted;
-            return true;
-        }
-        after_leaving(table, hold, wanted);
-        return false;
+    uint64_t wanted;
+    bool live, look;
+    do {
+        live = (state & LIVE) != 0;
+        look = live && overlapped(hold, state);
+        wanted = ended(hold, state) + (look ? AT_WORK_ONE : 0);
+    } while (!atomic_compare_exchange_weak_explicit(&hold->region->state, &state, wanted,
+                                                    memory_order_acq_rel, memory_order_acquire));
+    if (look) {
+        hold->use = REGION_LOOK;
+        return REGION_OVERLAPPED;
     }
+    after_leaving(table, hold, wanted);
+    return live ? REGION_LEFT : REGION_RELEASED;
+}
+
+void region_begin_repair(struct region_hold *hold)
+{
+    hold->entered = atomic_load_explicit(&hold->region->state, memory_order_acquire);
+    hold->use = REGION_REPAIR;
 }
 
 void region_leave_unchanged(struct region_table *table, struct region_hold *hold)
 {
-    uint64_t state =
-        atomic_fetch_sub_explicit(&hold->region->state, use_one(hold->use), memory_order_acq_rel);
-    after_leaving(table, hold, state - use_one(hold->use));
+    uint64_t state = atomic_fetch_sub_explicit(&hold->region->state, AT_WORK_ONE, memory_order_acq_rel);
+    after_leaving(table, hold, state - AT_WORK_ONE);
 }
 
 bool region_unpublish(struct region_table *table, struct region_hold *hold)
@@ -295,4 +287,10 @@ uint64_t region_committed(struct region_hold *hold)
     return hold->region->kind == HOSTMEM_REGION_PRIVATE
                ? commit_map_count(&hold->region->commit, pages, 0, pages)
                : 0;
+}
+
+bool region_agrees(struct region_hold *hold, uint64_t first, uint64_t count, bool committed)
+{
+    return commit_map_count(&hold->region->commit, geometry_pages(hold->geometry), first, count) ==
+           (committed ? count : 0);
 }

@@ -4,18 +4,25 @@
  * One record a region (or reported view), found by address through the region map, without a lock.
  *
  *      geometry  | first granule 31 | pages 33 |      one load is the whole answer; 0 while the record is free
- *      state     | commits ended 18 | changes ended 17 | commits at work 14 | changes at work 14 | LIVE |
+ *      state     | commits ended 20 | changes ended 19 | at work 24 | LIVE |
  *
- * Nobody ever waits here.  Whoever works on a region enters it; who takes LIVE away has released it; and the
- * last one to leave a region that is not LIVE refunds its pages and recycles the record.
+ * Nobody ever waits here.  Whoever works on a region enters it and is counted at work; who takes LIVE away has released
+ * it; and the last one to leave a region that is not LIVE refunds its pages and recycles the record.
  *
  * Windows and the page bits are changed one after the other, so threads that commit and decommit the same pages at
- * once could leave the bits in another order than Windows took the calls.  Hence the counts: on leaving, each
- * one sees whether an opposite call overlapped its own (it was at work when I came, has ended since, or is at work
- * still), and if so puts its range right from VirtualQuery, once more if anybody ended meanwhile.  Of any two that
- * overlapped, the later to end sees the other, so what is written last is true.  A thread that died inside costs the
- * others some queries, never a wait.  (A count of ended calls that wraps within one call goes unseen: 131,072
- * calls on one region while one thread is stopped, and then exactly.)
+ * once could leave the bits in another order than Windows took the calls.  Hence the counts of ended calls: on
+ * leaving, each one sees whether an opposite call has ended since it came.  If so it stays to look, which nobody
+ * reacts to: it compares its pages with VirtualQuery; only if they differ it writes, as a change that others see, and
+ * compares again if that was overlapped (reconcile.c).  Calls still at work are their own concern: they will see this
+ * one's end.
+ *
+ * Why that is enough: let O be the call that last changed a page in Windows, and W the last to write its bit.  Unless
+ * they are one, they overlapped; the later of them to end saw the other, and compared after both had finished.  Had
+ * it found a difference it would have written, and W would not have been the last.
+ *
+ * A thread that died inside costs the others nothing.  (The counts of ended calls wrap: 524,288 calls on one region
+ * while one thread is stopped, and then exactly, go unseen.  The carry out of changes ended goes into commits ended,
+ * where it is one more.)
  */
 #ifndef HOSTMEM_MEMORY_REGION_H
 #define HOSTMEM_MEMORY_REGION_H
@@ -48,9 +55,10 @@ struct region_table {
 };
 
 enum region_use {
-    REGION_COMMIT, /* turns bits on, or only looks */
+    REGION_COMMIT, /* turns bits on */
     REGION_CHANGE, /* turns bits off, or releases */
-    REGION_REPAIR  /* copies Windows' picture into the bits */
+    REGION_LOOK,   /* reads only: nobody reacts to it */
+    REGION_REPAIR  /* copies Windows' picture into the bits: a change */
 };
 
 /* Somebody at work in a region: keeps the record (not the memory) from being recycled. */
@@ -118,14 +126,20 @@ bool region_publish(struct region_table *table, uint32_t number, const struct re
 bool region_enter(struct region_table *table, uint64_t address, enum region_use use,
                   struct region_hold *hold);
 
-/* As region_enter with REGION_COMMIT, by number, for a walk; false: the record is free. */
+/* As region_enter with REGION_LOOK, by number, for a walk; false: the record is free. */
 bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold);
 
-/*
- * End the work.  True: an opposite call overlapped it, so the caller is still in (as REGION_REPAIR) and must put
- * its range right and leave again.
- */
-bool region_leave(struct region_table *table, struct region_hold *hold);
+enum region_left {
+    REGION_LEFT,       /* done */
+    REGION_OVERLAPPED, /* still in, as REGION_LOOK: the caller must compare its pages, and leave again */
+    REGION_RELEASED    /* done, but the region was released meanwhile: Windows may have meant its successor */
+};
+
+/* End the work of a hold that changed something. */
+enum region_left region_leave(struct region_table *table, struct region_hold *hold);
+
+/* From REGION_LOOK to REGION_REPAIR. */
+void region_begin_repair(struct region_hold *hold);
 
 /* End the work without looking at who overlapped it: for holds that changed nothing. */
 void region_leave_unchanged(struct region_table *table, struct region_hold *hold);
@@ -147,5 +161,8 @@ void region_set_decommitted(struct region_table *table, struct region_hold *hold
 
 /* Committed pages of an entered region. */
 uint64_t region_committed(struct region_hold *hold);
+
+/* Are all of the pages noted as committed, or none of them? */
+bool region_agrees(struct region_hold *hold, uint64_t first, uint64_t count, bool committed);
 
 #endif

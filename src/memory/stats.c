@@ -3,15 +3,46 @@
  */
 #include "memory/stats.h"
 
+#include <stdbool.h>
+
+/* This thread's own stripe, or the shared one. */
+static struct stats_stripe *stripe_of_thread(struct stats *stats, bool *shared)
+{
+    uint32_t thread = GetCurrentThreadId(), owner;
+    struct stats_stripe *stripe = &stats->stripe[thread / 4 % STATS_STRIPES]; /* ids are multiples of 4 */
+    owner = atomic_load_explicit(&stripe->owner, memory_order_relaxed);
+    *shared =
+        owner != thread && (owner != 0 || !atomic_compare_exchange_strong(&stripe->owner, &owner, thread));
+    return *shared ? &stats->stripe[STATS_STRIPES] : stripe;
+}
+
+static void add(_Atomic uint64_t *counter, uint64_t amount, bool shared)
+{
+    if (shared)
+        atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
+    else
+        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
+                              memory_order_relaxed);
+}
+
+void stats_count(struct stats *stats, enum stats_counter counter, int amount)
+{
+    bool shared;
+    struct stats_stripe *stripe = stripe_of_thread(stats, &shared);
+    add(&stripe->counter[counter], (uint64_t)(int64_t)amount, shared);
+}
+
 HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
 {
     if (level > HOSTMEM_LEVEL_NONE)
         level = HOSTMEM_LEVEL_NONE;
-    /* Thread ids are multiples of 4. */
-    struct stats_stripe *stripe = &stats->stripe[GetCurrentThreadId() / 4 % STATS_STRIPES];
-    stats_bump(&stripe->method[method][level].calls);
+    bool shared;
+    struct stats_stripe *stripe = stripe_of_thread(stats, &shared);
+    add(&stripe->method[method][level].calls, 1, shared);
     if (result != S_OK)
-        stats_bump(&stripe->method[method][level].failures);
+        add(&stripe->method[method][level].failures, 1, shared);
+    if (result == HOST_E_INVALIDOPERATION)
+        add(&stripe->counter[STATS_FOREIGN_FREES], 1, shared);
     return result;
 }
 
@@ -25,6 +56,15 @@ static hostmem_gauge read_gauge(const struct gauge *gauge)
     return (hostmem_gauge){.now = read(&gauge->now), .peak = read(&gauge->peak)};
 }
 
+/* One thread may have added what another subtracts; a sum read in between must not wrap. */
+static uint64_t read_counter(const struct stats *stats, enum stats_counter counter)
+{
+    uint64_t sum = 0;
+    for (unsigned s = 0; s <= STATS_STRIPES; s++)
+        sum += read(&stats->stripe[s].counter[counter]);
+    return (int64_t)sum < 0 ? 0 : sum;
+}
+
 void stats_read(const struct stats *stats, hostmem_statistics *out)
 {
     out->flags = 0;
@@ -34,16 +74,17 @@ void stats_read(const struct stats *stats, hostmem_statistics *out)
     out->view_committed = read_gauge(&stats->view_committed);
     out->heap = read_gauge(&stats->heap);
     out->foreign_committed = read(&stats->foreign_committed);
-    out->regions = read(&stats->regions);
-    out->views = read(&stats->views);
-    out->blocks = read(&stats->blocks);
-    out->foreign_frees = read(&stats->foreign_frees);
+    out->regions = read_counter(stats, STATS_REGIONS);
+    out->views = read_counter(stats, STATS_VIEWS);
+    out->blocks = read_counter(stats, STATS_BLOCKS);
+    out->refusals = read(&stats->refusals);
+    out->foreign_frees = read_counter(stats, STATS_FOREIGN_FREES);
     out->stale_regions = read(&stats->stale_regions);
     out->metadata = read(&stats->metadata);
     for (unsigned m = 0; m < HOSTMEM_METHOD_COUNT; m++)
         for (unsigned l = 0; l < HOSTMEM_LEVEL_COUNT; l++) {
             hostmem_calls sum = {0, 0};
-            for (unsigned s = 0; s < STATS_STRIPES; s++) {
+            for (unsigned s = 0; s <= STATS_STRIPES; s++) {
                 sum.calls += read(&stats->stripe[s].method[m][l].calls);
                 sum.failures += read(&stats->stripe[s].method[m][l].failures);
             }

@@ -10,6 +10,7 @@
 
 #include "memory/hresult.h"
 #include "memory/os.h"
+#include "memory/reconcile.h"
 
 static uint64_t page_floor(uint64_t address)
 {
@@ -53,17 +54,6 @@ uint64_t vm_query_committed(uint64_t start, uint64_t end)
     return committed;
 }
 
-/* The pages of [address, address + size) that lie in the held region, as [first, first + count). */
-static uint64_t pages_within(const struct region_hold *hold, uint64_t address, uint64_t size, uint64_t *first)
-{
-    uint64_t base = geometry_base(hold->geometry);
-    uint64_t limit = base + (geometry_pages(hold->geometry) << PAGE_SHIFT);
-    uint64_t start = page_floor(address);
-    uint64_t end = size > limit - address ? limit : page_ceil(address + size);
-    *first = (start - base) >> PAGE_SHIFT;
-    return (end - start) >> PAGE_SHIFT;
-}
-
 /* Does the request end within the held region?  Windows refuses what does not; Wine lets a decommit wrap. */
 static bool fits(const struct region_hold *hold, uint64_t address, uint64_t size)
 {
@@ -71,57 +61,11 @@ static bool fits(const struct region_hold *hold, uint64_t address, uint64_t size
     return size <= base + (geometry_pages(hold->geometry) << PAGE_SHIFT) - address;
 }
 
-/* Copy Windows' picture of the pages into the bits. */
-static void repair(struct vm *vm, struct region_hold *hold, uint64_t first, uint64_t count)
-{
-    uint64_t base = geometry_base(hold->geometry);
-    uint64_t at = base + (first << PAGE_SHIFT);
-    uint64_t end = at + (count << PAGE_SHIFT);
-    while (at < end) {
-        MEMORY_BASIC_INFORMATION info;
-        if (os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0)
-            return; /* Windows does not say: what the calls themselves noted stays */
-        if (info.State == MEM_FREE || (uintptr_t)info.AllocationBase != base)
-            return; /* freed behind our back: found when it is released, or its address handed out again */
-        uint64_t run_end = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
-        if (run_end > end)
-            run_end = end;
-        uint64_t page = (at - base) >> PAGE_SHIFT;
-        uint64_t pages = (run_end - at) >> PAGE_SHIFT;
-        if (info.State != MEM_COMMIT)
-            region_set_decommitted(&vm->table, hold, page, pages);
-        else if (region_prepare_commit(&vm->table, hold, page, pages))
-            region_set_committed(&vm->table, hold, page, pages);
-        at = run_end;
-    }
-}
-
-/* Leave after changing the given pages. */
-static void leave(struct vm *vm, struct region_hold *hold, uint64_t first, uint64_t count)
-{
-    if (!region_leave(&vm->table, hold))
-        return;
-    DWORD error = GetLastError();
-    do
-        repair(vm, hold, first, count);
-    while (region_leave(&vm->table, hold));
-    SetLastError(error);
-}
-
-/* Is the held region's memory still what was allocated for it? */
-static bool still_there(const struct region_hold *hold)
-{
-    MEMORY_BASIC_INFORMATION info;
-    uintptr_t base = (uintptr_t)geometry_base(hold->geometry);
-    return os_virtual_query((void *)base, &info, sizeof info) == 0 ||
-           (info.State != MEM_FREE && (uintptr_t)info.AllocationBase == base);
-}
-
 /* Drop the held region from the table if its memory was freed behind our back; true: it was. */
 static bool drop_if_gone(struct vm *vm, struct region_hold *hold)
 {
     DWORD error = GetLastError();
-    bool gone = !still_there(hold);
+    bool gone = !reconcile_still_there(hold);
     if (gone && region_unpublish(&vm->table, hold))
         stats_bump(&vm->stats.stale_regions);
     SetLastError(error);
@@ -133,7 +77,7 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
 {
     uint32_t number = region_take(&vm->table);
     if (number == 0)
-        return hresult_out_of_memory();
+        return stats_refuse(&vm->stats, hresult_out_of_memory());
     void *base = os_virtual_alloc(address, size, type, protect);
     if (base == NULL) {
         HRESULT result = hresult_from_last_error();
@@ -152,8 +96,12 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
     if (!region_publish(&vm->table, number, &origin)) {
         os_virtual_free(base, 0, MEM_RELEASE);
         region_give(&vm->table, number);
-        return hresult_out_of_memory();
+        return stats_refuse(&vm->stats, hresult_out_of_memory());
     }
+    /* A call that still holds the region that was here before may have had its effect on this one (reconcile_leave);
+     * only a caller that chooses addresses can bring that about. */
+    if (address != NULL)
+        reconcile_range(&vm->table, start, end);
     *memory = base;
     return S_OK;
 }
@@ -162,19 +110,21 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
                             DWORD protect, void **memory)
 {
     uint64_t first;
-    uint64_t count = pages_within(hold, (uintptr_t)address, size, &first);
+    uint64_t count = reconcile_pages_within(hold, (uintptr_t)address, size, &first);
     if (!region_prepare_commit(&vm->table, hold, first, count)) {
         region_leave_unchanged(&vm->table, hold);
-        return hresult_out_of_memory();
+        return stats_refuse(&vm->stats, hresult_out_of_memory());
     }
     *memory = os_virtual_alloc(address, size, type, protect);
     if (*memory == NULL) {
         HRESULT result = hresult_from_last_error();
+        if (result == HRESULT_FROM_WIN32(ERROR_INVALID_ADDRESS))
+            drop_if_gone(vm, hold);
         region_leave_unchanged(&vm->table, hold);
         return result;
     }
     region_set_committed(&vm->table, hold, first, count);
-    leave(vm, hold, first, count);
+    reconcile_leave(&vm->table, hold, first, count);
     return S_OK;
 }
 
@@ -204,7 +154,7 @@ HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD pr
     *memory = NULL;
     bool takes_memory = (type & (MEM_RESERVE | MEM_COMMIT)) != 0;
     if (takes_memory && atomic_load_explicit(&vm->closed, memory_order_acquire))
-        return HOST_E_CLRNOTAVAILABLE;
+        return stats_refuse(&vm->stats, HOST_E_CLRNOTAVAILABLE);
     /* Without an address whatever Windows grants is new (Wine: MEM_RESET as well). */
     if (address == NULL || (type & MEM_RESERVE))
         return reserve(vm, address, size, type, protect, level, memory);
@@ -228,7 +178,6 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
     if (!region_unpublish(&vm->table, hold)) {
         /* Another thread is releasing it: for us it is freed already. */
         region_leave_unchanged(&vm->table, hold);
-        stats_bump(&vm->stats.foreign_frees);
         return HOST_E_INVALIDOPERATION;
     }
     if (os_virtual_free(address, 0, MEM_RELEASE)) {
@@ -236,26 +185,28 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
         return S_OK;
     }
     DWORD error = GetLastError();
-    HRESULT result = hresult_from_win32(error);
-    region_restore(&vm->table, hold);
-    /* Calls that came meanwhile found no region and were passed on as foreign. */
-    if (!drop_if_gone(vm, hold))
-        repair(vm, hold, 0, geometry_pages(hold->geometry));
+    if (!reconcile_still_there(hold)) {
+        stats_bump(&vm->stats.stale_regions);
+        region_leave_unchanged(&vm->table, hold);
+    } else {
+        /* Calls that came meanwhile found no region and were passed on as foreign. */
+        uint64_t base = geometry_base(hold->geometry);
+        uint64_t end = base + (geometry_pages(hold->geometry) << PAGE_SHIFT);
+        region_restore(&vm->table, hold);
+        reconcile_leave(&vm->table, hold, 0, 0);
+        reconcile_range(&vm->table, base, end);
+    }
     SetLastError(error);
-    region_leave_unchanged(&vm->table, hold);
-    return result;
+    return hresult_from_win32(error);
 }
 
 HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
 {
     struct region_hold hold;
-    if (!region_enter(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold)) {
-        stats_bump(&vm->stats.foreign_frees);
+    if (!region_enter(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold))
         return HOST_E_INVALIDOPERATION;
-    }
     if (hold.region->kind != HOSTMEM_REGION_PRIVATE) {
         region_leave_unchanged(&vm->table, &hold);
-        stats_bump(&vm->stats.foreign_frees);
         return HOST_E_INVALIDOPERATION;
     }
     bool at_base = page_floor((uintptr_t)address) == geometry_base(hold.geometry);
@@ -272,20 +223,29 @@ HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
     }
     uint64_t first = 0;
     uint64_t count = geometry_pages(hold.geometry);
-    bool known = type == MEM_DECOMMIT && fits(&hold, (uintptr_t)address, size);
-    if (known && size != 0)
-        count = pages_within(&hold, (uintptr_t)address, size, &first);
-    if (known)
+    if (type == MEM_DECOMMIT && fits(&hold, (uintptr_t)address, size)) {
+        if (size != 0)
+            count = reconcile_pages_within(&hold, (uintptr_t)address, size, &first);
         region_set_decommitted(&vm->table, &hold, first, count);
-    else if (!drop_if_gone(vm, &hold)) /* a kind of free that we do not know, or a size that wraps */
-        repair(vm, &hold, first, count);
-    leave(vm, &hold, first, count);
+        reconcile_leave(&vm->table, &hold, first, count);
+        return S_OK;
+    }
+    /* A kind of free that we do not know, or a size that wraps: see what it has done. */
+    uint64_t base = geometry_base(hold.geometry);
+    drop_if_gone(vm, &hold);
+    reconcile_leave(&vm->table, &hold, 0, 0);
+    reconcile_range(&vm->table, base, base + (count << PAGE_SHIFT));
     return S_OK;
 }
 
 HRESULT vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
 {
-    return os_virtual_protect(address, size, protect, old) ? S_OK : hresult_from_last_error();
+    if (os_virtual_protect(address, size, protect, old))
+        return S_OK;
+    HRESULT result = hresult_from_last_error();
+    if (old != NULL && result != HRESULT_FROM_WIN32(ERROR_NOACCESS)) /* it may not be writable */
+        *old = 0;
+    return result;
 }
 
 HRESULT vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *result)

@@ -1,0 +1,340 @@
+/*
+ * bridge.h - SetHostControl for .NET 8, 9 and 10
+ *
+ * Modern runtimes still have ICLRRuntimeHost, but its SetHostControl answers E_NOTIMPL: nobody asks the host
+ * for an IHostMemoryManager any more.  The bridge plays that part.  It redirects the memory functions that
+ * coreclr.dll (and a standalone garbage collector, when one is configured) imports from kernel32.dll, in this
+ * process and in memory only, to the IHostMemoryManager that an IHostControl hands out.  It works with any
+ * IHostControl, not only hostmem's.
+ *
+ *     // 1. initialize the host components as always, e.g. hostfxr_initialize_for_runtime_config
+ *     // 2. coreclr.dll is not loaded yet; its folder is in the property NATIVE_DLL_SEARCH_DIRECTORIES
+ *     hostmem_bridge_find(directories, path, MAX_PATH);
+ *     hostmem_bridge_load(path, control, NULL, NULL);
+ *     // 3. go on: hostfxr_get_runtime_delegate, hostfxr_run_app, coreclr_initialize find the same module
+ *
+ * Hosts that are written against ICLRRuntimeHost take hostmem_bridge_get_runtime_host in place of coreclr's
+ * export GetCLRRuntimeHost, and call SetHostControl before Start, as on .NET Framework.
+ *
+ * What is redirected, all or nothing:
+ *
+ *     coreclr.dll             VirtualAlloc VirtualAllocExNuma VirtualFree VirtualProtect VirtualQuery
+ *                             MapViewOfFile MapViewOfFileEx UnmapViewOfFile LoadLibraryExW: each is required;
+ *                             .NET 8, 9 and 10 import them all
+ *     a standalone collector  VirtualAlloc VirtualFree: required; the others where they are imported
+ *                             (clrgc.dll and clrgcexp.dll: VirtualAllocExNuma, LoadLibraryExW).  Redirected
+ *                             as coreclr loads it; if that fails, so does the load, and with it the start of
+ *                             the runtime
+ *
+ * A redirected call goes to the manager as the CLR would have made it (contract 3.2 to 3.6).  Success is
+ * exactly S_OK (VirtualQuery: any success code).  A failure comes back to the runtime as Win32 would give it:
+ * FACILITY_WIN32 gives its code as last error, anything else ERROR_NOT_ENOUGH_MEMORY from allocations,
+ * ERROR_INVALID_ADDRESS from the rest, ERROR_INVALID_PARAMETER from VirtualQuery.  Success leaves the last
+ * error alone.  The NUMA node is dropped, as the CLR drops it.  Memory that the manager calls foreign
+ * (VirtualFree gives HOST_E_INVALIDOPERATION) and placeholder splits are freed by Windows.  Views:
+ * AcquiredVirtualAddressSpace after every map, with the whole view's size; ReleasedVirtualAddressSpace after
+ * every unmap; NeedsVirtualAddressSpace after a failed map, and one retry if the host answers with a success
+ * code.  Calls go on to what was found in the import table, so another hook stays in effect.
+ *
+ * Not redirected: GetProcAddress, because P/Invoke uses the same import, and a C# program's own VirtualAlloc
+ * is its own business.  What coreclr looks up that way, VirtualAlloc2 and MapViewOfFile3 of its image loader,
+ * serves images only.  Heap* functions: IHostMalloc is created, as the CLR does, and not used.
+ *
+ * Criticality.  Commits inside the garbage collector's heap are eTaskCritical: refused, they end in a managed
+ * OutOfMemoryException.  Everything else is eProcessCritical, for a runtime that is refused its tables, code
+ * or start-up memory ends the process: bookkeeping of the collector, loaders, JIT, memory that was not
+ * recognised, every reserve, and every call until the runtime has started.  eAppDomainCritical is never used.
+ * The heap is recognised by the order of reservations and commits, for regions (coreclr.dll, clrgcexp.dll)
+ * and segments (clrgc.dll), workstation and server.  On x86 coreclr.dll's own collector uses segments, of
+ * which only the initial ones are recognised.
+ *
+ * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
+ * to the manager, nor under the loader lock.  The redirected functions take no lock and allocate nothing.
+ *
+ * For good.  Once bound, a module is bound until the process ends; the manager, its IHostMalloc and the
+ * IHostControl are never released, as the CLR never does (contract 3.1).  coreclr.dll and the module that
+ * contains this code pin themselves at the first bind that gets as far as the redirection.
+ *
+ * Processes with strict Control Flow Guard or CET shadow stacks: binaries linked by GNU ld are not marked for
+ * either, so a process that demands the marks (CFG "strict mode", CET "strict") refuses to load this library.
+ */
+#ifndef HOSTMEM_BRIDGE_H
+#define HOSTMEM_BRIDGE_H
+
+#include <stdint.h>
+
+#include <hostmem/clr.h>
+#include <hostmem/hostmem.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Flags of hostmem_bridge_options. */
+enum {
+    /* Bind to any version of the runtime, not only to those that the bridge was tried on (8, 9, 10). */
+    HOSTMEM_BRIDGE_ANY_VERSION = 0x1
+};
+
+/* Options of a bind.  Zero everything, then set size. */
+typedef struct hostmem_bridge_options {
+    uint32_t size;  /* sizeof(hostmem_bridge_options) */
+    uint32_t flags; /* HOSTMEM_BRIDGE_...; any other bit is refused with E_INVALIDARG */
+} hostmem_bridge_options;
+
+/* Who called.  Rows of hostmem_bridge_statistics.calls. */
+typedef enum hostmem_bridge_module {
+    HOSTMEM_BRIDGE_RUNTIME,   /* coreclr.dll */
+    HOSTMEM_BRIDGE_COLLECTOR, /* a standalone garbage collector: clrgc.dll, clrgcexp.dll or another */
+    HOSTMEM_BRIDGE_MODULE_COUNT
+} hostmem_bridge_module;
+
+/* What was called.  Columns of hostmem_bridge_statistics.calls. */
+typedef enum hostmem_bridge_function {
+    HOSTMEM_BRIDGE_VIRTUAL_ALLOC,
+    HOSTMEM_BRIDGE_VIRTUAL_ALLOC_EX_NUMA,
+    HOSTMEM_BRIDGE_VIRTUAL_FREE,
+    HOSTMEM_BRIDGE_VIRTUAL_PROTECT,
+    HOSTMEM_BRIDGE_VIRTUAL_QUERY,
+    HOSTMEM_BRIDGE_MAP_VIEW,
+    HOSTMEM_BRIDGE_MAP_VIEW_EX,
+    HOSTMEM_BRIDGE_UNMAP_VIEW,
+    HOSTMEM_BRIDGE_LOAD_LIBRARY_EX,
+    HOSTMEM_BRIDGE_FUNCTION_COUNT
+} hostmem_bridge_function;
+
+typedef struct hostmem_bridge_calls {
+    uint64_t calls;    /* made while a manager was bound */
+    uint64_t failures; /* of them failed for the caller */
+} hostmem_bridge_calls;
+
+/* Bits of hostmem_bridge_statistics.state. */
+enum {
+    HOSTMEM_BRIDGE_REDIRECTED = 0x1,   /* coreclr.dll's imports are redirected */
+    HOSTMEM_BRIDGE_BOUND = 0x2,        /* to a host's manager */
+    HOSTMEM_BRIDGE_RUNNING = 0x4,      /* the runtime has started */
+    HOSTMEM_BRIDGE_STANDALONE_GC = 0x8 /* a standalone collector was loaded and redirected */
+};
+
+enum { HOSTMEM_BRIDGE_LEVEL_COUNT = 4 };
+
+/*
+ * What went over the bridge.  Counters are exact by themselves; read while the runtime runs, they belong to
+ * slightly different moments.  On x86 they count modulo 2^32.
+ */
+typedef struct hostmem_bridge_statistics {
+    uint32_t size;            /* sizeof(hostmem_bridge_statistics) */
+    uint32_t state;           /* HOSTMEM_BRIDGE_REDIRECTED and the others */
+    HMODULE runtime;          /* coreclr.dll, or NULL */
+    HMODULE collector;        /* the standalone collector, or NULL */
+    uint64_t runtime_version; /* its file version, major in the upper 16 bits; 0: none */
+    const char *missing; /* the function that the last bind, or the last load of a collector, did not find in
+                            the import table or found twice; NULL: none.  Static storage */
+    hostmem_bridge_calls calls[HOSTMEM_BRIDGE_MODULE_COUNT][HOSTMEM_BRIDGE_FUNCTION_COUNT];
+    uint64_t foreign_frees;     /* VirtualFree that the manager called foreign, passed on to Windows */
+    uint64_t placeholder_frees; /* VirtualFree of placeholders, never shown to the manager */
+    uint64_t other_process;     /* VirtualAllocExNuma for another process, never shown to the manager */
+    uint64_t map_retries;       /* maps tried again because NeedsVirtualAddressSpace said so */
+    uint64_t heap_ranges;       /* ranges recognised as the collector's heap, now */
+    uint64_t heap_reserved;     /* their address space in bytes, rounded up to 64 KiB each */
+    uint64_t heap_unknown;      /* reservations for which the list had no room: they count as not heap */
+    uint64_t notifications[HOSTMEM_BRIDGE_LEVEL_COUNT]; /* OnMemoryNotification, by EMemoryAvailable;
+                                                           [0]: others */
+} hostmem_bridge_statistics;
+
+/* clang-format off */
+
+/*
+ * Newer versions of ICLRRuntimeHost, which only .NET Core and .NET have: each adds methods to the one before.
+ */
+#ifndef __ICLRRuntimeHost2_INTERFACE_DEFINED__
+#define __ICLRRuntimeHost2_INTERFACE_DEFINED__
+/* DECLARE_INTERFACE_IID_ of the Windows headers, but gcc has nothing to say against it with CONST_VTABLE. */
+#if defined(__cplusplus) && !defined(CINTERFACE)
+#define HOSTMEM_INTERFACE_(iface, base, iid) \
+    interface DECLSPEC_UUID(iid) DECLSPEC_NOVTABLE iface : public base
+#else
+#define HOSTMEM_INTERFACE_(iface, base, iid) \
+    typedef interface iface { CONST_VTBL struct iface##Vtbl *lpVtbl; } iface; \
+    typedef struct iface##Vtbl iface##Vtbl; \
+    struct iface##Vtbl
+#endif
+#define HOSTMEM_RUNTIME_HOST_METHODS \
+    STDMETHOD(QueryInterface)(THIS_ REFIID riid, void **ppvObject) PURE; \
+    STDMETHOD_(ULONG, AddRef)(THIS) PURE; \
+    STDMETHOD_(ULONG, Release)(THIS) PURE; \
+    STDMETHOD(Start)(THIS) PURE; \
+    STDMETHOD(Stop)(THIS) PURE; \
+    STDMETHOD(SetHostControl)(THIS_ IHostControl *pHostControl) PURE; \
+    STDMETHOD(GetCLRControl)(THIS_ ICLRControl **pCLRControl) PURE; \
+    STDMETHOD(UnloadAppDomain)(THIS_ DWORD dwAppDomainId, WINBOOL fWaitUntilDone) PURE; \
+    STDMETHOD(ExecuteInAppDomain)(THIS_ DWORD dwAppDomainId, FExecuteInAppDomainCallback pCallback, \
+                                  void *cookie) PURE; \
+    STDMETHOD(GetCurrentAppDomainId)(THIS_ DWORD *pdwAppDomainId) PURE; \
+    STDMETHOD(ExecuteApplication)(THIS_ LPCWSTR pwzAppFullName, DWORD dwManifestPaths, LPCWSTR *ppwzManifestPaths, \
+                                  DWORD dwActivationData, LPCWSTR *ppwzActivationData, int *pReturnValue) PURE; \
+    STDMETHOD(ExecuteInDefaultAppDomain)(THIS_ LPCWSTR pwzAssemblyPath, LPCWSTR pwzTypeName, \
+                                         LPCWSTR pwzMethodName, LPCWSTR pwzArgument, DWORD *pReturnValue) PURE; \
+    STDMETHOD(CreateAppDomainWithManager)(THIS_ LPCWSTR wszFriendlyName, DWORD dwFlags, \
+                                          LPCWSTR wszAppDomainManagerAssemblyName, \
+                                          LPCWSTR wszAppDomainManagerTypeName, int nProperties, \
+                                          LPCWSTR *pPropertyNames, LPCWSTR *pPropertyValues, \
+                                          DWORD *pAppDomainID) PURE; \
+    STDMETHOD(CreateDelegate)(THIS_ DWORD appDomainID, LPCWSTR wszAssemblyName, LPCWSTR wszClassName, \
+                              LPCWSTR wszMethodName, INT_PTR *fnPtr) PURE; \
+    STDMETHOD(Authenticate)(THIS_ ULONGLONG authKey) PURE; \
+    STDMETHOD(RegisterMacEHPort)(THIS) PURE; \
+    STDMETHOD(SetStartupFlags)(THIS_ DWORD dwFlags) PURE; \
+    STDMETHOD(DllGetActivationFactory)(THIS_ DWORD appDomainID, LPCWSTR wszTypeName, IUnknown **factory) PURE; \
+    STDMETHOD(ExecuteAssembly)(THIS_ DWORD dwAppDomainId, LPCWSTR pwzAssemblyPath, int argc, LPCWSTR *argv, \
+                               DWORD *pReturnValue) PURE;
+
+DEFINE_GUID(IID_ICLRRuntimeHost2, 0x712ab73f, 0x2c22, 0x4807, 0xad, 0x7e, 0xf5, 0x01, 0xd7, 0xb7, 0x2c, 0x2d);
+#undef INTERFACE
+#define INTERFACE ICLRRuntimeHost2
+HOSTMEM_INTERFACE_(ICLRRuntimeHost2, ICLRRuntimeHost, "712AB73F-2C22-4807-AD7E-F501D7B72C2D")
+{
+    BEGIN_INTERFACE
+    HOSTMEM_RUNTIME_HOST_METHODS
+    END_INTERFACE
+};
+
+DEFINE_GUID(IID_ICLRRuntimeHost4, 0x64f6d366, 0xd7c2, 0x4f1f, 0xb4, 0xb2, 0xe8, 0x16, 0x0c, 0xac, 0x43, 0xaf);
+#undef INTERFACE
+#define INTERFACE ICLRRuntimeHost4
+HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-E8160CAC43AF")
+{
+    BEGIN_INTERFACE
+    HOSTMEM_RUNTIME_HOST_METHODS
+    STDMETHOD(UnloadAppDomain2)(THIS_ DWORD dwAppDomainId, WINBOOL fWaitUntilDone, int *pLatchedExitCode) PURE;
+    END_INTERFACE
+};
+#undef HOSTMEM_RUNTIME_HOST_METHODS
+#undef HOSTMEM_INTERFACE_
+#undef INTERFACE
+#endif
+
+/* clang-format on */
+
+/*
+ * hostmem_bridge_find - find coreclr.dll in a list of folders.
+ *
+ *   directories   folders separated by semicolons, as in the runtime property NATIVE_DLL_SEARCH_DIRECTORIES
+ *                 (hostfxr_get_runtime_property_value).  Folders that are not absolute are passed over.
+ *   path          receives the absolute path of the first coreclr.dll found; an empty string on failure.
+ *   capacity      room in path, in characters with the terminating zero.
+ *
+ * Returns S_OK; E_POINTER: directories or path is NULL, or capacity 0;
+ * HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND): none has one; HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER): a
+ * candidate does not fit.
+ */
+HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *directories, wchar_t *path, uint32_t capacity);
+
+/*
+ * hostmem_bridge_load - load a coreclr.dll and bind an IHostControl to it, before it starts.
+ *
+ *   path      absolute path of coreclr.dll.  Its imports are searched for beside it and in the system folder
+ *             only.
+ *   control   as for hostmem_bridge_bind.
+ *   options   as for hostmem_bridge_bind.
+ *   runtime   receives the module, which stays loaded; NULL on failure.  May be NULL.
+ *
+ * Load it before the host components do: the path has to be the one that they will use, and then they get
+ * this module.
+ *
+ * Returns what hostmem_bridge_bind returns, and E_INVALIDARG: path or control is NULL;
+ * HRESULT_FROM_WIN32(ERROR_BAD_PATHNAME): path is not absolute; HRESULT_FROM_WIN32(e): LoadLibraryExW failed
+ * with e (126: no such file or a DLL that it needs is missing; 193: of another architecture).  On failure the
+ * module is let go.
+ */
+HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *control,
+                                         const hostmem_bridge_options *options, HMODULE *runtime);
+
+/*
+ * hostmem_bridge_bind - give a loaded runtime an IHostControl: SetHostControl.
+ *
+ *   runtime   coreclr.dll, loaded by the caller and not started.
+ *   control   the host's control.  On S_OK and S_FALSE one reference is taken and kept for good.
+ *   options   how; NULL for the defaults.
+ *
+ * The CLR's part, in the CLR's order (contract 3.1), on the caller's thread:
+ *
+ *   1. control->GetHostManager(IID_IHostMemoryManager).  The manager is used if the result is exactly S_OK and
+ *      the pointer is not NULL.  No other manager is asked for: the runtime would never call it.
+ *   2. manager->CreateMalloc(MALLOC_THREADSAFE).  Anything but exactly S_OK: the manager is released, and the
+ *      result is E_UNEXPECTED.
+ *   3. manager->RegisterMemoryNotificationCallback, result ignored.  The object is static, its reference count
+ *      constant; it counts what it is told (hostmem_bridge_statistics.notifications).
+ *   4. control->AddRef.
+ *
+ * The host may not bind again from inside these calls.
+ *
+ * Returns
+ *   S_OK                      bound; or bound before, in which case the first manager stays and nothing is
+ *                             asked.
+ *   S_FALSE                   the host has no memory manager.  Nothing is redirected.
+ *   E_INVALIDARG              runtime or control is NULL, options of an unknown size or with unknown flags.
+ *   E_ACCESSDENIED            the runtime has started.  It is asked, so a start by anybody counts.
+ *   E_UNEXPECTED              step 2.
+ *   HOST_E_INVALIDOPERATION   another runtime of this process is bound already, or a bind from inside a bind.
+ *   HRESULT_FROM_WIN32 of
+ *     ERROR_NOT_SUPPORTED     a version that the bridge was not tried on, or no version resource (see
+ *                             HOSTMEM_BRIDGE_ANY_VERSION);
+ *     ERROR_PROC_NOT_FOUND    no coreclr (no export GetCLRRuntimeHost), or a function is not in the import
+ *                             table: hostmem_bridge_statistics.missing names it;
+ *     ERROR_DUP_NAME          a function is imported twice, same place;
+ *     ERROR_BAD_EXE_FORMAT    no loaded image of this architecture;
+ *     ERROR_ALREADY_EXISTS    another copy of this library, linked into another module, has bound this
+ *                             runtime;
+ *                             or the error of a VirtualProtect on the import table.
+ *
+ * On failure nothing stays redirected.
+ */
+HRESULT HOSTMEM_CALL hostmem_bridge_bind(HMODULE runtime, IHostControl *control,
+                                         const hostmem_bridge_options *options);
+
+/*
+ * hostmem_bridge_get_runtime_host - the runtime's ICLRRuntimeHost with a SetHostControl that works.
+ *
+ *   runtime   coreclr.dll, loaded by the caller.
+ *   options   for the bind; NULL for the defaults.
+ *   riid      IID_ICLRRuntimeHost, IID_ICLRRuntimeHost2, IID_ICLRRuntimeHost4 or IID_IUnknown.
+ *   host      receives the object, one reference; NULL on failure.
+ *
+ * Takes the place of coreclr's export GetCLRRuntimeHost and, like it, makes a new object at each call.  It is
+ * one COM identity with one reference count: QueryInterface gives those four interfaces, as far as the
+ * runtime has them, and no other.  SetHostControl is hostmem_bridge_bind, with S_OK where that says S_FALSE.
+ * Every other method goes to the runtime; GetCLRControl therefore says E_NOTIMPL.
+ *
+ * Returns S_OK; E_POINTER: host is NULL; E_INVALIDARG: runtime is NULL, or options as for
+ * hostmem_bridge_bind; E_NOINTERFACE; E_OUTOFMEMORY; HRESULT_FROM_WIN32(ERROR_PROC_NOT_FOUND): no coreclr; or
+ * what the runtime's export says.
+ */
+HRESULT HOSTMEM_CALL hostmem_bridge_get_runtime_host(HMODULE runtime, const hostmem_bridge_options *options,
+                                                     REFIID riid, void **host);
+
+/*
+ * hostmem_bridge_get_statistics - read what went over the bridge.
+ *
+ *   statistics   size set by the caller; receives the figures.
+ *
+ * Takes no lock.  Returns S_OK; E_POINTER: statistics is NULL; E_INVALIDARG: a size that this version does
+ * not know.
+ */
+HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *statistics);
+
+/*
+ * hostmem_bridge_is_heap - is this address in what the bridge takes for the garbage collector's heap?
+ *
+ *   address   any address.
+ *
+ * Takes no lock, touches no memory at the address.  Returns S_OK: yes; S_FALSE: no.  Objects of the runtime's
+ * frozen segments (string literals, for one) live outside the heap.
+ */
+HRESULT HOSTMEM_CALL hostmem_bridge_is_heap(const void *address);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,150 @@
+/*
+ * The CLR's part of SetHostControl, for runtimes that have given it up.
+ *
+ * The order and the tests are the CLR's (contract 3.1).  What can fail without the host is done first, so
+ * that a host that has been asked for its manager is always used or told why not in the CLR's own way; until
+ * the end the redirected functions do what they replaced.
+ *
+ * One bind at a time: a lock, held while the host is called, with its owner beside it so that a host that
+ * binds again from GetHostManager gets an error instead of a deadlock.  No function that the runtime calls
+ * takes it.
+ */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "bridge/notification.h"
+#include "bridge/runtime.h"
+#include "bridge/thunks.h"
+
+static SRWLOCK bind_lock = SRWLOCK_INIT;
+static _Atomic(DWORD) bind_owner;
+static HMODULE bound_runtime;
+static ICLRRuntimeHost *bound_host;
+
+/* Of the manager that was taken; all three are kept until the process ends, as the CLR keeps them. */
+static IHostMemoryManager *host_manager;
+static IHostMalloc *host_malloc;
+static IHostControl *host_control;
+
+HRESULT bridge_options_check(const hostmem_bridge_options *options)
+{
+    if (!options)
+        return S_OK;
+    if (options->size != sizeof *options || options->flags & ~(uint32_t)HOSTMEM_BRIDGE_ANY_VERSION)
+        return E_INVALIDARG;
+    return S_OK;
+}
+
+static HRESULT version_check(HMODULE runtime, const hostmem_bridge_options *options)
+{
+    unsigned major = (unsigned)(runtime_version(runtime) >> 48);
+
+    if (options && options->flags & HOSTMEM_BRIDGE_ANY_VERSION)
+        return S_OK;
+    return major >= RUNTIME_OLDEST && major <= RUNTIME_NEWEST ? S_OK
+                                                              : HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
+}
+
+/* Threads of the runtime may be in our functions at any time from now on. */
+static bool modules_pin(HMODULE runtime)
+{
+    const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS;
+    HMODULE module;
+
+    return GetModuleHandleExW(flags, (LPCWSTR)(void *)hostmem_bridge_bind, &module) &&
+           GetModuleHandleExW(flags, (LPCWSTR)runtime, &module);
+}
+
+/* Asks the host as the CLR does.  S_OK: manager taken; S_FALSE: the host has none. */
+static HRESULT host_ask(IHostControl *control)
+{
+    IHostMemoryManager *manager = NULL;
+    IHostMalloc *malloc = NULL;
+
+    HRESULT hr = IHostControl_GetHostManager(control, &IID_IHostMemoryManager, (void **)&manager);
+    if (hr != S_OK || !manager)
+        return S_FALSE;
+    if (IHostMemoryManager_CreateMalloc(manager, MALLOC_THREADSAFE, &malloc) != S_OK) {
+        IHostMemoryManager_Release(manager);
+        return E_UNEXPECTED;
+    }
+    IHostMemoryManager_RegisterMemoryNotificationCallback(manager, notification_callback());
+    host_malloc = malloc;
+    host_manager = manager;
+    return S_OK;
+}
+
+static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem_bridge_options *options)
+{
+    ICLRRuntimeHost *host = bound_host;
+    HRESULT hr;
+
+    if (host_manager && runtime != bound_runtime)
+        return HOST_E_INVALIDOPERATION;
+    if (!host_manager) {
+        hr = runtime_get_host(runtime, &IID_ICLRRuntimeHost, (void **)&host);
+        if (FAILED(hr))
+            return hr;
+    }
+    if (!runtime_not_started(host)) {
+        hr = E_ACCESSDENIED;
+        goto host;
+    }
+    if (host_manager) { /* the first manager stays, and is not asked for again */
+        IHostControl_AddRef(control);
+        host_control = control;
+        return S_OK;
+    }
+    hr = version_check(runtime, options);
+    if (hr != S_OK)
+        goto host;
+    hr = bridge_redirect(runtime);
+    if (hr != S_OK)
+        goto host;
+    if (!modules_pin(runtime)) {
+        hr = HRESULT_FROM_WIN32(GetLastError());
+        goto redirection;
+    }
+    hr = host_ask(control);
+    if (hr != S_OK)
+        goto redirection;
+
+    bridge_publish(host_manager, host);
+    bound_runtime = runtime;
+    bound_host = host;
+    IHostControl_AddRef(control);
+    host_control = control;
+    return S_OK;
+
+redirection:
+    bridge_restore();
+host:
+    if (host != bound_host)
+        ICLRRuntimeHost_Release(host);
+    if (hr == S_FALSE) {
+        IHostControl_AddRef(control);
+        host_control = control;
+    }
+    return hr;
+}
+
+HRESULT HOSTMEM_CALL hostmem_bridge_bind(HMODULE runtime, IHostControl *control,
+                                         const hostmem_bridge_options *options)
+{
+    DWORD thread = GetCurrentThreadId();
+
+    if (!runtime || !control)
+        return E_INVALIDARG;
+    HRESULT hr = bridge_options_check(options);
+    if (hr != S_OK)
+        return hr;
+    if (atomic_load_explicit(&bind_owner, memory_order_relaxed) == thread)
+        return HOST_E_INVALIDOPERATION;
+
+    AcquireSRWLockExclusive(&bind_lock);
+    atomic_store_explicit(&bind_owner, thread, memory_order_relaxed);
+    hr = bind_locked(runtime, control, options);
+    atomic_store_explicit(&bind_owner, 0, memory_order_relaxed);
+    ReleaseSRWLockExclusive(&bind_lock);
+    return hr;
+}

@@ -1,0 +1,235 @@
+/*
+ * Which memory is the garbage collector's heap.
+ *
+ * Read from the order of calls that the collectors of .NET 8 to 10 keep, regions or segments, workstation or
+ * server:
+ *
+ *     at the start   heap is reserved (one range, or all initial segments), then tables, on one thread and with
+ *                    no commit in between; the first commit is in the tables
+ *     later          only with segments: one is reserved and one or two pages are committed at its base; if it
+ *                    lies outside what the tables cover, bigger tables are reserved, and committed in one piece
+ *                    of many pages
+ *
+ * So a reservation stays "new" until something is committed in it, and then:
+ *
+ *     its thread has older new reservations         it is a table, and the older ones are heap
+ *     it has none, one or two pages at the base     it is heap
+ *     anything else                                 it is a table
+ *
+ * The runtime's own module has reservations of the loader and others that look alike, so there only the first
+ * line counts, and once: its collector takes one range for good.  A standalone collector's module has nothing
+ * else.  What is not recognised is not heap, and so is never refused.
+ *
+ * A range is one word, so that a reader needs no lock: granule number of the base in the upper part, number
+ * of granules in the lower (64 KiB granules; no two allocations share one).  A table is an array of words,
+ * 0 = free slot.  A new reservation is known to its own thread only, so its slot is not contended for.
+ */
+#include <stdatomic.h>
+#include <windows.h>
+
+#include "bridge/criticality.h"
+
+#define GRANULE_SHIFT 16
+#ifdef _WIN64
+#    define SIZE_BITS 33 /* 47 bits of address are 31 bits of granule */
+#else
+#    define SIZE_BITS 16
+#endif
+#define SIZE_MASK (((size_t)1 << SIZE_BITS) - 1)
+
+/* Reservations of one granule are handle tables and probes. */
+#define SMALLEST ((size_t)2 << GRANULE_SHIFT)
+
+/* A slot of the new reservations that is being filled. */
+#define CLAIMED ((size_t)1)
+
+/* What a segment's header is committed with. */
+#define HEADER ((size_t)2 << 12)
+
+enum { HEAP_SLOTS = 1024, NEW_SLOTS = 16 };
+
+struct new_range {
+    _Atomic(size_t) range;
+    DWORD thread;
+    uint32_t number; /* order of arrival */
+    bool shared;     /* made by a module that is not only a collector */
+};
+
+static _Atomic(size_t) heap[HEAP_SLOTS];
+static atomic_uint heap_used; /* slots from here on were never used */
+static struct new_range fresh[NEW_SLOTS];
+static atomic_uint fresh_count;
+static atomic_uint fresh_number;
+static atomic_uint dropped_count;
+static atomic_bool sealed;     /* the runtime's module has its range */
+static atomic_bool standalone; /* the runtime's module has no collector at work */
+
+static size_t range_make(const void *base, size_t size)
+{
+    size_t granules = (size + ((size_t)1 << GRANULE_SHIFT) - 1) >> GRANULE_SHIFT;
+    return ((size_t)base >> GRANULE_SHIFT) << SIZE_BITS | granules;
+}
+
+static bool range_contains(size_t range, const void *address)
+{
+    return ((size_t)address >> GRANULE_SHIFT) - (range >> SIZE_BITS) < (range & SIZE_MASK);
+}
+
+static const void *range_base(size_t range)
+{
+    return (const void *)(range >> SIZE_BITS << GRANULE_SHIFT);
+}
+
+static void heap_add(size_t range)
+{
+    for (unsigned i = 0; i < HEAP_SLOTS; ++i) {
+        size_t free_slot = 0;
+        if (!atomic_compare_exchange_strong_explicit(&heap[i], &free_slot, range, memory_order_release,
+                                                     memory_order_relaxed))
+            continue;
+        unsigned used = atomic_load_explicit(&heap_used, memory_order_relaxed);
+        while (used < i + 1 && !atomic_compare_exchange_weak_explicit(
+                                   &heap_used, &used, i + 1, memory_order_release, memory_order_relaxed))
+            ;
+        return;
+    }
+    atomic_fetch_add_explicit(&dropped_count, 1, memory_order_relaxed);
+}
+
+/* Takes a free slot of the new reservations; the claim is a range that contains no usable address. */
+static struct new_range *fresh_claim(void)
+{
+    for (unsigned i = 0; i < NEW_SLOTS; ++i) {
+        size_t expected = 0;
+        if (atomic_compare_exchange_strong_explicit(&fresh[i].range, &expected, CLAIMED, memory_order_acquire,
+                                                    memory_order_relaxed))
+            return &fresh[i];
+    }
+    return NULL;
+}
+
+/* Takes a new reservation out of the table; false: another thread has. */
+static bool fresh_take(struct new_range *slot, size_t range)
+{
+    if (!atomic_compare_exchange_strong_explicit(&slot->range, &range, 0, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return false;
+    atomic_fetch_sub_explicit(&fresh_count, 1, memory_order_relaxed);
+    return true;
+}
+
+void criticality_reserved(const void *base, size_t size, bool shared)
+{
+    if (size < SMALLEST)
+        return;
+    if (shared && (atomic_load_explicit(&sealed, memory_order_relaxed) ||
+                   atomic_load_explicit(&standalone, memory_order_relaxed)))
+        return;
+    struct new_range *slot = size >> GRANULE_SHIFT < SIZE_MASK ? fresh_claim() : NULL;
+    if (!slot) {
+        atomic_fetch_add_explicit(&dropped_count, 1, memory_order_relaxed);
+        return;
+    }
+    slot->thread = GetCurrentThreadId();
+    slot->number = atomic_fetch_add_explicit(&fresh_number, 1, memory_order_relaxed);
+    slot->shared = shared;
+    atomic_fetch_add_explicit(&fresh_count, 1, memory_order_relaxed);
+    atomic_store_explicit(&slot->range, range_make(base, size), memory_order_release);
+}
+
+void criticality_standalone(void)
+{
+    atomic_store_explicit(&standalone, true, memory_order_relaxed);
+    for (unsigned i = 0; i < NEW_SLOTS; ++i) {
+        size_t range = atomic_load_explicit(&fresh[i].range, memory_order_relaxed);
+        if (range > CLAIMED)
+            fresh_take(&fresh[i], range);
+    }
+    for (unsigned i = 0; i < HEAP_SLOTS; ++i)
+        atomic_store_explicit(&heap[i], 0, memory_order_relaxed);
+}
+
+bool criticality_is_heap(const void *address)
+{
+    unsigned used = atomic_load_explicit(&heap_used, memory_order_acquire);
+    for (unsigned i = 0; i < used; ++i)
+        if (range_contains(atomic_load_explicit(&heap[i], memory_order_relaxed), address))
+            return true;
+    return false;
+}
+
+/* The first commit in a new reservation: says what it is, and what the thread's older ones are. */
+static bool fresh_settle(struct new_range *slot, size_t range, const void *address, size_t size)
+{
+    const DWORD thread = slot->thread;
+    const uint32_t number = slot->number;
+    const bool shared = slot->shared;
+    bool table = false;
+
+    if (!fresh_take(slot, range))
+        return criticality_is_heap(address);
+    for (unsigned i = 0; i < NEW_SLOTS; ++i) {
+        size_t older = atomic_load_explicit(&fresh[i].range, memory_order_acquire);
+        if (older > CLAIMED && fresh[i].thread == thread && fresh[i].shared == shared &&
+            (int32_t)(number - fresh[i].number) > 0 && fresh_take(&fresh[i], older)) {
+            heap_add(older);
+            table = true;
+        }
+    }
+    if (shared) {
+        if (table)
+            atomic_store_explicit(&sealed, true, memory_order_relaxed);
+        return false;
+    }
+    if (table || address != range_base(range) || size > HEADER)
+        return false;
+    heap_add(range);
+    return true;
+}
+
+bool criticality_commit(const void *address, size_t size)
+{
+    if (atomic_load_explicit(&fresh_count, memory_order_relaxed))
+        for (unsigned i = 0; i < NEW_SLOTS; ++i) {
+            size_t range = atomic_load_explicit(&fresh[i].range, memory_order_acquire);
+            if (range_contains(range, address))
+                return fresh_settle(&fresh[i], range, address, size);
+        }
+    return criticality_is_heap(address);
+}
+
+size_t criticality_forget(const void *base)
+{
+    if (atomic_load_explicit(&fresh_count, memory_order_relaxed))
+        for (unsigned i = 0; i < NEW_SLOTS; ++i) {
+            size_t range = atomic_load_explicit(&fresh[i].range, memory_order_acquire);
+            if (range > CLAIMED && range_base(range) == base)
+                fresh_take(&fresh[i], range);
+        }
+    unsigned used = atomic_load_explicit(&heap_used, memory_order_acquire);
+    for (unsigned i = 0; i < used; ++i) {
+        size_t range = atomic_load_explicit(&heap[i], memory_order_relaxed);
+        if (range && range_base(range) == base) {
+            atomic_store_explicit(&heap[i], 0, memory_order_relaxed);
+            return range;
+        }
+    }
+    return 0;
+}
+
+void criticality_restore(size_t token)
+{
+    if (token)
+        heap_add(token);
+}
+
+void criticality_figures(uint64_t *ranges, uint64_t *bytes, uint64_t *dropped)
+{
+    *ranges = *bytes = 0;
+    for (unsigned i = 0; i < HEAP_SLOTS; ++i) {
+        size_t range = atomic_load_explicit(&heap[i], memory_order_relaxed);
+        *ranges += range != 0;
+        *bytes += (uint64_t)(range & SIZE_MASK) << GRANULE_SHIFT;
+    }
+    *dropped = atomic_load_explicit(&dropped_count, memory_order_relaxed);
+}

@@ -1,0 +1,142 @@
+/*
+ * Import slots of a loaded module.
+ *
+ * A mapped image keeps two parallel arrays for each DLL that it imports from: names and addresses.  Names are
+ * read from the first, and the address of the same index is the slot.  Slots lie in read-only pages, so a
+ * write unprotects the page around it and restores what it found.
+ */
+#include <string.h>
+
+#include "bridge/imports.h"
+
+#ifdef _WIN64
+#    define IMAGE_MACHINE IMAGE_FILE_MACHINE_AMD64
+#else
+#    define IMAGE_MACHINE IMAGE_FILE_MACHINE_I386
+#endif
+
+static const IMAGE_NT_HEADERS *image_headers(const BYTE *base)
+{
+    const IMAGE_DOS_HEADER *dos = (const IMAGE_DOS_HEADER *)base;
+    if (dos->e_magic != IMAGE_DOS_SIGNATURE)
+        return NULL;
+    const IMAGE_NT_HEADERS *headers = (const IMAGE_NT_HEADERS *)(base + dos->e_lfanew);
+    if (headers->Signature != IMAGE_NT_SIGNATURE || headers->FileHeader.Machine != IMAGE_MACHINE)
+        return NULL;
+    return headers;
+}
+
+static struct import *import_named(struct import *imports, unsigned count, const char *name)
+{
+    for (unsigned i = 0; i < count; ++i)
+        if (!strcmp(imports[i].name, name))
+            return &imports[i];
+    return NULL;
+}
+
+HRESULT imports_find(HMODULE module, struct import *imports, unsigned count, const char **culprit)
+{
+    BYTE *base = (BYTE *)module;
+    const IMAGE_NT_HEADERS *headers = image_headers(base);
+
+    *culprit = NULL;
+    if (!headers)
+        return HRESULT_FROM_WIN32(ERROR_BAD_EXE_FORMAT);
+    for (unsigned i = 0; i < count; ++i)
+        imports[i].slot = NULL;
+
+    const IMAGE_DATA_DIRECTORY *directory =
+        &headers->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_IMPORT];
+    if (directory->Size) {
+        const IMAGE_IMPORT_DESCRIPTOR *dll = (const void *)(base + directory->VirtualAddress);
+        for (; dll->FirstThunk; ++dll) {
+            if (!dll->OriginalFirstThunk) /* names were overwritten by addresses when it was loaded */
+                continue;
+            const IMAGE_THUNK_DATA *names = (const void *)(base + dll->OriginalFirstThunk);
+            void **slots = (void **)(base + dll->FirstThunk);
+            for (; names->u1.AddressOfData; ++names, ++slots) {
+                if (IMAGE_SNAP_BY_ORDINAL(names->u1.Ordinal))
+                    continue;
+                const IMAGE_IMPORT_BY_NAME *entry = (const void *)(base + names->u1.AddressOfData);
+                struct import *import = import_named(imports, count, (const char *)entry->Name);
+                if (!import)
+                    continue;
+                if (import->slot) { /* the replacement can chain to one original only */
+                    *culprit = import->name;
+                    return HRESULT_FROM_WIN32(ERROR_DUP_NAME);
+                }
+                import->slot = slots;
+                import->original = *slots;
+            }
+        }
+    }
+    for (unsigned i = 0; i < count; ++i)
+        if (imports[i].required && !imports[i].slot) {
+            *culprit = imports[i].name;
+            return HRESULT_FROM_WIN32(ERROR_PROC_NOT_FOUND);
+        }
+    return S_OK;
+}
+
+static HMODULE module_of(const void *address)
+{
+    const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS;
+    HMODULE module;
+
+    return GetModuleHandleExW(flags, (LPCWSTR)address, &module) ? module : NULL;
+}
+
+static bool module_has_section(HMODULE module, const char *name)
+{
+    const IMAGE_NT_HEADERS *headers = image_headers((const BYTE *)module);
+    const IMAGE_SECTION_HEADER *section = headers ? IMAGE_FIRST_SECTION(headers) : NULL;
+
+    for (unsigned i = 0; headers && i < headers->FileHeader.NumberOfSections; ++i)
+        if (!memcmp(section[i].Name, name, IMAGE_SIZEOF_SHORT_NAME))
+            return true;
+    return false;
+}
+
+bool imports_marked(const struct import *imports, unsigned count, const char *section)
+{
+    HMODULE own = module_of((const void *)imports_marked);
+
+    for (unsigned i = 0; i < count; ++i) {
+        HMODULE module = imports[i].slot ? module_of(imports[i].original) : NULL;
+        if (module && module != own && module_has_section(module, section))
+            return true;
+    }
+    return false;
+}
+
+static HRESULT slot_write(void **slot, void *expected, void *value)
+{
+    DWORD protection;
+
+    if (!VirtualProtect(slot, sizeof *slot, PAGE_READWRITE, &protection))
+        return HRESULT_FROM_WIN32(GetLastError());
+    InterlockedCompareExchangePointer(slot, value, expected);
+    VirtualProtect(slot, sizeof *slot, protection, &protection);
+    return S_OK;
+}
+
+HRESULT imports_redirect(const struct import *imports, unsigned count)
+{
+    for (unsigned i = 0; i < count; ++i) {
+        if (!imports[i].slot)
+            continue;
+        HRESULT hr = slot_write(imports[i].slot, imports[i].original, imports[i].replacement);
+        if (hr != S_OK) {
+            imports_restore(imports, i);
+            return hr;
+        }
+    }
+    return S_OK;
+}
+
+void imports_restore(const struct import *imports, unsigned count)
+{
+    for (unsigned i = 0; i < count; ++i)
+        if (imports[i].slot)
+            slot_write(imports[i].slot, imports[i].replacement, imports[i].original);
+}

@@ -1,0 +1,125 @@
+/*
+ * What the bridge has to know of a coreclr.dll, and how it finds and loads one.
+ *
+ * Only absolute paths are loaded, and a DLL's own imports are searched for beside it and in the system
+ * folder, never in the current folder or along PATH.
+ */
+#include <string.h>
+
+#include "bridge/runtime.h"
+
+#define RUNTIME_FILE L"coreclr.dll"
+
+typedef HRESULT(STDMETHODCALLTYPE *get_runtime_host)(REFIID riid, IUnknown **host);
+
+/*
+ * A version resource starts with three 16-bit words (its length, the length and type of its value), the key
+ * "VS_VERSION_INFO" in UTF-16, and the value on the next multiple of 4.
+ */
+uint64_t runtime_version(HMODULE module)
+{
+    HRSRC resource =
+        FindResourceW(module, MAKEINTRESOURCEW(VS_VERSION_INFO), MAKEINTRESOURCEW(16 /* RT_VERSION */));
+    HGLOBAL loaded = resource ? LoadResource(module, resource) : NULL;
+    const BYTE *bytes = loaded ? LockResource(loaded) : NULL;
+    const size_t value = (3 * sizeof(WORD) + sizeof L"VS_VERSION_INFO" + 3) & ~(size_t)3;
+    VS_FIXEDFILEINFO info;
+
+    if (!bytes || SizeofResource(module, resource) < value + sizeof info)
+        return 0;
+    memcpy(&info, bytes + value, sizeof info);
+    if (info.dwSignature != VS_FFI_SIGNATURE)
+        return 0;
+    return (uint64_t)info.dwFileVersionMS << 32 | info.dwFileVersionLS;
+}
+
+HRESULT runtime_get_host(HMODULE module, REFIID riid, void **host)
+{
+    get_runtime_host get = (get_runtime_host)(void *)GetProcAddress(module, "GetCLRRuntimeHost");
+    IUnknown *object = NULL;
+
+    *host = NULL;
+    if (!get)
+        return HRESULT_FROM_WIN32(ERROR_PROC_NOT_FOUND);
+    HRESULT hr = get(riid, &object);
+    if (FAILED(hr))
+        return hr;
+    *host = object;
+    return object ? S_OK : E_UNEXPECTED;
+}
+
+bool runtime_not_started(ICLRRuntimeHost *host)
+{
+    return ICLRRuntimeHost_GetCurrentAppDomainId(host, NULL) == HOST_E_CLRNOTAVAILABLE;
+}
+
+bool runtime_started(ICLRRuntimeHost *host)
+{
+    return ICLRRuntimeHost_GetCurrentAppDomainId(host, NULL) == E_POINTER;
+}
+
+static bool is_separator(wchar_t c)
+{
+    return c == L'\\' || c == L'/';
+}
+
+static bool is_absolute(const wchar_t *path)
+{
+    if (is_separator(path[0]))
+        return is_separator(path[1]);
+    return path[0] && path[1] == L':' && is_separator(path[2]);
+}
+
+HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *directories, wchar_t *path, uint32_t capacity)
+{
+    if (!directories || !path || !capacity)
+        return E_POINTER;
+    path[0] = 0;
+    while (*directories) {
+        size_t length = wcscspn(directories, L";");
+        const wchar_t *directory = directories;
+        directories += length;
+        directories += *directories == L';';
+        if (!length || !is_absolute(directory))
+            continue;
+
+        bool slash = !is_separator(directory[length - 1]);
+        size_t total = length + slash + sizeof RUNTIME_FILE / sizeof(wchar_t);
+        if (total > capacity)
+            return HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER);
+        memcpy(path, directory, length * sizeof *path);
+        if (slash)
+            path[length] = L'\\';
+        memcpy(path + length + slash, RUNTIME_FILE, sizeof RUNTIME_FILE);
+
+        DWORD attributes = GetFileAttributesW(path);
+        if (attributes != INVALID_FILE_ATTRIBUTES && !(attributes & FILE_ATTRIBUTE_DIRECTORY))
+            return S_OK;
+        path[0] = 0;
+    }
+    return HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND);
+}
+
+HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *control,
+                                         const hostmem_bridge_options *options, HMODULE *runtime)
+{
+    if (runtime)
+        *runtime = NULL;
+    if (!path || !control)
+        return E_INVALIDARG;
+    if (!is_absolute(path))
+        return HRESULT_FROM_WIN32(ERROR_BAD_PATHNAME);
+
+    HMODULE module =
+        LoadLibraryExW(path, NULL, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_DEFAULT_DIRS);
+    if (!module)
+        return HRESULT_FROM_WIN32(GetLastError());
+    HRESULT hr = hostmem_bridge_bind(module, control, options);
+    if (FAILED(hr)) {
+        FreeLibrary(module);
+        return hr;
+    }
+    if (runtime)
+        *runtime = module;
+    return hr;
+}

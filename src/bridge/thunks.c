@@ -1,0 +1,459 @@
+/*
+ * The functions that the runtime calls in place of kernel32's.
+ *
+ * They are called with threads suspended, in stack overflow and under the runtime's locks: no lock, no
+ * memory, no C library, little stack.  Success leaves the last error alone, as Win32 does; failure sets the
+ * code that Win32 would have set.  What the replaced function was is in the caller's import table copy, and
+ * is called when there is no manager yet, for what the manager calls foreign, and for everything that is not
+ * the manager's business.
+ */
+#include <stdatomic.h>
+
+#include "bridge/criticality.h"
+#include "bridge/imports.h"
+#include "bridge/notification.h"
+#include "bridge/runtime.h"
+#include "bridge/thunks.h"
+
+#ifndef MEM_COALESCE_PLACEHOLDERS
+#    define MEM_COALESCE_PLACEHOLDERS 0x1
+#endif
+#ifndef MEM_PRESERVE_PLACEHOLDER
+#    define MEM_PRESERVE_PLACEHOLDER 0x2
+#endif
+
+typedef LPVOID(WINAPI *alloc_function)(LPVOID, SIZE_T, DWORD, DWORD);
+typedef LPVOID(WINAPI *alloc_numa_function)(HANDLE, LPVOID, SIZE_T, DWORD, DWORD, DWORD);
+typedef BOOL(WINAPI *free_function)(LPVOID, SIZE_T, DWORD);
+typedef BOOL(WINAPI *protect_function)(LPVOID, SIZE_T, DWORD, PDWORD);
+typedef SIZE_T(WINAPI *query_function)(LPCVOID, PMEMORY_BASIC_INFORMATION, SIZE_T);
+typedef LPVOID(WINAPI *map_function)(HANDLE, DWORD, DWORD, DWORD, SIZE_T);
+typedef LPVOID(WINAPI *map_at_function)(HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPVOID);
+typedef BOOL(WINAPI *unmap_function)(LPCVOID);
+typedef HMODULE(WINAPI *load_function)(LPCWSTR, HANDLE, DWORD);
+
+/* A section by which one copy of this library recognises another in the same process. */
+#define MARK ".hostmem"
+__attribute__((section(MARK), used)) static const char mark[] = "hostmem bridge";
+
+/* A module whose imports are redirected. */
+struct caller {
+    bool shared; /* it reserves for others than the collector too */
+    HMODULE module;
+    struct import imports[HOSTMEM_BRIDGE_FUNCTION_COUNT];
+    atomic_size_t calls[HOSTMEM_BRIDGE_FUNCTION_COUNT];
+    atomic_size_t failures[HOSTMEM_BRIDGE_FUNCTION_COUNT];
+};
+
+static struct caller runtime, collector;
+static _Atomic(IHostMemoryManager *) memory_manager;
+static _Atomic(ICLRRuntimeHost *) runtime_host;
+static atomic_bool running;
+static _Atomic(const char *) missing;
+static atomic_size_t foreign_frees, placeholder_frees, other_process, map_retries;
+
+static void count(atomic_size_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+#define ORIGINAL(caller, index, type) ((type)(caller)->imports[index].original)
+
+/* The code that GetLastError is to give for a manager's failure (a success code other than S_OK is one too). */
+static void set_win32_error(HRESULT hr, DWORD otherwise)
+{
+    bool win32 = FAILED(hr) && HRESULT_FACILITY(hr) == FACILITY_WIN32 && HRESULT_CODE(hr);
+    SetLastError(win32 ? (DWORD)HRESULT_CODE(hr) : otherwise);
+}
+
+/* Heap may be refused once the runtime runs: before that a refusal fails the start. */
+static bool runtime_runs(void)
+{
+    if (atomic_load_explicit(&running, memory_order_relaxed))
+        return true;
+    ICLRRuntimeHost *host = atomic_load_explicit(&runtime_host, memory_order_acquire);
+    if (!host || !runtime_started(host))
+        return false;
+    atomic_store_explicit(&running, true, memory_order_relaxed);
+    return true;
+}
+
+static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager *manager, LPVOID address,
+                       SIZE_T size, DWORD type, DWORD protect)
+{
+    EMemoryCriticalLevel level = eProcessCritical;
+    DWORD error = GetLastError();
+    void *memory = NULL;
+
+    if (address && (type & MEM_COMMIT) ? criticality_commit(address, size) : criticality_is_heap(address))
+        level = runtime_runs() ? eTaskCritical : eProcessCritical;
+    HRESULT hr = IHostMemoryManager_VirtualAlloc(manager, address, size, type, protect, level, &memory);
+    if (hr != S_OK || !memory) {
+        count(&caller->failures[index]);
+        set_win32_error(hr, ERROR_NOT_ENOUGH_MEMORY);
+        return NULL;
+    }
+    /* The collector reserves read-write memory anywhere; loaders reserve with PAGE_NOACCESS or at an address. */
+    if (!address && (type & (MEM_RESERVE | MEM_COMMIT)) == MEM_RESERVE && protect == PAGE_READWRITE)
+        criticality_reserved(memory, size, caller->shared);
+    SetLastError(error);
+    return memory;
+}
+
+static LPVOID call_alloc(struct caller *caller, LPVOID address, SIZE_T size, DWORD type, DWORD protect)
+{
+    const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_ALLOC;
+    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+
+    if (!manager)
+        return ORIGINAL(caller, index, alloc_function)(address, size, type, protect);
+    count(&caller->calls[index]);
+    return allocate(caller, index, manager, address, size, type, protect);
+}
+
+static LPVOID call_alloc_numa(struct caller *caller, HANDLE process, LPVOID address, SIZE_T size, DWORD type,
+                              DWORD protect, DWORD node)
+{
+    const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_ALLOC_EX_NUMA;
+    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+
+    if (manager && process != GetCurrentProcess()) {
+        count(&other_process);
+        manager = NULL;
+    }
+    if (!manager)
+        return ORIGINAL(caller, index, alloc_numa_function)(process, address, size, type, protect, node);
+    count(&caller->calls[index]);
+    return allocate(caller, index, manager, address, size, type, protect);
+}
+
+static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD type)
+{
+    const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_FREE;
+    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+
+    if (manager && (type & MEM_RELEASE) && (type & (MEM_PRESERVE_PLACEHOLDER | MEM_COALESCE_PLACEHOLDERS))) {
+        count(&placeholder_frees);
+        manager = NULL;
+    }
+    if (!manager)
+        return ORIGINAL(caller, index, free_function)(address, size, type);
+
+    DWORD error = GetLastError();
+    size_t heap = type & MEM_RELEASE ? criticality_forget(address) : 0;
+    count(&caller->calls[index]);
+    HRESULT hr = IHostMemoryManager_VirtualFree(manager, address, size, type);
+    if (hr == S_OK) {
+        SetLastError(error);
+        return TRUE;
+    }
+    if (hr == HOST_E_INVALIDOPERATION) {
+        count(&foreign_frees);
+        SetLastError(error);
+        if (ORIGINAL(caller, index, free_function)(address, size, type))
+            return TRUE;
+    } else {
+        set_win32_error(hr, ERROR_INVALID_ADDRESS);
+    }
+    count(&caller->failures[index]);
+    criticality_restore(heap);
+    return FALSE;
+}
+
+static BOOL call_protect(struct caller *caller, LPVOID address, SIZE_T size, DWORD protect, PDWORD old)
+{
+    const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_PROTECT;
+    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+
+    if (!manager)
+        return ORIGINAL(caller, index, protect_function)(address, size, protect, old);
+    DWORD error = GetLastError();
+    count(&caller->calls[index]);
+    HRESULT hr = IHostMemoryManager_VirtualProtect(manager, address, size, protect, old);
+    if (hr == S_OK) {
+        SetLastError(error);
+        return TRUE;
+    }
+    count(&caller->failures[index]);
+    set_win32_error(hr, ERROR_INVALID_ADDRESS);
+    return FALSE;
+}
+
+static SIZE_T call_query(struct caller *caller, LPCVOID address, PMEMORY_BASIC_INFORMATION buffer,
+                         SIZE_T length)
+{
+    const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_QUERY;
+    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    SIZE_T written = 0;
+
+    if (!manager)
+        return ORIGINAL(caller, index, query_function)(address, buffer, length);
+    DWORD error = GetLastError();
+    count(&caller->calls[index]);
+    HRESULT hr = IHostMemoryManager_VirtualQuery(manager, (void *)address, buffer, length, &written);
+    if (SUCCEEDED(hr)) { /* the one method that the CLR tests this way (contract 3.4) */
+        SetLastError(error);
+        return written;
+    }
+    count(&caller->failures[index]);
+    set_win32_error(hr, ERROR_INVALID_PARAMETER);
+    return 0;
+}
+
+/* The whole view, which the file's size need not tell: all regions of one allocation. */
+static SIZE_T view_size(const BYTE *base)
+{
+    MEMORY_BASIC_INFORMATION info;
+    SIZE_T size = 0;
+
+    while (VirtualQuery(base + size, &info, sizeof info) == sizeof info && info.AllocationBase == base)
+        size += info.RegionSize;
+    return size;
+}
+
+static void view_mapped(IHostMemoryManager *manager, void *base)
+{
+    DWORD error = GetLastError();
+    IHostMemoryManager_AcquiredVirtualAddressSpace(manager, base, view_size(base));
+    SetLastError(error);
+}
+
+/* After a failed map: asks the host for address space; true: one retry is worth it (contract 3.6). */
+static bool view_retry(IHostMemoryManager *manager, LPVOID base, SIZE_T size)
+{
+    DWORD error = GetLastError();
+    HRESULT hr = IHostMemoryManager_NeedsVirtualAddressSpace(manager, base, size);
+    SetLastError(error ? error : ERROR_NOT_ENOUGH_MEMORY);
+    if (FAILED(hr))
+        return false;
+    count(&map_retries);
+    return true;
+}
+
+static LPVOID call_map(struct caller *caller, HANDLE file, DWORD access, DWORD high, DWORD low, SIZE_T size)
+{
+    const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW;
+    map_function original = ORIGINAL(caller, index, map_function);
+    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    LPVOID view = original(file, access, high, low, size);
+
+    if (!manager)
+        return view;
+    count(&caller->calls[index]);
+    if (!view && view_retry(manager, NULL, size))
+        view = original(file, access, high, low, size);
+    if (view)
+        view_mapped(manager, view);
+    else
+        count(&caller->failures[index]);
+    return view;
+}
+
+static LPVOID call_map_at(struct caller *caller, HANDLE file, DWORD access, DWORD high, DWORD low,
+                          SIZE_T size, LPVOID base)
+{
+    const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW_EX;
+    map_at_function original = ORIGINAL(caller, index, map_at_function);
+    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    LPVOID view = original(file, access, high, low, size, base);
+
+    if (!manager)
+        return view;
+    count(&caller->calls[index]);
+    if (!view && view_retry(manager, base, size))
+        view = original(file, access, high, low, size, base);
+    if (view)
+        view_mapped(manager, view);
+    else
+        count(&caller->failures[index]);
+    return view;
+}
+
+static BOOL call_unmap(struct caller *caller, LPCVOID base)
+{
+    const unsigned index = HOSTMEM_BRIDGE_UNMAP_VIEW;
+    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    BOOL done = ORIGINAL(caller, index, unmap_function)(base);
+
+    if (!manager)
+        return done;
+    count(&caller->calls[index]);
+    if (!done) {
+        count(&caller->failures[index]);
+        return FALSE;
+    }
+    DWORD error = GetLastError();
+    IHostMemoryManager_ReleasedVirtualAddressSpace(manager, (void *)base);
+    SetLastError(error);
+    return TRUE;
+}
+
+static bool collector_redirect(HMODULE module);
+
+/* A standalone collector is loaded by the runtime's start, and has to be redirected before it is called. */
+static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD flags)
+{
+    const unsigned index = HOSTMEM_BRIDGE_LOAD_LIBRARY_EX;
+    HMODULE module = ORIGINAL(caller, index, load_function)(name, file, flags);
+
+    if (!atomic_load_explicit(&memory_manager, memory_order_acquire))
+        return module;
+    DWORD error = GetLastError();
+    count(&caller->calls[index]);
+    if (!module) {
+        count(&caller->failures[index]);
+    } else if (!((size_t)module & 3) && !runtime_runs() && GetProcAddress(module, "GC_Initialize") &&
+               !collector_redirect(module)) {
+        FreeLibrary(module);
+        module = NULL;
+        error = ERROR_PROC_NOT_FOUND;
+        count(&caller->failures[index]);
+    }
+    SetLastError(error);
+    return module;
+}
+
+/* One set of functions for each caller. */
+#define FUNCTIONS_OF(caller)                                                                                 \
+    static LPVOID WINAPI caller##_alloc(LPVOID address, SIZE_T size, DWORD type, DWORD protect)              \
+    {                                                                                                        \
+        return call_alloc(&caller, address, size, type, protect);                                            \
+    }                                                                                                        \
+    static LPVOID WINAPI caller##_alloc_numa(HANDLE process, LPVOID address, SIZE_T size, DWORD type,        \
+                                             DWORD protect, DWORD node)                                      \
+    {                                                                                                        \
+        return call_alloc_numa(&caller, process, address, size, type, protect, node);                        \
+    }                                                                                                        \
+    static BOOL WINAPI caller##_free(LPVOID address, SIZE_T size, DWORD type)                                \
+    {                                                                                                        \
+        return call_free(&caller, address, size, type);                                                      \
+    }                                                                                                        \
+    static BOOL WINAPI caller##_protect(LPVOID address, SIZE_T size, DWORD protect, PDWORD old)              \
+    {                                                                                                        \
+        return call_protect(&caller, address, size, protect, old);                                           \
+    }                                                                                                        \
+    static SIZE_T WINAPI caller##_query(LPCVOID address, PMEMORY_BASIC_INFORMATION buffer, SIZE_T length)    \
+    {                                                                                                        \
+        return call_query(&caller, address, buffer, length);                                                 \
+    }                                                                                                        \
+    static LPVOID WINAPI caller##_map(HANDLE file, DWORD access, DWORD high, DWORD low, SIZE_T size)         \
+    {                                                                                                        \
+        return call_map(&caller, file, access, high, low, size);                                             \
+    }                                                                                                        \
+    static LPVOID WINAPI caller##_map_at(HANDLE file, DWORD access, DWORD high, DWORD low, SIZE_T size,      \
+                                         LPVOID base)                                                        \
+    {                                                                                                        \
+        return call_map_at(&caller, file, access, high, low, size, base);                                    \
+    }                                                                                                        \
+    static BOOL WINAPI caller##_unmap(LPCVOID base)                                                          \
+    {                                                                                                        \
+        return call_unmap(&caller, base);                                                                    \
+    }                                                                                                        \
+    static HMODULE WINAPI caller##_load(LPCWSTR name, HANDLE file, DWORD flags)                              \
+    {                                                                                                        \
+        return call_load(&caller, name, file, flags);                                                        \
+    }
+
+/* In the order of hostmem_bridge_function.
+ * all: whether the module must import what a collector may do without. */
+#define IMPORTS_OF(caller, all)                                                                              \
+    {                                                                                                        \
+        {"VirtualAlloc", (void *)caller##_alloc, true, NULL, NULL},                                          \
+            {"VirtualAllocExNuma", (void *)caller##_alloc_numa, all, NULL, NULL},                            \
+            {"VirtualFree", (void *)caller##_free, true, NULL, NULL},                                        \
+            {"VirtualProtect", (void *)caller##_protect, all, NULL, NULL},                                   \
+            {"VirtualQuery", (void *)caller##_query, all, NULL, NULL},                                       \
+            {"MapViewOfFile", (void *)caller##_map, all, NULL, NULL},                                        \
+            {"MapViewOfFileEx", (void *)caller##_map_at, all, NULL, NULL},                                   \
+            {"UnmapViewOfFile", (void *)caller##_unmap, all, NULL, NULL},                                    \
+            {"LoadLibraryExW", (void *)caller##_load, all, NULL, NULL},                                      \
+    }
+
+FUNCTIONS_OF(runtime)
+FUNCTIONS_OF(collector)
+
+static struct caller runtime = {.shared = true, .imports = IMPORTS_OF(runtime, true)};
+static struct caller collector = {.shared = false, .imports = IMPORTS_OF(collector, false)};
+
+static HRESULT caller_redirect(struct caller *caller, HMODULE module)
+{
+    const char *culprit;
+    HRESULT hr = imports_find(module, caller->imports, HOSTMEM_BRIDGE_FUNCTION_COUNT, &culprit);
+
+    atomic_store_explicit(&missing, culprit, memory_order_relaxed);
+    if (hr == S_OK && imports_marked(caller->imports, HOSTMEM_BRIDGE_FUNCTION_COUNT, MARK))
+        hr = HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS);
+    if (hr == S_OK)
+        hr = imports_redirect(caller->imports, HOSTMEM_BRIDGE_FUNCTION_COUNT);
+    if (hr == S_OK)
+        caller->module = module;
+    return hr;
+}
+
+static bool collector_redirect(HMODULE module)
+{
+    if (module == collector.module)
+        return true;
+    if (collector.module || caller_redirect(&collector, module) != S_OK)
+        return false;
+    criticality_standalone();
+    return true;
+}
+
+HRESULT bridge_redirect(HMODULE module)
+{
+    return caller_redirect(&runtime, module);
+}
+
+void bridge_restore(void)
+{
+    imports_restore(runtime.imports, HOSTMEM_BRIDGE_FUNCTION_COUNT);
+    runtime.module = NULL;
+}
+
+void bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host)
+{
+    atomic_store_explicit(&runtime_host, host, memory_order_release);
+    atomic_store_explicit(&memory_manager, manager, memory_order_release);
+}
+
+static void read_calls(struct caller *caller, hostmem_bridge_calls *calls)
+{
+    for (unsigned i = 0; i < HOSTMEM_BRIDGE_FUNCTION_COUNT; ++i) {
+        calls[i].calls = atomic_load_explicit(&caller->calls[i], memory_order_relaxed);
+        calls[i].failures = atomic_load_explicit(&caller->failures[i], memory_order_relaxed);
+    }
+}
+
+HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *statistics)
+{
+    if (!statistics)
+        return E_POINTER;
+    if (statistics->size != sizeof *statistics)
+        return E_INVALIDARG;
+
+    const char *name = atomic_load_explicit(&missing, memory_order_relaxed);
+    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    statistics->state = (runtime.module ? HOSTMEM_BRIDGE_REDIRECTED : 0) |
+                        (manager ? HOSTMEM_BRIDGE_BOUND : 0) | (runtime_runs() ? HOSTMEM_BRIDGE_RUNNING : 0) |
+                        (collector.module ? HOSTMEM_BRIDGE_STANDALONE_GC : 0);
+    statistics->runtime = runtime.module;
+    statistics->collector = collector.module;
+    statistics->runtime_version = runtime.module ? runtime_version(runtime.module) : 0;
+    statistics->missing = name;
+    read_calls(&runtime, statistics->calls[HOSTMEM_BRIDGE_RUNTIME]);
+    read_calls(&collector, statistics->calls[HOSTMEM_BRIDGE_COLLECTOR]);
+    statistics->foreign_frees = atomic_load_explicit(&foreign_frees, memory_order_relaxed);
+    statistics->placeholder_frees = atomic_load_explicit(&placeholder_frees, memory_order_relaxed);
+    statistics->other_process = atomic_load_explicit(&other_process, memory_order_relaxed);
+    statistics->map_retries = atomic_load_explicit(&map_retries, memory_order_relaxed);
+    criticality_figures(&statistics->heap_ranges, &statistics->heap_reserved, &statistics->heap_unknown);
+    for (unsigned level = 0; level < HOSTMEM_BRIDGE_LEVEL_COUNT; ++level)
+        statistics->notifications[level] = notification_count(level);
+    return S_OK;
+}
+
+HRESULT HOSTMEM_CALL hostmem_bridge_is_heap(const void *address)
+{
+    return criticality_is_heap(address) ? S_OK : S_FALSE;
+}

@@ -1,0 +1,27 @@
+/*
+ * The functions that the runtime calls in place of kernel32's, for as long as the process lives.
+ *
+ * There are two sets, because a function cannot tell who calls it: one for coreclr.dll, one for a standalone
+ * garbage collector.  Without a manager they do what they replace.
+ */
+#ifndef HOSTMEM_BRIDGE_THUNKS_H
+#define HOSTMEM_BRIDGE_THUNKS_H
+
+#include <stdbool.h>
+
+#include <hostmem/bridge.h>
+
+/*
+ * Redirects coreclr.dll to the functions.  On failure nothing is redirected, and the statistics name the
+ * function that was not found.
+ */
+HRESULT bridge_redirect(HMODULE runtime);
+void bridge_restore(void);
+
+/*
+ * From now on the redirected calls go to this manager.  Once; both references are kept for good.  The host is
+ * the runtime's own interface, which is asked whether the runtime has started.
+ */
+void bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host);
+
+#endif

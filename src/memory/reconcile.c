@@ -1,0 +1,102 @@
+/*
+ * reconcile.c - comparing page bits with VirtualQuery, and writing only what differs
+ */
+#include "memory/reconcile.h"
+
+#include "memory/os.h"
+
+static uint64_t base_of(const struct region_hold *hold)
+{
+    return geometry_base(hold->geometry);
+}
+
+uint64_t reconcile_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
+                                uint64_t *first)
+{
+    uint64_t limit = base_of(hold) + (geometry_pages(hold->geometry) << PAGE_SHIFT);
+    uint64_t end = size > limit - address ? limit : address + size;
+    *first = (address - base_of(hold)) >> PAGE_SHIFT;
+    return ((end - base_of(hold) + PAGE_BYTES - 1) >> PAGE_SHIFT) - *first;
+}
+
+bool reconcile_still_there(const struct region_hold *hold)
+{
+    MEMORY_BASIC_INFORMATION info;
+    uintptr_t base = (uintptr_t)base_of(hold);
+    return os_virtual_query((void *)base, &info, sizeof info) == 0 ||
+           (info.State != MEM_FREE && (uintptr_t)info.AllocationBase == base);
+}
+
+/*
+ * Go through the pages as Windows has them.  `write`: note them so; else: false at the first run that is noted
+ * otherwise.  Memory that Windows does not call the region's stays as it is noted: it was freed behind our back, which
+ * is found when it is released or its address handed out again.
+ */
+static bool compare(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count,
+                    bool write)
+{
+    uint64_t at = base_of(hold) + (first << PAGE_SHIFT);
+    uint64_t end = at + (count << PAGE_SHIFT);
+    while (at < end) {
+        MEMORY_BASIC_INFORMATION info;
+        if (os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0 || info.State == MEM_FREE ||
+            (uintptr_t)info.AllocationBase != base_of(hold))
+            return true;
+        uint64_t run_end = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
+        if (run_end > end)
+            run_end = end;
+        uint64_t page = (at - base_of(hold)) >> PAGE_SHIFT;
+        uint64_t pages = (run_end - at) >> PAGE_SHIFT;
+        bool committed = info.State == MEM_COMMIT;
+        if (!write && !region_agrees(hold, page, pages, committed))
+            return false;
+        if (write && !committed)
+            region_set_decommitted(table, hold, page, pages);
+        if (write && committed && region_prepare_commit(table, hold, page, pages))
+            region_set_committed(table, hold, page, pages);
+        at = run_end;
+    }
+    return true;
+}
+
+/* Compare, and write until there is nothing to write; the hold is a REGION_LOOK, and ends. */
+static void settle(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
+{
+    while (!compare(table, hold, first, count, false)) {
+        region_begin_repair(hold);
+        compare(table, hold, first, count, true);
+        if (region_leave(table, hold) != REGION_OVERLAPPED)
+            return;
+    }
+    region_leave_unchanged(table, hold);
+}
+
+void reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
+{
+    enum region_left left = region_leave(table, hold);
+    if (left == REGION_LEFT)
+        return;
+    DWORD error = GetLastError();
+    uint64_t start = base_of(hold) + (first << PAGE_SHIFT);
+    if (left == REGION_OVERLAPPED)
+        settle(table, hold, first, count);
+    else
+        reconcile_range(table, start, start + (count << PAGE_SHIFT));
+    SetLastError(error);
+}
+
+void reconcile_range(struct region_table *table, uint64_t start, uint64_t end)
+{
+    struct region_hold hold;
+    if (end <= start || !region_enter(table, start, REGION_LOOK, &hold))
+        return;
+    if (hold.region->kind != HOSTMEM_REGION_PRIVATE) {
+        region_leave_unchanged(table, &hold);
+        return;
+    }
+    DWORD error = GetLastError();
+    uint64_t first;
+    uint64_t count = reconcile_pages_within(&hold, start, end - start, &first);
+    settle(table, &hold, first, count);
+    SetLastError(error);
+}
