@@ -130,8 +130,8 @@ static void test_library_iids(void **state)
     }
 }
 
-/* Calls slot n of an object as the CLR's own compiler would, with zeros, knowing no declaration of ours; says
- * how many bytes of arguments the method took off the stack. x86-64 has no such thing: 0. */
+/* Calls slot n of an object as the CLR's own compiler would, with zeros, knowing no declaration of ours;
+ * says how many bytes of arguments the method took off the stack. x86-64 has no such thing: 0. */
 static long call_slot(void *object, size_t n, size_t *popped)
 {
     void *method = (*(void ***)object)[n];

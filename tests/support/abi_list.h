@@ -2,7 +2,8 @@
  * The binary interface as the documents and the CLR's IDL give it: the expected values, written out by hand.
  *
  * ABI_SLOTS(X): X(interface, method, slot, result type, number of arguments with This, argument types...).
- * ABI_INTERFACES(X): X(interface, number of slots, IID). ABI_VALUES(X): X(expression, value).
+ * ABI_INTERFACES(X): X(interface, number of slots, IID).
+ * ABI_VALUES(X): X(expression, value).
  */
 #ifndef TESTS_SUPPORT_ABI_LIST_H
 #define TESTS_SUPPORT_ABI_LIST_H

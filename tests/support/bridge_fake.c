@@ -1,0 +1,244 @@
+/* A stand-in for coreclr.dll or for a standalone collector (FAKE_COLLECTOR); see the header. */
+#include <initguid.h>
+
+#include "support/bridge_fake.h"
+
+#define EXPORT __declspec(dllexport)
+
+#ifdef FAKE_WITHOUT_MAP_AT
+#    define MapViewOfFileEx(file, access, high, low, size, base)                                             \
+        ((void)(access), (void)(high), (void)(low), (void)(size), (void)(base), (LPVOID)(file))
+#endif
+
+#ifdef FAKE_TWICE
+/* UnmapViewOfFile once more, from another DLL; see bridge_twice.def. */
+__declspec(dllimport) void second_unmap(void);
+EXPORT void *fake_second_unmap(void)
+{
+    return (void *)second_unmap;
+}
+#endif
+
+static LPVOID WINAPI call_alloc(LPVOID address, SIZE_T size, DWORD type, DWORD protect)
+{
+    return VirtualAlloc(address, size, type, protect);
+}
+
+#ifndef FAKE_WITHOUT_FREE
+static BOOL WINAPI call_free(LPVOID address, SIZE_T size, DWORD type)
+{
+    return VirtualFree(address, size, type);
+}
+#endif
+
+#ifdef FAKE_COLLECTOR
+
+static struct fake_runtime state = {
+    .calls =
+        {
+            .alloc = call_alloc,
+#    ifndef FAKE_WITHOUT_FREE
+            .free = call_free,
+#    endif
+        },
+};
+
+EXPORT HRESULT GC_Initialize(void)
+{
+    return S_OK;
+}
+
+#else
+
+static LPVOID WINAPI call_alloc_numa(HANDLE process, LPVOID address, SIZE_T size, DWORD type, DWORD protect,
+                                     DWORD node)
+{
+    return VirtualAllocExNuma(process, address, size, type, protect, node);
+}
+
+static BOOL WINAPI call_protect(LPVOID address, SIZE_T size, DWORD protect, PDWORD old)
+{
+    return VirtualProtect(address, size, protect, old);
+}
+
+static SIZE_T WINAPI call_query(LPCVOID address, PMEMORY_BASIC_INFORMATION buffer, SIZE_T length)
+{
+    return VirtualQuery(address, buffer, length);
+}
+
+static LPVOID WINAPI call_map(HANDLE file, DWORD access, DWORD high, DWORD low, SIZE_T size)
+{
+    return MapViewOfFile(file, access, high, low, size);
+}
+
+static LPVOID WINAPI call_map_at(HANDLE file, DWORD access, DWORD high, DWORD low, SIZE_T size, LPVOID base)
+{
+    return MapViewOfFileEx(file, access, high, low, size, base);
+}
+
+static BOOL WINAPI call_unmap(LPCVOID base)
+{
+    return UnmapViewOfFile(base);
+}
+
+static HMODULE WINAPI call_load(LPCWSTR name, HANDLE file, DWORD flags)
+{
+    return LoadLibraryExW(name, file, flags);
+}
+
+static struct fake_runtime state = {
+    .calls = {call_alloc, call_alloc_numa, call_free, call_protect, call_query, call_map, call_map_at,
+              call_unmap, call_load},
+    .newest_version = 4,
+};
+
+struct fake_host {
+    ICLRRuntimeHost4 face;
+    long references;
+};
+
+static ULONG STDMETHODCALLTYPE fake_addref(ICLRRuntimeHost4 *self)
+{
+    return InterlockedIncrement(&((struct fake_host *)self)->references);
+}
+
+static ULONG STDMETHODCALLTYPE fake_release(ICLRRuntimeHost4 *self)
+{
+    long left = InterlockedDecrement(&((struct fake_host *)self)->references);
+    if (!left) {
+        HeapFree(GetProcessHeap(), 0, self);
+        InterlockedDecrement(&state.objects);
+    }
+    return left;
+}
+
+static HRESULT STDMETHODCALLTYPE fake_query(ICLRRuntimeHost4 *self, REFIID riid, void **object)
+{
+    *object = NULL;
+    if (IsEqualIID(riid, &IID_IUnknown) || IsEqualIID(riid, &IID_ICLRRuntimeHost) ||
+        (state.newest_version >= 2 && IsEqualIID(riid, &IID_ICLRRuntimeHost2)) ||
+        (state.newest_version >= 4 && IsEqualIID(riid, &IID_ICLRRuntimeHost4))) {
+        fake_addref(self);
+        *object = self;
+        return S_OK;
+    }
+    return E_NOINTERFACE;
+}
+
+static HRESULT note(const char *name, unsigned count, const uint64_t *arguments)
+{
+    state.called = name;
+    state.argument_count = count;
+    for (unsigned i = 0; i < count; ++i)
+        state.arguments[i] = arguments[i];
+    return 0x40000 + count; /* a success code of its own, to see that it comes through */
+}
+
+#    define N(value) (uint64_t)(size_t)(value)
+#    define NOTE(name, ...)                                                                                  \
+        {                                                                                                    \
+            const uint64_t arguments[] = {0 __VA_OPT__(, ) __VA_ARGS__};                                     \
+            (void)self;                                                                                      \
+            return note(name, sizeof arguments / sizeof *arguments - 1, arguments + 1);                      \
+        }
+
+static HRESULT STDMETHODCALLTYPE fake_start(ICLRRuntimeHost4 *self) NOTE("Start")
+
+    static HRESULT STDMETHODCALLTYPE fake_stop(ICLRRuntimeHost4 *self) NOTE("Stop")
+
+        static HRESULT STDMETHODCALLTYPE fake_set_host_control(ICLRRuntimeHost4 *self, IHostControl *control)
+{
+    (void)self, (void)control;
+    state.called = "SetHostControl";
+    return E_NOTIMPL;
+}
+
+static HRESULT STDMETHODCALLTYPE fake_get_clr_control(ICLRRuntimeHost4 *self, ICLRControl **control)
+{
+    (void)self, (void)control;
+    state.called = "GetCLRControl";
+    return E_NOTIMPL;
+}
+
+static HRESULT STDMETHODCALLTYPE fake_unload(ICLRRuntimeHost4 *self, DWORD id, WINBOOL wait)
+    NOTE("UnloadAppDomain", id, wait)
+
+        static HRESULT STDMETHODCALLTYPE
+    fake_execute_in(ICLRRuntimeHost4 *self, DWORD id, FExecuteInAppDomainCallback call, void *cookie)
+        NOTE("ExecuteInAppDomain", id, N(call), N(cookie))
+
+            static HRESULT STDMETHODCALLTYPE fake_domain(ICLRRuntimeHost4 *self, DWORD *id)
+{
+    (void)self;
+    state.called = "GetCurrentAppDomainId";
+    if (state.odd_answer)
+        return state.odd_answer;
+    if (!state.started)
+        return HOST_E_CLRNOTAVAILABLE;
+    return id ? E_UNEXPECTED : E_POINTER;
+}
+
+static HRESULT STDMETHODCALLTYPE fake_application(ICLRRuntimeHost4 *self, LPCWSTR name, DWORD paths,
+                                                  LPCWSTR *path, DWORD count, LPCWSTR *data, int *result)
+    NOTE("ExecuteApplication", N(name), paths, N(path), count, N(data), N(result))
+
+        static HRESULT STDMETHODCALLTYPE fake_default(ICLRRuntimeHost4 *self, LPCWSTR assembly, LPCWSTR type,
+                                                      LPCWSTR method, LPCWSTR argument, DWORD *result)
+            NOTE("ExecuteInDefaultAppDomain", N(assembly), N(type), N(method), N(argument), N(result))
+
+                static HRESULT STDMETHODCALLTYPE
+    fake_create_domain(ICLRRuntimeHost4 *self, LPCWSTR name, DWORD flags, LPCWSTR assembly, LPCWSTR type,
+                       int count, LPCWSTR *names, LPCWSTR *values, DWORD *id)
+        NOTE("CreateAppDomainWithManager", N(name), flags, N(assembly), N(type), count, N(names), N(values),
+             N(id))
+
+            static HRESULT STDMETHODCALLTYPE
+    fake_delegate(ICLRRuntimeHost4 *self, DWORD id, LPCWSTR assembly, LPCWSTR type, LPCWSTR method,
+                  INT_PTR *function) NOTE("CreateDelegate", id, N(assembly), N(type), N(method), N(function))
+
+        static HRESULT STDMETHODCALLTYPE fake_authenticate(ICLRRuntimeHost4 *self, ULONGLONG key)
+            NOTE("Authenticate", key)
+
+                static HRESULT STDMETHODCALLTYPE fake_mac(ICLRRuntimeHost4 *self) NOTE("RegisterMacEHPort")
+
+                    static HRESULT STDMETHODCALLTYPE fake_flags(ICLRRuntimeHost4 *self, DWORD flags)
+                        NOTE("SetStartupFlags", flags)
+
+                            static HRESULT STDMETHODCALLTYPE
+    fake_factory(ICLRRuntimeHost4 *self, DWORD id, LPCWSTR type, IUnknown **factory)
+        NOTE("DllGetActivationFactory", id, N(type), N(factory))
+
+            static HRESULT STDMETHODCALLTYPE fake_execute(ICLRRuntimeHost4 *self, DWORD id, LPCWSTR path,
+                                                          int count, LPCWSTR *arguments_, DWORD *result)
+                NOTE("ExecuteAssembly", id, N(path), count, N(arguments_), N(result))
+
+                    static HRESULT STDMETHODCALLTYPE
+    fake_unload2(ICLRRuntimeHost4 *self, DWORD id, WINBOOL wait, int *result)
+        NOTE("UnloadAppDomain2", id, wait, N(result))
+
+            static const ICLRRuntimeHost4Vtbl vtable = {
+                fake_query,         fake_addref,           fake_release,         fake_start,
+                fake_stop,          fake_set_host_control, fake_get_clr_control, fake_unload,
+                fake_execute_in,    fake_domain,           fake_application,     fake_default,
+                fake_create_domain, fake_delegate,         fake_authenticate,    fake_mac,
+                fake_flags,         fake_factory,          fake_execute,         fake_unload2,
+};
+
+EXPORT HRESULT STDMETHODCALLTYPE GetCLRRuntimeHost(REFIID riid, IUnknown **object)
+{
+    struct fake_host *host = HeapAlloc(GetProcessHeap(), HEAP_ZERO_MEMORY, sizeof *host);
+
+    host->face.lpVtbl = (ICLRRuntimeHost4Vtbl *)&vtable;
+    host->references = 1;
+    InterlockedIncrement(&state.objects);
+    HRESULT hr = fake_query(&host->face, riid, (void **)object);
+    fake_release(&host->face);
+    return hr;
+}
+
+#endif
+
+EXPORT struct fake_runtime *fake_runtime_state(void)
+{
+    return &state;
+}

@@ -1,0 +1,38 @@
+/*
+ * A stand-in for coreclr.dll: imports what coreclr imports, has an ICLRRuntimeHost that refuses
+ * SetHostControl, and lets a test make each imported call from inside the module.  Also built as a standalone
+ * collector.
+ */
+#ifndef BRIDGE_FAKE_H
+#define BRIDGE_FAKE_H
+
+#include <hostmem/bridge.h>
+
+/* The module's own calls, each through its import table. */
+struct fake_calls {
+    LPVOID(WINAPI *alloc)(LPVOID, SIZE_T, DWORD, DWORD);
+    LPVOID(WINAPI *alloc_numa)(HANDLE, LPVOID, SIZE_T, DWORD, DWORD, DWORD);
+    BOOL(WINAPI *free)(LPVOID, SIZE_T, DWORD);
+    BOOL(WINAPI *protect)(LPVOID, SIZE_T, DWORD, PDWORD);
+    SIZE_T(WINAPI *query)(LPCVOID, PMEMORY_BASIC_INFORMATION, SIZE_T);
+    LPVOID(WINAPI *map)(HANDLE, DWORD, DWORD, DWORD, SIZE_T);
+    LPVOID(WINAPI *map_at)(HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPVOID);
+    BOOL(WINAPI *unmap)(LPCVOID);
+    HMODULE(WINAPI *load)(LPCWSTR, HANDLE, DWORD);
+};
+
+/* What the stand-in's host object is asked, and how it is to answer. */
+struct fake_runtime {
+    struct fake_calls calls;
+    BOOL started;
+    HRESULT odd_answer;      /* of GetCurrentAppDomainId, if not 0 */
+    unsigned newest_version; /* of ICLRRuntimeHost: 1, 2 or 4 */
+    long objects;            /* host objects alive */
+    const char *called;      /* the last method */
+    uint64_t arguments[9];   /* of that method */
+    unsigned argument_count;
+};
+
+typedef struct fake_runtime *(*fake_runtime_get)(void);
+
+#endif

@@ -1,0 +1,277 @@
+/* Somebody else's IHostControl and IHostMemoryManager; see the header. */
+#include <stddef.h>
+#include <string.h>
+
+#include "support/bridge_host.h"
+
+#define HOST_OF(pointer, member)                                                                             \
+    ((struct bridge_host *)((char *)(pointer)-offsetof(struct bridge_host, member)))
+
+static struct bridge_call *record(struct bridge_host *host, char method)
+{
+    static struct bridge_call nowhere;
+    unsigned index = atomic_fetch_add(&host->count, 1);
+    struct bridge_call *call = index < host->capacity ? &host->calls[index] : &nowhere;
+
+    call->thread = GetCurrentThreadId();
+    call->method = method;
+    return call;
+}
+
+static HRESULT last_error(void)
+{
+    return HRESULT_FROM_WIN32(GetLastError());
+}
+
+/* IHostControl */
+
+static HRESULT STDMETHODCALLTYPE control_query(IHostControl *self, REFIID riid, void **object)
+{
+    (void)self, (void)riid;
+    *object = NULL;
+    return E_NOINTERFACE;
+}
+
+static ULONG STDMETHODCALLTYPE control_addref(IHostControl *self)
+{
+    return atomic_fetch_add(&HOST_OF(self, control)->control_references, 1) + 1;
+}
+
+static ULONG STDMETHODCALLTYPE control_release(IHostControl *self)
+{
+    return atomic_fetch_sub(&HOST_OF(self, control)->control_references, 1) - 1;
+}
+
+static HRESULT STDMETHODCALLTYPE control_get(IHostControl *self, REFIID riid, void **object)
+{
+    struct bridge_host *host = HOST_OF(self, control);
+
+    record(host, 'G');
+    host->last_asked = *riid;
+    if (memcmp(riid, &IID_IHostMemoryManager, sizeof *riid)) {
+        atomic_fetch_add(&host->others_asked, 1);
+        *object = NULL;
+        return E_NOINTERFACE;
+    }
+    if (host->asked)
+        host->asked(host, host->asked_context);
+    if (FAILED(host->get_hr))
+        return host->get_hr; /* *object stays as it was: not every host follows the documentation */
+    *object = host->null_manager ? NULL : &host->memory;
+    if (!host->null_manager)
+        atomic_fetch_add(&host->memory_references, 1);
+    return host->get_hr;
+}
+
+static HRESULT STDMETHODCALLTYPE control_domain(IHostControl *self, DWORD id, IUnknown *manager)
+{
+    (void)self, (void)id, (void)manager;
+    return S_OK;
+}
+
+static const IHostControlVtbl control_vtable = {
+    control_query, control_addref, control_release, control_get, control_domain,
+};
+
+/* IHostMalloc: never used by the bridge */
+
+static HRESULT STDMETHODCALLTYPE heap_query(IHostMalloc *self, REFIID riid, void **object)
+{
+    (void)self, (void)riid;
+    *object = NULL;
+    return E_NOINTERFACE;
+}
+
+static ULONG STDMETHODCALLTYPE heap_refer(IHostMalloc *self)
+{
+    (void)self;
+    return 1;
+}
+
+static HRESULT STDMETHODCALLTYPE heap_alloc(IHostMalloc *self, SIZE_T size, EMemoryCriticalLevel level,
+                                            void **memory)
+{
+    (void)self, (void)level;
+    *memory = HeapAlloc(GetProcessHeap(), 0, size);
+    return *memory ? S_OK : E_OUTOFMEMORY;
+}
+
+static HRESULT STDMETHODCALLTYPE heap_debug_alloc(IHostMalloc *self, SIZE_T size, EMemoryCriticalLevel level,
+                                                  char *file, int line, void **memory)
+{
+    (void)file, (void)line;
+    return heap_alloc(self, size, level, memory);
+}
+
+static HRESULT STDMETHODCALLTYPE heap_free(IHostMalloc *self, void *memory)
+{
+    (void)self;
+    return HeapFree(GetProcessHeap(), 0, memory) ? S_OK : HOST_E_INVALIDOPERATION;
+}
+
+static const IHostMallocVtbl heap_vtable = {
+    heap_query, heap_refer, heap_refer, heap_alloc, heap_debug_alloc, heap_free,
+};
+
+/* IHostMemoryManager */
+
+static HRESULT STDMETHODCALLTYPE memory_query(IHostMemoryManager *self, REFIID riid, void **object)
+{
+    (void)self, (void)riid;
+    *object = NULL;
+    return E_NOINTERFACE;
+}
+
+static ULONG STDMETHODCALLTYPE memory_addref(IHostMemoryManager *self)
+{
+    return atomic_fetch_add(&HOST_OF(self, memory)->memory_references, 1) + 1;
+}
+
+static ULONG STDMETHODCALLTYPE memory_release(IHostMemoryManager *self)
+{
+    struct bridge_host *host = HOST_OF(self, memory);
+
+    record(host, 'r');
+    return atomic_fetch_sub(&host->memory_references, 1) - 1;
+}
+
+static HRESULT STDMETHODCALLTYPE memory_create_malloc(IHostMemoryManager *self, DWORD type,
+                                                      IHostMalloc **heap)
+{
+    struct bridge_host *host = HOST_OF(self, memory);
+
+    record(host, 'C')->type = type;
+    *heap = host->malloc_hr ? NULL : &host->heap;
+    return host->malloc_hr;
+}
+
+static HRESULT STDMETHODCALLTYPE memory_alloc(IHostMemoryManager *self, void *address, SIZE_T size,
+                                              DWORD type, DWORD protect, EMemoryCriticalLevel level,
+                                              void **memory)
+{
+    struct bridge_host *host = HOST_OF(self, memory);
+    struct bridge_call *call = record(host, 'A');
+
+    call->address = address;
+    call->size = size;
+    call->type = type;
+    call->protect = protect;
+    call->level = level;
+    call->heap = address && host->classify && host->classify(address);
+    call->hr = host->alloc_hr;
+    if (host->alloc_hr)
+        return host->alloc_hr; /* *memory stays unwritten: no host may rely on it, nor the bridge */
+    if (host->passive)
+        return S_OK;
+    *memory = VirtualAlloc(address, size, type, protect);
+    call->hr = *memory ? S_OK : last_error();
+    call->result = *memory;
+    return call->hr;
+}
+
+static HRESULT STDMETHODCALLTYPE memory_free(IHostMemoryManager *self, LPVOID address, SIZE_T size,
+                                             DWORD type)
+{
+    struct bridge_host *host = HOST_OF(self, memory);
+    struct bridge_call *call = record(host, 'F');
+
+    call->address = address;
+    call->size = size;
+    call->type = type;
+    call->hr = host->free_hr;
+    if (host->claims && host->claims == address)
+        call->hr = HOST_E_INVALIDOPERATION;
+    else if (!host->free_hr)
+        call->hr = VirtualFree(address, size, type) ? S_OK : last_error();
+    return call->hr;
+}
+
+static HRESULT STDMETHODCALLTYPE memory_vquery(IHostMemoryManager *self, void *address, void *buffer,
+                                               SIZE_T length, SIZE_T *result)
+{
+    struct bridge_host *host = HOST_OF(self, memory);
+    struct bridge_call *call = record(host, 'Q');
+
+    call->address = address;
+    if (host->query_hr)
+        return host->query_hr;
+    *result = VirtualQuery(address, buffer, length);
+    return *result ? S_OK : last_error();
+}
+
+static HRESULT STDMETHODCALLTYPE memory_protect(IHostMemoryManager *self, void *address, SIZE_T size,
+                                                DWORD protect, DWORD *old)
+{
+    struct bridge_host *host = HOST_OF(self, memory);
+    struct bridge_call *call = record(host, 'P');
+
+    call->address = address;
+    call->size = size;
+    call->protect = protect;
+    if (host->protect_hr)
+        return host->protect_hr;
+    return VirtualProtect(address, size, protect, old) ? S_OK : last_error();
+}
+
+static HRESULT STDMETHODCALLTYPE memory_load(IHostMemoryManager *self, DWORD *load, SIZE_T *available)
+{
+    MEMORYSTATUSEX status = {.dwLength = sizeof status};
+
+    (void)self;
+    GlobalMemoryStatusEx(&status);
+    *load = status.dwMemoryLoad;
+    *available = (SIZE_T)status.ullAvailPhys;
+    return S_OK;
+}
+
+static HRESULT STDMETHODCALLTYPE memory_register(IHostMemoryManager *self,
+                                                 ICLRMemoryNotificationCallback *callback)
+{
+    struct bridge_host *host = HOST_OF(self, memory);
+
+    record(host, 'R');
+    host->callback = callback;
+    return host->register_hr;
+}
+
+static HRESULT STDMETHODCALLTYPE memory_needs(IHostMemoryManager *self, LPVOID address, SIZE_T size)
+{
+    struct bridge_host *host = HOST_OF(self, memory);
+    struct bridge_call *call = record(host, 'N');
+
+    call->address = address;
+    call->size = size;
+    return host->needs_hr;
+}
+
+static HRESULT STDMETHODCALLTYPE memory_acquired(IHostMemoryManager *self, LPVOID address, SIZE_T size)
+{
+    struct bridge_call *call = record(HOST_OF(self, memory), '+');
+
+    call->address = address;
+    call->size = size;
+    return S_OK;
+}
+
+static HRESULT STDMETHODCALLTYPE memory_released(IHostMemoryManager *self, LPVOID address)
+{
+    record(HOST_OF(self, memory), '-')->address = address;
+    return S_OK;
+}
+
+static const IHostMemoryManagerVtbl memory_vtable = {
+    memory_query, memory_addref,   memory_release,  memory_create_malloc, memory_alloc,
+    memory_free,  memory_vquery,   memory_protect,  memory_load,          memory_register,
+    memory_needs, memory_acquired, memory_released,
+};
+
+void bridge_host_init(struct bridge_host *host)
+{
+    memset(host, 0, sizeof *host);
+    host->control.lpVtbl = (IHostControlVtbl *)&control_vtable;
+    host->memory.lpVtbl = (IHostMemoryManagerVtbl *)&memory_vtable;
+    host->heap.lpVtbl = (IHostMallocVtbl *)&heap_vtable;
+    host->control_references = 1;
+    host->memory_references = 1;
+    host->needs_hr = E_OUTOFMEMORY;
+}

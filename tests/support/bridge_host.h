@@ -1,0 +1,55 @@
+/*
+ * Somebody else's IHostControl and IHostMemoryManager: passes everything on to Windows, and can be told to
+ * misbehave.  The bridge has to work against any implementation, so this one shares no code with ours.
+ */
+#ifndef BRIDGE_HOST_H
+#define BRIDGE_HOST_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include <hostmem/clr.h>
+
+/* One call of the manager, in order.  Only the fields that the method has are filled. */
+struct bridge_call {
+    char method; /* A: VirtualAlloc  F: VirtualFree  P: VirtualProtect  Q: VirtualQuery
+                    N, +, -: Needs, Acquired, Released
+                    C: CreateMalloc  R: Register  G: GetHostManager  r: Release of the manager */
+    DWORD thread;
+    DWORD type;
+    DWORD protect;
+    DWORD level;
+    const void *address; /* as asked */
+    SIZE_T size;
+    void *result;
+    BOOL heap; /* what `classify` said of the address at that moment */
+    HRESULT hr;
+};
+
+struct bridge_host {
+    IHostControl control;
+    IHostMemoryManager memory;
+    IHostMalloc heap;
+
+    /* what to answer; 0 = behave */
+    HRESULT get_hr, malloc_hr, alloc_hr, free_hr, protect_hr, query_hr, needs_hr, register_hr;
+    BOOL null_manager;
+    BOOL passive;                                /* do nothing on alloc: *ppMem stays unwritten */
+    void (*asked)(struct bridge_host *, void *); /* called from GetHostManager */
+    void *asked_context;
+    BOOL (*classify)(const void *address); /* asked for each VirtualAlloc at an address; may be NULL */
+    const void *claims;                    /* VirtualFree of this is foreign */
+
+    atomic_uint control_references, memory_references;
+    ICLRMemoryNotificationCallback *callback;
+    IID last_asked;
+    atomic_uint others_asked; /* GetHostManager for anything else than the memory manager */
+
+    struct bridge_call *calls; /* the log; NULL: none */
+    unsigned capacity;
+    atomic_uint count;
+};
+
+void bridge_host_init(struct bridge_host *host);
+
+#endif

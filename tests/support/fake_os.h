@@ -1,0 +1,39 @@
+/*
+ * fake_os.h - os.h over the real Windows, with failures to order
+ */
+#ifndef TESTS_SUPPORT_FAKE_OS_H
+#define TESTS_SUPPORT_FAKE_OS_H
+
+#include "memory/os.h"
+
+enum fake_os_call {
+    FAKE_OS_ALLOC,
+    FAKE_OS_FREE,
+    FAKE_OS_PROTECT,
+    FAKE_OS_QUERY,
+    FAKE_OS_STATUS,
+    FAKE_OS_HEAP_CREATE,
+    FAKE_OS_HEAP_ALLOC,
+    FAKE_OS_HEAP_FREE,
+    FAKE_OS_CALLS
+};
+
+/* The n-th call of the function from now fails once, leaving `error` as the last error; n == 0: none. */
+void fake_os_fail(enum fake_os_call call, long n, DWORD error);
+
+/* Calls of the function since fake_os_fail or fake_os_reset; the failed one too. */
+long fake_os_count(enum fake_os_call call);
+
+/* Regions that os_virtual_alloc made and os_virtual_free has not released. */
+long fake_os_outstanding(void);
+
+/* Nothing fails, all counts 0, os_memory_status is real again. */
+void fake_os_reset(void);
+
+/* What os_memory_status answers from now on. */
+void fake_os_set_memory(const struct os_memory *memory);
+
+/* Called inside os_virtual_free, before Windows is asked; NULL: nothing. */
+void fake_os_before_free(void (*action)(void *address));
+
+#endif

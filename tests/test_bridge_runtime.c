@@ -1,0 +1,342 @@
+/*
+ * The bridge on real runtimes: test_bridge_runtime FOLDER, where FOLDER/<framework>/heap/ is a published
+ * program.
+ *
+ * A runtime starts once in a process, so each case is a child process of this program.  The child plays a
+ * host with somebody else's memory manager, runs the C# program `heap`, and checks from inside what the
+ * bridge says of the collector's heap against the collector itself: addresses of objects, and the number of
+ * bytes that it says it has committed, which must be the number of committed bytes that Windows finds in what
+ * the bridge calls heap.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+#include <cmocka.h>
+
+#include <hostmem/bridge.h>
+
+#include "support/bridge_host.h"
+
+enum { GOOD = 77, PROGRAM_RESULT = 42, CALLS = 400000, LEAST_CALLS = 200, PATH = 1024 };
+
+/* The child. */
+
+static struct bridge_host host;
+static unsigned complaints;
+static unsigned shown;
+static BOOL server;
+
+static void expect(BOOL good, const char *what, uint64_t a, uint64_t b)
+{
+    if (good)
+        return;
+    ++complaints;
+    fprintf(stderr, "  wrong: %s (0x%llx, 0x%llx)\n", what, (unsigned long long)a, (unsigned long long)b);
+}
+
+static BOOL is_heap(const void *address)
+{
+    return hostmem_bridge_is_heap(address) == S_OK;
+}
+
+static uint64_t heap_committed(void)
+{
+    MEMORY_BASIC_INFORMATION info;
+    uint64_t bytes = 0;
+
+    for (const BYTE *at = NULL; VirtualQuery(at, &info, sizeof info);
+         at = (const BYTE *)info.BaseAddress + info.RegionSize)
+        if (info.State == MEM_COMMIT && is_heap(info.BaseAddress))
+            bytes += info.RegionSize;
+    return bytes;
+}
+
+/* Called by the C# program; see there. */
+__declspec(dllexport) void WINAPI heap_shown(int kind, void *value)
+{
+    uint64_t committed, said = (size_t)value;
+
+    shown |= 1u << kind;
+    switch (kind) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        expect(is_heap(value), "an object is not in the heap", kind, said);
+        break;
+    case 4:
+        expect(!is_heap(value), "a literal is in the heap", kind, said);
+        break;
+    case 5:
+        /* To the byte, but that another thread may have grown its part by one step of 64 KiB since, and that
+         * the server collectors give memory back at leisure.  Tables would be at least 124 KiB more. */
+        committed = heap_committed();
+        fprintf(stderr, "  heap committed: %llu by the collector, %llu by Windows\n",
+                (unsigned long long)said, (unsigned long long)committed);
+        expect(committed <= said + 0x10000, "more is called heap than the collector has", said, committed);
+        expect(committed + (server ? said / 8 : 0x10000) >= said, "less is called heap than it has", said,
+               committed);
+        break;
+    }
+}
+
+/* A call was eTaskCritical if and only if it was about heap, from the first such call on. */
+static void check_levels(void)
+{
+    unsigned count = host.count < CALLS ? host.count : CALLS;
+    BOOL running = FALSE;
+
+    expect(host.count < CALLS, "the log is full", host.count, CALLS);
+    expect(count > 2 && host.calls[0].method == 'G' && host.calls[1].method == 'C' &&
+               host.calls[2].method == 'R',
+           "order of the first calls", 0, 0);
+    for (unsigned i = 0; i < count; ++i) {
+        struct bridge_call *call = &host.calls[i];
+        if (call->method != 'A')
+            continue;
+        expect(call->level == eTaskCritical || call->level == eProcessCritical, "level", i, call->level);
+        if (call->level == eTaskCritical)
+            running = TRUE;
+        if (running) /* addresses are used again, so what they are was asked at the time */
+            expect((call->level == eTaskCritical) == call->heap, "level", i, (size_t)call->address);
+    }
+    expect(running, "no heap commit after the start", 0, 0);
+}
+
+static void check_statistics(BOOL collector)
+{
+    hostmem_bridge_statistics statistics = {.size = sizeof statistics};
+    uint64_t of_manager = 0, of_bridge = 0;
+
+    hostmem_bridge_get_statistics(&statistics);
+    for (unsigned i = 0; i < host.count && i < CALLS; ++i)
+        of_manager += host.calls[i].method == 'A';
+    for (unsigned m = 0; m < HOSTMEM_BRIDGE_MODULE_COUNT; ++m)
+        of_bridge += statistics.calls[m][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls +
+                     statistics.calls[m][HOSTMEM_BRIDGE_VIRTUAL_ALLOC_EX_NUMA].calls;
+    fprintf(
+        stderr, "  calls: %llu of coreclr, %llu of a collector; %llu heap ranges, %llu MB\n",
+        (unsigned long long)statistics.calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls,
+        (unsigned long long)statistics.calls[HOSTMEM_BRIDGE_COLLECTOR][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls,
+        (unsigned long long)statistics.heap_ranges, (unsigned long long)statistics.heap_reserved >> 20);
+    expect(of_manager == of_bridge, "calls counted", of_manager, of_bridge);
+    expect(statistics.calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls >= LEAST_CALLS,
+           "calls that came from coreclr", of_bridge, LEAST_CALLS);
+    expect((statistics.state & HOSTMEM_BRIDGE_RUNNING) != 0, "the runtime runs", statistics.state, 0);
+    expect(((statistics.state & HOSTMEM_BRIDGE_STANDALONE_GC) != 0) == collector, "standalone collector",
+           statistics.state, collector);
+    expect(!collector ||
+               statistics.calls[HOSTMEM_BRIDGE_COLLECTOR][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls >= LEAST_CALLS,
+           "calls that came from the collector", 0, 0);
+    expect(statistics.heap_unknown == 0 && statistics.foreign_frees == 0, "unknown heap or foreign frees",
+           statistics.heap_unknown, statistics.foreign_frees);
+    expect(statistics.runtime_version >> 48 >= 8, "version", statistics.runtime_version, 0);
+}
+
+typedef int(__cdecl *main_function)(int, const wchar_t **, const wchar_t *, const wchar_t *, const wchar_t *);
+typedef int(__cdecl *initialize_function)(int, const wchar_t **, const void *, void **);
+typedef int(__cdecl *property_function)(void *, const wchar_t *, const wchar_t **);
+typedef int(__cdecl *run_function)(void *);
+
+/* hostfxr_main_startupinfo: the folder of coreclr.dll is known beforehand. */
+static int run_at_once(HMODULE fxr, const wchar_t *folder, const wchar_t *argument)
+{
+    wchar_t coreclr[PATH], program[PATH], executable[PATH];
+    const wchar_t *arguments[] = {executable, argument};
+    main_function run = (main_function)(void *)GetProcAddress(fxr, "hostfxr_main_startupinfo");
+
+    swprintf(coreclr, PATH, L"%ls\\coreclr.dll", folder);
+    swprintf(program, PATH, L"%ls\\heap.dll", folder);
+    swprintf(executable, PATH, L"%ls\\heap.exe", folder);
+    HRESULT hr = hostmem_bridge_load(coreclr, &host.control, NULL, NULL);
+    expect(hr == S_OK, "hostmem_bridge_load", hr, 0);
+    return run(2, arguments, executable, folder, program);
+}
+
+/* hostfxr_initialize, the folder from the runtime's properties, run: decision 13.  By ICLRRuntimeHost this time. */
+static int run_in_steps(HMODULE fxr, const wchar_t *folder, const wchar_t *argument)
+{
+    struct {
+        size_t size;
+        const wchar_t *host_path, *dotnet_root;
+    } parameters = {sizeof parameters, NULL, folder};
+    initialize_function initialize =
+        (initialize_function)(void *)GetProcAddress(fxr, "hostfxr_initialize_for_dotnet_command_line");
+    property_function property =
+        (property_function)(void *)GetProcAddress(fxr, "hostfxr_get_runtime_property_value");
+    run_function run = (run_function)(void *)GetProcAddress(fxr, "hostfxr_run_app");
+    wchar_t program[PATH], coreclr[PATH], executable[PATH];
+    const wchar_t *arguments[] = {program, argument}, *directories = L"";
+    ICLRRuntimeHost4 *runtime = NULL;
+    void *context = NULL;
+
+    swprintf(program, PATH, L"%ls\\heap.dll", folder);
+    swprintf(executable, PATH, L"%ls\\heap.exe", folder);
+    parameters.host_path = executable;
+    int result = initialize(2, arguments, &parameters, &context);
+    expect(result == 0, "hostfxr_initialize_for_dotnet_command_line", result, 0);
+    result = property(context, L"NATIVE_DLL_SEARCH_DIRECTORIES", &directories);
+    expect(result == 0, "hostfxr_get_runtime_property_value", result, 0);
+    HRESULT hr = hostmem_bridge_find(directories, coreclr, PATH);
+    expect(hr == S_OK, "hostmem_bridge_find", hr, 0);
+    HMODULE module = LoadLibraryExW(coreclr, NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
+    hr = hostmem_bridge_get_runtime_host(module, NULL, &IID_ICLRRuntimeHost4, (void **)&runtime);
+    expect(hr == S_OK, "hostmem_bridge_get_runtime_host", hr, 0);
+    if (hr != S_OK)
+        return -1;
+    hr = runtime->lpVtbl->GetCLRControl(runtime, NULL);
+    expect(hr == E_NOTIMPL, "GetCLRControl", hr, 0);
+    hr = runtime->lpVtbl->SetHostControl(runtime, &host.control);
+    expect(hr == S_OK, "SetHostControl", hr, 0);
+    result = run(context);
+    hr = runtime->lpVtbl->SetHostControl(runtime, &host.control);
+    expect(hr == E_ACCESSDENIED, "SetHostControl after the start", hr, 0);
+    runtime->lpVtbl->Release(runtime);
+    return result;
+}
+
+static int child(const wchar_t *folder, BOOL in_steps, const wchar_t *argument)
+{
+    wchar_t path[PATH], value[64];
+    BOOL collector = GetEnvironmentVariableW(L"DOTNET_GCName", value, 64) != 0;
+
+    server = GetEnvironmentVariableW(L"DOTNET_gcServer", value, 64) && !wcscmp(value, L"1");
+    bridge_host_init(&host);
+    host.classify = is_heap;
+    host.capacity = CALLS;
+    host.calls = VirtualAlloc(NULL, CALLS * sizeof *host.calls, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    swprintf(path, PATH, L"%ls\\hostfxr.dll", folder);
+    HMODULE fxr = LoadLibraryExW(path, NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
+    expect(fxr != NULL, "hostfxr.dll", GetLastError(), 0);
+    if (!fxr || !host.calls)
+        return 1;
+    int result = (in_steps ? run_in_steps : run_at_once)(fxr, folder, argument);
+    expect(result == PROGRAM_RESULT, "result of the program", result, PROGRAM_RESULT);
+    expect(shown == 0x3f, "what the program has shown", shown, 0x3f);
+    check_levels();
+    check_statistics(collector);
+    fflush(NULL);
+    return complaints ? 1 : GOOD;
+}
+
+/* The parent. */
+
+struct flavour {
+    const char *name;
+    const wchar_t *settings; /* NAME=VALUE;... */
+    const wchar_t *argument; /* megabytes of the C# program */
+    BOOL in_steps;
+    unsigned oldest; /* runtime that has it */
+};
+
+static wchar_t clr_folder[PATH];
+static wchar_t own_path[PATH];
+
+static const struct flavour flavours[] = {
+    {"workstation", L"", L"96", FALSE, 8},
+    {"workstation, hostfxr in steps", L"", L"96", TRUE, 8},
+    {"workstation, not concurrent", L"DOTNET_gcConcurrent=0", L"96", FALSE, 8},
+    {"workstation, small generation 0", L"DOTNET_GCgen0size=100000", L"48", FALSE, 8},
+    {"workstation, hard limit", L"DOTNET_GCHeapHardLimit=20000000", L"96", FALSE, 8},
+    {"workstation, W^X", L"DOTNET_EnableWriteXorExecute=1", L"48", FALSE, 8},
+    {"server", L"DOTNET_gcServer=1", L"96", TRUE, 8},
+    {"clrgc.dll", L"DOTNET_GCName=clrgc.dll", L"96", TRUE, 8},
+    {"clrgc.dll, small segments", L"DOTNET_GCName=clrgc.dll;DOTNET_GCSegmentSize=400000", L"160", FALSE, 8},
+    {"clrgc.dll, hard limit", L"DOTNET_GCName=clrgc.dll;DOTNET_GCHeapHardLimit=20000000", L"96", FALSE, 8},
+    {"clrgc.dll, server", L"DOTNET_GCName=clrgc.dll;DOTNET_gcServer=1", L"96", FALSE, 8},
+    {"clrgcexp.dll", L"DOTNET_GCName=clrgcexp.dll", L"96", FALSE, 9},
+    {"clrgcexp.dll, server", L"DOTNET_GCName=clrgcexp.dll;DOTNET_gcServer=1", L"96", FALSE, 9},
+};
+
+/* Sets or, with set FALSE, removes the variables of a flavour. */
+static void settings(const wchar_t *list, BOOL set)
+{
+    wchar_t name[256];
+
+    while (*list) {
+        size_t length = wcscspn(list, L";"), equals = wcscspn(list, L"=");
+        wmemcpy(name, list, length);
+        name[length] = 0;
+        name[equals] = 0;
+        SetEnvironmentVariableW(name, set ? name + equals + 1 : NULL);
+        list += length + (list[length] == L';');
+    }
+}
+
+static void run_flavours(unsigned version)
+{
+    unsigned failed = 0;
+
+    for (unsigned i = 0; i < sizeof flavours / sizeof *flavours; ++i) {
+        const struct flavour *flavour = &flavours[i];
+        wchar_t line[4 * PATH];
+        STARTUPINFOW start = {.cb = sizeof start};
+        PROCESS_INFORMATION process;
+        DWORD code = 0;
+
+        if (version < flavour->oldest)
+            continue;
+        print_message(".NET %u, %s\n", version, flavour->name);
+        fflush(NULL);
+        swprintf(line, sizeof line / sizeof *line, L"\"%ls\" child \"%ls\\net%u.0\\heap\" %d %ls", own_path,
+                 clr_folder, version, flavour->in_steps, flavour->argument);
+        SetEnvironmentVariableW(L"DOTNET_EnableWriteXorExecute", L"0");
+        settings(flavour->settings, TRUE);
+        BOOL made = CreateProcessW(own_path, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &process);
+        DWORD error = made ? 0 : GetLastError();
+        settings(flavour->settings, FALSE);
+        assert_int_equal(error, 0);
+        if (WaitForSingleObject(process.hProcess, 120000) != WAIT_OBJECT_0)
+            TerminateProcess(process.hProcess, 2);
+        GetExitCodeProcess(process.hProcess, &code);
+        CloseHandle(process.hProcess);
+        CloseHandle(process.hThread);
+        if (code != GOOD) {
+            ++failed;
+            print_error(".NET %u, %s: the child ended with %lu\n", version, flavour->name, code);
+        }
+    }
+    assert_int_equal(failed, 0);
+}
+
+static void net8(void **state)
+{
+    (void)state;
+    run_flavours(8);
+}
+
+static void net9(void **state)
+{
+    (void)state;
+    run_flavours(9);
+}
+
+static void net10(void **state)
+{
+    (void)state;
+    run_flavours(10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(net8), cmocka_unit_test(net9),
+                                       cmocka_unit_test(net10)};
+    int count;
+    wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
+
+    if (count == 5 && !wcscmp(arguments[1], L"child"))
+        return child(arguments[2], arguments[3][0] == L'1', arguments[4]);
+    if (count != 2 || !GetFullPathNameW(arguments[1], PATH, clr_folder, NULL)) {
+        fprintf(stderr, "usage: test_bridge_runtime FOLDER\n");
+        return 2;
+    }
+    GetModuleFileNameW(NULL, own_path, PATH);
+    SetEnvironmentVariableW(L"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", L"1");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
