@@ -259,12 +259,12 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  *
  * The CLR's part, in the CLR's order (contract 3.1), on the caller's thread:
  *
- *   1. control->GetHostManager(IID_IHostMemoryManager).  The manager is used if the result is exactly S_OK and
- *      the pointer is not NULL.  No other manager is asked for: the runtime would never call it.
+ *   1. control->GetHostManager(IID_IHostMemoryManager).  The manager is used if the result is exactly S_OK
+ *      and the pointer is not NULL.  No other manager is asked for: the runtime would never call it.
  *   2. manager->CreateMalloc(MALLOC_THREADSAFE).  Anything but exactly S_OK: the manager is released, and the
  *      result is E_UNEXPECTED.
- *   3. manager->RegisterMemoryNotificationCallback, result ignored.  The object is static, its reference count
- *      constant; it counts what it is told (hostmem_bridge_statistics.notifications).
+ *   3. manager->RegisterMemoryNotificationCallback, result ignored.  The object is static, its reference
+ *      count constant; it counts what it is told (hostmem_bridge_statistics.notifications).
  *   4. control->AddRef.
  *
  * The host may not bind again from inside these calls.
@@ -277,15 +277,14 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  *   E_ACCESSDENIED            the runtime has started.  It is asked, so a start by anybody counts.
  *   E_UNEXPECTED              step 2.
  *   HOST_E_INVALIDOPERATION   another runtime of this process is bound already, or a bind from inside a bind.
- *   HRESULT_FROM_WIN32 of
- *     ERROR_NOT_SUPPORTED     a version that the bridge was not tried on, or no version resource (see
- *                             HOSTMEM_BRIDGE_ANY_VERSION);
- *     ERROR_PROC_NOT_FOUND    no coreclr (no export GetCLRRuntimeHost), or a function is not in the import
- *                             table: hostmem_bridge_statistics.missing names it;
- *     ERROR_DUP_NAME          a function is imported twice, same place;
- *     ERROR_BAD_EXE_FORMAT    no loaded image of this architecture;
- *     ERROR_ALREADY_EXISTS    another copy of this library, linked into another module, has bound this
- *                             runtime;
+ *   HRESULT_FROM_WIN32 of     ERROR_NOT_SUPPORTED: a version that the bridge was not tried on, or no version
+ *                             resource (see HOSTMEM_BRIDGE_ANY_VERSION);
+ *                             ERROR_PROC_NOT_FOUND: no coreclr (no export GetCLRRuntimeHost), or a function
+ *                             is not in the import table: hostmem_bridge_statistics.missing names it;
+ *                             ERROR_DUP_NAME: a function is imported twice, same place;
+ *                             ERROR_BAD_EXE_FORMAT: no loaded image of this architecture;
+ *                             ERROR_ALREADY_EXISTS: another copy of this library, linked into another module,
+ *                             has bound this runtime;
  *                             or the error of a VirtualProtect on the import table.
  *
  * On failure nothing stays redirected.

@@ -4,11 +4,11 @@
  * Read from the order of calls that the collectors of .NET 8 to 10 keep, regions or segments, workstation or
  * server:
  *
- *     at the start   heap is reserved (one range, or all initial segments), then tables, on one thread and with
- *                    no commit in between; the first commit is in the tables
- *     later          only with segments: one is reserved and one or two pages are committed at its base; if it
- *                    lies outside what the tables cover, bigger tables are reserved, and committed in one piece
- *                    of many pages
+ *     at the start   heap is reserved (one range, or all initial segments), then tables, on one thread and
+ *                    with no commit in between; the first commit is in the tables
+ *     later          only with segments: one is reserved and one or two pages are committed at its base; if
+ *                    it lies outside what the tables cover, bigger tables are reserved, and committed in one
+ *                    piece of many pages
  *
  * So a reservation stays "new" until something is committed in it, and then:
  *

@@ -22,8 +22,8 @@ struct import {
  * of each.
  *
  * Returns S_OK, or with *culprit the name: HRESULT_FROM_WIN32(ERROR_PROC_NOT_FOUND) for a required function
- * that is not imported, ERROR_DUP_NAME for one that is imported twice, and ERROR_BAD_EXE_FORMAT without a name
- * for what is no image of this architecture.
+ * that is not imported, ERROR_DUP_NAME for one that is imported twice, and ERROR_BAD_EXE_FORMAT without a
+ * name for what is no image of this architecture.
  */
 HRESULT imports_find(HMODULE module, struct import *imports, unsigned count, const char **culprit);
 

@@ -1,0 +1,175 @@
+/*
+ * plugin_host.c - a native program that embeds .NET, with the runtime's memory under hostmem
+ *
+ *     plugin_host DOTNET_ROOT PLUGIN.dll
+ *
+ * It initializes hostfxr from the plugin's runtimeconfig.json, binds a hostmem manager to the coreclr.dll that is going
+ * to run - before it starts -, calls three managed functions, and prints what the books say of it.  x86-64 or x86,
+ * .NET 8 to 10.
+ */
+#include <stdio.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <wchar.h>
+
+#include <windows.h>
+
+#include <hostmem/bridge.h>
+#include <hostmem/hostmem.h>
+
+/* What we need of hostfxr's interface (documented as "native hosting"). */
+typedef void *hostfxr_handle;
+struct hostfxr_parameters {
+    size_t size;
+    const wchar_t *host_path;
+    const wchar_t *dotnet_root;
+};
+enum { HDT_LOAD_ASSEMBLY_AND_GET_FUNCTION_POINTER = 5 };
+#define UNMANAGED_CALLERS_ONLY ((const wchar_t *)-1)
+
+typedef int(__cdecl *initialize_fn)(const wchar_t *config, const struct hostfxr_parameters *,
+                                    hostfxr_handle *);
+typedef int(__cdecl *get_property_fn)(hostfxr_handle, const wchar_t *name, const wchar_t **value);
+typedef int(__cdecl *get_delegate_fn)(hostfxr_handle, int type, void **delegate);
+typedef int(__cdecl *close_fn)(hostfxr_handle);
+typedef int(__stdcall *load_function_fn)(const wchar_t *assembly, const wchar_t *type, const wchar_t *method,
+                                         const wchar_t *delegate_type, void *reserved, void **function);
+
+enum { PATH_CHARS = 1024 };
+
+static void fail(const char *what, long code)
+{
+    fprintf(stderr, "plugin_host: %s (0x%08lx)\n", what, code);
+    exit(1);
+}
+
+static void *need(HMODULE module, const char *name)
+{
+    void *function = (void *)GetProcAddress(module, name);
+    if (function == NULL)
+        fail(name, (long)GetLastError());
+    return function;
+}
+
+/* The hostfxr.dll below DOTNET_ROOT; an installation may hold several versions, any of them finds the runtimes. */
+static HMODULE load_hostfxr(const wchar_t *root)
+{
+    wchar_t path[PATH_CHARS];
+    WIN32_FIND_DATAW entry;
+    swprintf(path, PATH_CHARS, L"%ls\\host\\fxr\\*", root);
+    HANDLE search = FindFirstFileW(path, &entry);
+    if (search == INVALID_HANDLE_VALUE)
+        fail("no host\\fxr below DOTNET_ROOT", (long)GetLastError());
+    HMODULE module = NULL;
+    do {
+        swprintf(path, PATH_CHARS, L"%ls\\host\\fxr\\%ls\\hostfxr.dll", root, entry.cFileName);
+        if (entry.cFileName[0] != L'.')
+            module = LoadLibraryExW(path, NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
+    } while (module == NULL && FindNextFileW(search, &entry));
+    FindClose(search);
+    if (module == NULL)
+        fail("hostfxr.dll does not load", (long)GetLastError());
+    return module;
+}
+
+/* Give the runtime that `handle` is about to start our memory manager. */
+static void bind_memory(HMODULE hostfxr, hostfxr_handle handle, hostmem_manager *manager)
+{
+    const wchar_t *directories;
+    get_property_fn get_property = (get_property_fn)need(hostfxr, "hostfxr_get_runtime_property_value");
+    int status = get_property(handle, L"NATIVE_DLL_SEARCH_DIRECTORIES", &directories);
+    if (status != 0)
+        fail("hostfxr does not say where the runtime is", status);
+    wchar_t coreclr[PATH_CHARS];
+    HRESULT result = hostmem_bridge_find(directories, coreclr, PATH_CHARS);
+    if (result != S_OK)
+        fail("no coreclr.dll where hostfxr says", result);
+
+    IHostControl *control;
+    HMODULE runtime;
+    result = hostmem_create_host_control(manager, NULL, &control);
+    if (result == S_OK) {
+        result = hostmem_bridge_load(coreclr, control, NULL, &runtime);
+        IHostControl_Release(control);
+    }
+    if (result != S_OK)
+        fail("the runtime's memory cannot be bound", result);
+}
+
+static void print_books(const char *when, hostmem_manager *manager)
+{
+    hostmem_statistics books = {.size = sizeof books};
+    hostmem_get_statistics(manager, &books);
+    printf("%-12s %4llu regions, reserved %8.1f MiB, committed %6.1f MiB (peak %.1f), views %llu\n", when,
+           (unsigned long long)books.regions, (double)books.reserved.now / (1 << 20),
+           (double)books.committed.now / (1 << 20), (double)books.committed.peak / (1 << 20),
+           (unsigned long long)books.views);
+}
+
+int wmain(int argc, wchar_t **argv)
+{
+    if (argc != 3) {
+        fprintf(stderr, "usage: plugin_host DOTNET_ROOT PLUGIN.dll\n");
+        return 2;
+    }
+    wchar_t root[PATH_CHARS], plugin[PATH_CHARS], config[PATH_CHARS];
+    if (!GetFullPathNameW(argv[1], PATH_CHARS, root, NULL) ||
+        !GetFullPathNameW(argv[2], PATH_CHARS, plugin, NULL))
+        fail("a path is too long", (long)GetLastError());
+    swprintf(config, PATH_CHARS, L"%ls", plugin);
+    wchar_t *dot = wcsrchr(config, L'.');
+    if (dot == NULL || (size_t)(dot - config) + wcslen(L".runtimeconfig.json") >= PATH_CHARS)
+        fail("the plugin's path has no .dll", 0);
+    wcscpy(dot, L".runtimeconfig.json");
+
+    hostmem_manager *manager;
+    HRESULT result = hostmem_create(NULL, &manager);
+    if (result != S_OK)
+        fail("hostmem_create", result);
+
+    HMODULE hostfxr = load_hostfxr(root);
+    initialize_fn initialize = (initialize_fn)need(hostfxr, "hostfxr_initialize_for_runtime_config");
+    struct hostfxr_parameters parameters = {sizeof parameters, NULL, root};
+    hostfxr_handle handle = NULL;
+    int status = initialize(config, &parameters, &handle);
+    if (status != 0)
+        fail("hostfxr_initialize_for_runtime_config", status);
+    bind_memory(hostfxr, handle, manager);
+
+    void *delegate;
+    status = ((get_delegate_fn)need(hostfxr, "hostfxr_get_runtime_delegate"))(
+        handle, HDT_LOAD_ASSEMBLY_AND_GET_FUNCTION_POINTER, &delegate);
+    if (status != 0)
+        fail("hostfxr_get_runtime_delegate", status);
+    print_books("started", manager);
+
+    load_function_fn load = (load_function_fn)delegate;
+    static const wchar_t *const names[] = {L"Median", L"Keep", L"Drop", L"Object"};
+    void *functions[4];
+    for (int i = 0; i < 4; i++) {
+        status =
+            load(plugin, L"Hostmem.Plugin, plugin", names[i], UNMANAGED_CALLERS_ONLY, NULL, &functions[i]);
+        if (status != 0)
+            fail("a managed function was not found", status);
+    }
+    int(__stdcall * median)(const int *, int) = (int(__stdcall *)(const int *, int))functions[0];
+    int(__stdcall * keep)(int) = (int(__stdcall *)(int))functions[1];
+    int(__stdcall * drop)(void) = (int(__stdcall *)(void))functions[2];
+    void *(__stdcall * object)(void) = (void *(__stdcall *)(void))functions[3];
+
+    static const int numbers[] = {7, 1, 9, 3, 5};
+    printf("median of 7 1 9 3 5: %d\n", median(numbers, 5));
+    printf("kept: %d MiB\n", keep(64));
+    print_books("kept", manager);
+    printf("in use after drop: %d MiB\n", drop());
+    print_books("dropped", manager);
+
+    void *address = object();
+    bool owned = hostmem_owns(manager, address) == S_OK;
+    printf("managed object at %p: %s\n", address, owned ? "in a region of ours" : "NOT in a region of ours");
+    ((close_fn)need(hostfxr, "hostfxr_close"))(handle);
+    hostmem_shutdown(manager);
+    /* The manager stays: the runtime calls it until the process has gone. */
+    puts(owned ? "plugin_host: done" : "plugin_host: failed");
+    return owned ? 0 : 1;
+}

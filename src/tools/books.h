@@ -1,0 +1,34 @@
+/*
+ * books.h - the manager's figures and what Windows says of the same memory, both of one moment
+ *
+ * The program's other threads may still be at work when the process ends, so the figures are read, then
+ * VirtualQuery is asked, then the figures are read again, until nothing has been called in between.
+ */
+#ifndef HOSTMEM_TOOLS_BOOKS_H
+#define HOSTMEM_TOOLS_BOOKS_H
+
+#include <stdbool.h>
+
+#include <hostmem/hostmem.h>
+
+struct books {
+    hostmem_statistics statistics;
+    const hostmem_region *regions; /* pages of our own, in order of their addresses */
+    uint32_t region_count;
+    bool complete; /* every region is in the list */
+    bool quiet;    /* nothing was called while the figures were taken */
+
+    /* Sums over the list: of owned regions, as the manager has them. */
+    uint64_t reserved, committed, mapped;
+
+    /* The same memory, page by page as VirtualQuery has it. */
+    uint64_t query_reserved, query_committed;
+};
+
+/* Reads; the pages for the list stay. */
+void books_read(struct books *books, hostmem_manager *manager);
+
+/* Do the figures, the list and VirtualQuery have the same totals? */
+bool books_agree(const struct books *books);
+
+#endif

@@ -1,0 +1,150 @@
+/*
+ * ending.c - see ending.h
+ *
+ * The callback runs once. Of several threads that end the process at the same time the first one runs it, the
+ * others wait for it, but not for ever: a thread that waits may hold a lock that the callback needs.
+ *
+ * Windows calls a program's TLS callback when the process exits; Wine 8.0 does not, but both call FLS
+ * callbacks on the exiting thread. So every thread gets a value for our FLS index, and the callback of an
+ * ordinary thread exit is told apart by RtlDllShutdownInProgress.
+ */
+#include "tools/ending.h"
+
+#include <stdatomic.h>
+
+#include "bridge/imports.h"
+
+enum { PATIENCE_MS = 20000 };
+
+static void (*callback)(const struct ending *ending);
+static atomic_bool expected, begun;
+static _Atomic DWORD beginner; /* thread that runs the callback */
+static HANDLE done;            /* set when the callback has returned */
+static DWORD fls_index = FLS_OUT_OF_INDEXES;
+static BOOLEAN(WINAPI *shutdown_in_progress)(void);
+
+/* The filter that the runtime set: its answer counts. */
+static _Atomic(LPTOP_LEVEL_EXCEPTION_FILTER) runtime_filter;
+
+static void end(const char *how, bool has_status, uint32_t status, bool threads_are_gone)
+{
+    struct ending ending = {how, has_status, status, threads_are_gone};
+
+    if (!atomic_load(&expected))
+        return;
+    if (atomic_exchange(&begun, true)) {
+        if (!threads_are_gone && atomic_load(&beginner) != GetCurrentThreadId())
+            WaitForSingleObject(done, PATIENCE_MS);
+        return;
+    }
+    atomic_store(&beginner, GetCurrentThreadId());
+    callback(&ending);
+    SetEvent(done);
+}
+
+static void WINAPI exit_process(UINT status)
+{
+    end("ExitProcess", true, status, false);
+    ExitProcess(status);
+}
+
+static BOOL WINAPI terminate_process(HANDLE process, UINT status)
+{
+    if (process == GetCurrentProcess() || GetProcessId(process) == GetCurrentProcessId())
+        end("TerminateProcess", true, status, false);
+    return TerminateProcess(process, status);
+}
+
+static void WINAPI raise_fail_fast(EXCEPTION_RECORD *record, CONTEXT *context, DWORD flags)
+{
+    end("fail fast", record != NULL, record ? record->ExceptionCode : 0, false);
+    RaiseFailFastException(record, context, flags);
+}
+
+static LONG WINAPI top_level_filter(EXCEPTION_POINTERS *exception)
+{
+    LPTOP_LEVEL_EXCEPTION_FILTER filter = atomic_load(&runtime_filter);
+    LONG answer = filter ? filter(exception) : EXCEPTION_CONTINUE_SEARCH;
+
+    if (answer != EXCEPTION_CONTINUE_EXECUTION)
+        end("unhandled exception", true, exception->ExceptionRecord->ExceptionCode, false);
+    return answer;
+}
+
+static LPTOP_LEVEL_EXCEPTION_FILTER WINAPI set_unhandled_exception_filter(LPTOP_LEVEL_EXCEPTION_FILTER filter)
+{
+    return atomic_exchange(&runtime_filter, filter);
+}
+
+/* The default handler, which comes after us, decides on the status. */
+static BOOL WINAPI console_control(DWORD event)
+{
+    end(event == CTRL_C_EVENT       ? "Ctrl-C"
+        : event == CTRL_BREAK_EVENT ? "Ctrl-Break"
+                                    : "console closed",
+        false, 0, false);
+    return FALSE;
+}
+
+static void at_process_exit(void)
+{
+    end("process exit", false, 0, true);
+}
+
+static void WINAPI fls_callback(void *value)
+{
+    (void)value;
+    if (shutdown_in_progress && shutdown_in_progress())
+        at_process_exit();
+}
+
+static void NTAPI tls_callback(void *module, DWORD reason, void *reserved)
+{
+    (void)module;
+    (void)reserved;
+    if (reason == DLL_THREAD_ATTACH && fls_index != FLS_OUT_OF_INDEXES)
+        FlsSetValue(fls_index, &fls_index);
+    if (reason == DLL_PROCESS_DETACH)
+        at_process_exit();
+}
+
+/* Placed between the C library's own first and last TLS callback. */
+__attribute__((section(".CRT$XLM"), used)) static PIMAGE_TLS_CALLBACK const tls_entry = tls_callback;
+
+void ending_prepare(void (*new_callback)(const struct ending *ending))
+{
+    done = CreateEventW(NULL, TRUE, FALSE, NULL);
+    shutdown_in_progress = (BOOLEAN(WINAPI *)(void))(void *)GetProcAddress(GetModuleHandleW(L"ntdll.dll"),
+                                                                           "RtlDllShutdownInProgress");
+    fls_index = FlsAlloc(fls_callback);
+    if (fls_index != FLS_OUT_OF_INDEXES)
+        FlsSetValue(fls_index, &fls_index);
+    callback = new_callback;
+    atomic_store(&runtime_filter, SetUnhandledExceptionFilter(top_level_filter));
+    SetConsoleCtrlHandler(console_control, TRUE);
+}
+
+void ending_expect(void)
+{
+    atomic_store(&expected, true);
+}
+
+HRESULT ending_watch(HMODULE runtime, const char **culprit)
+{
+    static struct import exits[] = {
+        {.name = "ExitProcess", .replacement = exit_process, .required = true},
+        {.name = "TerminateProcess", .replacement = terminate_process, .required = true},
+        {.name = "RaiseFailFastException", .replacement = raise_fail_fast, .required = true},
+        {.name = "SetUnhandledExceptionFilter",
+         .replacement = set_unhandled_exception_filter,
+         .required = true},
+    };
+
+    HRESULT hr = imports_find(runtime, exits, ARRAYSIZE(exits), culprit);
+    return hr == S_OK ? imports_redirect(exits, ARRAYSIZE(exits)) : hr;
+}
+
+void ending_reached(uint32_t status)
+{
+    end("return", true, status, false);
+}

@@ -1,0 +1,29 @@
+/*
+ * options.h - the command line of hostmem-run
+ */
+#ifndef HOSTMEM_TOOLS_OPTIONS_H
+#define HOSTMEM_TOOLS_OPTIONS_H
+
+#include <stdbool.h>
+#include <wchar.h>
+
+struct options {
+    const wchar_t *report;  /* file, or NULL: stderr */
+    const wchar_t *method;  /* for .NET Framework */
+    const wchar_t *mscoree; /* likewise */
+    bool json, raw, any_runtime;
+    const wchar_t *program;
+    int argc; /* the program's own arguments */
+    wchar_t **argv;
+};
+
+enum options_result {
+    OPTIONS_RUN,
+    OPTIONS_DONE /* help or version was asked for and given */,
+    OPTIONS_WRONG
+};
+
+/* OPTIONS_WRONG: the user has been told in one line what is wrong. */
+enum options_result options_read(struct options *options, int argc, wchar_t **argv);
+
+#endif

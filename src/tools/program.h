@@ -1,0 +1,37 @@
+/*
+ * program.h - what kind of program is this file, and can we run it?
+ *
+ * Answered from the file and its neighbours, before anything of it is loaded, so that the answer is one clear
+ * line.
+ */
+#ifndef HOSTMEM_TOOLS_PROGRAM_H
+#define HOSTMEM_TOOLS_PROGRAM_H
+
+#include <stdbool.h>
+
+#include <windows.h>
+
+/* Longest path that Windows takes, with its end. */
+enum { PATH_CHARS = 32768 };
+
+enum program_kind {
+    PROGRAM_DOTNET,   /* .NET (Core): hostfxr runs it */
+    PROGRAM_FRAMEWORK /* .NET Framework: mscoree runs it */
+};
+
+struct program {
+    enum program_kind kind;
+    wchar_t directory[PATH_CHARS]; /* absolute, without a backslash at the end */
+    wchar_t assembly[PATH_CHARS];  /* the managed file, absolute */
+    wchar_t runtime_version[256];  /* of the metadata: "v4.0.30319" */
+};
+
+/* Fills `program` for the exe or dll at `path`. False: it cannot be run, and the user has been told why. */
+bool program_find(struct program *program, const wchar_t *path);
+
+/* Writes `directory`\`name`; false if that is too long. */
+bool path_join(wchar_t *path, const wchar_t *directory, const wchar_t *name);
+
+bool file_exists(const wchar_t *path);
+
+#endif

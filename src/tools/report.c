@@ -1,0 +1,295 @@
+/*
+ * report.c - what text and JSON have in common; the JSON report
+ *
+ * One object. Sizes are numbers of bytes, addresses strings of the form "0x%016x"; a key is always there,
+ * except where noted.
+ *
+ *   "program"        path of the managed file
+ *   "mode"           "bridge" (.NET), "framework" (.NET Framework) or "raw" (no manager: besides "program"
+ *                    and "mode" only "runtime", "exit", "process", "other" and "heaps_walked")
+ *   "runtime"        {"path", "version"} of coreclr.dll; version "10.0.1226.42308" is its file version
+ *   "exit"           {"how", "status"}: how is "return", "ExitProcess", "TerminateProcess", "fail fast",
+ *                    "unhandled exception", "Ctrl-C", "Ctrl-Break", "console closed" or "process exit";
+ *                    status, exit status or exception code, is null where it is not known
+ *   "statistics"     {"reserved", "committed", "mapped", "view_committed", "heap"} each {"now", "peak"}, and
+ *                    "regions", "views", "blocks", "foreign_committed", "foreign_frees", "stale_regions",
+ *                    "metadata"
+ *   "calls"          [{"method", "level", "calls", "failures"}], rows with calls only; level "none" for
+ *                    methods without
+ *   "refusals"       requests for memory that the manager itself refused; what Windows refused is a failure
+ *                    only
+ *   "bridge"         (mode "bridge") {"coreclr_calls", "gc_calls", "standalone_gc", "heap_ranges",
+ *                    "heap_reserved", "heap_unknown", "foreign_frees", "functions": [{"module", "function",
+ *                    "calls", "failures"}]}
+ *   "regions"        [{"base", "kind", "reserved", "committed"}], kind "private" or "view", ascending
+ *   "virtual_query"  {"reserved", "committed", "agrees", "quiet"}: the owned regions as VirtualQuery has
+ *                    them; agrees: the same totals as "statistics" and "regions"; quiet: no call came while
+ *                    they were read
+ *   "process"        [{"kind", "regions", "reserved", "committed"}], all of the process: "owned", "stack",
+ *                    "heap", "environment", "metadata", "report", "other", "outside" are private memory, then
+ *                    "mapped", "image"
+ *   "other"          [{"base", "reserved", "committed", "protect", "referenced_by"}]: private regions that
+ *                    nobody claims, up to 256; referenced_by: a module whose data points there, or ""
+ *   "heaps_walked"   false: a heap was locked for too long, and "other" may hold parts of heaps
+ */
+#include "tools/report.h"
+
+const char *const report_methods[HOSTMEM_METHOD_COUNT] = {
+    [HOSTMEM_CREATE_MALLOC] = "CreateMalloc",
+    [HOSTMEM_VIRTUAL_ALLOC] = "VirtualAlloc",
+    [HOSTMEM_VIRTUAL_FREE] = "VirtualFree",
+    [HOSTMEM_VIRTUAL_QUERY] = "VirtualQuery",
+    [HOSTMEM_VIRTUAL_PROTECT] = "VirtualProtect",
+    [HOSTMEM_GET_MEMORY_LOAD] = "GetMemoryLoad",
+    [HOSTMEM_REGISTER_CALLBACK] = "RegisterMemoryNotificationCallback",
+    [HOSTMEM_NEEDS_ADDRESS_SPACE] = "NeedsVirtualAddressSpace",
+    [HOSTMEM_ACQUIRED_ADDRESS_SPACE] = "AcquiredVirtualAddressSpace",
+    [HOSTMEM_RELEASED_ADDRESS_SPACE] = "ReleasedVirtualAddressSpace",
+    [HOSTMEM_MALLOC_ALLOC] = "Alloc",
+    [HOSTMEM_MALLOC_DEBUG_ALLOC] = "DebugAlloc",
+    [HOSTMEM_MALLOC_FREE] = "Free",
+};
+
+const char *const report_levels[HOSTMEM_LEVEL_COUNT] = {"eTaskCritical", "eAppDomainCritical",
+                                                        "eProcessCritical", "none"};
+
+const char *const report_kinds[PROCESS_KIND_COUNT] = {
+    [PROCESS_OWNED] = "owned",       [PROCESS_STACK] = "stack",
+    [PROCESS_HEAP] = "heap",         [PROCESS_ENVIRONMENT] = "environment",
+    [PROCESS_METADATA] = "metadata", [PROCESS_REPORT] = "report",
+    [PROCESS_OTHER] = "other",       [PROCESS_OUTSIDE] = "outside",
+    [PROCESS_MAPPED] = "mapped",     [PROCESS_IMAGE] = "image",
+};
+
+const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT] = {
+    [HOSTMEM_BRIDGE_VIRTUAL_ALLOC] = "VirtualAlloc",
+    [HOSTMEM_BRIDGE_VIRTUAL_ALLOC_EX_NUMA] = "VirtualAllocExNuma",
+    [HOSTMEM_BRIDGE_VIRTUAL_FREE] = "VirtualFree",
+    [HOSTMEM_BRIDGE_VIRTUAL_PROTECT] = "VirtualProtect",
+    [HOSTMEM_BRIDGE_VIRTUAL_QUERY] = "VirtualQuery",
+    [HOSTMEM_BRIDGE_MAP_VIEW] = "MapViewOfFile",
+    [HOSTMEM_BRIDGE_MAP_VIEW_EX] = "MapViewOfFileEx",
+    [HOSTMEM_BRIDGE_UNMAP_VIEW] = "UnmapViewOfFile",
+    [HOSTMEM_BRIDGE_LOAD_LIBRARY_EX] = "LoadLibraryExW",
+};
+
+uint64_t report_bridge_calls(const struct report *report, hostmem_bridge_module module)
+{
+    uint64_t calls = 0;
+
+    for (unsigned function = 0; function < HOSTMEM_BRIDGE_FUNCTION_COUNT; function++)
+        calls += report->bridge.calls[module][function].calls;
+    return calls;
+}
+
+/* `before` the value holds what separates it from its neighbour: "{", ", " or nothing. */
+static void key(struct writer *writer, const char *before, const char *name)
+{
+    writer_text(writer, before);
+    writer_json(writer, name);
+    writer_text(writer, ": ");
+}
+
+static void key_number(struct writer *writer, const char *before, const char *name, uint64_t number)
+{
+    key(writer, before, name);
+    writer_number(writer, number, 0);
+}
+
+static void key_text(struct writer *writer, const char *before, const char *name, const char *text)
+{
+    key(writer, before, name);
+    writer_json(writer, text);
+}
+
+static void key_bool(struct writer *writer, const char *before, const char *name, bool value)
+{
+    key(writer, before, name);
+    writer_text(writer, value ? "true" : "false");
+}
+
+static void key_address(struct writer *writer, const char *before, const char *name, uintptr_t address)
+{
+    key(writer, before, name);
+    writer_text(writer, "\"");
+    writer_hex(writer, address, 16);
+    writer_text(writer, "\"");
+}
+
+static void key_gauge(struct writer *writer, const char *before, const char *name, const hostmem_gauge *gauge)
+{
+    key(writer, before, name);
+    key_number(writer, "{", "now", gauge->now);
+    key_number(writer, ", ", "peak", gauge->peak);
+    writer_text(writer, "}");
+}
+
+static void json_head(struct writer *writer, const struct report *report)
+{
+    static const char *const modes[] = {
+        [REPORT_RAW] = "raw", [REPORT_BRIDGE] = "bridge", [REPORT_FRAMEWORK] = "framework"};
+
+    key(writer, "{\n", "program");
+    writer_json_wide(writer, report->program);
+    key_text(writer, ",\n", "mode", modes[report->mode]);
+    key(writer, ",\n", "runtime");
+    key(writer, "{", "path");
+    writer_json_wide(writer, report->runtime);
+    key(writer, ", ", "version");
+    writer_text(writer, "\"");
+    for (unsigned part = 0; part < 4; part++) {
+        writer_text(writer, part ? "." : "");
+        writer_number(writer, report->runtime_version >> (48 - 16 * part) & 0xFFFF, 0);
+    }
+    writer_text(writer, "\"}");
+    key(writer, ",\n", "exit");
+    key_text(writer, "{", "how", report->ending.how);
+    key(writer, ", ", "status");
+    if (report->ending.has_status)
+        writer_number(writer, report->ending.status, 0);
+    else
+        writer_text(writer, "null");
+    writer_text(writer, "}");
+}
+
+static void json_statistics(struct writer *writer, const hostmem_statistics *statistics)
+{
+    key(writer, ",\n", "statistics");
+    key_gauge(writer, "{", "reserved", &statistics->reserved);
+    key_gauge(writer, ", ", "committed", &statistics->committed);
+    key_gauge(writer, ", ", "mapped", &statistics->mapped);
+    key_gauge(writer, ", ", "view_committed", &statistics->view_committed);
+    key_gauge(writer, ", ", "heap", &statistics->heap);
+    key_number(writer, ",\n  ", "regions", statistics->regions);
+    key_number(writer, ", ", "views", statistics->views);
+    key_number(writer, ", ", "blocks", statistics->blocks);
+    key_number(writer, ", ", "foreign_committed", statistics->foreign_committed);
+    key_number(writer, ", ", "foreign_frees", statistics->foreign_frees);
+    key_number(writer, ", ", "stale_regions", statistics->stale_regions);
+    key_number(writer, ", ", "metadata", statistics->metadata);
+    writer_text(writer, "}");
+}
+
+static void json_calls(struct writer *writer, const struct books *books)
+{
+    const char *before = "\n  ";
+
+    key(writer, ",\n", "calls");
+    writer_text(writer, "[");
+    for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; method++)
+        for (unsigned level = 0; level < HOSTMEM_LEVEL_COUNT; level++) {
+            const hostmem_calls *calls = &books->statistics.calls[method][level];
+            if (!calls->calls)
+                continue;
+            writer_text(writer, before);
+            key_text(writer, "{", "method", report_methods[method]);
+            key_text(writer, ", ", "level", report_levels[level]);
+            key_number(writer, ", ", "calls", calls->calls);
+            key_number(writer, ", ", "failures", calls->failures);
+            writer_text(writer, "}");
+            before = ",\n  ";
+        }
+    writer_text(writer, "]");
+    key_number(writer, ",\n", "refusals", books->statistics.refusals);
+}
+
+static void json_bridge(struct writer *writer, const struct report *report)
+{
+    static const char *const modules[] = {
+        [HOSTMEM_BRIDGE_RUNTIME] = "coreclr", [HOSTMEM_BRIDGE_COLLECTOR] = "gc"};
+    const hostmem_bridge_statistics *bridge = &report->bridge;
+    const char *before = "\n  ";
+
+    key(writer, ",\n", "bridge");
+    key_number(writer, "{", "coreclr_calls", report_bridge_calls(report, HOSTMEM_BRIDGE_RUNTIME));
+    key_number(writer, ", ", "gc_calls", report_bridge_calls(report, HOSTMEM_BRIDGE_COLLECTOR));
+    key_bool(writer, ", ", "standalone_gc", bridge->state & HOSTMEM_BRIDGE_STANDALONE_GC);
+    key_number(writer, ", ", "heap_ranges", bridge->heap_ranges);
+    key_number(writer, ", ", "heap_reserved", bridge->heap_reserved);
+    key_number(writer, ", ", "heap_unknown", bridge->heap_unknown);
+    key_number(writer, ", ", "foreign_frees", bridge->foreign_frees);
+    key(writer, ", ", "functions");
+    writer_text(writer, "[");
+    for (unsigned module = 0; module < HOSTMEM_BRIDGE_MODULE_COUNT; module++)
+        for (unsigned function = 0; function < HOSTMEM_BRIDGE_FUNCTION_COUNT; function++) {
+            const hostmem_bridge_calls *calls = &bridge->calls[module][function];
+            if (!calls->calls)
+                continue;
+            writer_text(writer, before);
+            key_text(writer, "{", "module", modules[module]);
+            key_text(writer, ", ", "function", report_functions[function]);
+            key_number(writer, ", ", "calls", calls->calls);
+            key_number(writer, ", ", "failures", calls->failures);
+            writer_text(writer, "}");
+            before = ",\n  ";
+        }
+    writer_text(writer, "]}");
+}
+
+static void json_regions(struct writer *writer, const struct books *books)
+{
+    key(writer, ",\n", "regions");
+    writer_text(writer, "[");
+    for (uint32_t i = 0; i < books->region_count; i++) {
+        const hostmem_region *region = &books->regions[i];
+        writer_text(writer, i ? ",\n  " : "\n  ");
+        key_address(writer, "{", "base", (uintptr_t)region->base);
+        key_text(writer, ", ", "kind", region->kind == HOSTMEM_REGION_VIEW ? "view" : "private");
+        key_number(writer, ", ", "reserved", region->reserved);
+        key_number(writer, ", ", "committed", region->committed);
+        writer_text(writer, "}");
+    }
+    writer_text(writer, "]");
+    key(writer, ",\n", "virtual_query");
+    key_number(writer, "{", "reserved", books->query_reserved);
+    key_number(writer, ", ", "committed", books->query_committed);
+    key_bool(writer, ", ", "agrees", books_agree(books));
+    key_bool(writer, ", ", "quiet", books->quiet);
+    writer_text(writer, "}");
+}
+
+static void json_process(struct writer *writer, const struct process_map *process)
+{
+    key(writer, ",\n", "process");
+    writer_text(writer, "[");
+    for (unsigned kind = 0; kind < PROCESS_KIND_COUNT; kind++) {
+        const struct process_row *row = &process->rows[kind];
+        writer_text(writer, kind ? ",\n  " : "\n  ");
+        key_text(writer, "{", "kind", report_kinds[kind]);
+        key_number(writer, ", ", "regions", row->regions);
+        key_number(writer, ", ", "reserved", row->reserved);
+        key_number(writer, ", ", "committed", row->committed);
+        writer_text(writer, "}");
+    }
+    writer_text(writer, "]");
+    key(writer, ",\n", "other");
+    writer_text(writer, "[");
+    for (unsigned i = 0; i < process->rows[PROCESS_OTHER].regions && i < PROCESS_OTHERS_MAX; i++) {
+        const struct process_other *other = &process->others[i];
+        writer_text(writer, i ? ",\n  " : "\n  ");
+        key_address(writer, "{", "base", other->base);
+        key_number(writer, ", ", "reserved", other->reserved);
+        key_number(writer, ", ", "committed", other->committed);
+        key_number(writer, ", ", "protect", other->protect);
+        key(writer, ", ", "referenced_by");
+        writer_json_wide(writer, other->module);
+        writer_text(writer, "}");
+    }
+    writer_text(writer, "]");
+    key_bool(writer, ",\n", "heaps_walked", process->heaps_walked && process->complete);
+}
+
+void report_json(struct writer *writer, const struct report *report)
+{
+    json_head(writer, report);
+    if (report->mode != REPORT_RAW) {
+        json_statistics(writer, &report->books.statistics);
+        json_calls(writer, &report->books);
+        if (report->mode == REPORT_BRIDGE)
+            json_bridge(writer, report);
+        json_regions(writer, &report->books);
+    }
+    json_process(writer, &report->process);
+    writer_text(writer, "\n}\n");
+    writer_flush(writer);
+}

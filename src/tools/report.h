@@ -1,0 +1,46 @@
+/*
+ * report.h - the books of one run, as text or as JSON
+ */
+#ifndef HOSTMEM_TOOLS_REPORT_H
+#define HOSTMEM_TOOLS_REPORT_H
+
+#include <stdbool.h>
+
+#include <hostmem/bridge.h>
+
+#include "tools/books.h"
+#include "tools/ending.h"
+#include "tools/process_map.h"
+#include "tools/writer.h"
+
+/* How the program's runtime was given its memory. */
+enum report_mode {
+    REPORT_RAW,      /* it keeps its memory to itself: books and bridge are empty */
+    REPORT_BRIDGE,   /* .NET, through the bridge */
+    REPORT_FRAMEWORK /* .NET Framework, which asks by itself: bridge is empty */
+};
+
+struct report {
+    enum report_mode mode;
+    const wchar_t *program; /* the managed file */
+    struct ending ending;
+    struct books books;
+    hostmem_bridge_statistics bridge;
+    const wchar_t *runtime; /* path of the coreclr.dll, or empty */
+    uint64_t runtime_version;
+    struct process_map process;
+};
+
+void report_text(struct writer *writer, const struct report *report);
+void report_json(struct writer *writer, const struct report *report);
+
+/* Names, by hostmem_method, level of hostmem_statistics.calls, process_kind and hostmem_bridge_function. */
+extern const char *const report_methods[HOSTMEM_METHOD_COUNT];
+extern const char *const report_levels[HOSTMEM_LEVEL_COUNT];
+extern const char *const report_kinds[PROCESS_KIND_COUNT];
+extern const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT];
+
+/* All calls that came through the bridge from one module. */
+uint64_t report_bridge_calls(const struct report *report, hostmem_bridge_module module);
+
+#endif

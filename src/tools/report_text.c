@@ -1,0 +1,205 @@
+/*
+ * report_text.c - the report for people
+ *
+ * Bytes are exact, not rounded to megabytes: the point of the books is that they add up.
+ */
+#include "tools/report.h"
+
+enum { NAME_WIDTH = 36, NUMBER_WIDTH = 18 };
+
+static void number_row(struct writer *writer, const char *name, uint64_t a, uint64_t b)
+{
+    writer_text(writer, "  ");
+    writer_column(writer, name, NAME_WIDTH);
+    writer_number(writer, a, NUMBER_WIDTH);
+    writer_number(writer, b, NUMBER_WIDTH);
+    writer_text(writer, "\n");
+}
+
+static void text_head(struct writer *writer, const struct report *report)
+{
+    static const char *const modes[] = {
+        [REPORT_RAW] = "hostmem-run: the process, without a manager, ",
+        [REPORT_BRIDGE] = "hostmem-run: the books of ",
+        [REPORT_FRAMEWORK] = "hostmem-run: the books of ",
+    };
+
+    writer_text(writer, "\n");
+    writer_text(writer, modes[report->mode]);
+    writer_wide(writer, report->program);
+    writer_text(writer, "\nended by ");
+    writer_text(writer, report->ending.how);
+    if (report->ending.has_status) {
+        writer_text(writer, ", status ");
+        writer_number(writer, report->ending.status, 0);
+        if (report->ending.status > 255) {
+            writer_text(writer, " (");
+            writer_hex(writer, report->ending.status, 8);
+            writer_text(writer, ")");
+        }
+    }
+    writer_text(writer, "\n");
+    if (report->runtime[0]) {
+        writer_text(writer, "runtime ");
+        for (unsigned part = 0; part < 4; part++) {
+            writer_text(writer, part ? "." : "");
+            writer_number(writer, report->runtime_version >> (48 - 16 * part) & 0xFFFF, 0);
+        }
+        writer_text(writer, " from ");
+        writer_wide(writer, report->runtime);
+        writer_text(writer, "\n");
+    }
+}
+
+static void text_calls(struct writer *writer, const struct books *books)
+{
+    writer_text(writer, "\n  calls of the manager                               calls          failures\n");
+    for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; method++)
+        for (unsigned level = 0; level < HOSTMEM_LEVEL_COUNT; level++) {
+            const hostmem_calls *calls = &books->statistics.calls[method][level];
+            if (!calls->calls)
+                continue;
+            if (level == HOSTMEM_LEVEL_NONE) {
+                number_row(writer, report_methods[method], calls->calls, calls->failures);
+                continue;
+            }
+            writer_text(writer, "  ");
+            writer_column(writer, report_methods[method], 16);
+            writer_column(writer, report_levels[level], NAME_WIDTH - 16);
+            writer_number(writer, calls->calls, NUMBER_WIDTH);
+            writer_number(writer, calls->failures, NUMBER_WIDTH);
+            writer_text(writer, "\n");
+        }
+    writer_text(writer, "  refusals ");
+    writer_number(writer, books->statistics.refusals, 0);
+    writer_text(writer, "\n");
+}
+
+static void text_bridge(struct writer *writer, const struct report *report)
+{
+    static const char *const modules[] = {
+        [HOSTMEM_BRIDGE_RUNTIME] = "coreclr.dll", [HOSTMEM_BRIDGE_COLLECTOR] = "standalone GC"};
+    const hostmem_bridge_statistics *bridge = &report->bridge;
+
+    writer_text(writer, "\n  calls that the bridge took over                    calls          failures\n");
+    for (unsigned module = 0; module < HOSTMEM_BRIDGE_MODULE_COUNT; module++) {
+        uint64_t failures = 0;
+        for (unsigned function = 0; function < HOSTMEM_BRIDGE_FUNCTION_COUNT; function++)
+            failures += bridge->calls[module][function].failures;
+        number_row(writer, modules[module], report_bridge_calls(report, module), failures);
+        for (unsigned function = 0; function < HOSTMEM_BRIDGE_FUNCTION_COUNT; function++) {
+            const hostmem_bridge_calls *calls = &bridge->calls[module][function];
+            if (!calls->calls)
+                continue;
+            writer_text(writer, "  ");
+            number_row(writer, report_functions[function], calls->calls, calls->failures);
+        }
+    }
+    writer_text(writer, "  GC heap: ");
+    writer_number(writer, bridge->heap_ranges, 0);
+    writer_text(writer, " ranges, ");
+    writer_number(writer, bridge->heap_reserved, 0);
+    writer_text(writer, " bytes reserved; frees passed on to Windows: ");
+    writer_number(writer, bridge->foreign_frees, 0);
+    writer_text(writer, "\n");
+}
+
+static void text_statistics(struct writer *writer, const hostmem_statistics *statistics)
+{
+    writer_text(writer, "\n  bytes                                                now              peak\n");
+    number_row(writer, "reserved", statistics->reserved.now, statistics->reserved.peak);
+    number_row(writer, "committed", statistics->committed.now, statistics->committed.peak);
+    number_row(writer, "mapped views", statistics->mapped.now, statistics->mapped.peak);
+    number_row(writer, "committed in views", statistics->view_committed.now, statistics->view_committed.peak);
+    number_row(writer, "heap (IHostMalloc)", statistics->heap.now, statistics->heap.peak);
+    writer_text(writer, "  regions ");
+    writer_number(writer, statistics->regions, 0);
+    writer_text(writer, ", views ");
+    writer_number(writer, statistics->views, 0);
+    writer_text(writer, ", blocks ");
+    writer_number(writer, statistics->blocks, 0);
+    writer_text(writer, ", committed in foreign memory ");
+    writer_number(writer, statistics->foreign_committed, 0);
+    writer_text(writer, ", foreign frees ");
+    writer_number(writer, statistics->foreign_frees, 0);
+    writer_text(writer, ", gone behind our back ");
+    writer_number(writer, statistics->stale_regions, 0);
+    writer_text(writer, ", metadata ");
+    writer_number(writer, statistics->metadata, 0);
+    writer_text(writer, "\n");
+}
+
+static void region_row(struct writer *writer, const char *name, uintptr_t base, uint64_t reserved,
+                       uint64_t committed)
+{
+    writer_text(writer, "  ");
+    writer_column(writer, name, NAME_WIDTH - 18);
+    writer_hex(writer, base, 16);
+    writer_number(writer, reserved, NUMBER_WIDTH);
+    writer_number(writer, committed, NUMBER_WIDTH);
+    writer_text(writer, "\n");
+}
+
+static void text_regions(struct writer *writer, const struct books *books)
+{
+    writer_text(writer, "\n  regions                                         reserved         committed\n");
+    for (uint32_t i = 0; i < books->region_count; i++) {
+        const hostmem_region *region = &books->regions[i];
+        region_row(writer, region->kind == HOSTMEM_REGION_VIEW ? "view" : "private", (uintptr_t)region->base,
+                   region->reserved, region->committed);
+    }
+    number_row(writer, "sum of the private regions", books->reserved, books->committed);
+    number_row(writer, "VirtualQuery over them", books->query_reserved, books->query_committed);
+    number_row(writer, "the books", books->statistics.reserved.now, books->statistics.committed.now);
+    if (books_agree(books)) {
+        writer_text(writer, "  VirtualQuery agrees with the books, byte for byte");
+    } else {
+        uint64_t books_have = books->statistics.committed.now, windows_has = books->query_committed;
+        writer_text(writer, "  VirtualQuery DIFFERS from the books: the books have ");
+        writer_number(writer, books_have > windows_has ? books_have - windows_has : windows_has - books_have,
+                      0);
+        writer_text(writer, books_have >= windows_has ? " bytes more committed" : " bytes less committed");
+        if (!books->complete)
+            writer_text(writer, ", and the list is not complete");
+    }
+    writer_text(writer, books->quiet ? "\n" : " (other threads kept allocating meanwhile)\n");
+}
+
+static void text_process(struct writer *writer, const struct process_map *process)
+{
+    writer_text(writer, "\n  all of the process            regions          reserved         committed\n");
+    for (unsigned kind = 0; kind < PROCESS_KIND_COUNT; kind++) {
+        const struct process_row *row = &process->rows[kind];
+        writer_text(writer, "  ");
+        writer_column(writer, report_kinds[kind], NAME_WIDTH - 18);
+        writer_number(writer, row->regions, NUMBER_WIDTH);
+        writer_number(writer, row->reserved, NUMBER_WIDTH);
+        writer_number(writer, row->committed, NUMBER_WIDTH);
+        writer_text(writer, "\n");
+    }
+    for (unsigned i = 0; i < process->rows[PROCESS_OTHER].regions && i < PROCESS_OTHERS_MAX; i++) {
+        const struct process_other *other = &process->others[i];
+        region_row(writer, "  other at", other->base, other->reserved, other->committed);
+        if (!other->module[0])
+            continue;
+        writer_text(writer, "      in use by ");
+        writer_wide(writer, other->module);
+        writer_text(writer, "\n");
+    }
+    if (!process->heaps_walked || !process->complete)
+        writer_text(writer, "  a heap could not be walked to its end: some of \"other\" is heap\n");
+}
+
+void report_text(struct writer *writer, const struct report *report)
+{
+    text_head(writer, report);
+    if (report->mode != REPORT_RAW) {
+        text_calls(writer, &report->books);
+        if (report->mode == REPORT_BRIDGE)
+            text_bridge(writer, report);
+        text_statistics(writer, &report->books.statistics);
+        text_regions(writer, &report->books);
+    }
+    text_process(writer, &report->process);
+    writer_flush(writer);
+}

@@ -1,0 +1,35 @@
+/*
+ * run_hostfxr.h - run a .NET 8-10 program in this process, as its own launcher would
+ */
+#ifndef HOSTMEM_TOOLS_RUN_HOSTFXR_H
+#define HOSTMEM_TOOLS_RUN_HOSTFXR_H
+
+#include <stdint.h>
+
+#include <hostmem/clr.h>
+
+#include "tools/program.h"
+
+/* Exit statuses of hostmem-run itself; a program's own status passes through. */
+enum { STATUS_USAGE = 2, STATUS_FAILED = 125 };
+
+/* The runtime that runs the program: its coreclr.dll. */
+struct hostfxr_runtime {
+    wchar_t path[PATH_CHARS];
+    uint64_t version; /* of the file: four numbers of 16 bits */
+};
+
+/*
+ * Runs `program` with `arguments` (argc of them, the program's own name not among them).
+ *
+ *   control       asked for the memory manager; NULL: the runtime keeps its memory to itself.
+ *   found         receives, before the program starts, what runs it.
+ *   any_runtime   also runtimes that the bridge does not know.
+ *
+ * Returns the program's exit status, or STATUS_FAILED after having told the user why it did not start. Most
+ * ways in which a program ends do not come back here, see ending.h.
+ */
+int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IHostControl *control,
+                bool any_runtime, struct hostfxr_runtime *found);
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * writer.h - text output that works in a process that is dying
+ *
+ * A writer is a buffer in front of WriteFile: no C library, no heap, no locale.  Text is UTF-8; a console
+ * gets UTF-16, since its code page is anybody's guess.  A failed write makes the writer silent; `failed`
+ * tells.
+ */
+#ifndef HOSTMEM_TOOLS_WRITER_H
+#define HOSTMEM_TOOLS_WRITER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <windows.h>
+
+struct writer {
+    HANDLE file;
+    bool console;
+    bool failed;
+    unsigned used;
+    char buffer[1024];
+};
+
+void writer_open(struct writer *writer, HANDLE file);
+void writer_flush(struct writer *writer);
+
+void writer_text(struct writer *writer, const char *text);
+void writer_wide(struct writer *writer, const wchar_t *text);
+
+/* Decimal, padded with spaces on the left to at least `width` characters. */
+void writer_number(struct writer *writer, uint64_t number, unsigned width);
+
+/* "0x" and at least `digits` lower-case digits. */
+void writer_hex(struct writer *writer, uint64_t number, unsigned digits);
+
+/* Left-aligned, padded with spaces to at least `width` characters. */
+void writer_column(struct writer *writer, const char *text, unsigned width);
+
+/* In quotes, escaped as JSON wants it. */
+void writer_json(struct writer *writer, const char *text);
+void writer_json_wide(struct writer *writer, const wchar_t *text);
+
+/* One line on stderr: "hostmem-run: ", then as printf says, up to 1,000 characters.
+ * For a process in good health. */
+void complain(const wchar_t *format, ...);
+
+#endif

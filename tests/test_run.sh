@@ -1,0 +1,395 @@
+#!/usr/bin/env bash
+# test_run.sh ARCH HOSTMEM_RUN STANDIN_MSCOREE [FRAMEWORK...]
+#
+# hostmem-run as its users see it: output, exit status, and the one line that it says when something is wrong. Without a
+# FRAMEWORK: the command line, every refusal, and .NET Framework with a stand-in for mscoree.dll. With net8.0, net9.0 or
+# net10.0: every way in which a program of that framework can end, what passes through, and the report.
+set -u -o pipefail
+
+[ $# -ge 3 ] || { echo "usage: test_run.sh ARCH HOSTMEM_RUN STANDIN_MSCOREE [FRAMEWORK...]" >&2; exit 2; }
+arch=$1
+run=$(readlink -f "$2")
+standin=$(readlink -f "$3")
+shift 3
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
+clr=$root/build/setup/clr
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failures=0
+checks=0
+
+export DOTNET_EnableWriteXorExecute=0 DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
+export LC_ALL=C.UTF-8                   # Wine translates file names by it
+export WINEDLLOVERRIDES=winedbg.exe=d   # a crash ends the process and is not debugged
+unset DOTNET_ROOT DOTNET_ROOT_X64 DOTNET_ROOT_X86
+
+wrong() { echo "test_run: WRONG: $*" >&2; failures=$((failures + 1)); }
+need() { [ -e "$1" ] || { echo "test_run: $1 is missing: run scripts/setup" >&2; exit 1; }; }
+need "$run"
+need "$standin"
+command -v jq > /dev/null || { echo "test_run: jq is missing: run scripts/setup" >&2; exit 1; }
+
+# Runs hostmem-run with standard input from $input; sets `status` and leaves $work/out and $work/err.
+input=/dev/null
+host() {
+    "$root/scripts/windows-run" "$arch" --timeout 120 "$run" "$@" < "$input" > "$work/out.raw" 2> "$work/err.raw"
+    status=$?
+    tr -d '\r' < "$work/out.raw" > "$work/out"
+    tr -d '\r' < "$work/err.raw" > "$work/err"
+}
+
+# said STATUS TEXT ARGUMENTS...: hostmem-run ends with STATUS and says one line, in which TEXT is.
+said() {
+    local expected=$1 text=$2
+    shift 2
+    checks=$((checks + 1))
+    host "$@"
+    [ $status -eq "$expected" ] || wrong "status $status, not $expected: $*"
+    [ "$(wc -l < "$work/err")" -eq 1 ] || wrong "not one line: $*: $(head -n 3 "$work/err")"
+    grep -q '^hostmem-run: ' "$work/err" || wrong "no line from hostmem-run: $*"
+    grep -qF -e "$text" "$work/err" || wrong "the message lacks '$text': $*: $(head -n 3 "$work/err")"
+    [ -s "$work/out" ] && wrong "something on standard output: $*"
+}
+
+# ran STATUS TEXT ARGUMENTS...: ends with STATUS, and TEXT is a line of the output.
+ran() {
+    local expected=$1 text=$2
+    shift 2
+    checks=$((checks + 1))
+    host "$@"
+    [ $status -eq "$expected" ] || wrong "status $status, not $expected: $*: $(head -n 3 "$work/err")"
+    grep -qxF -e "$text" "$work/out" || wrong "the output lacks '$text': $*: $(head -n 3 "$work/out")"
+}
+
+# report FILTER: jq's FILTER is true of $work/report.json.
+report() {
+    checks=$((checks + 1))
+    jq -e "$1" "$work/report.json" > "$work/jq" 2>&1 || wrong "the report is not '$1': $(head -c 300 "$work/jq")"
+}
+
+# What must be true of every report: nothing unexplained, the same totals three times.
+report_adds_up() {
+    report '.virtual_query.agrees and .virtual_query.quiet and .heaps_walked'
+    report '([.regions[] | select(.kind == "private") | .reserved] | add // 0) == .statistics.reserved.now'
+    report '([.regions[] | select(.kind == "private") | .committed] | add // 0) == .statistics.committed.now'
+    report '.virtual_query.committed == .statistics.committed.now'
+    report '.process[] | select(.kind == "owned") | .regions == '"$(jq .statistics.regions "$work/report.json")"
+    report '([.process[] | select(.kind == "owned") | .committed] | add // 0) == .statistics.committed.now'
+    report '([.regions[].base | test("^0x[0-9a-f]{16}$")] | all) and ([.regions[].base] | . == sort)'
+    report '[.other[] | select(.referenced_by == "")] == []'
+}
+
+# poke FILE OFFSET BYTE...: overwrites bytes.
+poke() {
+    local file=$1 offset=$2
+    shift 2
+    printf "$(printf '\\x%02x' "$@")" | dd of="$file" bs=1 seek="$offset" conv=notrunc status=none
+}
+
+# offset_of FILE REGEXP: of the first match of bytes.
+offset_of() { LC_ALL=C grep -obUaP -m1 "$2" "$1" | head -n 1 | cut -d: -f1; }
+
+# ------------------------------------------------------------------------------------------------------------------------
+# The command line, and what is refused.
+
+framework_assembly() { # OUT OPTIONS...
+    local out=$1 compiler
+    shift
+    compiler=$(readlink -f "$(command -v dotnet)")
+    compiler=$(ls -d "$(dirname "$compiler")"/sdk/*/Roslyn/bincore/csc.dll 2> /dev/null | tail -n 1)
+    [ -n "$compiler" ] || { echo "test_run: the .NET SDK is missing (dotnet, its csc.dll)" >&2; exit 1; }
+    dotnet exec "$compiler" -nologo -nostdlib -noconfig -nosdkpath -target:library -deterministic -warnaserror \
+        -runtimemetadataversion:v4.0.30319 "$@" -out:"$out" "$root/tests/support/run_framework.cs" || exit 1
+}
+
+test_command_line() {
+    said 2 "no program given"
+    said 2 "no program given" --raw
+    said 2 "no program given" --
+    said 2 "unknown option --bogus" --bogus x.dll
+    said 2 "unknown option -h" -h
+    said 2 "--report needs a value" --report
+    said 2 "--report needs a value" --report "" x.dll
+    said 2 "--report is given twice" --report a --report b x.dll
+    said 2 "--any-runtime makes no sense with --raw" --raw --any-runtime x.dll
+    said 2 "--mscoree wants an absolute path" --mscoree x.dll y.dll
+    ran 0 "usage: hostmem-run [options] app.exe|app.dll [arguments]" --help
+    ran 0 "hostmem-run 0.1.0" --version
+}
+
+test_files() {
+    local other_machine other_name own_name
+    case $arch in
+        x86_64) own_name=x86-64 other_name=x86 other_machine=x86 ;;
+        x86) own_name=x86 other_name=x86-64 other_machine=x64 ;;
+    esac
+
+    said 125 "missing.exe: no such file" "$work/missing.exe"
+    said 125 "is a folder, not a program" "$work"
+    echo "not a program" > "$work/text.exe"
+    said 125 "is not a Windows program" "$work/text.exe"
+    : > "$work/empty.exe"
+    said 125 "is not a Windows program" "$work/empty.exe"
+    head -c 200 "$run" > "$work/cut.exe"
+    said 125 "is not a Windows program" "$work/cut.exe"
+    said 125 "is a native program, not a .NET program" "$run"
+    said 125 "is a native DLL, not a .NET program" "$standin"
+
+    # A managed file for one processor only.
+    framework_assembly "$work/other.dll" -platform:$other_machine
+    said 125 "is made for $other_name, and this hostmem-run is for $own_name programs" "$work/other.dll"
+    framework_assembly "$work/arm.dll" -platform:arm64
+    said 125 "is made for ARM64, and" "$work/arm.dll"
+
+    need "$clr/net10.0/ending/ending.exe"
+    cp "$clr/net10.0/ending/ending.dll" "$work/alone.dll"
+    if [ "$arch" = x86_64 ]; then
+        said 125 "alone.runtimeconfig.json: is missing" "$work/alone.dll"
+    else
+        said 125 "alone.dll: is made for x86-64, and this hostmem-run is for x86 programs" "$work/alone.dll"
+        said 125 "ending.exe: is made for x86-64, and this hostmem-run is for x86 programs" "$clr/net10.0/ending/ending.exe"
+    fi
+
+    # The launcher of a single-file program is the usual one with a place before its bundle marker.
+    cp "$clr/net10.0/ending/ending.exe" "$work/single.exe"
+    local marker
+    marker=$(offset_of "$work/single.exe" '\x8b\x12\x02\xb9\x6a\x61\x20\x38\x72\x7b\x93\x02\x14\xd7\xa0\x32')
+    [ -n "$marker" ] || wrong "the launcher has no bundle marker"
+    said 125 "is a native program, not a .NET program" "$work/single.exe"
+    poke "$work/single.exe" $((marker - 8)) 0 16 0 0 0 0 0 0
+    said 125 "is a single-file program, which is not supported yet" "$work/single.exe"
+
+    # A launcher for ARM64, with its dll.
+    cp "$clr/net10.0/ending/ending.exe" "$work/alone.exe"
+    poke "$work/alone.exe" $(($(od -An -tu4 -j60 -N4 "$work/alone.exe") + 4)) 0x64 0xaa
+    said 125 "alone.exe: is made for ARM64, and this hostmem-run is for $own_name programs" "$work/alone.exe"
+
+    framework_assembly "$work/any.dll"
+    echo '{"runtimeOptions": {"framework": {"name": "Microsoft.NETCore.App", "version": "10.0.0"}}}' > "$work/any.runtimeconfig.json"
+    said 125 "the report cannot be written there" --report "$work/none/report.txt" "$work/any.dll"
+    said 2 "--method and --mscoree are for .NET Framework" --method A.B.C "$work/any.dll"
+    said 2 "--method and --mscoree are for .NET Framework" --mscoree 'C:\x.dll' "$work/any.dll"
+}
+
+test_runtime_search() {
+    local shared=$work/any.dll
+    said 125 ".NET not found: the program needs an installed runtime" "$shared"
+    DOTNET_ROOT='dotnet' said 125 ".NET not found: DOTNET_ROOT is 'dotnet', which is not an absolute path" "$shared"
+    DOTNET_ROOT='C:\none' said 125 ".NET not found: DOTNET_ROOT is 'C:\none', which has no host\fxr" "$shared"
+    [ "$arch" = x86 ] || return 0
+    need "$clr/dotnet-root/host/fxr"
+    DOTNET_ROOT="Z:${clr//\//\\}\\dotnet-root" said 125 "hostfxr.dll: the runtime is made for x86-64" "$shared"
+}
+
+test_framework() {
+    local method=(--method Sample.Entry.Run) mscoree="Z:${standin//\//\\}"
+    framework_assembly "$work/sample.dll"
+
+    said 2 "of which only a method static int M(string) can be run" "$work/sample.dll"
+    said 2 "takes one argument, not 2" "${method[@]}" "$work/sample.dll" 1 2
+    said 2 "--any-runtime is for .NET programs" --any-runtime "${method[@]}" "$work/sample.dll"
+    said 2 "--method wants Namespace.Type.Method, not 'Run'" --method Run "$work/sample.dll"
+    said 2 "--method wants Namespace.Type.Method, not 'Sample.'" --method Sample. "$work/sample.dll"
+    said 125 ".NET Framework v4.0.30319 cannot be loaded, is it installed?" "${method[@]}" "$work/sample.dll"
+    said 125 "cannot be loaded (Windows error 126), so there is no .NET Framework" --mscoree 'C:\none.dll' "${method[@]}" "$work/sample.dll"
+    said 125 "does not export CLRCreateInstance" --mscoree 'C:\windows\system32\ntdll.dll' "${method[@]}" "$work/sample.dll"
+
+    # The stand-in checks what the host does; here is what its user sees.
+    local stand=(--json --report "$work/report.json" --mscoree "$mscoree")
+    ran 12 'Sample.Entry.Run("12")' "${stand[@]}" "${method[@]}" "$work/sample.dll" 12
+    grep -qxF "stand-in: started under the host's manager" "$work/err" || wrong "the stand-in did not start: $(cat "$work/err")"
+    report_adds_up
+    report '.mode == "framework" and .exit == {"how": "return", "status": 12}'
+    report '(.calls | map(select(.method == "VirtualAlloc" and .level == "eProcessCritical"))[0].calls) >= 7'
+    report '(.calls | map(select(.method == "VirtualAlloc" and .level == "eTaskCritical"))[0].calls) == 7'
+    report '(.calls | map(select(.method == "CreateMalloc"))[0]) == {"method": "CreateMalloc", "level": "none", "calls": 1, "failures": 0}'
+    report '.statistics | .blocks == 1 and .heap.now == 1000 and .views == 1 and .mapped.now == 131072 and .foreign_frees == 2'
+    report '.refusals == 0'
+    ran 0 'Sample.Entry.Run("")' "${stand[@]}" "${method[@]}" "$work/sample.dll"
+    ran 45 'Sample.Entry.Run("exit")' "${stand[@]}" "${method[@]}" "$work/sample.dll" exit
+    report_adds_up
+    report '.exit == {"how": "process exit", "status": null}'
+    ran 3 'Sample.Entry.Run("3")' --raw "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
+    grep -qxF "stand-in: started raw" "$work/err" || wrong "--raw: the stand-in was given a manager"
+    report '.mode == "raw" and (has("regions") | not)'
+    ran 5 'Sample.Entry.Run("5")' --mscoree "$mscoree" "${method[@]}" "$work/sample.dll" 5
+    grep -q "VirtualQuery agrees with the books, byte for byte" "$work/err" || wrong "no text report on stderr"
+    host "${stand[@]}" --method Sample.Entry.Walk "$work/sample.dll"
+    [ $status -eq 125 ] || wrong "an unknown method: status $status"
+    grep -q "Sample.Entry.Walk could not be run (0x80131513); it must be a static int Walk(string)" "$work/err" || wrong "an unknown method: $(cat "$work/err")"
+}
+
+# ------------------------------------------------------------------------------------------------------------------------
+# Programs on a real runtime.
+
+test_endings() {
+    local program=$1/ending.dll major=$2
+    local json=(--json --report "$work/report.json")
+
+    ran 42 done "${json[@]}" "$program" return 42
+    report_adds_up
+    report '.mode == "bridge" and .exit == {"how": "return", "status": 42} and .refusals == 0'
+    report '.bridge.coreclr_calls > 100 and .bridge.gc_calls == 0 and (.bridge.standalone_gc | not)'
+    report '.runtime.version | startswith("'"$major"'.")'
+    report '.runtime.path | endswith("\\coreclr.dll")'
+    report '.statistics.stale_regions == 0 and .statistics.reserved.now > 1e9 and .statistics.committed.peak >= .statistics.committed.now'
+
+    host "${json[@]}" "$program" exit 43
+    [ $status -eq 43 ] || wrong "Environment.Exit: status $status"
+    report_adds_up
+    report '.exit == {"how": "ExitProcess", "status": 43}'
+
+    # The status is the exception's code; a shell sees its lowest byte.
+    for how in throw throw-thread; do
+        host "${json[@]}" "$program" $how
+        [ $status -eq 82 ] || wrong "$how: status $status, not 0xE0434352"
+        grep -q "Unhandled exception. System.InvalidOperationException: nobody handles this" "$work/err" || wrong "$how: the runtime's message is missing"
+        report_adds_up
+        report '.exit == {"how": "unhandled exception", "status": 3762504530}'
+    done
+
+    host --raw "$program" failfast
+    local raw=$status
+    host "${json[@]}" "$program" failfast
+    [ $status -eq $raw ] && [ $status -ne 0 ] || wrong "FailFast: status $status, raw $raw"
+    grep -q "this was asked for" "$work/err" || wrong "FailFast: the runtime's message is missing"
+    report_adds_up
+    report '.exit == {"how": "fail fast", "status": 2148734499}'
+
+    # Text, on stderr, after the program's own.
+    ran 0 done "$program" both
+    [ "$(head -n 1 "$work/err")" = "to the error stream" ] || wrong "stderr does not begin with the program's own line"
+    grep -qxF "to the output" "$work/out" || wrong "stdout lacks the program's line"
+    grep -q "^hostmem-run: the books of .*ending.dll$" "$work/err" || wrong "no text report"
+    grep -q "^ended by return, status 0$" "$work/err" || wrong "no ending in the text report"
+    grep -q "VirtualQuery agrees with the books, byte for byte" "$work/err" || wrong "the text report does not agree"
+    [ "$(grep -c "books" "$work/out")" -eq 0 ] || wrong "the report is on stdout"
+    ran 9 done --report "$work/report.txt" "$program" return 9
+    [ ! -s "$work/err" ] || wrong "--report FILE, but stderr has $(head -n 1 "$work/err")"
+    [ "$(awk '/^  private /{sum += $4} END{printf "%d", sum}' "$work/report.txt")" = "$(awk '/^  committed  /{print $2}' "$work/report.txt")" ] ||
+        wrong "the text report's regions do not add up to its total"
+
+    # The launcher stands for its dll.
+    ran 4 done "$1/ending.exe" return 4
+
+    # Raw: the same program, and only the process in the report.
+    ran 42 done --raw "${json[@]}" "$program" return 42
+    report '.mode == "raw" and .exit.status == 42 and (has("statistics") | not) and (.process | length) > 5'
+
+    # Input, arguments.
+    head -c 300000 /dev/urandom | base64 > "$work/input"
+    input=$work/input host "${json[@]}" "$program" echo
+    printf 'done\n' | cat "$work/input" - | cmp -s - "$work/out" || wrong "input did not come through as it was"
+    ran 0 '[a b]' "${json[@]}" "$program" arguments 'a b' '' 'q"uo\te\\' '--json' 'grün €'
+    for argument in '[]' '[q"uo\te\\]' '[--json]'; do
+        grep -qxF -e "$argument" "$work/out" || wrong "the argument $argument did not come through"
+    done
+    ran 0 '[--report]' "${json[@]}" -- "$program" arguments --report
+
+    # A folder whose name is not ASCII.
+    local folder="$work/grün € 😀"
+    cp -rl "$1" "$folder" 2> /dev/null || cp -r "$1" "$folder"
+    ran 8 done --json --report "$folder/report.json" "$folder/ending.exe" return 8
+    mv "$folder/report.json" "$work"
+    report_adds_up
+    report '.program | endswith("\\grün € 😀\\ending.dll")'
+    rm -rf "$folder"
+}
+
+# interrupt TEXT: Ctrl-C once $work/out holds TEXT; then waits for the end.
+interrupt() {
+    for _ in $(seq 300); do
+        grep -q "$1" "$work/out.raw" && break
+        sleep 0.1
+    done
+    sleep 0.5
+    kill -INT "$2"
+    wait "$2"
+    status=$?
+}
+
+# windows-run ends in an exec of Wine, and Wine makes Ctrl-C of SIGINT; an asynchronous shell ignores SIGINT until set.
+test_ctrl_c() {
+    local program=$1/ending.dll json=(--json --report "$work/report.json")
+    set -m
+    : > "$work/out.raw"
+    "$root/scripts/windows-run" "$arch" "$run" "${json[@]}" "$program" wait 60 < /dev/null > "$work/out.raw" 2> "$work/err" &
+    interrupt waiting $!
+    [ $status -eq 7 ] || wrong "Ctrl-C, handled: status $status"
+    grep -q '^interrupted' "$work/out.raw" || wrong "Ctrl-C did not reach Console.CancelKeyPress"
+    report_adds_up
+    report '.exit == {"how": "return", "status": 7}'
+
+    rm -f "$work/open"
+    mkfifo "$work/open"
+    sleep 60 > "$work/open" &
+    local feeder=$!
+    HOSTMEM_SHOW_OBJECT=1 "$root/scripts/windows-run" "$arch" "$run" "${json[@]}" "$program" echo < "$work/open" > "$work/out.raw" 2> "$work/err" &
+    interrupt object $!
+    kill $feeder
+    wait $feeder 2> /dev/null
+    set +m
+    grep -q '^done' "$work/out.raw" && wrong "Ctrl-C, not handled: the program went on"
+    report_adds_up
+    report '.exit == {"how": "Ctrl-C", "status": null}'
+}
+
+test_shared() { # FRAMEWORK
+    local shared=$clr/$1/churn-shared
+    need "$shared/churn.dll"
+    need "$clr/dotnet-root/host/fxr"
+    DOTNET_ROOT="Z:${clr//\//\\}\\dotnet-root" host --json --report "$work/report.json" "$shared/churn.dll" 2 10 4
+    [ $status -eq 0 ] || wrong "framework-dependent: status $status: $(head -n 2 "$work/err")"
+    [ "$(tail -n 1 "$work/out")" = "done" ] || wrong "framework-dependent: no last line"
+    report_adds_up
+    report '.runtime.path | contains("\\dotnet-root\\shared\\Microsoft.NETCore.App\\'"${1#net}"'")'
+
+    mkdir -p "$work/future"
+    cp "$shared"/churn.* "$work/future"
+    sed -i 's/"version": "[0-9.]*"/"version": "99.0.0"/' "$work/future/churn.runtimeconfig.json"
+    DOTNET_ROOT="Z:${clr//\//\\}\\dotnet-root" host "$work/future/churn.dll"
+    [ $status -eq 125 ] || wrong "a framework that is not there: status $status"
+    grep -q "^hostmem-run: .*the runtime that it needs is not installed" "$work/err" || wrong "a framework that is not there: $(cat "$work/err")"
+}
+
+# A runtime of a version that nobody has tried: its version resource says 99.
+test_unknown_version() { # FOLDER
+    local copy=$work/unknown version
+    cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
+    rm "$copy/coreclr.dll"
+    cp "$1/coreclr.dll" "$copy/coreclr.dll"
+    version=$(offset_of "$copy/coreclr.dll" '\xbd\x04\xef\xfe')
+    [ -n "$version" ] || wrong "coreclr.dll has no version resource"
+    poke "$copy/coreclr.dll" $((version + 10)) 99 0
+    said 125 "is a runtime that hostmem was not tried on; --any-runtime runs it all the same" "$copy/ending.dll" return 1
+    ran 6 done --any-runtime --json --report "$work/report.json" "$copy/ending.dll" return 6
+    report_adds_up
+    report '.runtime.version | startswith("99.")'
+    ran 6 done --raw "$copy/ending.dll" return 6
+    rm -rf "$copy"
+
+    # A folder that has lost its coreclr.dll.
+    cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
+    rm "$copy/coreclr.dll"
+    host "$copy/ending.dll"
+    [ $status -eq 125 ] || wrong "no coreclr.dll: status $status"
+    grep -q "^hostmem-run: " "$work/err" || wrong "no coreclr.dll: $(cat "$work/err")"
+    rm -rf "$copy"
+}
+
+if [ $# -eq 0 ]; then
+    test_command_line
+    test_files
+    test_runtime_search
+    test_framework
+fi
+for framework in "$@"; do
+    need "$clr/$framework/ending/ending.dll"
+    test_endings "$clr/$framework/ending" "${framework//[!0-9.]/}"
+    test_ctrl_c "$clr/$framework/ending"
+    test_shared "$framework"
+    [ "$framework" = net10.0 ] && test_unknown_version "$clr/$framework/ending"
+done
+
+[ $failures -eq 0 ] || { echo "test_run: $failures of $checks checks failed" >&2; exit 1; }
+echo "test_run: $arch $*: ok, $checks checks"
