@@ -21,34 +21,14 @@ static struct fake_runtime *fake;
 static struct bridge_host host;
 static struct bridge_call calls[4096];
 
-/* Folder of this program plus a file name. */
-static const wchar_t *beside(const wchar_t *name)
-{
-    static wchar_t path[MAX_PATH * 2];
-    DWORD length = GetModuleFileNameW(NULL, path, MAX_PATH);
-
-    while (length && path[length - 1] != L'\\')
-        --length;
-    lstrcpyW(path + length, name);
-    return path;
-}
-
 static HMODULE fake_load(const wchar_t *name, struct fake_runtime **state)
 {
-    HMODULE loaded = LoadLibraryExW(beside(name), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
+    HMODULE loaded = LoadLibraryExW(bridge_beside(name), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
 
     assert_non_null(loaded);
     if (state)
         *state = ((fake_runtime_get)(void *)GetProcAddress(loaded, "fake_runtime_state"))();
     return loaded;
-}
-
-static hostmem_bridge_statistics statistics(void)
-{
-    hostmem_bridge_statistics result = {.size = sizeof result};
-
-    assert_int_equal(hostmem_bridge_get_statistics(&result), S_OK);
-    return result;
 }
 
 /* Proves that the stand-in's calls reach Windows and nobody else. */
@@ -60,7 +40,7 @@ static void assert_not_redirected(void)
     assert_non_null(memory);
     assert_true(fake->calls.free(memory, 0, MEM_RELEASE));
     assert_int_equal(host.count, before);
-    assert_int_equal(statistics().state & (HOSTMEM_BRIDGE_REDIRECTED | HOSTMEM_BRIDGE_BOUND), 0);
+    assert_int_equal(bridge_statistics().state & (HOSTMEM_BRIDGE_REDIRECTED | HOSTMEM_BRIDGE_BOUND), 0);
 }
 
 static void host_reset(void)
@@ -172,7 +152,7 @@ static void missing_import(void **state)
 
     (void)state;
     assert_int_equal(hostmem_bridge_bind(other, &host.control, NULL), WIN32_HR(ERROR_PROC_NOT_FOUND));
-    assert_string_equal(statistics().missing, "MapViewOfFileEx");
+    assert_string_equal(bridge_statistics().missing, "MapViewOfFileEx");
     assert_int_equal(host.count, 0);
     assert_int_equal(host.control_references, 1);
     FreeLibrary(other);
@@ -186,9 +166,22 @@ static void import_twice(void **state)
 
     (void)state;
     assert_int_equal(hostmem_bridge_bind(other, &host.control, NULL), WIN32_HR(ERROR_DUP_NAME));
-    assert_string_equal(statistics().missing, "UnmapViewOfFile");
+    assert_string_equal(bridge_statistics().missing, "UnmapViewOfFile");
     assert_int_equal(host.count, 0);
     FreeLibrary(other);
+}
+
+/* A runtime that takes pages by a function that we do not know would be redirected by half. */
+static void unknown_import(void **state)
+{
+    HMODULE other = fake_load(L"fake_coreclr_more.dll", NULL);
+
+    (void)state;
+    assert_int_equal(hostmem_bridge_bind(other, &host.control, NULL), WIN32_HR(ERROR_NOT_SUPPORTED));
+    assert_int_equal(host.count, 0);
+    FreeLibrary(other);
+    assert_null(GetModuleHandleW(L"fake_coreclr_more.dll"));
+    assert_string_equal(bridge_statistics().missing, "VirtualAllocEx");
 }
 
 static void started_runtime(void **state)
@@ -287,11 +280,12 @@ static void load_errors(void **state)
     assert_int_equal(hostmem_bridge_load(L"C:coreclr.dll", &host.control, NULL, NULL),
                      WIN32_HR(ERROR_BAD_PATHNAME));
     assert_int_equal(hostmem_bridge_load(L"", &host.control, NULL, NULL), WIN32_HR(ERROR_BAD_PATHNAME));
-    assert_int_equal(hostmem_bridge_load(beside(L"no such.dll"), &host.control, NULL, NULL),
+    assert_int_equal(hostmem_bridge_load(bridge_beside(L"no such.dll"), &host.control, NULL, NULL),
                      WIN32_HR(ERROR_MOD_NOT_FOUND));
     /* a bind that fails lets the module go */
-    assert_int_equal(hostmem_bridge_load(beside(L"fake_coreclr_gap.dll"), &host.control, NULL, &runtime),
-                     WIN32_HR(ERROR_PROC_NOT_FOUND));
+    assert_int_equal(
+        hostmem_bridge_load(bridge_beside(L"fake_coreclr_gap.dll"), &host.control, NULL, &runtime),
+        WIN32_HR(ERROR_PROC_NOT_FOUND));
     assert_null(runtime);
     assert_null(GetModuleHandleW(L"fake_coreclr_gap.dll"));
     assert_int_equal(host.count, 0);
@@ -470,10 +464,10 @@ static void the_bind(void **state)
     assert_int_equal(host.control_references, 2);
     assert_int_equal(host.memory_references, 2); /* the one that GetHostManager gave */
     assert_int_equal(slots_protection(0), PAGE_READONLY);
-    assert_int_equal(statistics().state, HOSTMEM_BRIDGE_REDIRECTED | HOSTMEM_BRIDGE_BOUND);
-    assert_ptr_equal(statistics().runtime, module);
-    assert_true(statistics().runtime_version == ((uint64_t)10 << 48 | (uint64_t)1234 << 16 | 5678));
-    assert_null(statistics().missing);
+    assert_int_equal(bridge_statistics().state, HOSTMEM_BRIDGE_REDIRECTED | HOSTMEM_BRIDGE_BOUND);
+    assert_ptr_equal(bridge_statistics().runtime, module);
+    assert_true(bridge_statistics().runtime_version == ((uint64_t)10 << 48 | (uint64_t)1234 << 16 | 5678));
+    assert_null(bridge_statistics().missing);
 
     callback = host.callback;
     assert_non_null(callback);
@@ -491,10 +485,10 @@ static void the_bind(void **state)
     assert_int_equal(callback->lpVtbl->OnMemoryNotification(callback, eMemoryAvailableLow), S_OK);
     assert_int_equal(callback->lpVtbl->OnMemoryNotification(callback, eMemoryAvailableHigh), S_OK);
     assert_int_equal(callback->lpVtbl->OnMemoryNotification(callback, (EMemoryAvailable)17), S_OK);
-    assert_int_equal(statistics().notifications[eMemoryAvailableLow], 2);
-    assert_int_equal(statistics().notifications[eMemoryAvailableNeutral], 0);
-    assert_int_equal(statistics().notifications[eMemoryAvailableHigh], 1);
-    assert_int_equal(statistics().notifications[0], 1);
+    assert_int_equal(bridge_statistics().notifications[eMemoryAvailableLow], 2);
+    assert_int_equal(bridge_statistics().notifications[eMemoryAvailableNeutral], 0);
+    assert_int_equal(bridge_statistics().notifications[eMemoryAvailableHigh], 1);
+    assert_int_equal(bridge_statistics().notifications[0], 1);
 }
 
 /* The first manager stays; the second host is not even asked. */
@@ -556,6 +550,7 @@ int main(void)
         TEST(unknown_version),
         TEST(missing_import),
         TEST(import_twice),
+        TEST(unknown_import),
         TEST(started_runtime),
         TEST(host_without_manager),
         TEST(host_without_malloc),

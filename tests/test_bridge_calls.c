@@ -29,25 +29,6 @@ static struct bridge_host host;
 static struct bridge_call calls[256];
 static unsigned hooked_frees;
 
-static const wchar_t *beside(const wchar_t *name)
-{
-    static wchar_t path[MAX_PATH * 2];
-    DWORD length = GetModuleFileNameW(NULL, path, MAX_PATH);
-
-    while (length && path[length - 1] != L'\\')
-        --length;
-    lstrcpyW(path + length, name);
-    return path;
-}
-
-static hostmem_bridge_statistics statistics(void)
-{
-    hostmem_bridge_statistics result = {.size = sizeof result};
-
-    assert_int_equal(hostmem_bridge_get_statistics(&result), S_OK);
-    return result;
-}
-
 /* Somebody else's hook of VirtualFree, in place before the bridge: it must stay in effect. */
 static BOOL WINAPI free_hook(LPVOID address, SIZE_T size, DWORD type)
 {
@@ -79,7 +60,7 @@ static void hook(const char *name, void *replacement)
 static int group_setup(void **state)
 {
     (void)state;
-    module = LoadLibraryExW(beside(L"fake_coreclr_9.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
+    module = LoadLibraryExW(bridge_beside(L"fake_coreclr_9.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
     assert_non_null(module);
     fake = ((fake_runtime_get)(void *)GetProcAddress(module, "fake_runtime_state"))();
     runtime = &fake->calls;
@@ -116,7 +97,8 @@ static void alloc_passes_on(void **state)
     (void)state;
     for (unsigned i = 0; i < sizeof flags / sizeof *flags; ++i) {
         unsigned at = host.count;
-        uint64_t before = statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls;
+        uint64_t before =
+            bridge_statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls;
         LPVOID memory = runtime->alloc(NULL, 12345, flags[i].type, flags[i].protect);
 
         assert_non_null(memory);
@@ -129,7 +111,7 @@ static void alloc_passes_on(void **state)
         assert_int_equal(calls[at].protect, flags[i].protect);
         assert_int_equal(calls[at].level, eProcessCritical);
         assert_ptr_equal(calls[at].result, memory);
-        assert_true(statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls ==
+        assert_true(bridge_statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls ==
                     before + 1);
         assert_true(runtime->free(memory, 0, MEM_RELEASE));
         assert_int_equal(GetLastError(), MARKER);
@@ -161,13 +143,15 @@ static void alloc_failures(void **state)
 
     (void)state;
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; ++i) {
-        uint64_t failures = statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].failures;
+        uint64_t failures =
+            bridge_statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].failures;
         host.alloc_hr = rows[i].hr;
         SetLastError(MARKER);
         assert_null(runtime->alloc(NULL, KB64, MEM_RESERVE, PAGE_READWRITE));
         assert_int_equal(GetLastError(), rows[i].error);
-        assert_true(statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].failures ==
-                    failures + 1);
+        assert_true(
+            bridge_statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].failures ==
+            failures + 1);
         SetLastError(MARKER);
         assert_null(runtime->alloc_numa(GetCurrentProcess(), NULL, KB64, MEM_RESERVE, PAGE_READWRITE, 0));
         assert_int_equal(GetLastError(), rows[i].error);
@@ -180,7 +164,7 @@ static void alloc_failures(void **state)
 
 static void numa_drops_the_node(void **state)
 {
-    uint64_t others = statistics().other_process;
+    uint64_t others = bridge_statistics().other_process;
 
     (void)state;
     LPVOID memory = runtime->alloc_numa(GetCurrentProcess(), NULL, KB64, MEM_RESERVE, PAGE_READWRITE, 0);
@@ -195,7 +179,7 @@ static void numa_drops_the_node(void **state)
     memory = runtime->alloc_numa(process, NULL, KB64, MEM_RESERVE, PAGE_READWRITE, 0);
     assert_non_null(memory);
     assert_int_equal(host.count, 2);
-    assert_true(statistics().other_process == others + 1);
+    assert_true(bridge_statistics().other_process == others + 1);
     assert_true(VirtualFree(memory, 0, MEM_RELEASE));
     CloseHandle(process);
 }
@@ -204,7 +188,7 @@ static void numa_drops_the_node(void **state)
 static void free_of_foreign_memory(void **state)
 {
     LPVOID memory = VirtualAlloc(NULL, KB64, MEM_RESERVE, PAGE_NOACCESS);
-    uint64_t before = statistics().foreign_frees;
+    uint64_t before = bridge_statistics().foreign_frees;
     MEMORY_BASIC_INFORMATION info;
 
     (void)state;
@@ -214,7 +198,7 @@ static void free_of_foreign_memory(void **state)
     assert_int_equal(GetLastError(), MARKER);
     assert_int_equal(calls[0].hr, HOST_E_INVALIDOPERATION);
     assert_int_equal(hooked_frees, 1);
-    assert_true(statistics().foreign_frees == before + 1);
+    assert_true(bridge_statistics().foreign_frees == before + 1);
     VirtualQuery(memory, &info, sizeof info);
     assert_int_equal(info.State, MEM_FREE);
 
@@ -256,13 +240,13 @@ static void free_failures(void **state)
 static void free_of_placeholders(void **state)
 {
     LPVOID memory = VirtualAlloc(NULL, KB64, MEM_RESERVE, PAGE_NOACCESS);
-    uint64_t before = statistics().placeholder_frees;
+    uint64_t before = bridge_statistics().placeholder_frees;
 
     (void)state;
     runtime->free(memory, 4096, MEM_RELEASE | MEM_PRESERVE_PLACEHOLDER);
     assert_int_equal(host.count, 0);
     assert_int_equal(hooked_frees, 1);
-    assert_true(statistics().placeholder_frees == before + 1);
+    assert_true(bridge_statistics().placeholder_frees == before + 1);
     VirtualFree(memory, 0, MEM_RELEASE);
 }
 
@@ -310,7 +294,7 @@ static void protect_and_query(void **state)
 static void views(void **state)
 {
     HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, 3 * KB64, NULL);
-    uint64_t retries = statistics().map_retries;
+    uint64_t retries = bridge_statistics().map_retries;
     LPVOID view, second;
 
     (void)state;
@@ -331,14 +315,14 @@ static void views(void **state)
     assert_int_equal(calls[1].method, 'N');
     assert_ptr_equal(calls[1].address, view);
     assert_int_equal(calls[1].size, KB64);
-    assert_true(statistics().map_retries == retries);
+    assert_true(bridge_statistics().map_retries == retries);
 
     /* any success code is worth one retry, and no more */
     host.needs_hr = S_FALSE;
     assert_null(runtime->map_at(section, FILE_MAP_WRITE, 0, 0, KB64, view));
     assert_int_equal(host.count, 3);
     assert_int_equal(calls[2].method, 'N');
-    assert_true(statistics().map_retries == retries + 1);
+    assert_true(bridge_statistics().map_retries == retries + 1);
 
     SetLastError(MARKER);
     second = runtime->map_at(section, FILE_MAP_WRITE, 0, 0, KB64, NULL);
@@ -386,9 +370,9 @@ static void heap_of_the_runtime(void **state)
     assert_int_equal(hostmem_bridge_is_heap(heap), S_OK);
     assert_int_equal(hostmem_bridge_is_heap((BYTE *)heap + 64 * KB64 - 1), S_OK);
     assert_int_equal(hostmem_bridge_is_heap(tables), S_FALSE);
-    assert_int_equal(statistics().heap_ranges, 1);
-    assert_true(statistics().heap_reserved == 64 * KB64);
-    assert_false(statistics().state & HOSTMEM_BRIDGE_RUNNING);
+    assert_int_equal(bridge_statistics().heap_ranges, 1);
+    assert_true(bridge_statistics().heap_reserved == 64 * KB64);
+    assert_false(bridge_statistics().state & HOSTMEM_BRIDGE_RUNNING);
 
     fake->started = TRUE;
     assert_non_null(runtime->alloc((BYTE *)heap + 2 * KB64, 4096, MEM_COMMIT, PAGE_READWRITE));
@@ -400,7 +384,7 @@ static void heap_of_the_runtime(void **state)
     assert_int_equal(last_level(), eTaskCritical);
     assert_non_null(runtime->alloc((BYTE *)tables + KB64, 4096, MEM_COMMIT, PAGE_READWRITE));
     assert_int_equal(last_level(), eProcessCritical);
-    assert_true(statistics().state & HOSTMEM_BRIDGE_RUNNING);
+    assert_true(bridge_statistics().state & HOSTMEM_BRIDGE_RUNNING);
 
     /* a frozen segment, which looks like a heap that is committed at once */
     other = runtime->alloc(NULL, 64 * KB64, MEM_RESERVE, PAGE_READWRITE);
@@ -427,7 +411,7 @@ static void heap_of_the_runtime(void **state)
     assert_int_equal(hostmem_bridge_is_heap(heap), S_OK);
     assert_true(runtime->free(heap, 0, MEM_RELEASE));
     assert_int_equal(hostmem_bridge_is_heap(heap), S_FALSE);
-    assert_int_equal(statistics().heap_ranges, 0);
+    assert_int_equal(bridge_statistics().heap_ranges, 0);
     assert_true(runtime->free(tables, 0, MEM_RELEASE));
 }
 
@@ -444,7 +428,7 @@ static DWORD WINAPI churn(void *context)
 
 static void several_threads(void **state)
 {
-    hostmem_bridge_statistics before = statistics();
+    hostmem_bridge_statistics before = bridge_statistics();
     HANDLE threads[4];
 
     (void)state;
@@ -457,7 +441,7 @@ static void several_threads(void **state)
         assert_int_equal(code, 0);
         CloseHandle(threads[i]);
     }
-    hostmem_bridge_statistics after = statistics();
+    hostmem_bridge_statistics after = bridge_statistics();
     for (unsigned i = 0; i < 2; ++i) {
         unsigned function = i ? HOSTMEM_BRIDGE_VIRTUAL_FREE : HOSTMEM_BRIDGE_VIRTUAL_ALLOC;
         assert_true(after.calls[HOSTMEM_BRIDGE_RUNTIME][function].calls ==
@@ -472,10 +456,10 @@ static void collector_after_the_start(void **state)
     HMODULE library;
 
     (void)state;
-    assert_true(statistics().state & HOSTMEM_BRIDGE_RUNNING);
-    library = runtime->load(beside(L"fake_gc_gap.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
+    assert_true(bridge_statistics().state & HOSTMEM_BRIDGE_RUNNING);
+    library = runtime->load(bridge_beside(L"fake_gc_gap.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
     assert_non_null(library);
-    assert_null(statistics().collector);
+    assert_null(bridge_statistics().collector);
     FreeLibrary(library);
 }
 

@@ -22,28 +22,10 @@ static struct fake_calls *runtime;
 static struct bridge_host host;
 static struct bridge_call calls[256];
 
-static const wchar_t *beside(const wchar_t *name)
-{
-    static wchar_t path[MAX_PATH * 2];
-    DWORD length = GetModuleFileNameW(NULL, path, MAX_PATH);
-
-    while (length && path[length - 1] != L'\\')
-        --length;
-    lstrcpyW(path + length, name);
-    return path;
-}
-
-static hostmem_bridge_statistics statistics(void)
-{
-    hostmem_bridge_statistics result = {.size = sizeof result};
-
-    assert_int_equal(hostmem_bridge_get_statistics(&result), S_OK);
-    return result;
-}
-
 static int group_setup(void **state)
 {
-    HMODULE module = LoadLibraryExW(beside(L"fake_coreclr_8.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
+    HMODULE module =
+        LoadLibraryExW(bridge_beside(L"fake_coreclr_8.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
 
     (void)state;
     assert_non_null(module);
@@ -80,7 +62,7 @@ static void release(BYTE *memory)
 /* Other libraries come and go; a collector that cannot be redirected whole is not loaded. */
 static void loads(void **state)
 {
-    uint64_t before = statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_LOAD_LIBRARY_EX].calls;
+    uint64_t before = bridge_statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_LOAD_LIBRARY_EX].calls;
     HMODULE library = runtime->load(L"version.dll", NULL, LOAD_LIBRARY_SEARCH_SYSTEM32);
 
     (void)state;
@@ -89,12 +71,13 @@ static void loads(void **state)
     SetLastError(0);
     assert_null(runtime->load(L"no such.dll", NULL, 0));
     assert_int_equal(GetLastError(), ERROR_MOD_NOT_FOUND);
-    assert_null(runtime->load(beside(L"fake_gc_gap.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH));
+    assert_null(runtime->load(bridge_beside(L"fake_gc_gap.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH));
     assert_int_equal(GetLastError(), ERROR_PROC_NOT_FOUND);
-    assert_string_equal(statistics().missing, "VirtualFree");
+    assert_string_equal(bridge_statistics().missing, "VirtualFree");
     assert_null(GetModuleHandleW(L"fake_gc_gap.dll"));
-    assert_null(statistics().collector);
-    hostmem_bridge_calls loaded = statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_LOAD_LIBRARY_EX];
+    assert_null(bridge_statistics().collector);
+    hostmem_bridge_calls loaded =
+        bridge_statistics().calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_LOAD_LIBRARY_EX];
     assert_true(loaded.calls == before + 3);
     assert_true(loaded.failures == 2);
     assert_int_equal(host.count, 3); /* G C R: loading is not the manager's business */
@@ -109,20 +92,21 @@ static void collector_loads(void **state)
     /* what the runtime had reserved and not touched is not heap once a collector of its own comes */
     early[0] = runtime->alloc(NULL, 4 * KB64, MEM_RESERVE, PAGE_READWRITE);
     early[1] = runtime->alloc(NULL, 4 * KB64, MEM_RESERVE, PAGE_READWRITE);
-    library = runtime->load(beside(L"fake_gc.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
+    library = runtime->load(bridge_beside(L"fake_gc.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
     assert_non_null(library);
-    assert_ptr_equal(statistics().collector, library);
-    assert_true(statistics().state & HOSTMEM_BRIDGE_STANDALONE_GC);
-    assert_null(statistics().missing);
+    assert_ptr_equal(bridge_statistics().collector, library);
+    assert_true(bridge_statistics().state & HOSTMEM_BRIDGE_STANDALONE_GC);
+    assert_null(bridge_statistics().missing);
     collector = ((fake_runtime_get)(void *)GetProcAddress(library, "fake_runtime_state"))();
 
     /* once more is the same collector, another one is refused */
-    assert_ptr_equal(runtime->load(beside(L"fake_gc.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH), library);
-    assert_null(runtime->load(beside(L"fake_gc_gap.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH));
+    assert_ptr_equal(runtime->load(bridge_beside(L"fake_gc.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH),
+                     library);
+    assert_null(runtime->load(bridge_beside(L"fake_gc_gap.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH));
 
     assert_non_null(runtime->alloc(early[1], 5 * PAGE, MEM_COMMIT, PAGE_READWRITE));
     assert_non_null(runtime->alloc(early[0], PAGE, MEM_COMMIT, PAGE_READWRITE));
-    assert_int_equal(statistics().heap_ranges, 0);
+    assert_int_equal(bridge_statistics().heap_ranges, 0);
     assert_true(runtime->free(early[0], 0, MEM_RELEASE));
     assert_true(runtime->free(early[1], 0, MEM_RELEASE));
 
@@ -130,13 +114,13 @@ static void collector_loads(void **state)
     early[0] = runtime->alloc(NULL, 4 * KB64, MEM_RESERVE, PAGE_READWRITE);
     early[1] = runtime->alloc(NULL, 4 * KB64, MEM_RESERVE, PAGE_READWRITE);
     assert_non_null(runtime->alloc(early[1], 5 * PAGE, MEM_COMMIT, PAGE_READWRITE));
-    assert_int_equal(statistics().heap_ranges, 0);
+    assert_int_equal(bridge_statistics().heap_ranges, 0);
     assert_true(runtime->free(early[0], 0, MEM_RELEASE));
     assert_true(runtime->free(early[1], 0, MEM_RELEASE));
 
-    uint64_t before = statistics().calls[HOSTMEM_BRIDGE_COLLECTOR][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls;
+    uint64_t before = bridge_statistics().calls[HOSTMEM_BRIDGE_COLLECTOR][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls;
     BYTE *memory = reserve(KB64);
-    assert_true(statistics().calls[HOSTMEM_BRIDGE_COLLECTOR][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls ==
+    assert_true(bridge_statistics().calls[HOSTMEM_BRIDGE_COLLECTOR][HOSTMEM_BRIDGE_VIRTUAL_ALLOC].calls ==
                 before + 1);
     release(memory);
 }
@@ -154,7 +138,7 @@ static void initial_heap(void **state)
         initial[i] = reserve(64 * KB64);
     first_tables = reserve(7 * KB64 + PAGE);
     assert_int_equal(commit(first_tables, 3 * PAGE + 512), eProcessCritical);
-    assert_int_equal(statistics().heap_ranges, 3);
+    assert_int_equal(bridge_statistics().heap_ranges, 3);
     for (unsigned i = 0; i < 3; ++i) {
         assert_int_equal(hostmem_bridge_is_heap(initial[i]), S_OK);
         assert_int_equal(commit(initial[i], 2 * PAGE), eProcessCritical); /* not started */
@@ -195,9 +179,9 @@ static void later_segments(void **state)
     assert_int_equal(commit(handles, PAGE), eProcessCritical);
     release(handles);
 
-    assert_int_equal(statistics().heap_ranges, 5);
+    assert_int_equal(bridge_statistics().heap_ranges, 5);
     release(inside);
-    assert_int_equal(statistics().heap_ranges, 4);
+    assert_int_equal(bridge_statistics().heap_ranges, 4);
 
     /* tables that cannot be committed: both are given back, nothing is left behind */
     inside = reserve(64 * KB64);
@@ -208,7 +192,7 @@ static void later_segments(void **state)
     host.alloc_hr = S_OK;
     release(tables);
     release(inside);
-    assert_int_equal(statistics().heap_ranges, 4);
+    assert_int_equal(bridge_statistics().heap_ranges, 4);
 
     /* a segment whose reservation is given back untouched does not make its successor a table */
     inside = reserve(64 * KB64);
@@ -217,7 +201,7 @@ static void later_segments(void **state)
     assert_int_equal(commit(inside, 2 * PAGE), eTaskCritical);
     release(inside);
     release(outside);
-    assert_int_equal(statistics().heap_ranges, 3);
+    assert_int_equal(bridge_statistics().heap_ranges, 3);
 }
 
 static DWORD WINAPI other_segment(void *context)
@@ -261,11 +245,11 @@ static void too_many_segments(void **state)
         task += hostmem_bridge_is_heap(segments[i]) == S_OK;
     }
     assert_int_equal(task, 1024 - 3);
-    assert_int_equal(statistics().heap_ranges, 1024);
-    assert_int_equal(statistics().heap_unknown, MANY - task);
+    assert_int_equal(bridge_statistics().heap_ranges, 1024);
+    assert_int_equal(bridge_statistics().heap_unknown, MANY - task);
     for (unsigned i = 0; i < MANY; ++i)
         assert_true(collector->calls.free(segments[i], 0, MEM_RELEASE));
-    assert_int_equal(statistics().heap_ranges, 3);
+    assert_int_equal(bridge_statistics().heap_ranges, 3);
     for (unsigned i = 0; i < 3; ++i)
         assert_int_equal(hostmem_bridge_is_heap(initial[i]), S_OK);
 }

@@ -128,8 +128,9 @@ typedef struct hostmem_bridge_statistics {
     HMODULE runtime;          /* coreclr.dll, or NULL */
     HMODULE collector;        /* the standalone collector, or NULL */
     uint64_t runtime_version; /* its file version, major in the upper 16 bits; 0: none */
-    const char *missing; /* the function that the last bind, or the last load of a collector, did not find in
-                            the import table or found twice; NULL: none.  Static storage */
+    /* The function that the last bind, or the last load of a collector, did not find in the import table, found twice,
+     * or does not know; NULL: none.  Static storage. */
+    const char *missing;
     hostmem_bridge_calls calls[HOSTMEM_BRIDGE_MODULE_COUNT][HOSTMEM_BRIDGE_FUNCTION_COUNT];
     uint64_t foreign_frees;     /* VirtualFree that the manager called foreign, passed on to Windows */
     uint64_t placeholder_frees; /* VirtualFree of placeholders, never shown to the manager */
@@ -167,7 +168,7 @@ typedef struct hostmem_bridge_statistics {
     STDMETHOD(Stop)(THIS) PURE; \
     STDMETHOD(SetHostControl)(THIS_ IHostControl *pHostControl) PURE; \
     STDMETHOD(GetCLRControl)(THIS_ ICLRControl **pCLRControl) PURE; \
-    STDMETHOD(UnloadAppDomain)(THIS_ DWORD dwAppDomainId, WINBOOL fWaitUntilDone) PURE; \
+    STDMETHOD(UnloadAppDomain)(THIS_ DWORD dwAppDomainId, BOOL fWaitUntilDone) PURE; \
     STDMETHOD(ExecuteInAppDomain)(THIS_ DWORD dwAppDomainId, FExecuteInAppDomainCallback pCallback, \
                                   void *cookie) PURE; \
     STDMETHOD(GetCurrentAppDomainId)(THIS_ DWORD *pdwAppDomainId) PURE; \
@@ -206,7 +207,7 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
 {
     BEGIN_INTERFACE
     HOSTMEM_RUNTIME_HOST_METHODS
-    STDMETHOD(UnloadAppDomain2)(THIS_ DWORD dwAppDomainId, WINBOOL fWaitUntilDone, int *pLatchedExitCode) PURE;
+    STDMETHOD(UnloadAppDomain2)(THIS_ DWORD dwAppDomainId, BOOL fWaitUntilDone, int *pLatchedExitCode) PURE;
     END_INTERFACE
 };
 #undef HOSTMEM_RUNTIME_HOST_METHODS
@@ -245,7 +246,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *directories, wchar_t *pa
  * Returns what hostmem_bridge_bind returns, and E_INVALIDARG: path or control is NULL;
  * HRESULT_FROM_WIN32(ERROR_BAD_PATHNAME): path is not absolute; HRESULT_FROM_WIN32(e): LoadLibraryExW failed
  * with e (126: no such file or a DLL that it needs is missing; 193: of another architecture).  On failure the
- * module is let go.
+ * module is let go, but stays loaded if the host was asked.
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *control,
                                          const hostmem_bridge_options *options, HMODULE *runtime);
@@ -277,14 +278,16 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  *   E_ACCESSDENIED            the runtime has started.  It is asked, so a start by anybody counts.
  *   E_UNEXPECTED              step 2.
  *   HOST_E_INVALIDOPERATION   another runtime of this process is bound already, or a bind from inside a bind.
- *   HRESULT_FROM_WIN32 of     ERROR_NOT_SUPPORTED: a version that the bridge was not tried on, or no version
- *                             resource (see HOSTMEM_BRIDGE_ANY_VERSION);
+ *   HRESULT_FROM_WIN32 of     ERROR_NOT_SUPPORTED: a version that the bridge was not tried on, no version
+ *                             resource, or one more memory function in the import table, which
+ *                             hostmem_bridge_statistics.missing names (see HOSTMEM_BRIDGE_ANY_VERSION);
  *                             ERROR_PROC_NOT_FOUND: no coreclr (no export GetCLRRuntimeHost), or a function
  *                             is not in the import table: hostmem_bridge_statistics.missing names it;
  *                             ERROR_DUP_NAME: a function is imported twice, same place;
  *                             ERROR_BAD_EXE_FORMAT: no loaded image of this architecture;
  *                             ERROR_ALREADY_EXISTS: another copy of this library, linked into another module,
  *                             has bound this runtime;
+ *                             ERROR_BUSY: somebody else is redirecting the same imports;
  *                             or the error of a VirtualProtect on the import table.
  *
  * On failure nothing stays redirected.

@@ -35,11 +35,16 @@ HRESULT bridge_options_check(const hostmem_bridge_options *options)
     return S_OK;
 }
 
+static bool any_version(const hostmem_bridge_options *options)
+{
+    return options && options->flags & HOSTMEM_BRIDGE_ANY_VERSION;
+}
+
 static HRESULT version_check(HMODULE runtime, const hostmem_bridge_options *options)
 {
     unsigned major = (unsigned)(runtime_version(runtime) >> 48);
 
-    if (options && options->flags & HOSTMEM_BRIDGE_ANY_VERSION)
+    if (any_version(options))
         return S_OK;
     return major >= RUNTIME_OLDEST && major <= RUNTIME_NEWEST ? S_OK
                                                               : HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
@@ -85,6 +90,9 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         hr = runtime_get_host(runtime, &IID_ICLRRuntimeHost, (void **)&host);
         if (FAILED(hr))
             return hr;
+        hr = version_check(runtime, options);
+        if (hr != S_OK)
+            goto host;
     }
     if (!runtime_not_started(host)) {
         hr = E_ACCESSDENIED;
@@ -95,10 +103,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         host_control = control;
         return S_OK;
     }
-    hr = version_check(runtime, options);
-    if (hr != S_OK)
-        goto host;
-    hr = bridge_redirect(runtime);
+    hr = bridge_redirect(runtime, any_version(options));
     if (hr != S_OK)
         goto host;
     if (!modules_pin(runtime)) {

@@ -164,6 +164,7 @@ static bool fresh_settle(struct new_range *slot, size_t range, const void *addre
     const DWORD thread = slot->thread;
     const uint32_t number = slot->number;
     const bool shared = slot->shared;
+    const bool believed = !shared || !atomic_load_explicit(&sealed, memory_order_relaxed);
     bool table = false;
 
     if (!fresh_take(slot, range))
@@ -172,7 +173,8 @@ static bool fresh_settle(struct new_range *slot, size_t range, const void *addre
         size_t older = atomic_load_explicit(&fresh[i].range, memory_order_acquire);
         if (older > CLAIMED && fresh[i].thread == thread && fresh[i].shared == shared &&
             (int32_t)(number - fresh[i].number) > 0 && fresh_take(&fresh[i], older)) {
-            heap_add(older);
+            if (believed)
+                heap_add(older);
             table = true;
         }
     }

@@ -34,41 +34,71 @@ static struct import *import_named(struct import *imports, unsigned count, const
     return NULL;
 }
 
+/* Goes over the functions that a module imports by name. */
+struct walk {
+    BYTE *base;
+    const IMAGE_IMPORT_DESCRIPTOR *dll; /* NULL: it imports nothing */
+    const IMAGE_THUNK_DATA *names;      /* of dll, the next one; NULL: not begun */
+    void **slots;
+};
+
+static bool walk_start(struct walk *walk, HMODULE module)
+{
+    const IMAGE_NT_HEADERS *headers = image_headers((BYTE *)module);
+    if (!headers)
+        return false;
+    const IMAGE_DATA_DIRECTORY *directory =
+        &headers->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_IMPORT];
+    *walk = (struct walk){.base = (BYTE *)module};
+    if (directory->Size)
+        walk->dll = (const void *)(walk->base + directory->VirtualAddress);
+    return true;
+}
+
+/* The next name and its slot; NULL at the end. */
+static const char *walk_next(struct walk *walk, void ***slot)
+{
+    for (; walk->dll && walk->dll->FirstThunk; ++walk->dll, walk->names = NULL) {
+        if (!walk->dll->OriginalFirstThunk) /* names were overwritten by addresses when it was loaded */
+            continue;
+        if (!walk->names) {
+            walk->names = (const void *)(walk->base + walk->dll->OriginalFirstThunk);
+            walk->slots = (void **)(walk->base + walk->dll->FirstThunk);
+        }
+        while (walk->names->u1.AddressOfData) {
+            const IMAGE_THUNK_DATA *name = walk->names++;
+            *slot = walk->slots++;
+            if (IMAGE_SNAP_BY_ORDINAL(name->u1.Ordinal))
+                continue;
+            const IMAGE_IMPORT_BY_NAME *entry = (const void *)(walk->base + name->u1.AddressOfData);
+            return (const char *)entry->Name;
+        }
+    }
+    return NULL;
+}
+
 HRESULT imports_find(HMODULE module, struct import *imports, unsigned count, const char **culprit)
 {
-    BYTE *base = (BYTE *)module;
-    const IMAGE_NT_HEADERS *headers = image_headers(base);
+    struct walk walk;
+    const char *name;
+    void **slot;
 
     *culprit = NULL;
-    if (!headers)
+    if (!walk_start(&walk, module))
         return HRESULT_FROM_WIN32(ERROR_BAD_EXE_FORMAT);
     for (unsigned i = 0; i < count; ++i)
         imports[i].slot = NULL;
-
-    const IMAGE_DATA_DIRECTORY *directory =
-        &headers->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_IMPORT];
-    if (directory->Size) {
-        const IMAGE_IMPORT_DESCRIPTOR *dll = (const void *)(base + directory->VirtualAddress);
-        for (; dll->FirstThunk; ++dll) {
-            if (!dll->OriginalFirstThunk) /* names were overwritten by addresses when it was loaded */
-                continue;
-            const IMAGE_THUNK_DATA *names = (const void *)(base + dll->OriginalFirstThunk);
-            void **slots = (void **)(base + dll->FirstThunk);
-            for (; names->u1.AddressOfData; ++names, ++slots) {
-                if (IMAGE_SNAP_BY_ORDINAL(names->u1.Ordinal))
-                    continue;
-                const IMAGE_IMPORT_BY_NAME *entry = (const void *)(base + names->u1.AddressOfData);
-                struct import *import = import_named(imports, count, (const char *)entry->Name);
-                if (!import)
-                    continue;
-                if (import->slot) { /* the replacement can chain to one original only */
-                    *culprit = import->name;
-                    return HRESULT_FROM_WIN32(ERROR_DUP_NAME);
-                }
-                import->slot = slots;
-                import->original = *slots;
-            }
+    while ((name = walk_next(&walk, &slot)) != NULL) {
+        struct import *import = import_named(imports, count, name);
+        if (!import)
+            continue;
+        if (import->slot) { /* the replacement can chain to one original only */
+            *culprit = import->name;
+            return HRESULT_FROM_WIN32(ERROR_DUP_NAME);
         }
+        import->slot = slot;
+        if (*slot != import->replacement)
+            import->original = *slot;
     }
     for (unsigned i = 0; i < count; ++i)
         if (imports[i].required && !imports[i].slot) {
@@ -76,6 +106,22 @@ HRESULT imports_find(HMODULE module, struct import *imports, unsigned count, con
             return HRESULT_FROM_WIN32(ERROR_PROC_NOT_FOUND);
         }
     return S_OK;
+}
+
+const char *imports_unknown(HMODULE module, struct import *imports, unsigned count,
+                            const char *const *families)
+{
+    struct walk walk;
+    const char *name;
+    void **slot;
+
+    if (!walk_start(&walk, module))
+        return NULL;
+    while ((name = walk_next(&walk, &slot)) != NULL)
+        for (unsigned i = 0; families[i]; ++i)
+            if (!strncmp(name, families[i], strlen(families[i])) && !import_named(imports, count, name))
+                return name;
+    return NULL;
 }
 
 static HMODULE module_of(const void *address)
@@ -109,15 +155,16 @@ bool imports_marked(const struct import *imports, unsigned count, const char *se
     return false;
 }
 
+/* ERROR_BUSY: the slot does not hold what was expected; somebody else has redirected it meanwhile. */
 static HRESULT slot_write(void **slot, void *expected, void *value)
 {
     DWORD protection;
 
     if (!VirtualProtect(slot, sizeof *slot, PAGE_READWRITE, &protection))
         return HRESULT_FROM_WIN32(GetLastError());
-    InterlockedCompareExchangePointer(slot, value, expected);
+    bool written = InterlockedCompareExchangePointer(slot, value, expected) == expected;
     VirtualProtect(slot, sizeof *slot, protection, &protection);
-    return S_OK;
+    return written ? S_OK : HRESULT_FROM_WIN32(ERROR_BUSY);
 }
 
 HRESULT imports_redirect(const struct import *imports, unsigned count)
@@ -134,9 +181,12 @@ HRESULT imports_redirect(const struct import *imports, unsigned count)
     return S_OK;
 }
 
-void imports_restore(const struct import *imports, unsigned count)
+bool imports_restore(const struct import *imports, unsigned count)
 {
+    bool complete = true;
     for (unsigned i = 0; i < count; ++i)
-        if (imports[i].slot)
-            slot_write(imports[i].slot, imports[i].replacement, imports[i].original);
+        if (imports[i].slot &&
+            slot_write(imports[i].slot, imports[i].replacement, imports[i].original) != S_OK)
+            complete = false;
+    return complete;
 }

@@ -58,16 +58,12 @@ bool runtime_started(ICLRRuntimeHost *host)
     return ICLRRuntimeHost_GetCurrentAppDomainId(host, NULL) == E_POINTER;
 }
 
-static bool is_separator(wchar_t c)
+bool path_is_absolute(const wchar_t *path)
 {
-    return c == L'\\' || c == L'/';
-}
-
-static bool is_absolute(const wchar_t *path)
-{
-    if (is_separator(path[0]))
-        return is_separator(path[1]);
-    return path[0] && path[1] == L':' && is_separator(path[2]);
+    if (path[0] == L'\\')
+        return path[1] == L'\\';
+    wchar_t drive = path[0] | 0x20;
+    return drive >= L'a' && drive <= L'z' && path[1] == L':' && path[2] == L'\\';
 }
 
 HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *directories, wchar_t *path, uint32_t capacity)
@@ -80,10 +76,10 @@ HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *directories, wchar_t *pa
         const wchar_t *directory = directories;
         directories += length;
         directories += *directories == L';';
-        if (!length || !is_absolute(directory))
+        if (!length || !path_is_absolute(directory))
             continue;
 
-        bool slash = !is_separator(directory[length - 1]);
+        bool slash = directory[length - 1] != L'\\';
         size_t total = length + slash + sizeof RUNTIME_FILE / sizeof(wchar_t);
         if (total > capacity)
             return HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER);
@@ -107,11 +103,11 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
         *runtime = NULL;
     if (!path || !control)
         return E_INVALIDARG;
-    if (!is_absolute(path))
+    if (!path_is_absolute(path))
         return HRESULT_FROM_WIN32(ERROR_BAD_PATHNAME);
 
     HMODULE module =
-        LoadLibraryExW(path, NULL, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_DEFAULT_DIRS);
+        LoadLibraryExW(path, NULL, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32);
     if (!module)
         return HRESULT_FROM_WIN32(GetLastError());
     HRESULT hr = hostmem_bridge_bind(module, control, options);

@@ -15,6 +15,9 @@ enum { RUNTIME_OLDEST = 8, RUNTIME_NEWEST = 10 };
 /* Size and flags of a bind's options; NULL is fine. */
 HRESULT bridge_options_check(const hostmem_bridge_options *options);
 
+/* Does it name a drive or a share, with backslashes?  LoadLibraryExW takes no others for search by folder. */
+bool path_is_absolute(const wchar_t *path);
+
 /* File version of a loaded module from its version resource, 0x0008000000001234 style; 0: it has none. */
 uint64_t runtime_version(HMODULE module);
 

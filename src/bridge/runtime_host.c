@@ -76,7 +76,7 @@ static HRESULT STDMETHODCALLTYPE host_set_host_control(ICLRRuntimeHost4 *self, I
 FORWARD(Start, (ICLRRuntimeHost4 * self))
 FORWARD(Stop, (ICLRRuntimeHost4 * self))
 FORWARD(GetCLRControl, (ICLRRuntimeHost4 * self, ICLRControl **control), control)
-FORWARD(UnloadAppDomain, (ICLRRuntimeHost4 * self, DWORD id, WINBOOL wait), id, wait)
+FORWARD(UnloadAppDomain, (ICLRRuntimeHost4 * self, DWORD id, BOOL wait), id, wait)
 FORWARD(ExecuteInAppDomain,
         (ICLRRuntimeHost4 * self, DWORD id, FExecuteInAppDomainCallback call, void *cookie), id, call, cookie)
 FORWARD(GetCurrentAppDomainId, (ICLRRuntimeHost4 * self, DWORD *id), id)
@@ -104,7 +104,7 @@ FORWARD(DllGetActivationFactory, (ICLRRuntimeHost4 * self, DWORD id, LPCWSTR typ
 FORWARD(ExecuteAssembly,
         (ICLRRuntimeHost4 * self, DWORD id, LPCWSTR path, int count, LPCWSTR *arguments, DWORD *result), id,
         path, count, arguments, result)
-FORWARD(UnloadAppDomain2, (ICLRRuntimeHost4 * self, DWORD id, WINBOOL wait, int *result), id, wait, result)
+FORWARD(UnloadAppDomain2, (ICLRRuntimeHost4 * self, DWORD id, BOOL wait, int *result), id, wait, result)
 
 static const ICLRRuntimeHost4Vtbl vtable = {
     host_query_interface,

@@ -39,7 +39,9 @@ __attribute__((section(MARK), used)) static const char mark[] = "hostmem bridge"
 /* A module whose imports are redirected. */
 struct caller {
     bool shared; /* it reserves for others than the collector too */
+    bool stuck;  /* a slot could not be put back: another hook chains to us, so we must not chain to it */
     HMODULE module;
+    uint64_t version; /* of module */
     struct import imports[HOSTMEM_BRIDGE_FUNCTION_COUNT];
     atomic_size_t calls[HOSTMEM_BRIDGE_FUNCTION_COUNT];
     atomic_size_t failures[HOSTMEM_BRIDGE_FUNCTION_COUNT];
@@ -49,6 +51,7 @@ static struct caller runtime, collector;
 static _Atomic(IHostMemoryManager *) memory_manager;
 static _Atomic(ICLRRuntimeHost *) runtime_host;
 static atomic_bool running;
+static bool any_version;
 static _Atomic(const char *) missing;
 static atomic_size_t foreign_frees, placeholder_frees, other_process, map_retries;
 
@@ -375,18 +378,43 @@ FUNCTIONS_OF(collector)
 static struct caller runtime = {.shared = true, .imports = IMPORTS_OF(runtime, true)};
 static struct caller collector = {.shared = false, .imports = IMPORTS_OF(collector, false)};
 
+/* What takes pages from Windows begins like this.  One more of them, and we would see half of the memory. */
+static const char *const families[] = {
+    "VirtualAlloc", "VirtualFree", "VirtualProtect", "VirtualQuery", "MapViewOf", "UnmapViewOf", NULL};
+
+/* The module that has the name may be let go. */
+static const char *keep_name(const char *name)
+{
+    static char kept[64];
+
+    lstrcpynA(kept, name, sizeof kept);
+    return kept;
+}
+
 static HRESULT caller_redirect(struct caller *caller, HMODULE module)
 {
-    const char *culprit;
-    HRESULT hr = imports_find(module, caller->imports, HOSTMEM_BRIDGE_FUNCTION_COUNT, &culprit);
+    const unsigned count_all = HOSTMEM_BRIDGE_FUNCTION_COUNT;
+    const char *culprit = NULL;
+    HRESULT hr = HRESULT_FROM_WIN32(ERROR_BUSY);
 
+    if (!caller->stuck)
+        hr = imports_find(module, caller->imports, count_all, &culprit);
+    if (hr == S_OK && !any_version) {
+        culprit = imports_unknown(module, caller->imports, count_all, families);
+        if (culprit) {
+            culprit = keep_name(culprit);
+            hr = HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
+        }
+    }
     atomic_store_explicit(&missing, culprit, memory_order_relaxed);
-    if (hr == S_OK && imports_marked(caller->imports, HOSTMEM_BRIDGE_FUNCTION_COUNT, MARK))
+    if (hr == S_OK && imports_marked(caller->imports, count_all, MARK))
         hr = HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS);
     if (hr == S_OK)
-        hr = imports_redirect(caller->imports, HOSTMEM_BRIDGE_FUNCTION_COUNT);
-    if (hr == S_OK)
+        hr = imports_redirect(caller->imports, count_all);
+    if (hr == S_OK) {
         caller->module = module;
+        caller->version = runtime_version(module);
+    }
     return hr;
 }
 
@@ -400,14 +428,15 @@ static bool collector_redirect(HMODULE module)
     return true;
 }
 
-HRESULT bridge_redirect(HMODULE module)
+HRESULT bridge_redirect(HMODULE module, bool any)
 {
+    any_version = any;
     return caller_redirect(&runtime, module);
 }
 
 void bridge_restore(void)
 {
-    imports_restore(runtime.imports, HOSTMEM_BRIDGE_FUNCTION_COUNT);
+    runtime.stuck = !imports_restore(runtime.imports, HOSTMEM_BRIDGE_FUNCTION_COUNT);
     runtime.module = NULL;
 }
 
@@ -439,7 +468,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
                         (collector.module ? HOSTMEM_BRIDGE_STANDALONE_GC : 0);
     statistics->runtime = runtime.module;
     statistics->collector = collector.module;
-    statistics->runtime_version = runtime.module ? runtime_version(runtime.module) : 0;
+    statistics->runtime_version = runtime.module ? runtime.version : 0;
     statistics->missing = name;
     read_calls(&runtime, statistics->calls[HOSTMEM_BRIDGE_RUNTIME]);
     read_calls(&collector, statistics->calls[HOSTMEM_BRIDGE_COLLECTOR]);

@@ -5,6 +5,7 @@
  * answer is one reference, and from the first one on the module must stay.
  */
 #include "com/manager.h"
+#include "com/unknown.h"
 #include "maps/pages.h"
 #include "memory/os.h"
 
@@ -22,14 +23,7 @@ static struct host_control *impl_from_IHostControl(IHostControl *iface)
 
 static HRESULT STDMETHODCALLTYPE control_QueryInterface(IHostControl *iface, REFIID riid, void **out)
 {
-    if (out == NULL)
-        return E_POINTER;
-    *out = NULL;
-    if (!IsEqualIID(riid, &IID_IUnknown) && !IsEqualIID(riid, &IID_IHostControl))
-        return E_NOINTERFACE;
-    IHostControl_AddRef(iface);
-    *out = iface;
-    return S_OK;
+    return unknown_query(iface, &IID_IHostControl, riid, out);
 }
 
 static ULONG STDMETHODCALLTYPE control_AddRef(IHostControl *iface)
@@ -86,13 +80,9 @@ HRESULT HOSTMEM_CALL hostmem_create_host_control(hostmem_manager *manager, IHost
     *control = NULL;
     if (manager == NULL)
         return E_POINTER;
-    struct host_control *made = pages_reserve(sizeof *made);
+    struct host_control *made = pages_take(sizeof *made);
     if (made == NULL)
         return E_OUTOFMEMORY;
-    if (!pages_commit(made, sizeof *made)) {
-        pages_release(made, sizeof *made);
-        return E_OUTOFMEMORY;
-    }
     made->iface.lpVtbl = &control_vtbl;
     made->references = 1;
     made->manager = manager;

@@ -27,13 +27,9 @@ HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_mana
     if (options != NULL && (options->size != sizeof *options || options->flags != 0))
         return E_INVALIDARG;
 
-    struct hostmem_manager *made = pages_reserve(sizeof *made);
+    struct hostmem_manager *made = pages_take(sizeof *made);
     if (made == NULL)
         return E_OUTOFMEMORY;
-    if (!pages_commit(made, sizeof *made)) {
-        pages_release(made, sizeof *made);
-        return E_OUTOFMEMORY;
-    }
     made->iface.lpVtbl = &manager_vtbl;
     if (options != NULL)
         made->options = *options;

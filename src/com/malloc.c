@@ -6,6 +6,7 @@
  */
 #include "com/malloc.h"
 
+#include "com/unknown.h"
 #include "maps/pages.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
@@ -85,14 +86,7 @@ static HRESULT walk(struct malloc_object *object, bool stop_early, hostmem_block
 
 static HRESULT STDMETHODCALLTYPE malloc_QueryInterface(IHostMalloc *iface, REFIID riid, void **out)
 {
-    if (out == NULL)
-        return E_POINTER;
-    *out = NULL;
-    if (!IsEqualIID(riid, &IID_IUnknown) && !IsEqualIID(riid, &IID_IHostMalloc))
-        return E_NOINTERFACE;
-    IHostMalloc_AddRef(iface);
-    *out = iface;
-    return S_OK;
+    return unknown_query(iface, &IID_IHostMalloc, riid, out);
 }
 
 static ULONG STDMETHODCALLTYPE malloc_AddRef(IHostMalloc *iface)
@@ -232,14 +226,10 @@ HRESULT malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc 
         return stats_refuse(&manager->vm.stats, hresult_out_of_memory());
     struct malloc_object *object = pool_item(&manager->mallocs, number);
 
-    struct block_map *blocks = pages_reserve(sizeof *blocks);
+    struct block_map *blocks = pages_take(sizeof *blocks);
     if (blocks == NULL) {
         result = stats_refuse(&manager->vm.stats, hresult_out_of_memory());
         goto give_object;
-    }
-    if (!pages_commit(blocks, sizeof *blocks)) {
-        result = stats_refuse(&manager->vm.stats, hresult_out_of_memory());
-        goto release_blocks;
     }
     HANDLE heap = os_heap_create((flags & MALLOC_THREADSAFE) != 0, (flags & MALLOC_EXECUTABLE) != 0);
     if (heap == NULL) {

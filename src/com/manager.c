@@ -6,6 +6,7 @@
 #include "com/manager.h"
 
 #include "com/malloc.h"
+#include "com/unknown.h"
 #include "memory/address_space.h"
 #include "memory/memory_load.h"
 #include "memory/os.h"
@@ -22,14 +23,7 @@ static HRESULT count(struct hostmem_manager *manager, hostmem_method method, HRE
 
 static HRESULT STDMETHODCALLTYPE manager_QueryInterface(IHostMemoryManager *iface, REFIID riid, void **out)
 {
-    if (out == NULL)
-        return E_POINTER;
-    *out = NULL;
-    if (!IsEqualIID(riid, &IID_IUnknown) && !IsEqualIID(riid, &IID_IHostMemoryManager))
-        return E_NOINTERFACE;
-    IHostMemoryManager_AddRef(iface);
-    *out = iface;
-    return S_OK;
+    return unknown_query(iface, &IID_IHostMemoryManager, riid, out);
 }
 
 static ULONG STDMETHODCALLTYPE manager_AddRef(IHostMemoryManager *iface)

@@ -19,4 +19,14 @@ bool pages_commit(void *at, size_t bytes);
 /* Give back everything that one pages_reserve returned. */
 void pages_release(void *base, size_t bytes);
 
+/* All of a block at once, zero; NULL when there is no memory.  Given back by pages_release. */
+static inline void *pages_take(size_t bytes)
+{
+    void *base = pages_reserve(bytes);
+    if (base == NULL || pages_commit(base, bytes))
+        return base;
+    pages_release(base, bytes);
+    return NULL;
+}
+
 #endif

@@ -2,8 +2,9 @@
  * address_space.c - views in and out of the table
  *
  * A release is reported after the unmap, so another thread may have mapped and reported the same base, or may
- * have been given it by VirtualAlloc, before the release of the old view arrives: region_publish drops the old
- * view, and a base that is no view is left alone.
+ * have been given it by VirtualAlloc, before the release of the old view arrives or while it is here: region_publish
+ * drops the old view, and what is no view, or mapped still, is left alone.  Windows is asked about the very view
+ * that is held, so that no later one can go in its place.
  */
 #include "memory/address_space.h"
 
@@ -39,13 +40,14 @@ void address_space_acquired(struct vm *vm, void *address)
 
 void address_space_released(struct vm *vm, void *address)
 {
-    DWORD error = GetLastError();
-    bool mapped_again = view_bytes((uintptr_t)address) != 0;
-    SetLastError(error);
+    uint64_t base = (uintptr_t)address;
     struct region_hold hold;
-    if (mapped_again || !region_enter(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold))
+    if (!region_enter(&vm->table, base, REGION_CHANGE, &hold))
         return;
-    if (hold.region->kind == HOSTMEM_REGION_VIEW && geometry_base(hold.geometry) == (uintptr_t)address)
+    DWORD error = GetLastError();
+    if (hold.region->kind == HOSTMEM_REGION_VIEW && geometry_base(hold.geometry) == base &&
+        view_bytes(base) == 0)
         region_unpublish(&vm->table, &hold);
+    SetLastError(error);
     region_leave_unchanged(&vm->table, &hold);
 }

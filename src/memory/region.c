@@ -93,14 +93,12 @@ static void recycle(struct region_table *table, struct region *region, uint32_t 
     region_give(table, number);
 }
 
-/* Hold a record that is live, or being released still: its last holder has not left. */
-static bool hold_number(struct region_table *table, uint32_t number, uint64_t needed,
-                        struct region_hold *hold)
+bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
 {
     struct region *region = record(table, number);
     uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
     do {
-        if (!(state & needed))
+        if (!(state & LIVE))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&region->state, &state, state + AT_WORK_ONE,
                                                     memory_order_acq_rel, memory_order_relaxed));
@@ -112,11 +110,6 @@ static bool hold_number(struct region_table *table, uint32_t number, uint64_t ne
     return true;
 }
 
-bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
-{
-    return hold_number(table, number, LIVE, hold);
-}
-
 /*
  * Windows has given the range to us, so whatever the table says of it is out of date: a region that was freed behind our
  * back, a view that was unmapped and not reported yet, an entry whose releaser stopped before erasing it.
@@ -126,7 +119,7 @@ static void drop_stale(struct region_table *table, uint64_t granule, uint64_t gr
     uint32_t number;
     while ((number = region_map_first(&table->map, granule, granules)) != 0) {
         struct region_hold hold;
-        if (hold_number(table, number, LIVE | AT_WORK, &hold)) {
+        if (region_enter_number(table, number, &hold)) {
             uint64_t first = geometry_base(hold.geometry) >> GRANULE_SHIFT;
             /* Not if the record has come to stand for a region elsewhere. */
             bool here = first < granule + granules && granule < first + geometry_granules(hold.geometry);
@@ -185,7 +178,7 @@ bool region_enter(struct region_table *table, uint64_t address, enum region_use 
     for (;;) {
         uint64_t geometry;
         uint32_t number = region_find(table, address, &geometry);
-        if (number == 0 || !hold_number(table, number, LIVE, hold))
+        if (number == 0 || !region_enter_number(table, number, hold))
             return false;
         hold->use = use;
         /* Held now, but the record may have been recycled just before. */

@@ -141,7 +141,10 @@ static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD
         return hresult_from_last_error();
     uint64_t after = vm_query_committed(start, end);
     uint64_t fresh = after > before ? after - before : 0;
-    if (in_view)
+    /* A region may have come to be here, or its release have been refused, since it was looked for. */
+    if (region_kind_at(&vm->table, start) == HOSTMEM_REGION_PRIVATE)
+        reconcile_range(&vm->table, start, end);
+    else if (in_view)
         gauge_add(&vm->stats.view_committed, fresh);
     else
         atomic_fetch_add_explicit(&vm->stats.foreign_committed, fresh, memory_order_relaxed);

@@ -10,6 +10,14 @@
         ((void)(access), (void)(high), (void)(low), (void)(size), (void)(base), (LPVOID)(file))
 #endif
 
+#ifdef FAKE_WITH_MORE
+/* One more function that takes pages from Windows. */
+EXPORT void *fake_alloc_elsewhere(SIZE_T size)
+{
+    return VirtualAllocEx(GetCurrentProcess(), NULL, size, MEM_RESERVE, PAGE_READWRITE);
+}
+#endif
+
 #ifdef FAKE_TWICE
 /* UnmapViewOfFile once more, from another DLL; see bridge_twice.def. */
 __declspec(dllimport) void second_unmap(void);

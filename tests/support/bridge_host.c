@@ -275,3 +275,22 @@ void bridge_host_init(struct bridge_host *host)
     host->memory_references = 1;
     host->needs_hr = E_OUTOFMEMORY;
 }
+
+const wchar_t *bridge_beside(const wchar_t *name)
+{
+    static wchar_t path[MAX_PATH * 2];
+    DWORD length = GetModuleFileNameW(NULL, path, MAX_PATH);
+
+    while (length && path[length - 1] != L'\\')
+        --length;
+    lstrcpyW(path + length, name);
+    return path;
+}
+
+hostmem_bridge_statistics bridge_statistics(void)
+{
+    hostmem_bridge_statistics result = {.size = sizeof result};
+
+    hostmem_bridge_get_statistics(&result);
+    return result;
+}

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include <hostmem/clr.h>
+#include <hostmem/bridge.h>
 
 /* One call of the manager, in order.  Only the fields that the method has are filled. */
 struct bridge_call {
@@ -51,5 +51,11 @@ struct bridge_host {
 };
 
 void bridge_host_init(struct bridge_host *host);
+
+/* The path of a file beside this program; valid until the next call. */
+const wchar_t *bridge_beside(const wchar_t *name);
+
+/* What the bridge counts now. */
+hostmem_bridge_statistics bridge_statistics(void);
 
 #endif

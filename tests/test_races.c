@@ -1,0 +1,394 @@
+/*
+ * test_races.c - one call is stopped in the middle, others run, and it goes on
+ *
+ * Each test, and the fixture's teardown, demand that the books equal VirtualQuery afterwards (late.h says how it is
+ * done).
+ */
+#include "support/crew.h"
+#include "support/free_space.h"
+#include "support/late.h"
+
+static char *free_place(SIZE_T size)
+{
+    char *place = free_space_find(size);
+    assert_non_null(place);
+    return place;
+}
+
+/* Calls that overlap */
+
+enum { THREADS = 6, ROUNDS = 16, OWN_PAGES = 3 };
+
+struct shared {
+    struct fixture *f;
+    char *base;
+};
+
+static void use_own_pages(struct member *member, void *context)
+{
+    struct shared *shared = context;
+    char *own = shared->base + member->number * OWN_PAGES * PAGE;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        void *memory;
+        HRESULT result = IHostMemoryManager_VirtualAlloc(shared->f->memory, own, OWN_PAGES * PAGE, MEM_COMMIT,
+                                                         PAGE_READWRITE, eTaskCritical, &memory);
+        crew_check(member, result == S_OK, result);
+        result = IHostMemoryManager_VirtualFree(shared->f->memory, own + PAGE, PAGE, MEM_DECOMMIT);
+        crew_check(member, result == S_OK, result);
+    }
+}
+
+/* Everybody overlaps everybody: each call looks at its pages, which are nobody else's, once at most. */
+static void test_overlaps_on_disjoint_pages(void **state)
+{
+    static struct crew crew;
+    struct shared shared = {.f = *state};
+    shared.base = fixture_alloc(shared.f, NULL, GRANULE * 2, MEM_RESERVE, PAGE_READWRITE);
+    atomic_store(&late_queries, 0);
+    atomic_store(&late_slow, true);
+    crew_run(&crew, THREADS, use_own_pages, &shared);
+    atomic_store(&late_slow, false);
+    assert_in_range(late_queries, THREADS * ROUNDS / 2, 2 * THREADS * ROUNDS);
+    assert_books_equal_windows(shared.f->manager);
+    assert_int_equal(fixture_books(shared.f->manager).committed.now, THREADS * (OWN_PAGES - 1) * PAGE);
+    fixture_free(shared.f, shared.base, 0, MEM_RELEASE);
+}
+
+/* Windows did the late call first, the books note it last.  The later one to end looks; and once more if its repair
+ * was overlapped as well. */
+static void test_overlaps_on_the_same_pages(void **state)
+{
+    struct fixture *f = *state;
+    char *base = fixture_alloc(f, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE);
+    fixture_alloc(f, base + 8 * PAGE, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
+    struct late commit = {
+        .method = ALLOC, .address = base, .size = 4 * PAGE, .type = MEM_COMMIT, .stop = AFTER_ALLOC};
+    struct late decommit = {.method = FREE,
+                            .address = base + 8 * PAGE,
+                            .size = 4 * PAGE,
+                            .type = MEM_DECOMMIT,
+                            .stop = AFTER_FREE};
+    late_begin(f, &commit);
+    late_begin(f, &decommit);
+    atomic_store(&late_queries, 0);
+    fixture_free(f, base, 2 * PAGE, MEM_DECOMMIT);
+    fixture_alloc(f, base + 10 * PAGE, 2 * PAGE, MEM_COMMIT, PAGE_READWRITE);
+    assert_int_equal(late_queries, 0);   /* whoever is still at work will see to it */
+    late_go_to(&commit, AFTER_QUERY, 1); /* the query before the repair */
+    fixture_alloc(f, base, PAGE, MEM_COMMIT, PAGE_READWRITE);
+    assert_int_equal(late_end(&commit), S_OK);
+    assert_int_equal(late_end(&decommit), S_OK);
+    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_books(f->manager).committed.now, 5 * PAGE);
+    fixture_free(f, base, 0, MEM_RELEASE);
+}
+
+/* Releases that are late */
+
+static void test_a_region_being_released(void **state)
+{
+    struct fixture *f = *state;
+    char *base = free_place(2 * GRANULE);
+    static const enum late_point points[] = {BEFORE_ERASE, BEFORE_FREE, AFTER_FREE};
+    for (unsigned i = 0; i < 3; i++) {
+        fixture_alloc(f, base, 2 * GRANULE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+        struct late release = {.method = FREE, .address = base, .type = MEM_RELEASE, .stop = points[i]};
+        late_begin(f, &release);
+        assert_hresult(IHostMemoryManager_VirtualFree(f->memory, base, 0, MEM_RELEASE),
+                       HOST_E_INVALIDOPERATION);
+        assert_hresult(IHostMemoryManager_VirtualFree(f->memory, base, PAGE, MEM_DECOMMIT),
+                       HOST_E_INVALIDOPERATION);
+        if (points[i] == AFTER_FREE) {
+            fixture_alloc(f, base + GRANULE, GRANULE, MEM_RESERVE, PAGE_READWRITE);
+            fixture_alloc(f, base + GRANULE, PAGE, MEM_COMMIT, PAGE_READWRITE);
+            assert_hresult(hostmem_owns(f->manager, base), S_FALSE);
+            assert_hresult(hostmem_owns(f->manager, base + GRANULE), S_OK);
+        }
+        assert_hresult(late_end(&release), S_OK);
+        assert_books_equal_windows(f->manager);
+        assert_hresult(hostmem_owns(f->manager, base), S_FALSE);
+        if (points[i] == AFTER_FREE)
+            fixture_free(f, base + GRANULE, 0, MEM_RELEASE);
+        assert_int_equal(fixture_books(f->manager).reserved.now, 0);
+    }
+    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+}
+
+/* Map a view at `at`, and report it. */
+static void map_view(struct fixture *f, SIZE_T size, char *at)
+{
+    HANDLE section =
+        CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE, 0, (DWORD)size, NULL);
+    assert_ptr_equal(MapViewOfFileEx(section, FILE_MAP_WRITE, 0, 0, 0, at), at);
+    CloseHandle(section);
+    assert_hresult(IHostMemoryManager_AcquiredVirtualAddressSpace(f->memory, at, size), S_OK);
+}
+
+static void assert_views(struct fixture *f, uint64_t views, uint64_t mapped)
+{
+    hostmem_statistics books = fixture_books(f->manager);
+    assert_int_equal(books.views, views);
+    assert_int_equal(books.mapped.now, mapped);
+    assert_int_equal(books.stale_regions, 0);
+}
+
+/* A region where a view was whose release is never reported, or is just being so; the view filled a cell of its own. */
+static void test_a_region_in_place_of_a_view(void **state)
+{
+    struct fixture *f = *state;
+    const SIZE_T span = (SIZE_T)64 << 20;
+    char *base = (char *)(((uintptr_t)free_place(2 * span) + span - 1) & ~(uintptr_t)(span - 1));
+    static const enum late_point points[] = {NOWHERE, AFTER_QUERY, BEFORE_ERASE};
+    for (unsigned i = 0; i < 3; i++) {
+        for (SIZE_T at = 0; at < span; at += span / 2) {
+            map_view(f, span, base);
+            assert_views(f, 1, span);
+            UnmapViewOfFile(base);
+            struct late released = {.method = RELEASED, .address = base, .stop = points[i]};
+            if (points[i] != NOWHERE)
+                late_begin(f, &released);
+            char *region = fixture_alloc(f, base + at, GRANULE, MEM_RESERVE, PAGE_READWRITE);
+            assert_hresult(hostmem_owns(f->manager, region), S_OK);
+            assert_hresult(hostmem_owns(f->manager, region + GRANULE), S_FALSE);
+            fixture_alloc(f, region, 2 * PAGE, MEM_COMMIT, PAGE_READWRITE);
+            if (points[i] != NOWHERE)
+                assert_hresult(late_end(&released), S_OK);
+            assert_views(f, 0, 0);
+            assert_books_equal_windows(f->manager);
+            assert_int_equal(fixture_books(f->manager).committed.now, 2 * PAGE);
+            assert_int_equal(fixture_books(f->manager).view_committed.now, 0);
+            fixture_free(f, region, 0, MEM_RELEASE);
+            assert_hresult(hostmem_owns(f->manager, region), S_FALSE);
+        }
+    }
+}
+
+static void test_a_region_in_place_of_two_views(void **state)
+{
+    struct fixture *f = *state;
+    char *base = free_place(4 * GRANULE);
+    map_view(f, GRANULE, base);
+    map_view(f, 2 * GRANULE, base + GRANULE);
+    UnmapViewOfFile(base);
+    UnmapViewOfFile(base + GRANULE);
+    assert_views(f, 2, 3 * GRANULE);
+    fixture_alloc(f, base, 4 * GRANULE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    assert_views(f, 0, 0);
+    for (int i = 0; i < 4; i++)
+        assert_hresult(hostmem_owns(f->manager, base + i * GRANULE), S_OK);
+    assert_books_equal_windows(f->manager);
+    fixture_free(f, base, 0, MEM_RELEASE);
+}
+
+/* Unmapped; its release comes, wherever it stops, while another thread maps and reports the same address. */
+static void test_a_view_mapped_again(void **state)
+{
+    struct fixture *f = *state;
+    char *base = free_place(4 * GRANULE);
+    static const enum late_point points[] = {NOWHERE, AFTER_QUERY, BEFORE_ERASE};
+    for (unsigned i = 0; i < 3; i++) {
+        map_view(f, 4 * GRANULE, base);
+        UnmapViewOfFile(base);
+        struct late released = {.method = RELEASED, .address = base, .stop = points[i]};
+        if (points[i] != NOWHERE)
+            late_begin(f, &released);
+        map_view(f, 2 * GRANULE, base);
+        if (points[i] != NOWHERE)
+            assert_hresult(late_end(&released), S_OK);
+        else
+            assert_hresult(IHostMemoryManager_ReleasedVirtualAddressSpace(f->memory, base), S_OK);
+        assert_views(f, 1, 2 * GRANULE);
+        assert_books_equal_windows(f->manager);
+        UnmapViewOfFile(base);
+        assert_hresult(IHostMemoryManager_ReleasedVirtualAddressSpace(f->memory, base), S_OK);
+        assert_views(f, 0, 0);
+    }
+}
+
+/* Commits and decommits that are late */
+
+enum successor { NONE, READY, NOT_PUBLISHED };
+
+/* Its region is released, and the address taken again, right before the late call asks Windows. */
+static void check_late_for_its_region(struct fixture *f, bool commit, enum successor successor)
+{
+    char *old = free_place(2 * GRANULE);
+    char *base = old + GRANULE;
+    DWORD reserve = commit ? MEM_RESERVE : MEM_RESERVE | MEM_COMMIT;
+    fixture_alloc(f, old, 2 * GRANULE, reserve, PAGE_READWRITE);
+    struct late late = {.method = commit ? ALLOC : FREE,
+                        .address = base + PAGE,
+                        .size = 3 * PAGE,
+                        .type = commit ? MEM_COMMIT : MEM_DECOMMIT,
+                        .stop = commit ? BEFORE_ALLOC : BEFORE_FREE};
+    struct late reserver = {
+        .method = ALLOC, .address = base, .size = GRANULE, .type = reserve, .stop = AFTER_ALLOC};
+    late_begin(f, &late);
+    fixture_free(f, old, 0, MEM_RELEASE);
+    if (successor == READY)
+        fixture_alloc(f, base, GRANULE, reserve, PAGE_READWRITE);
+    if (successor == NOT_PUBLISHED)
+        late_begin(f, &reserver);
+    HRESULT result = late_end(&late);
+    if (successor == NOT_PUBLISHED)
+        assert_hresult(late_end(&reserver), S_OK);
+    assert_books_equal_windows(f->manager);
+    hostmem_statistics books = fixture_books(f->manager);
+    assert_int_equal(books.stale_regions, 0);
+    assert_int_equal(books.reserved.now, successor == NONE ? 0 : GRANULE);
+    if (successor == NONE) {
+        assert_true(result != S_OK);
+        assert_int_equal(books.committed.now, 0);
+    } else {
+        assert_hresult(result, S_OK);
+        assert_int_equal(books.committed.now, commit ? 3 * PAGE : GRANULE - 3 * PAGE);
+        fixture_free(f, base, 0, MEM_RELEASE);
+    }
+}
+
+static void test_late_for_its_region(void **state)
+{
+    for (enum successor successor = NONE; successor <= NOT_PUBLISHED; successor++) {
+        check_late_for_its_region(*state, true, successor);
+        check_late_for_its_region(*state, false, successor);
+    }
+}
+
+/* Nobody's memory when it was looked up, ours when Windows committed it. */
+static void test_early_for_its_region(void **state)
+{
+    struct fixture *f = *state;
+    char *base = free_place(GRANULE);
+    struct late commit = {
+        .method = ALLOC, .address = base + PAGE, .size = 3 * PAGE, .type = MEM_COMMIT, .stop = BEFORE_ALLOC};
+    late_begin(f, &commit);
+    fixture_alloc(f, base, GRANULE, MEM_RESERVE, PAGE_READWRITE);
+    assert_hresult(late_end(&commit), S_OK);
+    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_books(f->manager).committed.now, 3 * PAGE);
+    assert_int_equal(fixture_books(f->manager).foreign_committed, 0);
+    fixture_free(f, base, 0, MEM_RELEASE);
+}
+
+/* Windows refuses to release our own base, and a commit or decommit begins before or during the release, and ends
+ * during or after it. */
+static void check_refused_release(struct fixture *f, bool commit, bool before, bool after)
+{
+    char *base = fixture_alloc(f, NULL, 2 * GRANULE, MEM_RESERVE, PAGE_READWRITE);
+    fixture_alloc(f, base, 2 * PAGE, MEM_COMMIT, PAGE_READWRITE);
+    struct late late = {.method = commit ? ALLOC : FREE,
+                        .address = base + PAGE,
+                        .size = 3 * PAGE,
+                        .type = commit ? MEM_COMMIT : MEM_DECOMMIT,
+                        .stop = commit ? BEFORE_ALLOC : BEFORE_FREE};
+    struct late release = {.method = FREE,
+                           .address = base,
+                           .type = MEM_RELEASE,
+                           .stop = BEFORE_FREE,
+                           .refusal = ERROR_INVALID_PARAMETER};
+    if (before)
+        late_begin(f, &late);
+    late_begin(f, &release);
+    assert_hresult(hostmem_owns(f->manager, base), S_FALSE);
+    if (!before)
+        late_begin(f, &late);
+    if (!after)
+        assert_hresult(late_end(&late), S_OK);
+    assert_win32(late_end(&release), ERROR_INVALID_PARAMETER);
+    if (after)
+        assert_hresult(late_end(&late), S_OK);
+    assert_hresult(hostmem_owns(f->manager, base), S_OK);
+    assert_hresult(hostmem_owns(f->manager, base + GRANULE), S_OK);
+    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_books(f->manager).committed.now, (commit ? 4 : 1) * PAGE);
+    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+    fixture_free(f, base, 0, MEM_RELEASE);
+}
+
+static void test_a_release_that_is_refused(void **state)
+{
+    for (int after = 0; after < 2; after++) {
+        check_refused_release(*state, true, true, after);
+        check_refused_release(*state, true, false, after);
+        check_refused_release(*state, false, true, after);
+    }
+}
+
+/* Shutting down, and failing to protect */
+
+struct callback {
+    ICLRMemoryNotificationCallback iface;
+    hostmem_manager *shuts_down; /* in its first AddRef */
+    ULONG references;
+};
+
+static ULONG STDMETHODCALLTYPE callback_AddRef(ICLRMemoryNotificationCallback *iface)
+{
+    struct callback *callback = (struct callback *)iface;
+    if (callback->shuts_down != NULL)
+        assert_hresult(hostmem_shutdown(callback->shuts_down), S_OK);
+    callback->shuts_down = NULL;
+    return ++callback->references;
+}
+
+static ULONG STDMETHODCALLTYPE callback_Release(ICLRMemoryNotificationCallback *iface)
+{
+    return --((struct callback *)iface)->references;
+}
+
+/* During the registration the first time, before it the second time. */
+static void test_a_callback_after_the_shutdown(void **state)
+{
+    struct fixture *f = *state;
+    ICLRMemoryNotificationCallbackVtbl vtable = {.AddRef = callback_AddRef, .Release = callback_Release};
+    struct callback callback = {{&vtable}, f->manager, 1};
+    for (int i = 0; i < 2; i++) {
+        assert_hresult(IHostMemoryManager_RegisterMemoryNotificationCallback(f->memory, &callback.iface),
+                       S_OK);
+        assert_null(callback.shuts_down);
+        assert_int_equal(callback.references, 1);
+    }
+    assert_hresult(IHostMemoryManager_RegisterMemoryNotificationCallback(f->memory, NULL), S_OK);
+    assert_int_equal(callback.references, 1);
+}
+
+static void test_a_protect_that_fails(void **state)
+{
+    struct fixture *f = *state;
+    static const DWORD errors[] = {ERROR_INVALID_PARAMETER, ERROR_INVALID_ADDRESS, ERROR_NOT_ENOUGH_MEMORY,
+                                   ERROR_NOACCESS};
+    char *base = fixture_alloc(f, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE);
+    for (unsigned i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        DWORD old = NO_ERROR_SET;
+        late_protect_error = errors[i];
+        HRESULT result = IHostMemoryManager_VirtualProtect(f->memory, base, PAGE, PAGE_READONLY, &old);
+        late_protect_error = 0;
+        assert_int_equal(GetLastError(), errors[i]);
+        assert_hresult(result,
+                       errors[i] == ERROR_NOT_ENOUGH_MEMORY ? E_OUTOFMEMORY : HRESULT_FROM_WIN32(errors[i]));
+        assert_int_equal(old, errors[i] == ERROR_NOACCESS ? NO_ERROR_SET : 0);
+    }
+    DWORD old = NO_ERROR_SET;
+    assert_win32(IHostMemoryManager_VirtualProtect(f->memory, base, PAGE, PAGE_READONLY, &old),
+                 ERROR_INVALID_ADDRESS); /* only reserved: Windows' own refusal */
+    assert_int_equal(old, 0);
+    fixture_free(f, base, 0, MEM_RELEASE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        fixture_test(test_overlaps_on_disjoint_pages),
+        fixture_test(test_overlaps_on_the_same_pages),
+        fixture_test(test_a_region_being_released),
+        fixture_test(test_a_region_in_place_of_a_view),
+        fixture_test(test_a_region_in_place_of_two_views),
+        fixture_test(test_a_view_mapped_again),
+        fixture_test(test_late_for_its_region),
+        fixture_test(test_early_for_its_region),
+        fixture_test(test_a_release_that_is_refused),
+        fixture_test(test_a_callback_after_the_shutdown),
+        fixture_test(test_a_protect_that_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
