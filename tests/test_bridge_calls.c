@@ -123,7 +123,8 @@ static void alloc_passes_on(void **state)
     assert_int_equal(hooked_frees, 0); /* the manager frees its own */
 }
 
-/* Decision 11: FACILITY_WIN32 to its code, anything else is ERROR_NOT_ENOUGH_MEMORY; success is exactly S_OK. */
+/* Decision 11: FACILITY_WIN32 to its code, anything else is ERROR_NOT_ENOUGH_MEMORY; success is exactly
+ * S_OK. */
 static void alloc_failures(void **state)
 {
     static const struct {
@@ -348,7 +349,8 @@ static DWORD last_level(void)
     return calls[host.count - 1].level;
 }
 
-/* The order of a regions collector inside coreclr.dll; everything is eProcessCritical until the runtime runs. */
+/* The order of a regions collector inside coreclr.dll; everything is eProcessCritical until the runtime
+ * runs. */
 static void heap_of_the_runtime(void **state)
 {
     LPVOID heap, tables, other, more;

@@ -125,7 +125,8 @@ static void collector_loads(void **state)
     release(memory);
 }
 
-/* The start, common to all: a probe, heap in one block or in several, tables, and the tables are touched first. */
+/* The start, common to all: a probe, heap in one block or in several, tables, and the tables are touched
+ * first. */
 static BYTE *initial[3], *first_tables;
 
 static void initial_heap(void **state)

@@ -159,7 +159,8 @@ static int run_at_once(HMODULE fxr, const wchar_t *folder, const wchar_t *argume
     return run(2, arguments, executable, folder, program);
 }
 
-/* hostfxr_initialize, the folder from the runtime's properties, run: decision 13.  By ICLRRuntimeHost this time. */
+/* hostfxr_initialize, the folder from the runtime's properties, run: decision 13.  By ICLRRuntimeHost this
+ * time. */
 static int run_in_steps(HMODULE fxr, const wchar_t *folder, const wchar_t *argument)
 {
     struct {

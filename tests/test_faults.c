@@ -115,7 +115,8 @@ static void test_a_release_that_windows_refuses(void **state)
 static char *victim;
 static struct fixture *victims_manager;
 
-/* While Windows is asked, the address must be nobody's already: it could be handed out the moment it is free. */
+/* While Windows is asked, the address must be nobody's already: it could be handed out the moment it is
+ * free. */
 static void look_during_release(void *address)
 {
     assert_ptr_equal(address, victim);

@@ -174,7 +174,8 @@ static void test_the_rest_is_passed_on(void **state)
     assert_int_equal(host.references, 1);
 }
 
-/* As the CLR does it: memory manager, its heap at once, the host control kept; then nothing is ever released. */
+/* As the CLR does it: memory manager, its heap at once, the host control kept; then nothing is ever
+ * released. */
 static void test_a_host_lets_go_while_the_clr_holds_on(void **state)
 {
     (void)state;

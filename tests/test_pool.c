@@ -81,7 +81,8 @@ static void test_what_was_given_is_taken_again(void **state)
     assert_int_equal(pool_take(&pool), c + 1);
 }
 
-/* Every number of calls to pages_... is a place to fail; the pool hands out what it has, and goes on afterwards. */
+/* Every number of calls to pages_... is a place to fail; the pool hands out what it has, and goes on
+ * afterwards. */
 static void test_failing_pages_leave_it_usable(void **state)
 {
     (void)state;

@@ -1,8 +1,8 @@
 /*
  * test_races.c - one call is stopped in the middle, others run, and it goes on
  *
- * Each test, and the fixture's teardown, demand that the books equal VirtualQuery afterwards (late.h says how it is
- * done).
+ * Each test, and the fixture's teardown, demand that the books equal VirtualQuery afterwards (late.h says how
+ * it is done).
  */
 #include "support/crew.h"
 #include "support/free_space.h"
@@ -54,8 +54,8 @@ static void test_overlaps_on_disjoint_pages(void **state)
     fixture_free(shared.f, shared.base, 0, MEM_RELEASE);
 }
 
-/* Windows did the late call first, the books note it last.  The later one to end looks; and once more if its repair
- * was overlapped as well. */
+/* Windows did the late call first, the books note it last.  The later one to end looks; and once more if its
+ * repair was overlapped as well. */
 static void test_overlaps_on_the_same_pages(void **state)
 {
     struct fixture *f = *state;
@@ -132,7 +132,8 @@ static void assert_views(struct fixture *f, uint64_t views, uint64_t mapped)
     assert_int_equal(books.stale_regions, 0);
 }
 
-/* A region where a view was whose release is never reported, or is just being so; the view filled a cell of its own. */
+/* A region where a view was whose release is never reported, or is just being so; the view filled a cell of
+ * its own. */
 static void test_a_region_in_place_of_a_view(void **state)
 {
     struct fixture *f = *state;
@@ -270,8 +271,8 @@ static void test_early_for_its_region(void **state)
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 
-/* Windows refuses to release our own base, and a commit or decommit begins before or during the release, and ends
- * during or after it. */
+/* Windows refuses to release our own base, and a commit or decommit begins before or during the release, and
+ * ends during or after it. */
 static void check_refused_release(struct fixture *f, bool commit, bool before, bool after)
 {
     char *base = fixture_alloc(f, NULL, 2 * GRANULE, MEM_RESERVE, PAGE_READWRITE);

@@ -196,7 +196,8 @@ enum { MILLION = 1000000, STRIDE = 3 };
 enum { MILLION = 20000, STRIDE = 3 };
 #endif
 
-/* A million regions of one to three granules, back to back, placed by rule; then every second one is erased. */
+/* A million regions of one to three granules, back to back, placed by rule; then every second one is
+ * erased. */
 static void test_a_million_regions(void **state)
 {
     (void)state;

@@ -154,7 +154,8 @@ static void test_views(void **state)
 {
     (void)state;
     HANDLE mapping = make_mapping(5 * PAGE);
-    /* CLR 2.0 reports what it asked for, 0 for the whole file; 4.x the view's size.  Either way Windows knows. */
+    /* CLR 2.0 reports what it asked for, 0 for the whole file; 4.x the view's size.  Either way Windows
+     * knows. */
     char *whole = standin_map_file(&clr, mapping, NULL, 0);
     assert_int_equal(books().mapped.now, 5 * PAGE);
     char *known = standin_map_file(&clr, mapping, NULL, 5 * PAGE);

@@ -94,7 +94,8 @@ static void test_set_host_control(void **state)
     assert_int_equal(hostmem_create_host_control(manager, &asked.iface, &control), S_OK);
     assert_int_equal(asked.references, 2);
 
-    /* One pass, memory first: never passed on; the other eight are, and the task manager again, out of order. */
+    /* One pass, memory first: never passed on; the other eight are, and the task manager again, out of
+     * order. */
     assert_int_equal(standin_set_host_control(&clr, control), S_OK);
     assert_int_equal(asked.count, 9);
     for (unsigned i = 0; i < asked.count; i++)
@@ -285,7 +286,8 @@ static void test_loader_heap(void **state)
     release(heap);
 }
 
-/* The remaining flags: thunk tables from the top, the cache-line allocator, the compiler's arenas, a profiler. */
+/* The remaining flags: thunk tables from the top, the cache-line allocator, the compiler's arenas, a
+ * profiler. */
 static void test_other_reservations(void **state)
 {
     (void)state;

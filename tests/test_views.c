@@ -141,7 +141,8 @@ static void test_acquired_again(void **state)
     assert_mapped(f, 1, 4 * GRANULE);
     assert_int_equal(fixture_books(f->manager).mapped.peak, 4 * GRANULE);
 
-    /* Unmapped, another view there and reported, and only then the release of the first: the second one stays. */
+    /* Unmapped, another view there and reported, and only then the release of the first: the second one
+     * stays. */
     UnmapViewOfFile(view);
     assert_ptr_equal(MapViewOfFileEx(small, FILE_MAP_WRITE, 0, 0, 0, view), view);
     acquired(f, view, 0);

@@ -5,7 +5,8 @@
  */
 #include "support/manager_fixture.h"
 
-/* A manager's answer to a request is raw Win32's: same success, same last error, and *memory NULL on failure. */
+/* A manager's answer to a request is raw Win32's: same success, same last error, and *memory NULL on
+ * failure. */
 static void assert_as_win32(struct fixture *f, void *address, SIZE_T size, DWORD type, DWORD protect)
 {
     SetLastError(NO_ERROR_SET);

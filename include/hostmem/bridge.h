@@ -128,8 +128,8 @@ typedef struct hostmem_bridge_statistics {
     HMODULE runtime;          /* coreclr.dll, or NULL */
     HMODULE collector;        /* the standalone collector, or NULL */
     uint64_t runtime_version; /* its file version, major in the upper 16 bits; 0: none */
-    /* The function that the last bind, or the last load of a collector, did not find in the import table, found twice,
-     * or does not know; NULL: none.  Static storage. */
+    /* The function that the last bind, or the last load of a collector, did not find in the import table,
+     * found twice, or does not know; NULL: none.  Static storage. */
     const char *missing;
     hostmem_bridge_calls calls[HOSTMEM_BRIDGE_MODULE_COUNT][HOSTMEM_BRIDGE_FUNCTION_COUNT];
     uint64_t foreign_frees;     /* VirtualFree that the manager called foreign, passed on to Windows */

@@ -13,36 +13,38 @@
  *     ICLRRuntimeHost_SetHostControl(runtime, control);        // .NET Framework; .NET 8-10: see bridge.h
  *     ICLRRuntimeHost_Start(runtime);
  *
- * Sources.  "Contract" below is how the CLR really calls its host, as its published sources show it (SSCLI 2.0
- * and the desktop paths of CoreCLR 1.0); "documentation" is Microsoft's reference of the hosting interfaces.
- * Where the two differ the library follows the contract.
+ * Sources.  "Contract" below is how the CLR really calls its host, as its published sources show it (SSCLI
+ * 2.0 and the desktop paths of CoreCLR 1.0); "documentation" is Microsoft's reference of the hosting
+ * interfaces. Where the two differ the library follows the contract.
  *
- * Threading.  Every function and every method may be called on any thread at any time, also while other threads
- * are suspended, except where its comment says otherwise.  Nothing here waits for another thread.
- * IHostMemoryManager::VirtualQuery, VirtualProtect, VirtualAlloc, VirtualFree and GetMemoryLoad take no lock at
- * all; IHostMalloc takes the lock of its private heap, unless that heap was made without MALLOC_THREADSAFE.
+ * Threading.  Every function and every method may be called on any thread at any time, also while other
+ * threads are suspended, except where its comment says otherwise.  Nothing here waits for another thread.
+ * IHostMemoryManager::VirtualQuery, VirtualProtect, VirtualAlloc, VirtualFree and GetMemoryLoad take no lock
+ * at all; IHostMalloc takes the lock of its private heap, unless that heap was made without
+ * MALLOC_THREADSAFE.
  *
  * Last error.  The methods leave GetLastError as the Win32 function that they stand for leaves it.  Where the
- * library itself refuses (HOST_E_INVALIDOPERATION, HOST_E_CLRNOTAVAILABLE, E_POINTER), Win32 was not asked and
- * the last error is untouched.
+ * library itself refuses (HOST_E_INVALIDOPERATION, HOST_E_CLRNOTAVAILABLE, E_POINTER), Win32 was not asked
+ * and the last error is untouched.
  *
  * What each HRESULT of the documentation's table means here:
  *
  *   S_OK                     Done.  Success is exactly S_OK, never another success code (the CLR compares).
  *   E_POINTER                A required out-pointer was NULL.  Nothing was done.
  *   E_INVALIDARG             CreateMalloc: a bit other than MALLOC_THREADSAFE and MALLOC_EXECUTABLE.
- *   E_OUTOFMEMORY            Windows ran out (errors 8, 14, 1450, 1453, 1454, 1455, 1816), or the books had no
- *                            memory for the new entry (what was allocated was given back; last error 8).
+ *   E_OUTOFMEMORY            Windows ran out (errors 8, 14, 1450, 1453, 1454, 1455, 1816), or the books had
+ *                            no memory for the new entry (what was allocated was given back; last error 8).
  *   HRESULT_FROM_WIN32(e)    Any other refusal by Windows; GetLastError is e.
- *   HOST_E_INVALIDOPERATION  VirtualFree, IHostMalloc::Free: the address did not come from this object (stack,
- *                            image, mapped view, someone else's memory, already freed, NULL for VirtualFree).
- *                            Nothing was touched.
+ *   HOST_E_INVALIDOPERATION  VirtualFree, IHostMalloc::Free: the address did not come from this object
+ *                            (stack, image, mapped view, someone else's memory, already freed, NULL for
+ *                            VirtualFree).  Nothing was touched.
  *   HOST_E_CLRNOTAVAILABLE   After hostmem_shutdown: VirtualAlloc that reserves or commits, and CreateMalloc.
- *                            Nothing else is refused then, IHostMalloc::Alloc included: a runtime that winds down
- *                            still needs small blocks, and there is no path on which it takes a failure well.
- *   E_FAIL                   The books are broken: Windows failed without an error code, or a private heap would not
- *                            take back a block that came from it.  Documented as "catastrophic"; no path of a
- *                            process whose memory is intact returns it.
+ *                            Nothing else is refused then, IHostMalloc::Alloc included: a runtime that winds
+ *                            down still needs small blocks, and there is no path on which it takes a failure
+ *                            well.
+ *   E_FAIL                   The books are broken: Windows failed without an error code, or a private heap
+ *                            would not take back a block that came from it.  Documented as "catastrophic"; no
+ *                            path of a process whose memory is intact returns it.
  *   HOST_E_TIMEOUT           Never: nothing waits.
  *   HOST_E_NOT_OWNER         Never: no lock is handed to a caller.
  *   HOST_E_ABANDONED         Never: no event is waited for while the caller is blocked.
@@ -52,32 +54,33 @@
  *   IHostMemoryManager                 S_OK and
  *     CreateMalloc                     E_POINTER E_INVALIDARG E_OUTOFMEMORY HRESULT_FROM_WIN32
  *                                      HOST_E_CLRNOTAVAILABLE
- *     VirtualAlloc                     E_POINTER E_OUTOFMEMORY HRESULT_FROM_WIN32 HOST_E_CLRNOTAVAILABLE E_FAIL
+ *     VirtualAlloc                     E_POINTER E_OUTOFMEMORY HRESULT_FROM_WIN32 HOST_E_CLRNOTAVAILABLE
+ *                                      E_FAIL
  *     VirtualFree                      HOST_E_INVALIDOPERATION HRESULT_FROM_WIN32 E_OUTOFMEMORY E_FAIL
  *     VirtualQuery                     E_POINTER (pResult) HRESULT_FROM_WIN32; any address
  *     VirtualProtect                   HRESULT_FROM_WIN32 E_OUTOFMEMORY; any address; a NULL pflOldProtect is
- *                                      what Win32 makes of it (error 998), and with that error alone it is not
- *                                      written
+ *                                      what Win32 makes of it (error 998), and with that error alone it is
+ *                                      not written
  *     GetMemoryLoad                    E_POINTER (either pointer), HRESULT_FROM_WIN32 E_OUTOFMEMORY
  *     RegisterMemoryNotificationCallback   nothing else; a second call replaces, NULL unregisters; after
  *                                      hostmem_shutdown nothing is kept
- *     NeedsVirtualAddressSpace         E_OUTOFMEMORY always: the library has no address space to give back, so a
- *                                      retry is not worth it (contract 3.6: any success means one retry)
- *     AcquiredVirtualAddressSpace      nothing else; what is no mapped view is ignored, and so is a view for whose
- *                                      entry there is no memory
- *     ReleasedVirtualAddressSpace      nothing else; an unknown base is fine, and a base where another view has
- *                                      been mapped meanwhile stays that view's (contract 3.6)
+ *     NeedsVirtualAddressSpace         E_OUTOFMEMORY always: the library has no address space to give back,
+ *                                      so a retry is not worth it (contract 3.6: any success means one retry)
+ *     AcquiredVirtualAddressSpace      nothing else; what is no mapped view is ignored, and so is a view for
+ *                                      whose entry there is no memory
+ *     ReleasedVirtualAddressSpace      nothing else; an unknown base is fine, and a base where another view
+ *                                      has been mapped meanwhile stays that view's (contract 3.6)
  *   IHostMalloc
  *     Alloc, DebugAlloc                E_POINTER E_OUTOFMEMORY
  *     Free                             HOST_E_INVALIDOPERATION E_FAIL; Free(NULL) is S_OK (contract 3.5)
  *   and each that asks Windows           E_FAIL, where Windows fails without an error code
  *
- * Out-parameters are written by every call that returns, failures included: pointers NULL, counts 0 (one exception,
- * at VirtualProtect).
+ * Out-parameters are written by every call that returns, failures included: pointers NULL, counts 0 (one
+ * exception, at VirtualProtect).
  *
- * Limits.  User addresses below 2^47 on x86-64 and 2^32 on x86.  One region holds less than 32 TiB; a bigger one is
- * refused with E_OUTOFMEMORY.  ARM64 is not supported.  GNU ld marks the DLL neither for CFG nor for CET shadow stacks;
- * a process that enforces either needs a build by another linker.
+ * Limits.  User addresses below 2^47 on x86-64 and 2^32 on x86.  One region holds less than 32 TiB; a bigger
+ * one is refused with E_OUTOFMEMORY.  ARM64 is not supported.  GNU ld marks the DLL neither for CFG nor for
+ * CET shadow stacks; a process that enforces either needs a build by another linker.
  */
 #ifndef HOSTMEM_HOSTMEM_H
 #define HOSTMEM_HOSTMEM_H
@@ -104,8 +107,8 @@ extern "C" {
  * hostmem_manager - opaque; one tenant's memory, with books of its own.
  *
  * The handle is one reference; hostmem_get_memory_manager and hostmem_create_host_control hand out more.
- * The CLR never releases its host's managers (contract 3.1), so an object that was handed to one stays until the
- * process ends, and the module that holds the code pins itself then.
+ * The CLR never releases its host's managers (contract 3.1), so an object that was handed to one stays until
+ * the process ends, and the module that holds the code pins itself then.
  */
 typedef struct hostmem_manager hostmem_manager;
 
@@ -132,7 +135,8 @@ typedef struct hostmem_region {
 typedef struct hostmem_block {
     uint32_t size; /* sizeof(hostmem_block) */
     int32_t line;  /* line given to DebugAlloc, 0 from Alloc */
-    /* File name given to DebugAlloc, the last 127 characters of it; NULL from Alloc.  Valid during the callback. */
+    /* File name given to DebugAlloc, the last 127 characters of it; NULL from Alloc.  Valid during the
+     * callback. */
     const char *file;
     void *address;         /* what Alloc returned */
     uint64_t bytes;        /* what was asked for */
@@ -143,8 +147,8 @@ typedef struct hostmem_block {
 
 /*
  * Called for each region or block; return S_OK to go on, anything else to stop (the walk returns it).
- * No lock is held: the callback may call any function of this library, except that a block callback for a heap
- * without MALLOC_THREADSAFE must not use that heap.
+ * No lock is held: the callback may call any function of this library, except that a block callback for a
+ * heap without MALLOC_THREADSAFE must not use that heap.
  */
 typedef HRESULT(HOSTMEM_CALL *hostmem_region_callback)(const hostmem_region *region, void *context);
 typedef HRESULT(HOSTMEM_CALL *hostmem_block_callback)(const hostmem_block *block, void *context);
@@ -153,11 +157,12 @@ typedef HRESULT(HOSTMEM_CALL *hostmem_block_callback)(const hostmem_block *block
 typedef struct hostmem_options {
     uint32_t size;  /* sizeof(hostmem_options) */
     uint32_t flags; /* 0; any other bit is refused with E_INVALIDARG */
-    /* Told of every region and every reported view (leaked_region) that there still is when the last reference to
-     * the manager goes, and of every block (leaked_block) still allocated when the last reference to its
-     * IHostMalloc goes; their return value is ignored.  The memory stays where it is: somebody may still hold it.
-     * May be NULL.  Called on the thread of that last Release, which may be one in hostmem_walk_blocks.  The object
-     * is going: take no new reference to it, and allocate nothing from it. */
+    /* Told of every region and every reported view (leaked_region) that there still is when the last
+     * reference to the manager goes, and of every block (leaked_block) still allocated when the last
+     * reference to its IHostMalloc goes; their return value is ignored.  The memory stays where it is:
+     * somebody may still hold it. May be NULL.  Called on the thread of that last Release, which may be one
+     * in hostmem_walk_blocks.  The object is going: take no new reference to it, and allocate nothing from
+     * it. */
     hostmem_region_callback leaked_region;
     hostmem_block_callback leaked_block;
     void *context; /* passed to both */
@@ -181,8 +186,8 @@ typedef enum hostmem_method {
     HOSTMEM_METHOD_COUNT
 } hostmem_method;
 
-/* Rows of hostmem_statistics.calls: EMemoryCriticalLevel 0..2 for VirtualAlloc, Alloc and DebugAlloc.  A method
- * without a level, and a level that is none of the three, counts under HOSTMEM_LEVEL_NONE. */
+/* Rows of hostmem_statistics.calls: EMemoryCriticalLevel 0..2 for VirtualAlloc, Alloc and DebugAlloc.  A
+ * method without a level, and a level that is none of the three, counts under HOSTMEM_LEVEL_NONE. */
 enum { HOSTMEM_LEVEL_NONE = 3, HOSTMEM_LEVEL_COUNT = 4 };
 
 typedef struct hostmem_calls {
@@ -196,19 +201,21 @@ typedef struct hostmem_gauge {
 } hostmem_gauge;
 
 /*
- * The books.  Figures read while other threads allocate belong to slightly different moments.  Bytes, unless a count.
+ * The books.  Figures read while other threads allocate belong to slightly different moments.  Bytes, unless
+ * a count.
  */
 typedef struct hostmem_statistics {
     uint32_t size;  /* sizeof(hostmem_statistics) */
     uint32_t flags; /* 0 */
-    /* Address space of owned regions.  The peak may hold a region that is being released and its successor. */
+    /* Address space of owned regions.  The peak may hold one that is being released and its successor. */
     hostmem_gauge reserved;
     /* Committed pages of owned regions: what VirtualQuery over them says. */
     hostmem_gauge committed;
     /* Views that the CLR reported and has not yet released. */
     hostmem_gauge mapped;
-    /* Pages committed by MEM_COMMIT inside views.  It never falls: the page-file section keeps them after the view has
-     * gone.  Two threads that commit the same pages at once may count them twice; foreign_committed likewise. */
+    /* Pages committed by MEM_COMMIT inside views.  It never falls: the page-file section keeps them after the
+     * view has gone.  Two threads that commit the same pages at once may count them twice; foreign_committed
+     * likewise. */
     hostmem_gauge view_committed;
     /* Asked of IHostMalloc and not yet freed. */
     hostmem_gauge heap;
@@ -217,13 +224,13 @@ typedef struct hostmem_statistics {
     uint64_t regions; /* owned regions now */
     uint64_t views;   /* reported views now */
     uint64_t blocks;  /* live IHostMalloc blocks now */
-    /* Requests for memory that the manager itself refused: after hostmem_shutdown, or for want of memory for its
-     * books.  What Windows refused is a failure, and no refusal. */
+    /* Requests for memory that the manager itself refused: after hostmem_shutdown, or for want of memory for
+     * its books.  What Windows refused is a failure, and no refusal. */
     uint64_t refusals;
     /* VirtualFree and Free answered with HOST_E_INVALIDOPERATION. */
     uint64_t foreign_frees;
-    /* Owned regions found gone: freed by raw VirtualFree behind the manager's back.  One whose base Windows has given
-     * to somebody else since cannot be told from ours: releasing it would release theirs. */
+    /* Owned regions found gone: freed by raw VirtualFree behind the manager's back.  One whose base Windows
+     * has given to somebody else since cannot be told from ours: releasing it would release theirs. */
     uint64_t stale_regions;
     uint64_t metadata; /* committed by the books themselves */
     hostmem_calls calls[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
@@ -242,8 +249,8 @@ uint32_t HOSTMEM_CALL hostmem_version(void);
  *   options   how; NULL for the defaults.
  *   manager   receives the manager, one reference that hostmem_release gives back; NULL on failure.
  *
- * Returns S_OK; E_POINTER: manager is NULL; E_INVALIDARG: options->size is not one that this version knows, or
- * unknown flags; E_OUTOFMEMORY.
+ * Returns S_OK; E_POINTER: manager is NULL; E_INVALIDARG: options->size is not one that this version knows,
+ * or unknown flags; E_OUTOFMEMORY.
  */
 HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_manager **manager);
 
@@ -252,8 +259,8 @@ HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_mana
  *
  *   manager   the manager; NULL does nothing.  Not to be used by the caller again.
  *
- * When nobody else holds a reference (no CLR, no host control, no IHostMalloc), the manager goes: regions and blocks
- * still owned are reported to the options' callbacks and left in place, metadata is freed.
+ * When nobody else holds a reference (no CLR, no host control, no IHostMalloc), the manager goes: regions and
+ * blocks still owned are reported to the options' callbacks and left in place, metadata is freed.
  */
 void HOSTMEM_CALL hostmem_release(hostmem_manager *manager);
 
@@ -262,9 +269,10 @@ void HOSTMEM_CALL hostmem_release(hostmem_manager *manager);
  *
  *   manager   the manager.
  *
- * VirtualAlloc that reserves or commits and CreateMalloc then return HOST_E_CLRNOTAVAILABLE; freeing, querying,
- * protecting and the load report go on, since a CLR calls until the process has gone.  The registered notification
- * callback is released.  Returns S_OK, also the second time; E_POINTER: manager is NULL.
+ * VirtualAlloc that reserves or commits and CreateMalloc then return HOST_E_CLRNOTAVAILABLE; freeing,
+ * querying, protecting and the load report go on, since a CLR calls until the process has gone.  The
+ * registered notification callback is released.  Returns S_OK, also the second time; E_POINTER: manager is
+ * NULL.
  */
 HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager);
 
@@ -274,8 +282,8 @@ HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager);
  *   manager   the manager.
  *   memory    receives the interface, AddRef'ed for the caller; NULL on failure.
  *
- * A GetHostManager of your own must AddRef once more for the CLR, which keeps that reference for good, and pin its
- * module.  Returns S_OK; E_POINTER: an argument is NULL.  Contract 3.1.
+ * A GetHostManager of your own must AddRef once more for the CLR, which keeps that reference for good, and
+ * pin its module.  Returns S_OK; E_POINTER: an argument is NULL.  Contract 3.1.
  */
 HRESULT HOSTMEM_CALL hostmem_get_memory_manager(hostmem_manager *manager, IHostMemoryManager **memory);
 
@@ -283,13 +291,14 @@ HRESULT HOSTMEM_CALL hostmem_get_memory_manager(hostmem_manager *manager, IHostM
  * hostmem_create_host_control - a ready IHostControl.
  *
  *   manager   answers IID_IHostMemoryManager; a reference is kept.
- *   next      the host's own IHostControl, asked for every other interface and told of every AppDomainManager; a
- *             reference is kept.  NULL: other interfaces are E_NOINTERFACE, AppDomainManagers are accepted.
+ *   next      the host's own IHostControl, asked for every other interface and told of every
+ *             AppDomainManager; a reference is kept.  NULL: other interfaces are E_NOINTERFACE,
+ *             AppDomainManagers are accepted.
  *   control   receives the object, AddRef'ed for the caller; NULL on failure.
  *
  * The first GetHostManager for IID_IHostMemoryManager pins the module that this code is in.  The object's
- * methods: GetHostManager returns S_OK, E_POINTER, E_NOINTERFACE or what `next` answers; SetAppDomainManager returns
- * S_OK or what `next` answers.  Returns S_OK; E_POINTER: manager or control is NULL; E_OUTOFMEMORY.
+ * methods: GetHostManager returns S_OK, E_POINTER, E_NOINTERFACE or what `next` answers; SetAppDomainManager
+ * returns S_OK or what `next` answers.  Returns S_OK; E_POINTER: manager or control is NULL; E_OUTOFMEMORY.
  * Contract 3.1.
  */
 HRESULT HOSTMEM_CALL hostmem_create_host_control(hostmem_manager *manager, IHostControl *next,
@@ -301,7 +310,8 @@ HRESULT HOSTMEM_CALL hostmem_create_host_control(hostmem_manager *manager, IHost
  *   manager      the manager.
  *   statistics   size set by the caller; receives the figures.
  *
- * Takes no lock.  Returns S_OK; E_POINTER: an argument is NULL; E_INVALIDARG: a size that this version does not know.
+ * Takes no lock.  Returns S_OK; E_POINTER: an argument is NULL; E_INVALIDARG: a size that this version does
+ * not know.
  */
 HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_statistics *statistics);
 
@@ -312,8 +322,9 @@ HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_st
  *   callback   called for each.
  *   context    passed to callback.
  *
- * Takes no lock: a region that comes or goes meanwhile may or may not be visited; none is visited twice unless it was
- * freed and made again.  Returns S_OK, what the callback returned to stop the walk, or E_POINTER.
+ * Takes no lock: a region that comes or goes meanwhile may or may not be visited; none is visited twice
+ * unless it was freed and made again.  Returns S_OK, what the callback returned to stop the walk, or
+ * E_POINTER.
  */
 HRESULT HOSTMEM_CALL hostmem_walk_regions(hostmem_manager *manager, hostmem_region_callback callback,
                                           void *context);
@@ -321,8 +332,8 @@ HRESULT HOSTMEM_CALL hostmem_walk_regions(hostmem_manager *manager, hostmem_regi
 /*
  * hostmem_walk_blocks - visit every live IHostMalloc block: the leak list.
  *
- * Parameters and results as hostmem_walk_regions.  A heap without MALLOC_THREADSAFE must not be in use by another
- * thread meanwhile.
+ * Parameters and results as hostmem_walk_regions.  A heap without MALLOC_THREADSAFE must not be in use by
+ * another thread meanwhile.
  */
 HRESULT HOSTMEM_CALL hostmem_walk_blocks(hostmem_manager *manager, hostmem_block_callback callback,
                                          void *context);
@@ -333,8 +344,8 @@ HRESULT HOSTMEM_CALL hostmem_walk_blocks(hostmem_manager *manager, hostmem_block
  *   manager   the manager.
  *   address   any address.
  *
- * Takes no lock, touches no memory at the address.  Returns S_OK: inside a region of this manager; S_FALSE: not, or
- * in a reported view; E_POINTER: manager is NULL.
+ * Takes no lock, touches no memory at the address.  Returns S_OK: inside a region of this manager; S_FALSE:
+ * not, or in a reported view; E_POINTER: manager is NULL.
  */
 HRESULT HOSTMEM_CALL hostmem_owns(hostmem_manager *manager, const void *address);
 

@@ -62,7 +62,8 @@ static void count(atomic_size_t *counter)
 
 #define ORIGINAL(caller, index, type) ((type)(caller)->imports[index].original)
 
-/* The code that GetLastError is to give for a manager's failure (a success code other than S_OK is one too). */
+/* The code that GetLastError is to give for a manager's failure (a success code other than S_OK is one
+ * too). */
 static void set_win32_error(HRESULT hr, DWORD otherwise)
 {
     bool win32 = FAILED(hr) && HRESULT_FACILITY(hr) == FACILITY_WIN32 && HRESULT_CODE(hr);
@@ -96,7 +97,8 @@ static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager
         set_win32_error(hr, ERROR_NOT_ENOUGH_MEMORY);
         return NULL;
     }
-    /* The collector reserves read-write memory anywhere; loaders reserve with PAGE_NOACCESS or at an address. */
+    /* The collector reserves read-write memory anywhere; loaders reserve with PAGE_NOACCESS or at an
+     * address. */
     if (!address && (type & (MEM_RESERVE | MEM_COMMIT)) == MEM_RESERVE && protect == PAGE_READWRITE)
         criticality_reserved(memory, size, caller->shared);
     SetLastError(error);

@@ -12,8 +12,9 @@
 #include <hostmem/bridge.h>
 
 /*
- * Redirects coreclr.dll to the functions.  On failure nothing is redirected, and the statistics name the function that
- * was not found - or, unless any_version, the one of the same families that the bridge does not know.
+ * Redirects coreclr.dll to the functions.  On failure nothing is redirected, and the statistics name the
+ * function that was not found - or, unless any_version, the one of the same families that the bridge does not
+ * know.
  */
 HRESULT bridge_redirect(HMODULE runtime, bool any_version);
 void bridge_restore(void);

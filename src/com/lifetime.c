@@ -1,8 +1,8 @@
 /*
  * lifetime.c - the C API: making a manager, reading its books, and its end
  *
- * Callers of an earlier version pass a smaller struct: each public struct begins with its size, and only sizes that
- * some version had are taken.
+ * Callers of an earlier version pass a smaller struct: each public struct begins with its size, and only
+ * sizes that some version had are taken.
  */
 #include "com/manager.h"
 

@@ -1,8 +1,8 @@
 /*
  * malloc.c - Alloc, DebugAlloc, Free, and the leak list
  *
- * An object lives in its manager's pool, so a walk may look at an object that is going: it takes a reference only if
- * there is one left to share.
+ * An object lives in its manager's pool, so a walk may look at an object that is going: it takes a reference
+ * only if there is one left to share.
  */
 #include "com/malloc.h"
 
@@ -37,7 +37,8 @@ static struct stats *stats_of(struct malloc_object *object)
     return &object->manager->vm.stats;
 }
 
-/* The next live block at or above *from, copied out under the heap's lock so that Free cannot take it away. */
+/* The next live block at or above *from, copied out under the heap's lock so that Free cannot take it
+ * away. */
 static bool next_block(struct malloc_object *object, uintptr_t *from, hostmem_block *block, char *file)
 {
     bool serialized = (object->flags & MALLOC_THREADSAFE) != 0;

@@ -1,8 +1,8 @@
 /*
  * malloc.h - IHostMalloc over a private heap of Windows
  *
- * A block is a small header and what the caller asked for.  Which addresses are blocks is known to a block_map, so a
- * pointer that is not one (foreign, interior, freed) is refused without being read through.
+ * A block is a small header and what the caller asked for.  Which addresses are blocks is known to a
+ * block_map, so a pointer that is not one (foreign, interior, freed) is refused without being read through.
  */
 #ifndef HOSTMEM_COM_MALLOC_H
 #define HOSTMEM_COM_MALLOC_H

@@ -1,9 +1,9 @@
 /*
  * block_map.h - at which addresses does a heap block begin?
  *
- * One bit for every address that a block can begin at (16 bytes apart on x86-64, 8 on x86), in a radix table of the
- * address space; so a pointer is judged without touching the memory that it points to, and of two threads that
- * free the same block one is told no.  Lock-free.  Knows no Win32.
+ * One bit for every address that a block can begin at (16 bytes apart on x86-64, 8 on x86), in a radix table
+ * of the address space; so a pointer is judged without touching the memory that it points to, and of two
+ * threads that free the same block one is told no.  Lock-free.  Knows no Win32.
  *
  *      47-bit address    | root 13 | middle 12 | leaf: 4 MiB of addresses, 32 KiB of bits |
  *      32-bit address    | root 10 |             leaf: 4 MiB of addresses, 64 KiB of bits |

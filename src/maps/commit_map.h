@@ -1,13 +1,14 @@
 /*
  * commit_map.h - which pages of a region are committed
  *
- * One bit a page, changed a word at a time by atomic or / and-not; each change tells how many bits it turned, so
- * that any number of threads committing overlapping ranges together count every page once.  Knows no Win32.
+ * One bit a page, changed a word at a time by atomic or / and-not; each change tells how many bits it turned,
+ * so that any number of threads committing overlapping ranges together count every page once.  Knows no
+ * Win32.
  *
  *      up to 64 pages        the word itself
  *      up to 64 MiB          an array of words
- *      beyond                a directory of such arrays (stripes of 64 MiB), made as they are touched: the garbage
- *                            collector reserves 50 or 256 GiB and commits little of it
+ *      beyond                a directory of such arrays (stripes of 64 MiB), made as they are touched: the
+ *                            garbage collector reserves 50 or 256 GiB and commits little of it
  *
  * Arrays come from pools (bit_store) and go back to them zeroed.
  */
@@ -37,7 +38,8 @@ void bit_store_destroy(struct bit_store *store);
 /* An empty map for `pages` pages.  Every other call is given the same `pages`.  False: no memory. */
 bool commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages);
 
-/* Give back what init and prepare took; returns how many bits were still set.  Nobody else may use the map. */
+/* Give back what init and prepare took; returns how many bits were still set.  Nobody else may use the
+ * map. */
 uint64_t commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages);
 
 /* Get the memory that set needs for the range, so that set cannot fail.  False: no memory. */

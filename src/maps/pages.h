@@ -1,8 +1,8 @@
 /*
  * pages.h - where the maps get memory for themselves
  *
- * A contract, not an implementation: the library links the one over VirtualAlloc (memory/os_win32.c), a test may
- * link its own.  Fresh pages are zero.  None of these functions changes the last error when it succeeds.
+ * A contract, not an implementation: the library links the one over VirtualAlloc (memory/os_win32.c), a test
+ * may link its own.  Fresh pages are zero.  None of these functions changes the last error when it succeeds.
  */
 #ifndef HOSTMEM_MAPS_PAGES_H
 #define HOSTMEM_MAPS_PAGES_H

@@ -1,8 +1,8 @@
 /*
  * pool.c - chunks that double, a bump counter, a tagged free list
  *
- * Chunks are reserved whole and committed 64 KiB at a time as the bump counter gets there.  Several threads may
- * commit the same step: that is harmless, and one of them accounts for it.
+ * Chunks are reserved whole and committed 64 KiB at a time as the bump counter gets there.  Several threads
+ * may commit the same step: that is harmless, and one of them accounts for it.
  */
 #include "maps/pool.h"
 

@@ -1,8 +1,8 @@
 /*
  * region_map.c - publishing and erasing ranges of the radix table
  *
- * All writers go cell by cell through cell_at, which picks the largest cell that the rest of the range fills.  The
- * choice depends on the range alone, so publish and erase of one region meet the same cells.
+ * All writers go cell by cell through cell_at, which picks the largest cell that the rest of the range fills.
+ * The choice depends on the range alone, so publish and erase of one region meet the same cells.
  */
 #include "maps/region_map.h"
 
@@ -50,8 +50,9 @@ static void *child_of(struct region_map_slot *slot, struct pool *make)
 }
 
 /*
- * The largest cell that begins at `granule` and lies within `count` granules; *step receives how many granules it
- * covers.  NULL: its node is missing (and, with `make`, there was no memory); *step then skips what is missing.
+ * The largest cell that begins at `granule` and lies within `count` granules; *step receives how many
+ * granules it covers.  NULL: its node is missing (and, with `make`, there was no memory); *step then skips
+ * what is missing.
  */
 static _Atomic uint32_t *cell_at(struct region_map *map, uint64_t granule, uint64_t count, bool make,
                                  uint64_t *step)

@@ -1,8 +1,8 @@
 /*
  * region_map.h - whose address is this?
  *
- * A map from 64 KiB granules of the address space to region numbers (u32, 0 is "nobody's").  Lookups, publishing
- * and erasing take no lock.  Knows no Win32: addresses are numbers.
+ * A map from 64 KiB granules of the address space to region numbers (u32, 0 is "nobody's").  Lookups,
+ * publishing and erasing take no lock.  Knows no Win32: addresses are numbers.
  *
  *      47-bit address    | root 11 | middle 10 | leaf 10 | 16 within the granule |
  *
@@ -11,11 +11,11 @@
  *      leaf cell  = region number     64 KiB
  *
  * A region writes its number into the fewest cells that cover it: spans where it fills a whole node, leaf
- * cells at its edges.  A lookup reads span before child at each level.  Nodes are installed by compare-and-swap and
- * stay until the map goes.  A 32-bit address space has one flat table of cells.
+ * cells at its edges.  A lookup reads span before child at each level.  Nodes are installed by
+ * compare-and-swap and stay until the map goes.  A 32-bit address space has one flat table of cells.
  *
- * A cell is owned by the region that published it; publish on a range that is not empty is the caller's mistake, which
- * is why region_map_first exists.
+ * A cell is owned by the region that published it; publish on a range that is not empty is the caller's
+ * mistake, which is why region_map_first exists.
  */
 #ifndef HOSTMEM_MAPS_REGION_MAP_H
 #define HOSTMEM_MAPS_REGION_MAP_H
@@ -50,7 +50,8 @@ struct region_map {
 void region_map_init(struct region_map *map, _Atomic uint64_t *metadata);
 void region_map_destroy(struct region_map *map);
 
-/* Get the nodes that publishing [granule, granule + count) needs.  False: no memory, or beyond the address space. */
+/* Get the nodes that publishing [granule, granule + count) needs.  False: no memory, or beyond the address
+ * space. */
 bool region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count);
 
 /* Write `number` over the range, which was prepared.  Cannot fail. */
@@ -62,8 +63,8 @@ void region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, 
 /* Any number found in the range, 0 when it is empty: also looks below spans. */
 uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64_t count);
 
-/* Remove `number`, the first in the range, from every cell up to where another number is first: whatever the region
- * that wrote it, and at whatever level.  Not 0. */
+/* Remove `number`, the first in the range, from every cell up to where another number is first: whatever the
+ * region that wrote it, and at whatever level.  Not 0. */
 void region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 
 /* The number at an address, 0 for nobody's. */

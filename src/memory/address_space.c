@@ -2,9 +2,9 @@
  * address_space.c - views in and out of the table
  *
  * A release is reported after the unmap, so another thread may have mapped and reported the same base, or may
- * have been given it by VirtualAlloc, before the release of the old view arrives or while it is here: region_publish
- * drops the old view, and what is no view, or mapped still, is left alone.  Windows is asked about the very view
- * that is held, so that no later one can go in its place.
+ * have been given it by VirtualAlloc, before the release of the old view arrives or while it is here:
+ * region_publish drops the old view, and what is no view, or mapped still, is left alone.  Windows is asked
+ * about the very view that is held, so that no later one can go in its place.
  */
 #include "memory/address_space.h"
 

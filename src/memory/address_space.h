@@ -1,8 +1,8 @@
 /*
  * address_space.h - the file mappings that the CLR reports
  *
- * The CLR maps files itself and tells its host (contract 3.6).  Views stand in the same table as regions, under a kind
- * of their own, so that one lookup says whose an address is.
+ * The CLR maps files itself and tells its host (contract 3.6).  Views stand in the same table as regions,
+ * under a kind of their own, so that one lookup says whose an address is.
  */
 #ifndef HOSTMEM_MEMORY_ADDRESS_SPACE_H
 #define HOSTMEM_MEMORY_ADDRESS_SPACE_H

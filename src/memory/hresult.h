@@ -6,7 +6,8 @@
 
 #include <windows.h>
 
-/* E_OUTOFMEMORY where Windows ran out, else FACILITY_WIN32.  A failure without an error is nothing we understand. */
+/* E_OUTOFMEMORY where Windows ran out, else FACILITY_WIN32.  A failure without an error is nothing we
+ * understand. */
 static inline HRESULT hresult_from_win32(DWORD error)
 {
     switch (error) {

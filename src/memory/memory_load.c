@@ -2,8 +2,8 @@
  * memory_load.c - the machine's load, or a job object's where that is tighter
  *
  * Available means physical: the CLR compares it with physical memory and caps it by address space itself
- * (contract 3.7).  Of a limit on the whole job only this process' part is known; the figure is the best that any
- * process gets to see.
+ * (contract 3.7).  Of a limit on the whole job only this process' part is known; the figure is the best that
+ * any process gets to see.
  */
 #include "memory/memory_load.h"
 

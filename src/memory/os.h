@@ -1,11 +1,12 @@
 /*
  * os.h - all of Windows that the library calls
  *
- * The seam between what memory means (vm.c) and who provides it, so that a test can make the n-th call fail and the
- * bench can time the books alone.  Together with maps/pages.h it is everything; os_win32.c is the real one.
+ * The seam between what memory means (vm.c) and who provides it, so that a test can make the n-th call fail
+ * and the bench can time the books alone.  Together with maps/pages.h it is everything; os_win32.c is the
+ * real one.
  *
- * Rules for an implementation: arguments go on unchanged; the last error is what the Win32 function leaves; no
- * function here blocks on anything but Windows itself.
+ * Rules for an implementation: arguments go on unchanged; the last error is what the Win32 function leaves;
+ * no function here blocks on anything but Windows itself.
  */
 #ifndef HOSTMEM_MEMORY_OS_H
 #define HOSTMEM_MEMORY_OS_H

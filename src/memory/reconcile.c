@@ -28,9 +28,9 @@ bool reconcile_still_there(const struct region_hold *hold)
 }
 
 /*
- * Go through the pages as Windows has them.  `write`: note them so; else: false at the first run that is noted
- * otherwise.  Memory that Windows does not call the region's stays as it is noted: it was freed behind our back, which
- * is found when it is released or its address handed out again.
+ * Go through the pages as Windows has them.  `write`: note them so; else: false at the first run that is
+ * noted otherwise.  Memory that Windows does not call the region's stays as it is noted: it was freed behind
+ * our back, which is found when it is released or its address handed out again.
  */
 static bool compare(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count,
                     bool write)

@@ -1,8 +1,8 @@
 /*
  * reconcile.h - page bits against what Windows says
  *
- * Asked only where the order of things is in doubt: calls that overlapped, a release that failed, an address that was
- * given away and taken again.  The last error is left alone.
+ * Asked only where the order of things is in doubt: calls that overlapped, a release that failed, an address
+ * that was given away and taken again.  The last error is left alone.
  */
 #ifndef HOSTMEM_MEMORY_RECONCILE_H
 #define HOSTMEM_MEMORY_RECONCILE_H
@@ -12,7 +12,8 @@
 /* End the work of a hold that changed the given pages, and see that they are noted as they are. */
 void reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count);
 
-/* See that the pages of [start, end) in the region at `start`, if it is one of ours, are noted as they are. */
+/* See that the pages of [start, end) in the region at `start`, if it is one of ours, are noted as they
+ * are. */
 void reconcile_range(struct region_table *table, uint64_t start, uint64_t end);
 
 /* Is the held region's memory still what was allocated for it?  False: freed behind our back. */

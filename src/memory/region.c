@@ -111,8 +111,9 @@ bool region_enter_number(struct region_table *table, uint32_t number, struct reg
 }
 
 /*
- * Windows has given the range to us, so whatever the table says of it is out of date: a region that was freed behind our
- * back, a view that was unmapped and not reported yet, an entry whose releaser stopped before erasing it.
+ * Windows has given the range to us, so whatever the table says of it is out of date: a region that was freed
+ * behind our back, a view that was unmapped and not reported yet, an entry whose releaser stopped before
+ * erasing it.
  */
 static void drop_stale(struct region_table *table, uint64_t granule, uint64_t granules)
 {

@@ -3,26 +3,27 @@
  *
  * One record a region (or reported view), found by address through the region map, without a lock.
  *
- *      geometry  | first granule 31 | pages 33 |      one load is the whole answer; 0 while the record is free
+ *      geometry  | first granule 31 | pages 33 |      one load is the whole answer; 0: free
  *      state     | commits ended 20 | changes ended 19 | at work 24 | LIVE |
  *
- * Nobody ever waits here.  Whoever works on a region enters it and is counted at work; who takes LIVE away has released
- * it; and the last one to leave a region that is not LIVE refunds its pages and recycles the record.
+ * Nobody ever waits here.  Whoever works on a region enters it and is counted at work; who takes LIVE away
+ * has released it; and the last one to leave a region that is not LIVE refunds its pages and recycles the
+ * record.
  *
- * Windows and the page bits are changed one after the other, so threads that commit and decommit the same pages at
- * once could leave the bits in another order than Windows took the calls.  Hence the counts of ended calls: on
- * leaving, each one sees whether an opposite call has ended since it came.  If so it stays to look, which nobody
- * reacts to: it compares its pages with VirtualQuery; only if they differ it writes, as a change that others see, and
- * compares again if that was overlapped (reconcile.c).  Calls still at work are their own concern: they will see this
- * one's end.
+ * Windows and the page bits are changed one after the other, so threads that commit and decommit the same
+ * pages at once could leave the bits in another order than Windows took the calls.  Hence the counts of ended
+ * calls: on leaving, each one sees whether an opposite call has ended since it came.  If so it stays to look,
+ * which nobody reacts to: it compares its pages with VirtualQuery; only if they differ it writes, as a change
+ * that others see, and compares again if that was overlapped (reconcile.c).  Calls still at work are their
+ * own concern: they will see this one's end.
  *
- * Why that is enough: let O be the call that last changed a page in Windows, and W the last to write its bit.  Unless
- * they are one, they overlapped; the later of them to end saw the other, and compared after both had finished.  Had
- * it found a difference it would have written, and W would not have been the last.
+ * Why that is enough: let O be the call that last changed a page in Windows, and W the last to write its bit.
+ * Unless they are one, they overlapped; the later of them to end saw the other, and compared after both had
+ * finished.  Had it found a difference it would have written, and W would not have been the last.
  *
- * A thread that died inside costs the others nothing.  (The counts of ended calls wrap: 524,288 calls on one region
- * while one thread is stopped, and then exactly, go unseen.  The carry out of changes ended goes into commits ended,
- * where it is one more.)
+ * A thread that died inside costs the others nothing.  (The counts of ended calls wrap: 524,288 calls on one
+ * region while one thread is stopped, and then exactly, go unseen.  The carry out of changes ended goes into
+ * commits ended, where it is one more.)
  */
 #ifndef HOSTMEM_MEMORY_REGION_H
 #define HOSTMEM_MEMORY_REGION_H
@@ -116,9 +117,9 @@ struct region_origin {
 };
 
 /*
- * Fill the record and let it be found; the gauges are charged.  Entries found in the range are stale: their memory was
- * freed behind our back, so they are dropped and counted.  False: no memory for the entry; the record is still the
- * caller's.
+ * Fill the record and let it be found; the gauges are charged.  Entries found in the range are stale: their
+ * memory was freed behind our back, so they are dropped and counted.  False: no memory for the entry; the
+ * record is still the caller's.
  */
 bool region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin);
 
@@ -145,8 +146,8 @@ void region_begin_repair(struct region_hold *hold);
 void region_leave_unchanged(struct region_table *table, struct region_hold *hold);
 
 /*
- * Take an entered region out of the table; false: another thread was first.  Afterwards the caller either leaves
- * (the last to leave recycles the record) or calls region_restore.
+ * Take an entered region out of the table; false: another thread was first.  Afterwards the caller either
+ * leaves (the last to leave recycles the record) or calls region_restore.
  */
 bool region_unpublish(struct region_table *table, struct region_hold *hold);
 void region_restore(struct region_table *table, struct region_hold *hold);

@@ -1,9 +1,9 @@
 /*
  * stats.h - what happened: gauges and counters
  *
- * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over stripes.  A thread that
- * got a stripe to itself counts there without a locked instruction; the others share the last one.  A stripe stays its
- * first thread's: a thread id comes back only when its thread is gone.
+ * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over stripes.  A
+ * thread that got a stripe to itself counts there without a locked instruction; the others share the last
+ * one.  A stripe stays its first thread's: a thread id comes back only when its thread is gone.
  */
 #ifndef HOSTMEM_MEMORY_STATS_H
 #define HOSTMEM_MEMORY_STATS_H

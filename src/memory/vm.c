@@ -98,8 +98,8 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
         region_give(&vm->table, number);
         return stats_refuse(&vm->stats, hresult_out_of_memory());
     }
-    /* A call that still holds the region that was here before may have had its effect on this one (reconcile_leave);
-     * only a caller that chooses addresses can bring that about. */
+    /* A call that still holds the region that was here before may have had its effect on this one
+     * (reconcile_leave); only a caller that chooses addresses can bring that about. */
     if (address != NULL)
         reconcile_range(&vm->table, start, end);
     *memory = base;
@@ -170,8 +170,8 @@ HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD pr
         }
         return commit_elsewhere(vm, address, size, type, protect, memory);
     }
-    /* MEM_RESET, MEM_RESET_UNDO, and what Windows will refuse (MEM_RESET with MEM_COMMIT, which Wine takes for a reset):
-     * nothing for the books. */
+    /* MEM_RESET, MEM_RESET_UNDO, and what Windows will refuse (MEM_RESET with MEM_COMMIT, which Wine takes
+     * for a reset): nothing for the books. */
     *memory = os_virtual_alloc(address, size, type, protect);
     return *memory != NULL ? S_OK : hresult_from_last_error();
 }

@@ -1,8 +1,9 @@
 /*
  * vm.h - what VirtualAlloc, VirtualFree, VirtualProtect and VirtualQuery mean for one manager
  *
- * Win32 semantics, results as HRESULTs, and the books kept.  Knows no COM.  Arguments go to Windows unchanged: the CLR
- * calls GetWriteWatch, VirtualUnlock and more on the memory directly (contract 4), so it must be just what it asked for.
+ * Win32 semantics, results as HRESULTs, and the books kept.  Knows no COM.  Arguments go to Windows
+ * unchanged: the CLR calls GetWriteWatch, VirtualUnlock and more on the memory directly (contract 4), so it
+ * must be just what it asked for.
  */
 #ifndef HOSTMEM_MEMORY_VM_H
 #define HOSTMEM_MEMORY_VM_H

@@ -1,8 +1,8 @@
 /*
  * bench.h - blocks of work, timed side by side, and a table of the results against their bars
  *
- * What is compared runs in turns, block by block, so that a change of the machine's mood hits both; the figure is the
- * median of the blocks.
+ * What is compared runs in turns, block by block, so that a change of the machine's mood hits both; the
+ * figure is the median of the blocks.
  */
 #ifndef BENCH_H
 #define BENCH_H

@@ -3,8 +3,9 @@
  *
  *     hostmem-bench [--json FILE]
  *
- * The books alone are timed with Windows taken away: the linker puts the functions below between the library and its
- * OS calls (--wrap), and a switch makes them answer by themselves, with addresses that stand for nothing.
+ * The books alone are timed with Windows taken away: the linker puts the functions below between the library
+ * and its OS calls (--wrap), and a switch makes them answer by themselves, with addresses that stand for
+ * nothing.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,7 +6,8 @@
 extern "C" {
 #endif
 
-/* An IHostMalloc implemented in C++: Alloc hands out pieces of one buffer, Free takes back the last one only. */
+/* An IHostMalloc implemented in C++: Alloc hands out pieces of one buffer, Free takes back the last one
+ * only. */
 IHostMalloc *abi_cpp_malloc(void);
 
 /* Calls method n of ABI_SLOTS on object through the C++ declaration, with zeros for arguments. */
