@@ -3,9 +3,9 @@
  *
  *     plugin_host DOTNET_ROOT PLUGIN.dll
  *
- * It initializes hostfxr from the plugin's runtimeconfig.json, binds a hostmem manager to the coreclr.dll that is going
- * to run - before it starts -, calls three managed functions, and prints what the books say of it.  x86-64 or x86,
- * .NET 8 to 10.
+ * It initializes hostfxr from the plugin's runtimeconfig.json, binds a hostmem manager to the coreclr.dll
+ * that is going to run - before it starts -, calls three managed functions, and prints what the books say of
+ * it.  x86-64 or x86, .NET 8 to 10.
  */
 #include <stdio.h>
 #include <stdbool.h>
@@ -51,22 +51,31 @@ static void *need(HMODULE module, const char *name)
     return function;
 }
 
-/* The hostfxr.dll below DOTNET_ROOT; an installation may hold several versions, any of them finds the runtimes. */
+/* "10.0.1" as one number that can be compared; 0: no version.  A preview counts as its release. */
+static unsigned long long version_number(const wchar_t *name)
+{
+    unsigned major, minor, patch;
+    if (swscanf(name, L"%u.%u.%u", &major, &minor, &patch) != 3)
+        return 0;
+    return (unsigned long long)major << 40 | (unsigned long long)minor << 20 | patch;
+}
+
+/* The hostfxr.dll of the highest version below DOTNET_ROOT: an older one may not know a newer runtime. */
 static HMODULE load_hostfxr(const wchar_t *root)
 {
-    wchar_t path[PATH_CHARS];
+    wchar_t path[PATH_CHARS], best[MAX_PATH] = L"";
     WIN32_FIND_DATAW entry;
     swprintf(path, PATH_CHARS, L"%ls\\host\\fxr\\*", root);
     HANDLE search = FindFirstFileW(path, &entry);
     if (search == INVALID_HANDLE_VALUE)
         fail("no host\\fxr below DOTNET_ROOT", (long)GetLastError());
-    HMODULE module = NULL;
     do {
-        swprintf(path, PATH_CHARS, L"%ls\\host\\fxr\\%ls\\hostfxr.dll", root, entry.cFileName);
-        if (entry.cFileName[0] != L'.')
-            module = LoadLibraryExW(path, NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
-    } while (module == NULL && FindNextFileW(search, &entry));
+        if (version_number(entry.cFileName) > version_number(best))
+            wcscpy(best, entry.cFileName);
+    } while (FindNextFileW(search, &entry));
     FindClose(search);
+    swprintf(path, PATH_CHARS, L"%ls\\host\\fxr\\%ls\\hostfxr.dll", root, best);
+    HMODULE module = LoadLibraryExW(path, NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
     if (module == NULL)
         fail("hostfxr.dll does not load", (long)GetLastError());
     return module;
@@ -168,8 +177,12 @@ int wmain(int argc, wchar_t **argv)
     bool owned = hostmem_owns(manager, address) == S_OK;
     printf("managed object at %p: %s\n", address, owned ? "in a region of ours" : "NOT in a region of ours");
     ((close_fn)need(hostfxr, "hostfxr_close"))(handle);
+    /*
+     * From here on the runtime gets no new memory, and a runtime that needs some ends the process.  Here that
+     * is safe: managed code is not called again, and nothing but the end of the process follows.  A real host
+     * does this last of all.  The manager itself stays: the runtime calls it until the process has gone.
+     */
     hostmem_shutdown(manager);
-    /* The manager stays: the runtime calls it until the process has gone. */
     puts(owned ? "plugin_host: done" : "plugin_host: failed");
     return owned ? 0 : 1;
 }

@@ -95,14 +95,16 @@ offset_of() { LC_ALL=C grep -obUaP -m1 "$2" "$1" | head -n 1 | cut -d: -f1; }
 framework_assembly() { # OUT OPTIONS...
     local out=$1 compiler
     shift
-    compiler=$(readlink -f "$(command -v dotnet)")
-    compiler=$(ls -d "$(dirname "$compiler")"/sdk/*/Roslyn/bincore/csc.dll 2> /dev/null | tail -n 1)
-    [ -n "$compiler" ] || { echo "test_run: the .NET SDK is missing (dotnet, its csc.dll)" >&2; exit 1; }
+    # "10.0.401 [/usr/share/dotnet/sdk]"
+    compiler=$(dotnet --list-sdks 2> /dev/null | sed -n 's|^\([^ ]*\) \[\(.*\)\]$|\2/\1/Roslyn/bincore/csc.dll|p' | tail -n 1)
+    [ -f "$compiler" ] || { echo "test_run: the .NET SDK is missing (dotnet, its csc.dll)" >&2; exit 1; }
     dotnet exec "$compiler" -nologo -nostdlib -noconfig -nosdkpath -target:library -deterministic -warnaserror \
         -runtimemetadataversion:v4.0.30319 "$@" -out:"$out" "$root/tests/support/run_framework.cs" || exit 1
 }
 
 test_command_line() {
+    checks=$((checks + 1))
+    grep -qa "<longPathAware .*>true</longPathAware>" "$run" || wrong "the program has no manifest for long paths"
     said 2 "no program given"
     said 2 "no program given" --raw
     said 2 "no program given" --
@@ -126,6 +128,9 @@ test_files() {
 
     said 125 "missing.exe: no such file" "$work/missing.exe"
     said 125 "is a folder, not a program" "$work"
+    local long
+    long=C:\\$(printf 'a%.0s' {1..2000})
+    said 125 "$long: no such file" "$long"
     echo "not a program" > "$work/text.exe"
     said 125 "is not a Windows program" "$work/text.exe"
     : > "$work/empty.exe"
@@ -140,6 +145,20 @@ test_files() {
     said 125 "is made for $other_name, and this hostmem-run is for $own_name programs" "$work/other.dll"
     framework_assembly "$work/arm.dll" -platform:arm64
     said 125 "is made for ARM64, and" "$work/arm.dll"
+
+    # 32 bits preferred (0x20003), not required (3): the flags follow 16 bytes after the CLI header's start.
+    local header
+    framework_assembly "$work/prefer.dll"
+    header=$(offset_of "$work/prefer.dll" '\x48\x00\x00\x00\x02\x00\x05\x00')
+    [ -n "$header" ] || wrong "the assembly has no CLI header"
+    poke "$work/prefer.dll" $((header + 16)) 3 0 2 0
+    said 2 "of which only a method static int M(string) can be run" "$work/prefer.dll"
+    poke "$work/prefer.dll" $((header + 16)) 3 0 0 0
+    if [ "$arch" = x86_64 ]; then
+        said 125 "prefer.dll: is made for x86, and this" "$work/prefer.dll"
+    else
+        said 2 "of which only a method static int M(string) can be run" "$work/prefer.dll"
+    fi
 
     need "$clr/net10.0/ending/ending.exe"
     cp "$clr/net10.0/ending/ending.dll" "$work/alone.dll"
@@ -169,6 +188,22 @@ test_files() {
     said 125 "the report cannot be written there" --report "$work/none/report.txt" "$work/any.dll"
     said 2 "--method and --mscoree are for .NET Framework" --method A.B.C "$work/any.dll"
     said 2 "--method and --mscoree are for .NET Framework" --mscoree 'C:\x.dll' "$work/any.dll"
+
+    # --report must not overwrite the program, by whatever name.
+    echo launcher > "$work/any.exe"
+    ln -sf any.dll "$work/alias.txt"
+    (cd "$work" && cksum any.*) > "$work/before"
+    for file in any.dll any.exe any.runtimeconfig.json alias.txt ../"${work##*/}"/any.dll; do
+        said 2 "is a file of the program itself" --report "$work/$file" "$work/any.dll"
+    done
+    (cd "$work" && cksum any.*) | cmp -s - "$work/before" || wrong "--report has overwritten the program"
+    rm "$work/any.exe"
+
+    # No report is left by a program that did not start.
+    said 125 ".NET not found" --report "$work/started.txt" "$work/any.dll"
+    [ ! -e "$work/started.txt" ] || wrong "a program that did not start has left a report"
+    said 125 ".NET not found" --report 'Z:\dev\null' "$work/any.dll"
+    [ -c /dev/null ] || wrong "/dev/null is gone"
 }
 
 test_runtime_search() {
@@ -214,6 +249,13 @@ test_framework() {
     report '.mode == "raw" and (has("regions") | not)'
     ran 5 'Sample.Entry.Run("5")' --mscoree "$mscoree" "${method[@]}" "$work/sample.dll" 5
     grep -q "VirtualQuery agrees with the books, byte for byte" "$work/err" || wrong "no text report on stderr"
+
+    # A report that cannot be written: one line, whether the other threads are there or gone.
+    for argument in 5:5 exit:45; do
+        ran "${argument#*:}" "Sample.Entry.Run(\"${argument%:*}\")" --mscoree "$mscoree" --report 'Z:\dev\full' "${method[@]}" "$work/sample.dll" "${argument%:*}"
+        [ "$(grep -cF 'hostmem-run: Z:\dev\full: the report could not be written to its end (Windows error 112)' "$work/err")" -eq 1 ] ||
+            wrong "a full disk is not told once: $(cat "$work/err")"
+    done
     host "${stand[@]}" --method Sample.Entry.Walk "$work/sample.dll"
     [ $status -eq 125 ] || wrong "an unknown method: status $status"
     grep -q "Sample.Entry.Walk could not be run (0x80131513); it must be a static int Walk(string)" "$work/err" || wrong "an unknown method: $(cat "$work/err")"

@@ -1,14 +1,15 @@
 /*
  * dotnet_root.c - see dotnet_root.h
  *
- * In the documented order: DOTNET_ROOT_X64 (or _X86), DOTNET_ROOT, the place that the installer registered,
- * Program Files. A variable that is set is the answer, right or wrong; relative paths are refused (they would
- * mean the current folder).
+ * In the documented order: DOTNET_ROOT_X64 (or _X86), DOTNET_ROOT(x86) for 32 bits on a 64-bit Windows,
+ * DOTNET_ROOT, the place that the installer registered, Program Files. A variable that is set is the answer,
+ * right or wrong; relative paths are refused (they would mean the current folder).
  */
 #include "tools/dotnet_root.h"
 
 #include <windows.h>
 
+#include "bridge/runtime.h"
 #include "tools/program.h"
 #include "tools/writer.h"
 
@@ -109,17 +110,17 @@ static bool hostfxr_find(const wchar_t *root, wchar_t *hostfxr)
     return *best && path_join(hostfxr, folder, best) && path_join(hostfxr, hostfxr, L"hostfxr.dll");
 }
 
-static bool is_absolute(const wchar_t *path)
-{
-    return (iswalpha(path[0]) && path[1] == L':' && (path[2] == L'\\' || path[2] == L'/')) ||
-           (path[0] == L'\\' && path[1] == L'\\');
-}
-
 /* The variable's value, if it has one. */
 static bool variable_read(const wchar_t *name, wchar_t *value)
 {
     DWORD length = GetEnvironmentVariableW(name, value, PATH_CHARS);
     return length > 0 && length < PATH_CHARS;
+}
+
+static bool is_wow64(void)
+{
+    BOOL wow64;
+    return IsWow64Process(GetCurrentProcess(), &wow64) && wow64;
 }
 
 /* Installers of both architectures register in the 32-bit view. */
@@ -133,17 +134,18 @@ static bool registry_read(wchar_t *root)
         return false;
     LSTATUS status = RegGetValueW(key, NULL, L"InstallLocation", RRF_RT_REG_SZ, NULL, root, &bytes);
     RegCloseKey(key);
-    return status == ERROR_SUCCESS && is_absolute(root);
+    return status == ERROR_SUCCESS && path_is_absolute(root);
 }
 
 bool dotnet_root_find(wchar_t *root, wchar_t *hostfxr)
 {
-    static const wchar_t *const variables[] = {ARCHITECTURE_VARIABLE, L"DOTNET_ROOT"};
+    const wchar_t *const variables[] = {ARCHITECTURE_VARIABLE, is_wow64() ? L"DOTNET_ROOT(x86)" : NULL,
+                                        L"DOTNET_ROOT"};
 
     for (unsigned i = 0; i < ARRAYSIZE(variables); i++) {
-        if (!variable_read(variables[i], root))
+        if (!variables[i] || !variable_read(variables[i], root))
             continue;
-        if (!is_absolute(root)) {
+        if (!path_is_absolute(root)) {
             complain(L".NET not found: %ls is '%ls', which is not an absolute path", variables[i], root);
             return false;
         }
@@ -156,11 +158,10 @@ bool dotnet_root_find(wchar_t *root, wchar_t *hostfxr)
     }
     if (registry_read(root) && hostfxr_find(root, hostfxr))
         return true;
-    if (variable_read(L"ProgramFiles", root) && is_absolute(root) && path_join(root, root, L"dotnet") &&
+    if (variable_read(L"ProgramFiles", root) && path_is_absolute(root) && path_join(root, root, L"dotnet") &&
         hostfxr_find(root, hostfxr))
         return true;
     complain(L".NET not found: the program needs an installed runtime, and there is none in DOTNET_ROOT (not "
-             L"set), "
-             L"the registry or Program Files\\dotnet");
+             L"set), the registry or Program Files\\dotnet");
     return false;
 }

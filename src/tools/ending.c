@@ -7,6 +7,8 @@
  * Windows calls a program's TLS callback when the process exits; Wine 8.0 does not, but both call FLS
  * callbacks on the exiting thread. So every thread gets a value for our FLS index, and the callback of an
  * ordinary thread exit is told apart by RtlDllShutdownInProgress.
+ *
+ * What replaces an import chains to what the import held, which may be somebody's replacement as well.
  */
 #include "tools/ending.h"
 
@@ -42,23 +44,33 @@ static void end(const char *how, bool has_status, uint32_t status, bool threads_
     SetEvent(done);
 }
 
+enum { EXIT_PROCESS, TERMINATE_PROCESS, RAISE_FAIL_FAST, SET_FILTER, EXIT_COUNT };
+
+static struct import exits[EXIT_COUNT];
+
 static void WINAPI exit_process(UINT status)
 {
+    void(WINAPI * original)(UINT) = exits[EXIT_PROCESS].original;
+
     end("ExitProcess", true, status, false);
-    ExitProcess(status);
+    original(status);
 }
 
 static BOOL WINAPI terminate_process(HANDLE process, UINT status)
 {
+    BOOL(WINAPI * original)(HANDLE, UINT) = exits[TERMINATE_PROCESS].original;
+
     if (process == GetCurrentProcess() || GetProcessId(process) == GetCurrentProcessId())
         end("TerminateProcess", true, status, false);
-    return TerminateProcess(process, status);
+    return original(process, status);
 }
 
 static void WINAPI raise_fail_fast(EXCEPTION_RECORD *record, CONTEXT *context, DWORD flags)
 {
+    void(WINAPI * original)(EXCEPTION_RECORD *, CONTEXT *, DWORD) = exits[RAISE_FAIL_FAST].original;
+
     end("fail fast", record != NULL, record ? record->ExceptionCode : 0, false);
-    RaiseFailFastException(record, context, flags);
+    original(record, context, flags);
 }
 
 static LONG WINAPI top_level_filter(EXCEPTION_POINTERS *exception)
@@ -71,6 +83,7 @@ static LONG WINAPI top_level_filter(EXCEPTION_POINTERS *exception)
     return answer;
 }
 
+/* The one that does not chain: Windows keeps our filter, which asks the runtime's. */
 static LPTOP_LEVEL_EXCEPTION_FILTER WINAPI set_unhandled_exception_filter(LPTOP_LEVEL_EXCEPTION_FILTER filter)
 {
     return atomic_exchange(&runtime_filter, filter);
@@ -129,19 +142,24 @@ void ending_expect(void)
     atomic_store(&expected, true);
 }
 
+bool ending_is_expected(void)
+{
+    return atomic_load(&expected);
+}
+
+static struct import exits[EXIT_COUNT] = {
+    [EXIT_PROCESS] = {.name = "ExitProcess", .replacement = exit_process, .required = true},
+    [TERMINATE_PROCESS] = {.name = "TerminateProcess", .replacement = terminate_process, .required = true},
+    [RAISE_FAIL_FAST] = {.name = "RaiseFailFastException", .replacement = raise_fail_fast, .required = true},
+    [SET_FILTER] = {.name = "SetUnhandledExceptionFilter",
+                    .replacement = set_unhandled_exception_filter,
+                    .required = true},
+};
+
 HRESULT ending_watch(HMODULE runtime, const char **culprit)
 {
-    static struct import exits[] = {
-        {.name = "ExitProcess", .replacement = exit_process, .required = true},
-        {.name = "TerminateProcess", .replacement = terminate_process, .required = true},
-        {.name = "RaiseFailFastException", .replacement = raise_fail_fast, .required = true},
-        {.name = "SetUnhandledExceptionFilter",
-         .replacement = set_unhandled_exception_filter,
-         .required = true},
-    };
-
-    HRESULT hr = imports_find(runtime, exits, ARRAYSIZE(exits), culprit);
-    return hr == S_OK ? imports_redirect(exits, ARRAYSIZE(exits)) : hr;
+    HRESULT hr = imports_find(runtime, exits, EXIT_COUNT, culprit);
+    return hr == S_OK ? imports_redirect(exits, EXIT_COUNT) : hr;
 }
 
 void ending_reached(uint32_t status)

@@ -11,8 +11,9 @@
  *     Ctrl-C, closed console           a console handler, asked after all those of the program
  *     ExitProcess by native code       thread-local callbacks at process exit
  *
- * In all but the last the other threads are still there. TerminateProcess called by anything else than the
- * runtime (Process.Kill, another process) cannot be seen by anybody.
+ * In all but the last the other threads are still there. Without a report end: TerminateProcess called by
+ * anything else than the runtime (Process.Kill, another process), which nobody can see; and an unhandled
+ * exception after a native library of the program has put its own top-level filter in the place of ours.
  */
 #ifndef HOSTMEM_TOOLS_ENDING_H
 #define HOSTMEM_TOOLS_ENDING_H
@@ -35,7 +36,10 @@ void ending_prepare(void (*callback)(const struct ending *ending));
 /* The program starts now: before that, there is nothing to report. */
 void ending_expect(void);
 
-/* Watches the ways out of a coreclr.dll. S_OK, or what is wrong; *culprit as imports_find (bridge/imports.h). */
+/* False: whatever happens, `callback` is not going to be called. */
+bool ending_is_expected(void);
+
+/* Watches the ways out of a coreclr.dll. S_OK, or what is wrong; *culprit as imports_find has it. */
 HRESULT ending_watch(HMODULE runtime, const char **culprit);
 
 /* The program came back with `status`. */

@@ -28,6 +28,20 @@ static bool is_owned(const void *base)
     return manager && hostmem_owns(manager, base) == S_OK;
 }
 
+/* By means that a dying process still has. */
+static void say_report_lost(DWORD error)
+{
+    static struct writer say;
+
+    writer_open(&say, GetStdHandle(STD_ERROR_HANDLE));
+    writer_text(&say, "hostmem-run: ");
+    writer_wide(&say, options.report);
+    writer_text(&say, ": the report could not be written to its end (Windows error ");
+    writer_number(&say, error, 0);
+    writer_text(&say, ")\n");
+    writer_flush(&say);
+}
+
 /* The last thing that happens. On the thread that ends the process, whatever state that is in. */
 static void report_write(const struct ending *ending)
 {
@@ -39,27 +53,54 @@ static void report_write(const struct ending *ending)
         books_read(&report.books, manager);
     report.bridge.size = sizeof report.bridge;
     hostmem_bridge_get_statistics(&report.bridge);
-    process_map_read(&report.process, is_owned, ending->threads_are_gone);
+    /* The process belongs to the same moment as the books, unless to look at it may end us. */
+    if (!ending->threads_are_gone)
+        process_map_read(&report.process, is_owned, false);
     writer_open(&writer, report_file);
-    if (options.json)
-        report_json(&writer, &report);
-    else
-        report_text(&writer, &report);
-    if (options.report)
+    (options.json ? report_json_books : report_text_books)(&writer, &report);
+    if (ending->threads_are_gone)
+        process_map_read(&report.process, is_owned, true);
+    (options.json ? report_json_process : report_text_process)(&writer, &report);
+    if (options.report) {
         CloseHandle(report_file);
+        if (writer.error)
+            say_report_lost(writer.error);
+    }
 }
 
-/* --report is opened first: a report that cannot be written is better known before the program has run. */
-static bool report_open(void)
+/*
+ * --report is opened first: a report that cannot be written is better known before the program has run.
+ * Opened once, since it could be a pipe, and emptied only when it is known not to be the program. Returns 0,
+ * or the exit status after having told the user.
+ */
+static int report_open(void)
 {
     report_file = GetStdHandle(STD_ERROR_HANDLE);
     if (!options.report)
-        return true;
-    report_file = CreateFileW(options.report, GENERIC_WRITE, FILE_SHARE_READ, NULL, CREATE_ALWAYS, 0, NULL);
-    if (report_file != INVALID_HANDLE_VALUE)
-        return true;
-    complain(L"%ls: the report cannot be written there (Windows error %lu)", options.report, GetLastError());
-    return false;
+        return 0;
+    report_file = CreateFileW(options.report, GENERIC_WRITE, FILE_SHARE_READ, NULL, OPEN_ALWAYS, 0, NULL);
+    if (report_file == INVALID_HANDLE_VALUE) {
+        complain(L"%ls: the report cannot be written there (Windows error %lu)", options.report,
+                 GetLastError());
+        return STATUS_FAILED;
+    }
+    if (program_has_file(&program, report_file)) {
+        complain(L"%ls: is a file of the program itself, which --report would overwrite", options.report);
+        return STATUS_USAGE;
+    }
+    SetEndOfFile(report_file); /* a pipe has no end */
+    return 0;
+}
+
+/* No report is to come: an empty one would tell nothing, or the wrong thing. */
+static void report_discard(void)
+{
+    if (!options.report)
+        return;
+    bool is_file = GetFileType(report_file) == FILE_TYPE_DISK; /* not a pipe, not NUL */
+    CloseHandle(report_file);
+    if (is_file)
+        DeleteFileW(options.report);
 }
 
 static bool framework_options_fit(void)
@@ -105,9 +146,11 @@ int wmain(int argc, wchar_t **argv)
         return STATUS_FAILED;
     if (!framework_options_fit())
         return STATUS_USAGE;
-    if (!report_open())
-        return STATUS_FAILED;
+    int status = report_open();
+    if (status != 0)
+        return status;
 
+    status = STATUS_FAILED;
     report.mode = program.kind == PROGRAM_FRAMEWORK ? REPORT_FRAMEWORK : REPORT_BRIDGE;
     if (options.raw)
         report.mode = REPORT_RAW;
@@ -117,13 +160,18 @@ int wmain(int argc, wchar_t **argv)
             hr = hostmem_create_host_control(manager, NULL, &control);
         if (hr != S_OK) {
             complain(L"the memory manager cannot be made (0x%08lx)", (unsigned long)hr);
-            return STATUS_FAILED;
+            goto report;
         }
     }
     process_map_prepare();
     ending_prepare(report_write);
     if (program.kind == PROGRAM_FRAMEWORK)
-        return run_framework(&program, options.method, options.argc ? options.argv[0] : L"", control,
-                             options.mscoree);
-    return run_hostfxr(&program, options.argc, options.argv, control, options.any_runtime, &runtime);
+        status = run_framework(&program, options.method, options.argc ? options.argv[0] : L"", control,
+                               options.mscoree);
+    else
+        status = run_hostfxr(&program, options.argc, options.argv, control, options.any_runtime, &runtime);
+report:
+    if (!ending_is_expected())
+        report_discard();
+    return status;
 }

@@ -7,6 +7,7 @@
 
 #include <hostmem/hostmem.h>
 
+#include "bridge/runtime.h"
 #include "tools/writer.h"
 
 static const char help[] =
@@ -53,12 +54,6 @@ static void say_version(void)
     writer_flush(&writer);
 }
 
-static bool is_absolute(const wchar_t *path)
-{
-    return (path[0] == L'\\' && path[1] == L'\\') ||
-           (path[0] && path[1] == L':' && (path[2] == L'\\' || path[2] == L'/'));
-}
-
 /* The value of the option at argv[*at]; NULL and a message when there is none or it was given before. */
 static const wchar_t *value_of(int argc, wchar_t **argv, int *at, const wchar_t *before)
 {
@@ -86,7 +81,7 @@ static bool options_make_sense(const struct options *options)
         complain(L"--any-runtime makes no sense with --raw: every runtime may be left as it is");
         return false;
     }
-    if (options->mscoree && !is_absolute(options->mscoree)) {
+    if (options->mscoree && !path_is_absolute(options->mscoree)) {
         complain(L"--mscoree wants an absolute path, not '%ls'", options->mscoree);
         return false;
     }

@@ -165,7 +165,8 @@ static void claim_heap(HANDLE heap)
     PROCESS_HEAP_ENTRY entry = {0};
     const char *start = NULL, *end = NULL; /* region claimed last */
 
-    process_map_claim(heap, PROCESS_HEAP);
+    if (!atomic_load(&walk_given_up))
+        process_map_claim(heap, PROCESS_HEAP);
     if (!HeapLock(heap))
         return;
     while (!atomic_load(&walk_given_up) && HeapWalk(heap, &entry)) {
@@ -176,6 +177,8 @@ static void claim_heap(HANDLE heap)
             continue;
         start = at;
         end = (const char *)found.BaseAddress + found.RegionSize;
+        if (atomic_load(&walk_given_up)) /* the claims are read by now */
+            break;
         process_map_claim(at, PROCESS_HEAP);
     }
     HeapUnlock(heap);
@@ -206,7 +209,7 @@ static DWORD WINAPI heap_walker(void *unused)
 
 static bool claim_heaps_or_give_up(bool threads_are_gone)
 {
-    if (threads_are_gone) { /* a lock without an owner would end the process here, so this comes last */
+    if (threads_are_gone) {
         claim_heaps();
         return true;
     }

@@ -61,7 +61,8 @@ void process_map_claim(const void *address, enum process_kind kind);
 
 /*
  * Reads the map. `is_owned` tells whether a private region is under the manager; `threads_are_gone`: no
- * thread but this one is left (process exit), so nothing can be handed to another.
+ * thread but this one is left (process exit), so nothing can be handed to another, and a heap whose lock died
+ * with its owner ends the process here: what matters more is to be done before.
  */
 void process_map_read(struct process_map *map, bool (*is_owned)(const void *base), bool threads_are_gone);
 

@@ -127,12 +127,16 @@ static bool launcher_check(struct program *program, const struct pe_file *pe)
 /* Can a process of our kind load this managed file? */
 static bool managed_fits(const struct pe_file *pe)
 {
+    enum { PREFERRED_32BIT = 0x20000 }; /* winnt.h does not have it */
     DWORD flags = pe->clr->Flags;
 
     if (pe->machine == PE_MACHINE_OWN)
         return true;
+    /* "Required" together with "preferred" means: of any kind, but rather 32 bits. */
+    bool required =
+        (flags & (COMIMAGE_FLAGS_32BITREQUIRED | PREFERRED_32BIT)) == COMIMAGE_FLAGS_32BITREQUIRED;
     return pe->machine == IMAGE_FILE_MACHINE_I386 && !pe->is_64_bit && flags & COMIMAGE_FLAGS_ILONLY &&
-           !(flags & COMIMAGE_FLAGS_32BITREQUIRED);
+           !required;
 }
 
 static bool memory_contains(const char *bytes, size_t size, const char *what)
@@ -219,6 +223,36 @@ bool program_find(struct program *program, const wchar_t *path)
     pe_close(&pe);
 
     wcscpy(program->directory, program->assembly);
-    *wcsrchr(program->directory, L'\\') = 0;
+    wchar_t *slash = wcsrchr(program->directory, L'\\');
+    slash[slash[-1] == L':'] = 0; /* "C:" would be the current folder there */
     return managed;
+}
+
+/* What tells a file apart from all others; false: there is none at `path`. */
+static bool file_identify(const wchar_t *path, BY_HANDLE_FILE_INFORMATION *identity)
+{
+    const DWORD share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+
+    HANDLE file = CreateFileW(path, FILE_READ_ATTRIBUTES, share, NULL, OPEN_EXISTING, 0, NULL);
+    if (file == INVALID_HANDLE_VALUE)
+        return false;
+    bool identified = GetFileInformationByHandle(file, identity);
+    CloseHandle(file);
+    return identified;
+}
+
+bool program_has_file(const struct program *program, HANDLE file)
+{
+    static const wchar_t *const parts[] = {L".exe", L".dll", L".runtimeconfig.json", L".deps.json"};
+    static wchar_t part[PATH_CHARS];
+    BY_HANDLE_FILE_INFORMATION a, b;
+
+    if (!GetFileInformationByHandle(file, &a))
+        return false;
+    for (unsigned i = 0; i < ARRAYSIZE(parts); i++)
+        if (path_replace_extension(part, program->assembly, parts[i]) && file_identify(part, &b) &&
+            a.dwVolumeSerialNumber == b.dwVolumeSerialNumber && a.nFileIndexHigh == b.nFileIndexHigh &&
+            a.nFileIndexLow == b.nFileIndexLow)
+            return true;
+    return false;
 }

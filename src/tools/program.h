@@ -21,13 +21,16 @@ enum program_kind {
 
 struct program {
     enum program_kind kind;
-    wchar_t directory[PATH_CHARS]; /* absolute, without a backslash at the end */
+    wchar_t directory[PATH_CHARS]; /* absolute; a backslash at the end only if it is a drive's root */
     wchar_t assembly[PATH_CHARS];  /* the managed file, absolute */
     wchar_t runtime_version[256];  /* of the metadata: "v4.0.30319" */
 };
 
 /* Fills `program` for the exe or dll at `path`. False: it cannot be run, and the user has been told why. */
 bool program_find(struct program *program, const wchar_t *path);
+
+/* Is the open `file` one of those that make `program`, under whatever name? */
+bool program_has_file(const struct program *program, HANDLE file);
 
 /* Writes `directory`\`name`; false if that is too long. */
 bool path_join(wchar_t *path, const wchar_t *directory, const wchar_t *name);

@@ -248,8 +248,23 @@ static void json_regions(struct writer *writer, const struct books *books)
     writer_text(writer, "}");
 }
 
-static void json_process(struct writer *writer, const struct process_map *process)
+void report_json_books(struct writer *writer, const struct report *report)
 {
+    json_head(writer, report);
+    if (report->mode != REPORT_RAW) {
+        json_statistics(writer, &report->books.statistics);
+        json_calls(writer, &report->books);
+        if (report->mode == REPORT_BRIDGE)
+            json_bridge(writer, report);
+        json_regions(writer, &report->books);
+    }
+    writer_flush(writer);
+}
+
+void report_json_process(struct writer *writer, const struct report *report)
+{
+    const struct process_map *process = &report->process;
+
     key(writer, ",\n", "process");
     writer_text(writer, "[");
     for (unsigned kind = 0; kind < PROCESS_KIND_COUNT; kind++) {
@@ -277,19 +292,6 @@ static void json_process(struct writer *writer, const struct process_map *proces
     }
     writer_text(writer, "]");
     key_bool(writer, ",\n", "heaps_walked", process->heaps_walked && process->complete);
-}
-
-void report_json(struct writer *writer, const struct report *report)
-{
-    json_head(writer, report);
-    if (report->mode != REPORT_RAW) {
-        json_statistics(writer, &report->books.statistics);
-        json_calls(writer, &report->books);
-        if (report->mode == REPORT_BRIDGE)
-            json_bridge(writer, report);
-        json_regions(writer, &report->books);
-    }
-    json_process(writer, &report->process);
     writer_text(writer, "\n}\n");
     writer_flush(writer);
 }

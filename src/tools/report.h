@@ -31,8 +31,11 @@ struct report {
     struct process_map process;
 };
 
-void report_text(struct writer *writer, const struct report *report);
-void report_json(struct writer *writer, const struct report *report);
+/* In two parts, flushed one by one: all but `process`, then `process`, which need not be there before. */
+void report_text_books(struct writer *writer, const struct report *report);
+void report_text_process(struct writer *writer, const struct report *report);
+void report_json_books(struct writer *writer, const struct report *report);
+void report_json_process(struct writer *writer, const struct report *report);
 
 /* Names, by hostmem_method, level of hostmem_statistics.calls, process_kind and hostmem_bridge_function. */
 extern const char *const report_methods[HOSTMEM_METHOD_COUNT];

@@ -165,8 +165,23 @@ static void text_regions(struct writer *writer, const struct books *books)
     writer_text(writer, books->quiet ? "\n" : " (other threads kept allocating meanwhile)\n");
 }
 
-static void text_process(struct writer *writer, const struct process_map *process)
+void report_text_books(struct writer *writer, const struct report *report)
 {
+    text_head(writer, report);
+    if (report->mode != REPORT_RAW) {
+        text_calls(writer, &report->books);
+        if (report->mode == REPORT_BRIDGE)
+            text_bridge(writer, report);
+        text_statistics(writer, &report->books.statistics);
+        text_regions(writer, &report->books);
+    }
+    writer_flush(writer);
+}
+
+void report_text_process(struct writer *writer, const struct report *report)
+{
+    const struct process_map *process = &report->process;
+
     writer_text(writer, "\n  all of the process            regions          reserved         committed\n");
     for (unsigned kind = 0; kind < PROCESS_KIND_COUNT; kind++) {
         const struct process_row *row = &process->rows[kind];
@@ -188,18 +203,5 @@ static void text_process(struct writer *writer, const struct process_map *proces
     }
     if (!process->heaps_walked || !process->complete)
         writer_text(writer, "  a heap could not be walked to its end: some of \"other\" is heap\n");
-}
-
-void report_text(struct writer *writer, const struct report *report)
-{
-    text_head(writer, report);
-    if (report->mode != REPORT_RAW) {
-        text_calls(writer, &report->books);
-        if (report->mode == REPORT_BRIDGE)
-            text_bridge(writer, report);
-        text_statistics(writer, &report->books.statistics);
-        text_regions(writer, &report->books);
-    }
-    text_process(writer, &report->process);
     writer_flush(writer);
 }

@@ -17,8 +17,14 @@ void writer_open(struct writer *writer, HANDLE file)
 
     writer->file = file;
     writer->console = GetConsoleMode(file, &mode);
-    writer->failed = false;
+    writer->error = 0;
     writer->used = 0;
+}
+
+/* A disk that is full may take nothing, and call that a success. */
+static void write_failed(struct writer *writer, BOOL written)
+{
+    writer->error = written ? ERROR_HANDLE_DISK_FULL : GetLastError();
 }
 
 static void write_console(struct writer *writer)
@@ -29,7 +35,7 @@ static void write_console(struct writer *writer)
     int length =
         MultiByteToWideChar(CP_UTF8, 0, writer->buffer, (int)writer->used, wide, sizeof writer->buffer);
     if (length > 0 && !WriteConsoleW(writer->file, wide, (DWORD)length, &done, NULL))
-        writer->failed = true;
+        write_failed(writer, FALSE);
 }
 
 void writer_flush(struct writer *writer)
@@ -39,9 +45,11 @@ void writer_flush(struct writer *writer)
     if (writer->console)
         write_console(writer);
     else
-        for (unsigned at = 0; at < writer->used && !writer->failed; at += done)
-            if (!WriteFile(writer->file, writer->buffer + at, writer->used - at, &done, NULL) || done == 0)
-                writer->failed = true;
+        for (unsigned at = 0; at < writer->used && !writer->error; at += done) {
+            BOOL written = WriteFile(writer->file, writer->buffer + at, writer->used - at, &done, NULL);
+            if (!written || done == 0)
+                write_failed(writer, written);
+        }
     writer->used = 0;
 }
 
@@ -168,13 +176,14 @@ void writer_json(struct writer *writer, const char *text)
 void complain(const wchar_t *format, ...)
 {
     static struct writer writer;
-    static wchar_t line[1001];
+    enum { CHARS = 2 * 32768 + 1000 }; /* two of the longest paths, and what we say of them */
+    static wchar_t line[CHARS + 1];
     va_list arguments;
 
     va_start(arguments, format);
-    _vsnwprintf(line, 1000, format, arguments);
+    _vsnwprintf(line, CHARS, format, arguments);
     va_end(arguments);
-    line[1000] = 0;
+    line[CHARS] = 0;
     writer_open(&writer, GetStdHandle(STD_ERROR_HANDLE));
     writer_text(&writer, "hostmem-run: ");
     writer_wide(&writer, line);

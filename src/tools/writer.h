@@ -2,7 +2,7 @@
  * writer.h - text output that works in a process that is dying
  *
  * A writer is a buffer in front of WriteFile: no C library, no heap, no locale.  Text is UTF-8; a console
- * gets UTF-16, since its code page is anybody's guess.  A failed write makes the writer silent; `failed`
+ * gets UTF-16, since its code page is anybody's guess.  A failed write makes the writer silent; `error`
  * tells.
  */
 #ifndef HOSTMEM_TOOLS_WRITER_H
@@ -16,7 +16,7 @@
 struct writer {
     HANDLE file;
     bool console;
-    bool failed;
+    DWORD error; /* of the write that failed, or 0 */
     unsigned used;
     char buffer[1024];
 };
@@ -40,7 +40,7 @@ void writer_column(struct writer *writer, const char *text, unsigned width);
 void writer_json(struct writer *writer, const char *text);
 void writer_json_wide(struct writer *writer, const wchar_t *text);
 
-/* One line on stderr: "hostmem-run: ", then as printf says, up to 1,000 characters.
+/* One line on stderr: "hostmem-run: ", then as printf says; long enough for two paths.
  * For a process in good health. */
 void complain(const wchar_t *format, ...);
 
