@@ -10,7 +10,6 @@
  * takes it.
  */
 #include <stdatomic.h>
-#include <string.h>
 
 #include "bridge/notification.h"
 #include "bridge/runtime.h"
@@ -21,10 +20,8 @@ static _Atomic(DWORD) bind_owner;
 static HMODULE bound_runtime;
 static ICLRRuntimeHost *bound_host;
 
-/* Of the manager that was taken; all three are kept until the process ends, as the CLR keeps them. */
+/* Kept until the process ends, as the CLR keeps it; so are its IHostMalloc and the control that gave it. */
 static IHostMemoryManager *host_manager;
-static IHostMalloc *host_malloc;
-static IHostControl *host_control;
 
 HRESULT bridge_options_check(const hostmem_bridge_options *options)
 {
@@ -74,7 +71,6 @@ static HRESULT host_ask(IHostControl *control)
         return E_UNEXPECTED;
     }
     IHostMemoryManager_RegisterMemoryNotificationCallback(manager, notification_callback());
-    host_malloc = malloc;
     host_manager = manager;
     return S_OK;
 }
@@ -100,7 +96,6 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     }
     if (host_manager) { /* the first manager stays, and is not asked for again */
         IHostControl_AddRef(control);
-        host_control = control;
         return S_OK;
     }
     hr = bridge_redirect(runtime, any_version(options));
@@ -118,7 +113,6 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     bound_runtime = runtime;
     bound_host = host;
     IHostControl_AddRef(control);
-    host_control = control;
     return S_OK;
 
 redirection:
@@ -126,10 +120,8 @@ redirection:
 host:
     if (host != bound_host)
         ICLRRuntimeHost_Release(host);
-    if (hr == S_FALSE) {
+    if (hr == S_FALSE)
         IHostControl_AddRef(control);
-        host_control = control;
-    }
     return hr;
 }
 

@@ -8,20 +8,14 @@
 #include <hostmem/bridge.h>
 
 #include "bridge/notification.h"
+#include "com/unknown.h"
 
 static atomic_size_t counts[HOSTMEM_BRIDGE_LEVEL_COUNT];
 
 static HRESULT STDMETHODCALLTYPE notification_query_interface(ICLRMemoryNotificationCallback *self,
                                                               REFIID riid, void **object)
 {
-    if (!object)
-        return E_POINTER;
-    if (!IsEqualIID(riid, &IID_IUnknown) && !IsEqualIID(riid, &IID_ICLRMemoryNotificationCallback)) {
-        *object = NULL;
-        return E_NOINTERFACE;
-    }
-    *object = self;
-    return S_OK;
+    return unknown_query(self, &IID_ICLRMemoryNotificationCallback, riid, object);
 }
 
 static ULONG STDMETHODCALLTYPE notification_refer(ICLRMemoryNotificationCallback *self)

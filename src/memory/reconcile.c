@@ -10,15 +10,6 @@ static uint64_t base_of(const struct region_hold *hold)
     return geometry_base(hold->geometry);
 }
 
-uint64_t reconcile_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
-                                uint64_t *first)
-{
-    uint64_t limit = base_of(hold) + (geometry_pages(hold->geometry) << PAGE_SHIFT);
-    uint64_t end = size > limit - address ? limit : address + size;
-    *first = (address - base_of(hold)) >> PAGE_SHIFT;
-    return ((end - base_of(hold) + PAGE_BYTES - 1) >> PAGE_SHIFT) - *first;
-}
-
 bool reconcile_still_there(const struct region_hold *hold)
 {
     MEMORY_BASIC_INFORMATION info;
@@ -62,27 +53,31 @@ static bool compare(struct region_table *table, struct region_hold *hold, uint64
 /* Compare, and write until there is nothing to write; the hold is a REGION_LOOK, and ends. */
 static void settle(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
 {
-    while (!compare(table, hold, first, count, false)) {
+    DWORD error = GetLastError();
+    bool inside = true;
+    while (inside && !compare(table, hold, first, count, false)) {
         region_begin_repair(hold);
         compare(table, hold, first, count, true);
-        if (region_leave(table, hold) != REGION_OVERLAPPED)
-            return;
+        inside = region_leave(table, hold) == REGION_OVERLAPPED;
     }
-    region_leave_unchanged(table, hold);
+    if (inside)
+        region_leave_unchanged(table, hold);
+    SetLastError(error);
 }
 
 void reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
 {
-    enum region_left left = region_leave(table, hold);
-    if (left == REGION_LEFT)
-        return;
-    DWORD error = GetLastError();
     uint64_t start = base_of(hold) + (first << PAGE_SHIFT);
-    if (left == REGION_OVERLAPPED)
+    switch (region_leave(table, hold)) {
+    case REGION_LEFT:
+        break;
+    case REGION_OVERLAPPED:
         settle(table, hold, first, count);
-    else
+        break;
+    case REGION_RELEASED:
         reconcile_range(table, start, start + (count << PAGE_SHIFT));
-    SetLastError(error);
+        break;
+    }
 }
 
 void reconcile_range(struct region_table *table, uint64_t start, uint64_t end)
@@ -94,9 +89,7 @@ void reconcile_range(struct region_table *table, uint64_t start, uint64_t end)
         region_leave_unchanged(table, &hold);
         return;
     }
-    DWORD error = GetLastError();
     uint64_t first;
-    uint64_t count = reconcile_pages_within(&hold, start, end - start, &first);
+    uint64_t count = region_pages_within(&hold, start, end - start, &first);
     settle(table, &hold, first, count);
-    SetLastError(error);
 }

@@ -19,8 +19,4 @@ void reconcile_range(struct region_table *table, uint64_t start, uint64_t end);
 /* Is the held region's memory still what was allocated for it?  False: freed behind our back. */
 bool reconcile_still_there(const struct region_hold *hold);
 
-/* The pages of [address, address + size) that lie in the held region, as [first, first + count). */
-uint64_t reconcile_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
-                                uint64_t *first);
-
 #endif

@@ -227,7 +227,7 @@ enum region_left region_leave(struct region_table *table, struct region_hold *ho
 void region_begin_repair(struct region_hold *hold)
 {
     hold->entered = atomic_load_explicit(&hold->region->state, memory_order_acquire);
-    hold->use = REGION_REPAIR;
+    hold->use = REGION_CHANGE;
 }
 
 void region_leave_unchanged(struct region_table *table, struct region_hold *hold)
@@ -273,6 +273,15 @@ void region_set_decommitted(struct region_table *table, struct region_hold *hold
     uint64_t pages = geometry_pages(hold->geometry);
     gauge_sub(&table->stats->committed, commit_map_clear(&hold->region->commit, pages, first, count)
                                             << PAGE_SHIFT);
+}
+
+uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size, uint64_t *first)
+{
+    uint64_t base = geometry_base(hold->geometry);
+    uint64_t limit = geometry_end(hold->geometry);
+    uint64_t end = size > limit - address ? limit : address + size;
+    *first = (address - base) >> PAGE_SHIFT;
+    return ((end - base + PAGE_BYTES - 1) >> PAGE_SHIFT) - *first;
 }
 
 uint64_t region_committed(struct region_hold *hold)

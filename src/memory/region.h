@@ -57,9 +57,8 @@ struct region_table {
 
 enum region_use {
     REGION_COMMIT, /* turns bits on */
-    REGION_CHANGE, /* turns bits off, or releases */
-    REGION_LOOK,   /* reads only: nobody reacts to it */
-    REGION_REPAIR  /* copies Windows' picture into the bits: a change */
+    REGION_CHANGE, /* turns bits off, copies Windows' picture into them, or releases */
+    REGION_LOOK    /* reads only: nobody reacts to it */
 };
 
 /* Somebody at work in a region: keeps the record (not the memory) from being recycled. */
@@ -84,6 +83,12 @@ static inline uint64_t geometry_pages(uint64_t geometry)
 static inline uint64_t geometry_granules(uint64_t geometry)
 {
     return (geometry_pages(geometry) + GRANULE_PAGES - 1) / GRANULE_PAGES;
+}
+
+/* The first address behind it. */
+static inline uint64_t geometry_end(uint64_t geometry)
+{
+    return geometry_base(geometry) + (geometry_pages(geometry) << PAGE_SHIFT);
 }
 
 static inline bool geometry_has(uint64_t geometry, uint64_t address)
@@ -139,7 +144,7 @@ enum region_left {
 /* End the work of a hold that changed something. */
 enum region_left region_leave(struct region_table *table, struct region_hold *hold);
 
-/* From REGION_LOOK to REGION_REPAIR. */
+/* From REGION_LOOK to REGION_CHANGE, to copy what Windows says. */
 void region_begin_repair(struct region_hold *hold);
 
 /* End the work without looking at who overlapped it: for holds that changed nothing. */
@@ -159,6 +164,10 @@ void region_set_committed(struct region_table *table, struct region_hold *hold, 
                           uint64_t count);
 void region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
                             uint64_t count);
+
+/* The pages of [address, address + size) that lie in the held region, as [first, first + count). */
+uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
+                             uint64_t *first);
 
 /* Committed pages of an entered region. */
 uint64_t region_committed(struct region_hold *hold);

@@ -32,7 +32,8 @@ void vm_destroy(struct vm *vm)
     region_table_destroy(&vm->table);
 }
 
-uint64_t vm_query_committed(uint64_t start, uint64_t end)
+/* Bytes committed in [start, end), within the allocation that `start` lies in; another one ends the walk. */
+static uint64_t query_committed(uint64_t start, uint64_t end)
 {
     uint64_t committed = 0;
     void *allocation = NULL;
@@ -57,8 +58,7 @@ uint64_t vm_query_committed(uint64_t start, uint64_t end)
 /* Does the request end within the held region?  Windows refuses what does not; Wine lets a decommit wrap. */
 static bool fits(const struct region_hold *hold, uint64_t address, uint64_t size)
 {
-    uint64_t base = geometry_base(hold->geometry);
-    return size <= base + (geometry_pages(hold->geometry) << PAGE_SHIFT) - address;
+    return size <= geometry_end(hold->geometry) - address;
 }
 
 /* Drop the held region from the table if its memory was freed behind our back; true: it was. */
@@ -110,7 +110,7 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
                             DWORD protect, void **memory)
 {
     uint64_t first;
-    uint64_t count = reconcile_pages_within(hold, (uintptr_t)address, size, &first);
+    uint64_t count = region_pages_within(hold, (uintptr_t)address, size, &first);
     if (!region_prepare_commit(&vm->table, hold, first, count)) {
         region_leave_unchanged(&vm->table, hold);
         return stats_refuse(&vm->stats, hresult_out_of_memory());
@@ -135,12 +135,11 @@ static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD
     uint64_t start = page_floor((uintptr_t)address);
     uint64_t end = page_ceil((uintptr_t)address + (uint64_t)size);
     bool in_view = region_kind_at(&vm->table, start) == HOSTMEM_REGION_VIEW;
-    uint64_t before = end > start ? vm_query_committed(start, end) : 0;
+    uint64_t before = end > start ? query_committed(start, end) : 0;
     *memory = os_virtual_alloc(address, size, type, protect);
     if (*memory == NULL)
         return hresult_from_last_error();
-    uint64_t after = vm_query_committed(start, end);
-    uint64_t fresh = after > before ? after - before : 0;
+    uint64_t fresh = end - start - before; /* all of it is committed now */
     /* A region may have come to be here, or its release have been refused, since it was looked for. */
     if (region_kind_at(&vm->table, start) == HOSTMEM_REGION_PRIVATE)
         reconcile_range(&vm->table, start, end);
@@ -193,11 +192,9 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
         region_leave_unchanged(&vm->table, hold);
     } else {
         /* Calls that came meanwhile found no region and were passed on as foreign. */
-        uint64_t base = geometry_base(hold->geometry);
-        uint64_t end = base + (geometry_pages(hold->geometry) << PAGE_SHIFT);
         region_restore(&vm->table, hold);
         reconcile_leave(&vm->table, hold, 0, 0);
-        reconcile_range(&vm->table, base, end);
+        reconcile_range(&vm->table, geometry_base(hold->geometry), geometry_end(hold->geometry));
     }
     SetLastError(error);
     return hresult_from_win32(error);
@@ -228,16 +225,15 @@ HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
     uint64_t count = geometry_pages(hold.geometry);
     if (type == MEM_DECOMMIT && fits(&hold, (uintptr_t)address, size)) {
         if (size != 0)
-            count = reconcile_pages_within(&hold, (uintptr_t)address, size, &first);
+            count = region_pages_within(&hold, (uintptr_t)address, size, &first);
         region_set_decommitted(&vm->table, &hold, first, count);
         reconcile_leave(&vm->table, &hold, first, count);
         return S_OK;
     }
     /* A kind of free that we do not know, or a size that wraps: see what it has done. */
-    uint64_t base = geometry_base(hold.geometry);
     drop_if_gone(vm, &hold);
     reconcile_leave(&vm->table, &hold, 0, 0);
-    reconcile_range(&vm->table, base, base + (count << PAGE_SHIFT));
+    reconcile_range(&vm->table, geometry_base(hold.geometry), geometry_end(hold.geometry));
     return S_OK;
 }
 

@@ -26,10 +26,4 @@ HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type);
 HRESULT vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old);
 HRESULT vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *result);
 
-/*
- * Bytes committed in [start, end), within the allocation that `start` lies in, according to Windows.  Another
- * allocation ends the walk.
- */
-uint64_t vm_query_committed(uint64_t start, uint64_t end);
-
 #endif

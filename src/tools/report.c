@@ -73,6 +73,14 @@ const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT] = {
     [HOSTMEM_BRIDGE_LOAD_LIBRARY_EX] = "LoadLibraryExW",
 };
 
+void report_version(struct writer *writer, uint64_t version)
+{
+    for (unsigned part = 0; part < 4; part++) {
+        writer_text(writer, part ? "." : "");
+        writer_number(writer, version >> (48 - 16 * part) & 0xFFFF, 0);
+    }
+}
+
 uint64_t report_bridge_calls(const struct report *report, hostmem_bridge_module module)
 {
     uint64_t calls = 0;
@@ -137,10 +145,7 @@ static void json_head(struct writer *writer, const struct report *report)
     writer_json_wide(writer, report->runtime);
     key(writer, ", ", "version");
     writer_text(writer, "\"");
-    for (unsigned part = 0; part < 4; part++) {
-        writer_text(writer, part ? "." : "");
-        writer_number(writer, report->runtime_version >> (48 - 16 * part) & 0xFFFF, 0);
-    }
+    report_version(writer, report->runtime_version);
     writer_text(writer, "\"}");
     key(writer, ",\n", "exit");
     key_text(writer, "{", "how", report->ending.how);
@@ -170,6 +175,19 @@ static void json_statistics(struct writer *writer, const hostmem_statistics *sta
     writer_text(writer, "}");
 }
 
+/* One row of a list of calls; *before is what separates it from the row before. */
+static void json_call_row(struct writer *writer, const char **before, const char *key_a, const char *a,
+                          const char *key_b, const char *b, uint64_t calls, uint64_t failures)
+{
+    writer_text(writer, *before);
+    key_text(writer, "{", key_a, a);
+    key_text(writer, ", ", key_b, b);
+    key_number(writer, ", ", "calls", calls);
+    key_number(writer, ", ", "failures", failures);
+    writer_text(writer, "}");
+    *before = ",\n  ";
+}
+
 static void json_calls(struct writer *writer, const struct books *books)
 {
     const char *before = "\n  ";
@@ -181,13 +199,8 @@ static void json_calls(struct writer *writer, const struct books *books)
             const hostmem_calls *calls = &books->statistics.calls[method][level];
             if (!calls->calls)
                 continue;
-            writer_text(writer, before);
-            key_text(writer, "{", "method", report_methods[method]);
-            key_text(writer, ", ", "level", report_levels[level]);
-            key_number(writer, ", ", "calls", calls->calls);
-            key_number(writer, ", ", "failures", calls->failures);
-            writer_text(writer, "}");
-            before = ",\n  ";
+            json_call_row(writer, &before, "method", report_methods[method], "level", report_levels[level],
+                          calls->calls, calls->failures);
         }
     writer_text(writer, "]");
     key_number(writer, ",\n", "refusals", books->statistics.refusals);
@@ -215,13 +228,8 @@ static void json_bridge(struct writer *writer, const struct report *report)
             const hostmem_bridge_calls *calls = &bridge->calls[module][function];
             if (!calls->calls)
                 continue;
-            writer_text(writer, before);
-            key_text(writer, "{", "module", modules[module]);
-            key_text(writer, ", ", "function", report_functions[function]);
-            key_number(writer, ", ", "calls", calls->calls);
-            key_number(writer, ", ", "failures", calls->failures);
-            writer_text(writer, "}");
-            before = ",\n  ";
+            json_call_row(writer, &before, "module", modules[module], "function", report_functions[function],
+                          calls->calls, calls->failures);
         }
     writer_text(writer, "]}");
 }

@@ -43,6 +43,9 @@ extern const char *const report_levels[HOSTMEM_LEVEL_COUNT];
 extern const char *const report_kinds[PROCESS_KIND_COUNT];
 extern const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT];
 
+/* "10.0.1226.42308". */
+void report_version(struct writer *writer, uint64_t version);
+
 /* All calls that came through the bridge from one module. */
 uint64_t report_bridge_calls(const struct report *report, hostmem_bridge_module module);
 

@@ -16,6 +16,13 @@ static void number_row(struct writer *writer, const char *name, uint64_t a, uint
     writer_text(writer, "\n");
 }
 
+/* Words, and the number that they lead up to. */
+static void text_number(struct writer *writer, const char *text, uint64_t number)
+{
+    writer_text(writer, text);
+    writer_number(writer, number, 0);
+}
+
 static void text_head(struct writer *writer, const struct report *report)
 {
     static const char *const modes[] = {
@@ -30,8 +37,7 @@ static void text_head(struct writer *writer, const struct report *report)
     writer_text(writer, "\nended by ");
     writer_text(writer, report->ending.how);
     if (report->ending.has_status) {
-        writer_text(writer, ", status ");
-        writer_number(writer, report->ending.status, 0);
+        text_number(writer, ", status ", report->ending.status);
         if (report->ending.status > 255) {
             writer_text(writer, " (");
             writer_hex(writer, report->ending.status, 8);
@@ -41,10 +47,7 @@ static void text_head(struct writer *writer, const struct report *report)
     writer_text(writer, "\n");
     if (report->runtime[0]) {
         writer_text(writer, "runtime ");
-        for (unsigned part = 0; part < 4; part++) {
-            writer_text(writer, part ? "." : "");
-            writer_number(writer, report->runtime_version >> (48 - 16 * part) & 0xFFFF, 0);
-        }
+        report_version(writer, report->runtime_version);
         writer_text(writer, " from ");
         writer_wide(writer, report->runtime);
         writer_text(writer, "\n");
@@ -70,8 +73,7 @@ static void text_calls(struct writer *writer, const struct books *books)
             writer_number(writer, calls->failures, NUMBER_WIDTH);
             writer_text(writer, "\n");
         }
-    writer_text(writer, "  refusals ");
-    writer_number(writer, books->statistics.refusals, 0);
+    text_number(writer, "  refusals ", books->statistics.refusals);
     writer_text(writer, "\n");
 }
 
@@ -95,12 +97,9 @@ static void text_bridge(struct writer *writer, const struct report *report)
             number_row(writer, report_functions[function], calls->calls, calls->failures);
         }
     }
-    writer_text(writer, "  GC heap: ");
-    writer_number(writer, bridge->heap_ranges, 0);
-    writer_text(writer, " ranges, ");
-    writer_number(writer, bridge->heap_reserved, 0);
-    writer_text(writer, " bytes reserved; frees passed on to Windows: ");
-    writer_number(writer, bridge->foreign_frees, 0);
+    text_number(writer, "  GC heap: ", bridge->heap_ranges);
+    text_number(writer, " ranges, ", bridge->heap_reserved);
+    text_number(writer, " bytes reserved; frees passed on to Windows: ", bridge->foreign_frees);
     writer_text(writer, "\n");
 }
 
@@ -112,20 +111,13 @@ static void text_statistics(struct writer *writer, const hostmem_statistics *sta
     number_row(writer, "mapped views", statistics->mapped.now, statistics->mapped.peak);
     number_row(writer, "committed in views", statistics->view_committed.now, statistics->view_committed.peak);
     number_row(writer, "heap (IHostMalloc)", statistics->heap.now, statistics->heap.peak);
-    writer_text(writer, "  regions ");
-    writer_number(writer, statistics->regions, 0);
-    writer_text(writer, ", views ");
-    writer_number(writer, statistics->views, 0);
-    writer_text(writer, ", blocks ");
-    writer_number(writer, statistics->blocks, 0);
-    writer_text(writer, ", committed in foreign memory ");
-    writer_number(writer, statistics->foreign_committed, 0);
-    writer_text(writer, ", foreign frees ");
-    writer_number(writer, statistics->foreign_frees, 0);
-    writer_text(writer, ", gone behind our back ");
-    writer_number(writer, statistics->stale_regions, 0);
-    writer_text(writer, ", metadata ");
-    writer_number(writer, statistics->metadata, 0);
+    text_number(writer, "  regions ", statistics->regions);
+    text_number(writer, ", views ", statistics->views);
+    text_number(writer, ", blocks ", statistics->blocks);
+    text_number(writer, ", committed in foreign memory ", statistics->foreign_committed);
+    text_number(writer, ", foreign frees ", statistics->foreign_frees);
+    text_number(writer, ", gone behind our back ", statistics->stale_regions);
+    text_number(writer, ", metadata ", statistics->metadata);
     writer_text(writer, "\n");
 }
 
