@@ -18,10 +18,15 @@
  * interfaces. Where the two differ the library follows the contract.
  *
  * Threading.  Every function and every method may be called on any thread at any time, also while other
- * threads are suspended, except where its comment says otherwise.  Nothing here waits for another thread.
- * IHostMemoryManager::VirtualQuery, VirtualProtect, VirtualAlloc, VirtualFree and GetMemoryLoad take no lock
- * at all; IHostMalloc takes the lock of its private heap, unless that heap was made without
- * MALLOC_THREADSAFE.
+ * threads are suspended, except where its comment says otherwise.  IHostMemoryManager::VirtualQuery,
+ * VirtualProtect, VirtualAlloc, VirtualFree and GetMemoryLoad take no lock at all; IHostMalloc takes the lock
+ * of its private heap, unless that heap was made without MALLOC_THREADSAFE.  No method waits for another
+ * thread; a commit or an Alloc for which Windows has no memory is tried again after 5 ms, 2 times if it is
+ * eTaskCritical, 8 times if eAppDomainCritical, 40 times if eProcessCritical, since a page file may be growing.
+ *
+ * Callbacks into the CLR (OnMemoryNotification) and into the host (hostmem_event_callback) are made on a thread
+ * of the library's, with no lock held: one thread for all managers, which exists while a manager has somebody
+ * to tell, keeps the module loaded, and needs no clean-up.
  *
  * Last error.  The methods leave GetLastError as the Win32 function that they stand for leaves it.  Where the
  * library itself refuses (HOST_E_INVALIDOPERATION, HOST_E_CLRNOTAVAILABLE, E_POINTER), Win32 was not asked
@@ -32,8 +37,9 @@
  *   S_OK                     Done.  Success is exactly S_OK, never another success code (the CLR compares).
  *   E_POINTER                A required out-pointer was NULL.  Nothing was done.
  *   E_INVALIDARG             CreateMalloc: a bit other than MALLOC_THREADSAFE and MALLOC_EXECUTABLE.
- *   E_OUTOFMEMORY            Windows ran out (errors 8, 14, 1450, 1453, 1454, 1455, 1816), or the books had
- *                            no memory for the new entry (what was allocated was given back; last error 8).
+ *   E_OUTOFMEMORY            Windows ran out (errors 8, 14, 1450, 1453, 1454, 1455, 1816); or a budget
+ *                            refused, before Windows was asked (last error ERROR_COMMITMENT_LIMIT); or the books
+ *                            had no memory for the new entry (what was allocated was given back; last error 8).
  *   HRESULT_FROM_WIN32(e)    Any other refusal by Windows; GetLastError is e.
  *   HOST_E_INVALIDOPERATION  VirtualFree, IHostMalloc::Free: the address did not come from this object
  *                            (stack, image, mapped view, someone else's memory, already freed, NULL for
@@ -64,8 +70,8 @@
  *     GetMemoryLoad                    E_POINTER (either pointer), HRESULT_FROM_WIN32 E_OUTOFMEMORY
  *     RegisterMemoryNotificationCallback   nothing else; a second call replaces, NULL unregisters; after
  *                                      hostmem_shutdown nothing is kept
- *     NeedsVirtualAddressSpace         E_OUTOFMEMORY always: the library has no address space to give back,
- *                                      so a retry is not worth it (contract 3.6: any success means one retry)
+ *     NeedsVirtualAddressSpace         E_OUTOFMEMORY, unless the host's relief callback has given address space
+ *                                      back (contract 3.6: any success means one retry)
  *     AcquiredVirtualAddressSpace      nothing else; what is no mapped view is ignored, and so is a view for
  *                                      whose entry there is no memory
  *     ReleasedVirtualAddressSpace      nothing else; an unknown base is fine, and a base where another view
@@ -153,6 +159,99 @@ typedef struct hostmem_block {
 typedef HRESULT(HOSTMEM_CALL *hostmem_region_callback)(const hostmem_region *region, void *context);
 typedef HRESULT(HOSTMEM_CALL *hostmem_block_callback)(const hostmem_block *block, void *context);
 
+#define HOSTMEM_UNLIMITED UINT64_MAX
+
+/* Flags of hostmem_limits. */
+enum {
+    /* Refuse eProcessCritical beyond limit + margin, too.  Without it such a charge is granted, counted as an
+     * overrun and told to the host: a CLR that is refused there is disabled, and .NET 8-10 ends the process. */
+    HOSTMEM_LIMITS_STRICT = 0x1
+};
+
+/*
+ * A budget: how much may be committed.  What counts is memory in owned regions, commits inside reported views, and
+ * what IHostMalloc was asked for.  Not thread stacks, CRT heaps, images, and file views themselves.
+ * All in bytes; HOSTMEM_UNLIMITED: no limit.
+ */
+typedef struct hostmem_limits {
+    uint32_t size;  /* sizeof(hostmem_limits) */
+    uint32_t flags; /* HOSTMEM_LIMITS_...; any other bit is refused with E_INVALIDARG */
+    /* eAppDomainCritical is refused above.  0 is no limit that anyone wants: E_INVALIDARG. */
+    uint64_t limit;
+    /* eTaskCritical is refused above: the heap of .NET 8-10, and most of what .NET Framework asks for.  0: the
+     * same as limit.  Not above it. */
+    uint64_t task_limit;
+    /* For eProcessCritical only, above limit. */
+    uint64_t margin;
+    /* From here on the CLR is told that memory is low; it refuses nothing.  0: seven eighths of task_limit.
+     * Not above limit.  HOSTMEM_UNLIMITED, where limit is: no pressure from this budget. */
+    uint64_t soft;
+    /* Address space of regions, any level.  0: no limit.  A runtime that is refused address space goes looking for
+     * it all over the process, and takes it badly: for tests, mostly (contract 4). */
+    uint64_t reserve_limit;
+    /* For tests of a program: that many charges at eTaskCritical or eAppDomainCritical are granted, then all are
+     * refused.  0: off. */
+    uint64_t fail_after;
+} hostmem_limits;
+
+/* A budget that several managers share; opaque. */
+typedef struct hostmem_budget hostmem_budget;
+
+/* Why the manager refused memory.  Indices of hostmem_statistics.refused. */
+typedef enum hostmem_reason {
+    HOSTMEM_REASON_SHUTDOWN,      /* after hostmem_shutdown */
+    HOSTMEM_REASON_METADATA,      /* no memory for the books */
+    HOSTMEM_REASON_TASK_LIMIT,    /* eTaskCritical, above task_limit */
+    HOSTMEM_REASON_LIMIT,         /* eAppDomainCritical, above limit */
+    HOSTMEM_REASON_MARGIN,        /* eProcessCritical, above limit + margin */
+    HOSTMEM_REASON_RESERVE_LIMIT, /* address space above reserve_limit */
+    HOSTMEM_REASON_SHARED,        /* any of these, by the shared budget */
+    HOSTMEM_REASON_FAIL_AFTER,    /* ordered by fail_after */
+    HOSTMEM_REASON_COUNT
+} hostmem_reason;
+
+typedef enum hostmem_event_kind {
+    HOSTMEM_EVENT_REFUSED = 1, /* a budget refused */
+    HOSTMEM_EVENT_OVERRUN = 2, /* a budget granted above limit + margin */
+    HOSTMEM_EVENT_PRESSURE = 3 /* the pressure is another now */
+} hostmem_event_kind;
+
+/* Indices of hostmem_statistics.notifications: EMemoryAvailable, 1..3. */
+enum { HOSTMEM_PRESSURE_COUNT = 4 };
+
+/* Something that the host may want to act on.  Bytes, unless a count. */
+typedef struct hostmem_event {
+    uint32_t size;           /* sizeof(hostmem_event) */
+    uint32_t kind;           /* hostmem_event_kind */
+    uint32_t reason;         /* hostmem_reason; of a refusal or an overrun */
+    uint32_t critical_level; /* EMemoryCriticalLevel of the call; HOSTMEM_LEVEL_NONE: of no call */
+    uint64_t bytes;          /* newly committed (or reserved) by the call */
+    uint64_t limit;          /* what it ran into; for pressure: what eTaskCritical may hold */
+    uint64_t used;           /* of it, at that moment; for an overrun: with the call's bytes */
+    uint32_t pressure;       /* EMemoryAvailable as last told to the CLR */
+    uint32_t lost;           /* events before this one for which there was no room: they are counted only */
+} hostmem_event;
+
+/*
+ * Called on the library's thread, for one event after the other, some time after it.  No lock is held: the callback
+ * may call any function of this library, hostmem_shutdown and hostmem_release included, and may end the
+ * process. While it runs no manager of this module tells anybody anything: it had better be quick.
+ */
+typedef void(HOSTMEM_CALL *hostmem_event_callback)(const hostmem_event *event, void *context);
+
+/*
+ * Called inside NeedsVirtualAddressSpace, on the CLR's thread, after the CLR could not map a file: give address space
+ * back, if there is any to give.
+ *
+ *   start   where the CLR wanted the view; NULL: anywhere.  With an address this is no sign of need: the CLR asks
+ *           each time that an image's preferred base is taken.
+ *   size    bytes; 0: the whole file.
+ *
+ * Return S_OK if something was given back, anything else if not.  The CLR may hold locks, and its threads may be
+ * suspended: call nothing that waits for another thread or calls into the CLR.
+ */
+typedef HRESULT(HOSTMEM_CALL *hostmem_relief_callback)(void *start, SIZE_T size, void *context);
+
 /* Options of hostmem_create.  Zero everything, then set size. */
 typedef struct hostmem_options {
     uint32_t size;  /* sizeof(hostmem_options) */
@@ -165,7 +264,14 @@ typedef struct hostmem_options {
      * it. */
     hostmem_region_callback leaked_region;
     hostmem_block_callback leaked_block;
-    void *context; /* passed to both */
+    void *context; /* passed to all callbacks */
+    /* Limits from the beginning; NULL: none.  Read during the call. */
+    const hostmem_limits *limits;
+    /* A budget shared with other managers: what this one commits is charged there too.  A reference is kept.
+     * May be NULL. */
+    hostmem_budget *shared;
+    hostmem_event_callback event;   /* may be NULL */
+    hostmem_relief_callback relief; /* may be NULL */
 } hostmem_options;
 
 /* Methods that are counted.  Indices of hostmem_statistics.calls. */
@@ -205,8 +311,8 @@ typedef struct hostmem_gauge {
  * a count.
  */
 typedef struct hostmem_statistics {
-    uint32_t size;  /* sizeof(hostmem_statistics) */
-    uint32_t flags; /* 0 */
+    uint32_t size;     /* sizeof(hostmem_statistics) */
+    uint32_t pressure; /* EMemoryAvailable as last told; 0: nothing was told yet */
     /* Address space of owned regions.  The peak may hold one that is being released and its successor. */
     hostmem_gauge reserved;
     /* Committed pages of owned regions: what VirtualQuery over them says. */
@@ -219,14 +325,26 @@ typedef struct hostmem_statistics {
     hostmem_gauge view_committed;
     /* Asked of IHostMalloc and not yet freed. */
     hostmem_gauge heap;
+    /* Charged to the budget: committed, view_committed and heap together, and what calls under way have been
+     * granted. */
+    hostmem_gauge charged;
     /* Newly committed, ever, by MEM_COMMIT in memory of neither kind. */
     uint64_t foreign_committed;
     uint64_t regions; /* owned regions now */
     uint64_t views;   /* reported views now */
     uint64_t blocks;  /* live IHostMalloc blocks now */
-    /* Requests for memory that the manager itself refused: after hostmem_shutdown, or for want of memory for
-     * its books.  What Windows refused is a failure, and no refusal. */
+    /* Requests for memory that the manager itself refused, and why.  What Windows refused is a failure, and no
+     * refusal. */
     uint64_t refusals;
+    uint64_t refused[HOSTMEM_REASON_COUNT];
+    /* Charges that were granted above limit + margin, their bytes, and the most that use was above it. */
+    uint64_t overruns;
+    uint64_t overrun_bytes;
+    uint64_t overrun_peak;
+    uint64_t os_retries;  /* commits tried again after a failure of Windows */
+    uint64_t events_lost; /* for which there was no room */
+    /* OnMemoryNotification calls, by EMemoryAvailable. */
+    uint64_t notifications[HOSTMEM_PRESSURE_COUNT];
     /* VirtualFree and Free answered with HOST_E_INVALIDOPERATION. */
     uint64_t foreign_frees;
     /* Owned regions found gone: freed by raw VirtualFree behind the manager's back.  One whose base Windows
@@ -250,7 +368,7 @@ uint32_t HOSTMEM_CALL hostmem_version(void);
  *   manager   receives the manager, one reference that hostmem_release gives back; NULL on failure.
  *
  * Returns S_OK; E_POINTER: manager is NULL; E_INVALIDARG: options->size is not one that this version knows,
- * or unknown flags; E_OUTOFMEMORY.
+ * unknown flags, or limits that make no sense (hostmem_set_limits); E_OUTOFMEMORY.
  */
 HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_manager **manager);
 
@@ -260,7 +378,9 @@ HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_mana
  *   manager   the manager; NULL does nothing.  Not to be used by the caller again.
  *
  * When nobody else holds a reference (no CLR, no host control, no IHostMalloc), the manager goes: regions and
- * blocks still owned are reported to the options' callbacks and left in place, metadata is freed.
+ * blocks still owned are reported to the options' callbacks and left in place, metadata is freed.  Then no event
+ * callback comes any more, and one that was under way on the library's thread has returned (unless this is called
+ * from it): do not call this under a lock that the callback takes, or under the loader lock if it loads libraries.
  */
 void HOSTMEM_CALL hostmem_release(hostmem_manager *manager);
 
@@ -271,10 +391,101 @@ void HOSTMEM_CALL hostmem_release(hostmem_manager *manager);
  *
  * VirtualAlloc that reserves or commits and CreateMalloc then return HOST_E_CLRNOTAVAILABLE; freeing,
  * querying, protecting and the load report go on, since a CLR calls until the process has gone.  The
- * registered notification callback is released.  Returns S_OK, also the second time; E_POINTER: manager is
- * NULL.
+ * registered notification callback is released, and neither it nor the event callback is called any more; for one
+ * that is under way see hostmem_release.  Returns S_OK, also the second time; E_POINTER: manager is NULL.
  */
 HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager);
+
+/*
+ * hostmem_set_limits - change a manager's limits.
+ *
+ *   manager   the manager.
+ *   limits    the new ones, all of them.
+ *
+ * At any time, on any thread, from a callback too.  A limit below what is in use takes nothing away: nothing more is
+ * granted until use has fallen, and a soft mark below it makes the CLR give memory back.  With the bridge, .NET
+ * 8-10 is told of the new limit as well.  Each figure is changed by itself: a call that comes in between may see
+ * old and new ones.  fail_after counts from now.
+ *
+ * Returns S_OK; E_POINTER: an argument is NULL; E_INVALIDARG: a size that this version does not know, unknown flags,
+ * limit 0, task_limit or soft above limit.  Nothing is changed then.
+ */
+HRESULT HOSTMEM_CALL hostmem_set_limits(hostmem_manager *manager, const hostmem_limits *limits);
+
+/*
+ * hostmem_get_limits - the limits in effect.
+ *
+ *   manager   the manager.
+ *   limits    size set by the caller; receives the figures, defaults worked out; fail_after: what is left of it.
+ *
+ * Returns S_OK; E_POINTER: an argument is NULL; E_INVALIDARG: a size that this version does not know.
+ */
+HRESULT HOSTMEM_CALL hostmem_get_limits(hostmem_manager *manager, hostmem_limits *limits);
+
+/*
+ * hostmem_force_pressure - say what the memory situation is, whatever the figures say.
+ *
+ *   manager   the manager.
+ *   level     eMemoryAvailableLow, -Neutral or -High, as EMemoryAvailable; 0: back to the figures.
+ *
+ * The CLR is told soon, on the library's thread; of Low again every 8,192 ms until this is called with something else.
+ * Returns S_OK; E_POINTER: manager is NULL; E_INVALIDARG: another level; HOST_E_CLRNOTAVAILABLE: after
+ * hostmem_shutdown.
+ */
+HRESULT HOSTMEM_CALL hostmem_force_pressure(hostmem_manager *manager, uint32_t level);
+
+/*
+ * hostmem_clr_started - the CLR has started, and can be told of low memory.
+ *
+ *   manager   the manager.
+ *
+ * Call it after ICLRRuntimeHost::Start: before that the CLR ignores notifications (contract 3.8), so one that still
+ * holds is sent again.  The bridge needs no such call.  Returns S_OK; E_POINTER: manager is NULL;
+ * HOST_E_CLRNOTAVAILABLE: after hostmem_shutdown.
+ */
+HRESULT HOSTMEM_CALL hostmem_clr_started(hostmem_manager *manager);
+
+/* What a shared budget has granted.  Bytes, unless a count. */
+typedef struct hostmem_budget_usage {
+    uint32_t size;  /* sizeof(hostmem_budget_usage) */
+    uint32_t flags; /* 0 */
+    hostmem_gauge charged;
+    hostmem_gauge reserved;
+    uint64_t overruns;
+    uint64_t overrun_bytes;
+    uint64_t overrun_peak;
+} hostmem_budget_usage;
+
+/*
+ * hostmem_create_budget - make a budget for several managers.
+ *
+ *   limits   as for hostmem_set_limits; NULL: none.
+ *   budget   receives the budget, one reference; NULL on failure.
+ *
+ * Managers are given it by hostmem_options.shared.  What they commit is charged to their own budget and to this one;
+ * either may refuse, and pressure is that of the tighter one.  Returns S_OK; E_POINTER: budget is NULL; E_INVALIDARG:
+ * limits as for hostmem_set_limits; E_OUTOFMEMORY.
+ */
+HRESULT HOSTMEM_CALL hostmem_create_budget(const hostmem_limits *limits, hostmem_budget **budget);
+
+/* hostmem_release_budget - give back the reference of hostmem_create_budget; NULL does nothing. */
+void HOSTMEM_CALL hostmem_release_budget(hostmem_budget *budget);
+
+/* hostmem_set_budget_limits - as hostmem_set_limits, for all managers that share it. */
+HRESULT HOSTMEM_CALL hostmem_set_budget_limits(hostmem_budget *budget, const hostmem_limits *limits);
+
+/*
+ * hostmem_get_budget - the limits in effect, and what is used of them.
+ *
+ *   budget   the budget.
+ *   limits   as for hostmem_get_limits; may be NULL.
+ *   usage    size set by the caller; receives the figures; may be NULL.
+ *
+ * Takes no lock.  Returns S_OK; E_POINTER: budget is NULL; E_INVALIDARG: a size that this version does not know
+ * (nothing is written then).
+ */
+HRESULT HOSTMEM_CALL hostmem_get_budget(hostmem_budget *budget, hostmem_limits *limits,
+                                        hostmem_budget_usage *usage);
 
 /*
  * hostmem_get_memory_manager - the COM face of a manager, for hosts with an IHostControl of their own.

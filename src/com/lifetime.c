@@ -1,8 +1,7 @@
 /*
  * lifetime.c - the C API: making a manager, reading its books, and its end
  *
- * Callers of an earlier version pass a smaller struct: each public struct begins with its size, and only
- * sizes that some version had are taken.
+ * Each public struct begins with its size, and only sizes that a released version had are taken: so far the header's.
  */
 #include "com/manager.h"
 
@@ -19,34 +18,105 @@ void manager_add_reference(struct hostmem_manager *manager)
     atomic_fetch_add_explicit(&manager->references, 1, memory_order_relaxed);
 }
 
+/*
+ * The pressure thread announces in `in_use` what it is about to call, and calls it only if it is still the callback
+ * then.  Whoever replaces a callback that is announced takes the announcement away, and with it leaves the old
+ * reference to the thread, which finds its announcement gone.
+ */
+void manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNotificationCallback *callback)
+{
+    ICLRMemoryNotificationCallback *old = atomic_exchange(&manager->callback, callback), *announced = old;
+    if (old != NULL && !atomic_compare_exchange_strong(&manager->in_use, &announced, NULL))
+        ICLRMemoryNotificationCallback_Release(old);
+}
+
+static bool tell_clr(struct tenant *tenant, enum budget_pressure pressure)
+{
+    struct hostmem_manager *manager = CONTAINING_RECORD(tenant, struct hostmem_manager, tenant);
+    ICLRMemoryNotificationCallback *callback;
+    bool told = false;
+    do {
+        callback = atomic_load(&manager->callback);
+        if (callback == NULL)
+            return false;
+        atomic_store(&manager->in_use, callback);
+        if (atomic_load(&manager->callback) == callback) {
+            ICLRMemoryNotificationCallback_OnMemoryNotification(callback, (EMemoryAvailable)pressure);
+            told = true;
+        }
+        if (atomic_exchange(&manager->in_use, NULL) == NULL)
+            ICLRMemoryNotificationCallback_Release(callback);
+    } while (!told);
+    return true;
+}
+
+static void tell_host(struct tenant *tenant, const hostmem_event *event)
+{
+    const hostmem_options *options = &CONTAINING_RECORD(tenant, struct hostmem_manager, tenant)->options;
+    if (options->event != NULL)
+        options->event(event, options->context);
+}
+
+/* Nobody has a reference, and the pressure thread has let go. */
+static void finish(struct tenant *tenant)
+{
+    struct hostmem_manager *manager = CONTAINING_RECORD(tenant, struct hostmem_manager, tenant);
+    struct hostmem_budget *shared = manager->shared;
+    pool_destroy(&manager->mallocs);
+    if (shared != NULL) {
+        /* What leaked stays where it is, but is nobody's any more. */
+        budget_refund(&shared->commit, budget_gauge(&manager->vm.table.commit).now);
+        budget_refund(&shared->reserve, budget_gauge(&manager->vm.table.reserve).now);
+    }
+    vm_destroy(&manager->vm);
+    pages_release(manager, sizeof *manager);
+    hostmem_release_budget(shared);
+}
+
+static void apply_options(struct hostmem_manager *manager, const hostmem_options *options)
+{
+    struct region_table *table = &manager->vm.table;
+    manager->options = *options;
+    manager->options.limits = NULL; /* read now, and never again */
+    if (options->shared != NULL) {
+        manager->shared = options->shared;
+        atomic_fetch_add_explicit(&manager->shared->references, 1, memory_order_relaxed);
+        table->commit.parent = &manager->shared->commit;
+        table->reserve.parent = &manager->shared->reserve;
+    }
+    if (options->limits != NULL)
+        limits_set(&table->commit, &table->reserve, options->limits);
+}
+
 HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_manager **manager)
 {
     if (manager == NULL)
         return E_POINTER;
     *manager = NULL;
-    if (options != NULL && (options->size != sizeof *options || options->flags != 0))
+    if (options != NULL && (options->size != sizeof *options || options->flags != 0 ||
+                            (options->limits != NULL && limits_check(options->limits) != S_OK)))
         return E_INVALIDARG;
 
     struct hostmem_manager *made = pages_take(sizeof *made);
     if (made == NULL)
         return E_OUTOFMEMORY;
     made->iface.lpVtbl = &manager_vtbl;
-    if (options != NULL)
-        made->options = *options;
     vm_init(&made->vm);
+    made->tenant.vm = &made->vm;
+    made->tenant.tell = tell_clr;
+    made->tenant.event = tell_host;
+    made->tenant.gone = finish;
+    if (options != NULL)
+        apply_options(made, options);
     pool_init(&made->mallocs, sizeof(struct malloc_object), 64, &made->vm.stats.metadata);
     atomic_fetch_add_explicit(&made->vm.stats.metadata, sizeof *made, memory_order_relaxed);
     atomic_store_explicit(&made->references, 1, memory_order_release);
+    if (made->options.event != NULL && !pressure_join(&made->tenant)) {
+        manager_release(made);
+        return E_OUTOFMEMORY;
+    }
     *manager = made;
     return S_OK;
-}
-
-void manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNotificationCallback *callback)
-{
-    ICLRMemoryNotificationCallback *old =
-        atomic_exchange_explicit(&manager->callback, callback, memory_order_seq_cst);
-    if (old != NULL)
-        ICLRMemoryNotificationCallback_Release(old);
 }
 
 static void manager_destroy(struct hostmem_manager *manager)
@@ -54,9 +124,8 @@ static void manager_destroy(struct hostmem_manager *manager)
     if (manager->options.leaked_region != NULL)
         manager_walk_regions(manager, false, manager->options.leaked_region, manager->options.context);
     manager_replace_callback(manager, NULL);
-    pool_destroy(&manager->mallocs);
-    vm_destroy(&manager->vm);
-    pages_release(manager, sizeof *manager);
+    if (pressure_leave(&manager->tenant, true))
+        finish(&manager->tenant);
 }
 
 uint32_t manager_release(struct hostmem_manager *manager)
@@ -79,6 +148,7 @@ HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager)
         return E_POINTER;
     atomic_store_explicit(&manager->vm.closed, true, memory_order_seq_cst);
     manager_replace_callback(manager, NULL);
+    pressure_leave(&manager->tenant, false);
     return S_OK;
 }
 
@@ -100,7 +170,13 @@ HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_st
         return E_POINTER;
     if (statistics->size != sizeof *statistics)
         return E_INVALIDARG;
+    const struct budget *commit = &manager->vm.table.commit;
     stats_read(&manager->vm.stats, statistics);
+    statistics->charged = budget_gauge(commit);
+    statistics->overruns = atomic_load_explicit(&commit->overruns, memory_order_relaxed);
+    statistics->overrun_bytes = atomic_load_explicit(&commit->overrun_bytes, memory_order_relaxed);
+    statistics->overrun_peak = atomic_load_explicit(&commit->overrun_peak, memory_order_relaxed);
+    statistics->events_lost = atomic_load_explicit(&manager->vm.events.lost_ever, memory_order_relaxed);
     return S_OK;
 }
 

@@ -10,6 +10,7 @@
 #include "maps/pages.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
+#include "memory/patience.h"
 
 enum { FILE_NAME_BYTES = 128 };
 
@@ -119,15 +120,28 @@ static ULONG STDMETHODCALLTYPE malloc_Release(IHostMalloc *iface)
     return left;
 }
 
-/* A zeroed block of `bytes`, with `extra` bytes behind it that are not the caller's. */
-static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes, SIZE_T extra)
+static void *heap_alloc(struct malloc_object *object, SIZE_T bytes, unsigned level)
+{
+    struct patience patience = patience_for(level);
+    void *memory;
+    /* A heap leaves no last error; Windows out of memory is the only one there is. */
+    while ((memory = os_heap_alloc(object->heap, bytes)) == NULL &&
+           patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY))
+        stats_bump(&stats_of(object)->os_retries);
+    return memory;
+}
+
+/* A zeroed block of `bytes`, charged, with `extra` bytes behind it that are not the caller's; NULL: refused. */
+static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes, SIZE_T extra, unsigned level)
 {
     SIZE_T total = sizeof(struct block_header) + bytes + extra;
-    if (total < bytes)
+    if (total < bytes || vm_charge(&object->manager->vm, bytes, level) != S_OK)
         return NULL;
-    struct block_header *header = os_heap_alloc(object->heap, total);
-    if (header == NULL)
+    struct block_header *header = heap_alloc(object, total, level);
+    if (header == NULL) {
+        budget_refund(&object->manager->vm.table.commit, bytes);
         return NULL;
+    }
     header->bytes = bytes;
     header->debug = NULL;
     return header;
@@ -139,7 +153,8 @@ static HRESULT publish(struct malloc_object *object, struct block_header *header
     SIZE_T bytes = header->bytes;
     if (!block_map_add(object->blocks, (uintptr_t)(header + 1))) {
         os_heap_free(object->heap, header);
-        return stats_refuse(stats_of(object), hresult_out_of_memory());
+        budget_refund(&object->manager->vm.table.commit, bytes);
+        return stats_refuse(stats_of(object), HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     }
     gauge_add(&stats_of(object)->heap, bytes);
     stats_count(stats_of(object), STATS_BLOCKS, 1);
@@ -154,7 +169,7 @@ static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes, 
     HRESULT result = E_POINTER;
     if (memory != NULL) {
         *memory = NULL;
-        struct block_header *header = allocate(object, bytes, 0);
+        struct block_header *header = allocate(object, bytes, 0, level);
         result = header == NULL ? E_OUTOFMEMORY : publish(object, header, memory);
     }
     return stats_call(stats_of(object), HOSTMEM_MALLOC_ALLOC, level, result);
@@ -184,7 +199,7 @@ static HRESULT STDMETHODCALLTYPE malloc_DebugAlloc(IHostMalloc *iface, SIZE_T by
     if (memory != NULL) {
         *memory = NULL;
         const SIZE_T align = _Alignof(struct debug_info);
-        struct block_header *header = allocate(object, bytes, sizeof(struct debug_info) + align - 1);
+        struct block_header *header = allocate(object, bytes, sizeof(struct debug_info) + align - 1, level);
         result = E_OUTOFMEMORY;
         if (header != NULL) {
             uintptr_t behind = ((uintptr_t)(header + 1) + bytes + align - 1) & ~(uintptr_t)(align - 1);
@@ -205,6 +220,7 @@ static HRESULT free_block(struct malloc_object *object, void *memory)
         return HOST_E_INVALIDOPERATION;
     struct block_header *header = (struct block_header *)memory - 1;
     gauge_sub(&stats_of(object)->heap, header->bytes);
+    budget_refund(&object->manager->vm.table.commit, header->bytes);
     stats_count(stats_of(object), STATS_BLOCKS, -1);
     return os_heap_free(object->heap, header) ? S_OK : E_FAIL;
 }
@@ -224,12 +240,12 @@ HRESULT malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc 
     HRESULT result;
     uint32_t number = pool_take(&manager->mallocs);
     if (number == 0)
-        return stats_refuse(&manager->vm.stats, hresult_out_of_memory());
+        return stats_refuse(&manager->vm.stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     struct malloc_object *object = pool_item(&manager->mallocs, number);
 
     struct block_map *blocks = pages_take(sizeof *blocks);
     if (blocks == NULL) {
-        result = stats_refuse(&manager->vm.stats, hresult_out_of_memory());
+        result = stats_refuse(&manager->vm.stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
         goto give_object;
     }
     HANDLE heap = os_heap_create((flags & MALLOC_THREADSAFE) != 0, (flags & MALLOC_EXECUTABLE) != 0);

@@ -16,6 +16,11 @@ static struct hostmem_manager *impl_from_IHostMemoryManager(IHostMemoryManager *
     return CONTAINING_RECORD(iface, struct hostmem_manager, iface);
 }
 
+struct hostmem_manager *manager_of(IHostMemoryManager *iface)
+{
+    return iface->lpVtbl == &manager_vtbl ? impl_from_IHostMemoryManager(iface) : NULL;
+}
+
 static HRESULT count(struct hostmem_manager *manager, hostmem_method method, HRESULT result)
 {
     return stats_call(&manager->vm.stats, method, HOSTMEM_LEVEL_NONE, result);
@@ -46,7 +51,7 @@ static HRESULT create_malloc(struct hostmem_manager *manager, DWORD flags, IHost
     if (flags & ~(DWORD)(MALLOC_THREADSAFE | MALLOC_EXECUTABLE))
         return E_INVALIDARG;
     if (atomic_load_explicit(&manager->vm.closed, memory_order_acquire))
-        return stats_refuse(&manager->vm.stats, HOST_E_CLRNOTAVAILABLE);
+        return stats_refuse(&manager->vm.stats, HOSTMEM_REASON_SHUTDOWN, HOST_E_CLRNOTAVAILABLE);
     return malloc_create(manager, flags, out);
 }
 
@@ -89,7 +94,7 @@ static HRESULT STDMETHODCALLTYPE manager_VirtualProtect(IHostMemoryManager *ifac
     return count(manager, HOSTMEM_VIRTUAL_PROTECT, vm_protect(address, size, protect, old));
 }
 
-static HRESULT get_memory_load(DWORD *percent, SIZE_T *available)
+static HRESULT get_memory_load(struct hostmem_manager *manager, DWORD *percent, SIZE_T *available)
 {
     if (percent != NULL)
         *percent = 0;
@@ -98,7 +103,7 @@ static HRESULT get_memory_load(DWORD *percent, SIZE_T *available)
     if (percent == NULL || available == NULL)
         return E_POINTER;
     struct memory_load load;
-    HRESULT result = memory_load_read(&load);
+    HRESULT result = memory_load_read(&load, &manager->vm.table.commit);
     if (result == S_OK) {
         *percent = load.percent;
         *available = load.available;
@@ -110,7 +115,7 @@ static HRESULT STDMETHODCALLTYPE manager_GetMemoryLoad(IHostMemoryManager *iface
                                                        SIZE_T *available)
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
-    return count(manager, HOSTMEM_GET_MEMORY_LOAD, get_memory_load(percent, available));
+    return count(manager, HOSTMEM_GET_MEMORY_LOAD, get_memory_load(manager, percent, available));
 }
 
 static HRESULT STDMETHODCALLTYPE manager_RegisterMemoryNotificationCallback(
@@ -122,19 +127,25 @@ static HRESULT STDMETHODCALLTYPE manager_RegisterMemoryNotificationCallback(
         ICLRMemoryNotificationCallback_AddRef(callback);
     }
     manager_replace_callback(manager, callback);
+    if (callback != NULL)
+        pressure_join(&manager->tenant); /* without memory for a thread the CLR is told nothing */
     /* hostmem_shutdown takes the callback away after closing: one of us sees the other. */
-    if (atomic_load_explicit(&manager->vm.closed, memory_order_seq_cst))
+    if (atomic_load_explicit(&manager->vm.closed, memory_order_seq_cst)) {
         manager_replace_callback(manager, NULL);
+        pressure_leave(&manager->tenant, false);
+    }
     return count(manager, HOSTMEM_REGISTER_CALLBACK, S_OK);
 }
 
 static HRESULT STDMETHODCALLTYPE manager_NeedsVirtualAddressSpace(IHostMemoryManager *iface, LPVOID start,
                                                                   SIZE_T size)
 {
-    (void)start;
-    (void)size;
-    /* Any success would make the CLR map again (contract 3.6), and nothing has been given back. */
-    return count(impl_from_IHostMemoryManager(iface), HOSTMEM_NEEDS_ADDRESS_SPACE, E_OUTOFMEMORY);
+    struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
+    hostmem_relief_callback relief = manager->options.relief;
+    /* Any success makes the CLR map again (contract 3.6): only if that can help. */
+    bool helped = relief != NULL && relief(start, size, manager->options.context) == S_OK &&
+                  (start == NULL || address_space_is_free(start, size));
+    return count(manager, HOSTMEM_NEEDS_ADDRESS_SPACE, helped ? S_OK : E_OUTOFMEMORY);
 }
 
 static HRESULT STDMETHODCALLTYPE manager_AcquiredVirtualAddressSpace(IHostMemoryManager *iface, LPVOID start,

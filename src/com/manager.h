@@ -4,22 +4,31 @@
 #ifndef HOSTMEM_COM_MANAGER_H
 #define HOSTMEM_COM_MANAGER_H
 
+#include "com/limits.h"
 #include "maps/pool.h"
+#include "memory/pressure.h"
 #include "memory/vm.h"
 
 struct hostmem_manager {
     IHostMemoryManager iface;
     _Atomic uint32_t references;
     hostmem_options options;
+    struct hostmem_budget *shared;                      /* referenced, or NULL */
     _Atomic(ICLRMemoryNotificationCallback *) callback; /* referenced */
-    struct pool mallocs;                                /* struct malloc_object */
+    _Atomic(ICLRMemoryNotificationCallback *) in_use;   /* the pressure thread is calling it */
+    struct tenant tenant;
+    struct pool mallocs; /* struct malloc_object */
     struct vm vm;
 };
 
 void manager_add_reference(struct hostmem_manager *manager);
 uint32_t manager_release(struct hostmem_manager *manager);
 
-/* Exchange the notification callback, whose reference goes to the manager; the old one's is given back. */
+/* The manager behind an interface; NULL: it is somebody else's. */
+struct hostmem_manager *manager_of(IHostMemoryManager *iface);
+
+/* Exchange the notification callback, whose reference goes to the manager; the old one's is given back, at the latest
+ * when the call that is under way has returned. */
 void manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNotificationCallback *callback);
 
 /* Visit every region and view; see hostmem_walk_regions. */

@@ -23,6 +23,16 @@ static uint64_t view_bytes(uint64_t base)
     }
 }
 
+bool address_space_is_free(const void *start, SIZE_T size)
+{
+    MEMORY_BASIC_INFORMATION info;
+    DWORD error = GetLastError();
+    bool known = os_virtual_query(start, &info, sizeof info) != 0;
+    SetLastError(error);
+    return known && info.State == MEM_FREE &&
+           (uintptr_t)info.BaseAddress + info.RegionSize - (uintptr_t)start >= size;
+}
+
 void address_space_acquired(struct vm *vm, void *address)
 {
     uint64_t base = (uintptr_t)address;

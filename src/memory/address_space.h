@@ -16,4 +16,7 @@ void address_space_acquired(struct vm *vm, void *base);
 /* Forget the view at `base`, if it is one. */
 void address_space_released(struct vm *vm, void *base);
 
+/* Could a view of that many bytes (0: of some) be mapped at this address? */
+bool address_space_is_free(const void *start, SIZE_T size);
+
 #endif

@@ -1,9 +1,10 @@
 /*
- * memory_load.c - the machine's load, or a job object's where that is tighter
+ * memory_load.c - the machine's load, or that of a job object or a budget where it is tighter
  *
  * Available means physical: the CLR compares it with physical memory and caps it by address space itself
  * (contract 3.7).  Of a limit on the whole job only this process' part is known; the figure is the best that
- * any process gets to see.
+ * any process gets to see.  Of a budget it is what eTaskCritical may take, which the garbage
+ * collector runs into first.
  */
 #include "memory/memory_load.h"
 
@@ -31,11 +32,20 @@ struct memory_load memory_load_of(const struct os_memory *memory)
     return load;
 }
 
-HRESULT memory_load_read(struct memory_load *load)
+void memory_load_tighten(struct memory_load *load, const struct budget *budget)
+{
+    for (const struct budget *b = budget; b != NULL; b = b->parent) {
+        uint64_t ceiling = atomic_load_explicit(&b->ceiling[BUDGET_TASK], memory_order_relaxed);
+        tighten(load, ceiling, atomic_load_explicit(&b->used, memory_order_relaxed));
+    }
+}
+
+HRESULT memory_load_read(struct memory_load *load, const struct budget *budget)
 {
     struct os_memory memory;
     if (!os_memory_status(&memory))
         return hresult_from_last_error();
     *load = memory_load_of(&memory);
+    memory_load_tighten(load, budget);
     return S_OK;
 }

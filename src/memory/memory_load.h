@@ -4,17 +4,19 @@
 #ifndef HOSTMEM_MEMORY_MEMORY_LOAD_H
 #define HOSTMEM_MEMORY_MEMORY_LOAD_H
 
+#include "memory/budget.h"
 #include "memory/os.h"
 
 struct memory_load {
-    DWORD percent;    /* of the tightest of machine and job limits, 0..100 */
+    DWORD percent;    /* of the tightest of machine, job limits and budgets, 0..100 */
     SIZE_T available; /* bytes left under the tightest */
 };
 
 /* Takes no lock, waits for nothing.  Returns S_OK or Windows' error. */
-HRESULT memory_load_read(struct memory_load *load);
+HRESULT memory_load_read(struct memory_load *load, const struct budget *budget);
 
-/* The arithmetic alone. */
+/* The arithmetic alone: of machine and job; and tightened by a budget and its parent. */
 struct memory_load memory_load_of(const struct os_memory *memory);
+void memory_load_tighten(struct memory_load *load, const struct budget *budget);
 
 #endif

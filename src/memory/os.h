@@ -47,4 +47,32 @@ void os_heap_unlock(HANDLE heap);
 /* Keep the module that this code is in loaded until the process ends. */
 void os_pin_module(void);
 
+/* Let a moment pass; false: none may (a test). */
+bool os_pause(DWORD milliseconds);
+
+/* Milliseconds since some moment. */
+uint64_t os_ticks(void);
+
+/* Has the machine little memory left, or plenty?  As CreateMemoryResourceNotification has it. */
+struct os_resources {
+    bool low, high;
+};
+struct os_resources os_resources(void);
+
+/*
+ * For the pressure thread: an event, which is set and reset; a wait for it, for the machine's memory to get low (unless
+ * it is) or plenty (unless it is), or for the time; a thread that keeps the module it runs in loaded until
+ * its last instruction; a lock that a thread killed at process exit does not keep.  NULL and false: there is no
+ * memory.
+ */
+HANDLE os_event_create(void);
+void os_event_set(HANDLE event); /* the last error stays */
+void os_wait(HANDLE event, struct os_resources now, DWORD milliseconds);
+HANDLE os_thread_start(void (*run)(void));
+bool os_thread_ended(HANDLE thread, DWORD milliseconds); /* waits for it so long */
+HANDLE os_mutex_create(void);
+void os_mutex_lock(HANDLE mutex);
+void os_mutex_unlock(HANDLE mutex);
+void os_close(HANDLE handle);
+
 #endif

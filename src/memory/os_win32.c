@@ -4,6 +4,7 @@
 #include "memory/os.h"
 
 #include <psapi.h>
+#include <stdatomic.h>
 
 #include "maps/pages.h"
 
@@ -102,6 +103,129 @@ void os_pin_module(void)
     HMODULE module;
     GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
                        (const wchar_t *)(void *)os_pin_module, &module);
+}
+
+bool os_pause(DWORD milliseconds)
+{
+    Sleep(milliseconds);
+    return true;
+}
+
+uint64_t os_ticks(void)
+{
+    return GetTickCount64();
+}
+
+/* Windows' events; made once, kept for good.  NULL: there is none, and so never low nor high. */
+static HANDLE resource_event(MEMORY_RESOURCE_NOTIFICATION_TYPE type)
+{
+    static _Atomic(HANDLE) events[2];
+    _Atomic(HANDLE) *slot = &events[type == HighMemoryResourceNotification];
+    HANDLE event = atomic_load(slot);
+    if (event != NULL)
+        return event;
+    HANDLE made = CreateMemoryResourceNotification(type);
+    if (made != NULL && !atomic_compare_exchange_strong(slot, &event, made)) {
+        CloseHandle(made);
+        made = event;
+    }
+    return made;
+}
+
+static bool resource_is(MEMORY_RESOURCE_NOTIFICATION_TYPE type)
+{
+    HANDLE event = resource_event(type);
+    BOOL state = FALSE;
+    return event != NULL && QueryMemoryResourceNotification(event, &state) && state;
+}
+
+struct os_resources os_resources(void)
+{
+    return (struct os_resources){.low = resource_is(LowMemoryResourceNotification),
+                                 .high = resource_is(HighMemoryResourceNotification)};
+}
+
+HANDLE os_event_create(void)
+{
+    return CreateEventW(NULL, FALSE, FALSE, NULL);
+}
+
+void os_event_set(HANDLE event)
+{
+    DWORD error = GetLastError();
+    SetEvent(event);
+    SetLastError(error);
+}
+
+void os_wait(HANDLE event, struct os_resources now, DWORD milliseconds)
+{
+    HANDLE handles[3] = {event};
+    DWORD count = 1;
+    HANDLE low = now.low ? NULL : resource_event(LowMemoryResourceNotification);
+    HANDLE high = now.high ? NULL : resource_event(HighMemoryResourceNotification);
+    if (low != NULL)
+        handles[count++] = low;
+    if (high != NULL)
+        handles[count++] = high;
+    if (WaitForMultipleObjects(count, handles, FALSE, milliseconds) == WAIT_FAILED)
+        Sleep(milliseconds);
+}
+
+struct thread_start {
+    void (*run)(void);
+    HMODULE module;
+};
+
+static DWORD WINAPI thread_main(void *argument)
+{
+    struct thread_start start = *(struct thread_start *)argument;
+    HeapFree(GetProcessHeap(), 0, argument);
+    start.run();
+    FreeLibraryAndExitThread(start.module, 0);
+}
+
+HANDLE os_thread_start(void (*run)(void))
+{
+    struct thread_start *start = HeapAlloc(GetProcessHeap(), 0, sizeof *start);
+    if (start == NULL)
+        return NULL;
+    start->run = run;
+    HANDLE thread = NULL;
+    if (GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (const wchar_t *)(void *)thread_main,
+                           &start->module)) {
+        HMODULE module = start->module;
+        thread = CreateThread(NULL, 0, thread_main, start, 0, NULL);
+        if (thread == NULL)
+            FreeLibrary(module);
+    }
+    if (thread == NULL)
+        HeapFree(GetProcessHeap(), 0, start);
+    return thread;
+}
+
+bool os_thread_ended(HANDLE thread, DWORD milliseconds)
+{
+    return WaitForSingleObject(thread, milliseconds) == WAIT_OBJECT_0;
+}
+
+HANDLE os_mutex_create(void)
+{
+    return CreateMutexW(NULL, FALSE, NULL);
+}
+
+void os_mutex_lock(HANDLE mutex)
+{
+    WaitForSingleObject(mutex, INFINITE); /* abandoned is as good: what it guards is changed by one store */
+}
+
+void os_mutex_unlock(HANDLE mutex)
+{
+    ReleaseMutex(mutex);
+}
+
+void os_close(HANDLE handle)
+{
+    CloseHandle(handle);
 }
 
 /* The metadata's own pages: never ours to account as the CLR's, never in the region map. */

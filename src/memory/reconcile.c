@@ -44,7 +44,7 @@ static bool compare(struct region_table *table, struct region_hold *hold, uint64
         if (write && !committed)
             region_set_decommitted(table, hold, page, pages);
         if (write && committed && region_prepare_commit(table, hold, page, pages))
-            region_set_committed(table, hold, page, pages);
+            region_set_committed(table, hold, page, pages, 0);
         at = run_end;
     }
     return true;

@@ -14,6 +14,8 @@
 void region_table_init(struct region_table *table, struct stats *stats)
 {
     table->stats = stats;
+    budget_init(&table->commit);
+    budget_init(&table->reserve);
     region_map_init(&table->map, &stats->metadata);
     bit_store_init(&table->bits, &stats->metadata);
     pool_init(&table->records, sizeof(struct region), 1024, &stats->metadata);
@@ -84,9 +86,12 @@ static enum stats_counter kind_counter(const struct region *region)
 static void recycle(struct region_table *table, struct region *region, uint32_t number)
 {
     uint64_t pages = geometry_pages(atomic_load_explicit(&region->geometry, memory_order_relaxed));
-    if (region->kind == HOSTMEM_REGION_PRIVATE)
-        gauge_sub(&table->stats->committed, commit_map_clear_all(&region->commit, &table->bits, pages)
-                                                << PAGE_SHIFT);
+    if (region->kind == HOSTMEM_REGION_PRIVATE) {
+        uint64_t committed = commit_map_clear_all(&region->commit, &table->bits, pages) << PAGE_SHIFT;
+        gauge_sub(&table->stats->committed, committed);
+        budget_refund(&table->commit, committed);
+        budget_refund(&table->reserve, pages << PAGE_SHIFT);
+    }
     gauge_sub(size_gauge(table, region), pages << PAGE_SHIFT);
     stats_count(table->stats, kind_counter(region), -1);
     atomic_store_explicit(&region->geometry, 0, memory_order_relaxed);
@@ -259,20 +264,29 @@ bool region_prepare_commit(struct region_table *table, struct region_hold *hold,
                               count);
 }
 
+/*
+ * Another thread may have committed some of the pages since they were counted for the charge: less is owed.  Or
+ * decommitted some that were: more is, and it is committed by now.
+ */
 void region_set_committed(struct region_table *table, struct region_hold *hold, uint64_t first,
-                          uint64_t count)
+                          uint64_t count, uint64_t charged)
 {
     uint64_t pages = geometry_pages(hold->geometry);
-    gauge_add(&table->stats->committed, commit_map_set(&hold->region->commit, pages, first, count)
-                                            << PAGE_SHIFT);
+    uint64_t turned = commit_map_set(&hold->region->commit, pages, first, count) << PAGE_SHIFT;
+    gauge_add(&table->stats->committed, turned);
+    if (turned < charged)
+        budget_refund(&table->commit, charged - turned);
+    else if (turned > charged)
+        budget_force(&table->commit, turned - charged);
 }
 
 void region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
                             uint64_t count)
 {
     uint64_t pages = geometry_pages(hold->geometry);
-    gauge_sub(&table->stats->committed, commit_map_clear(&hold->region->commit, pages, first, count)
-                                            << PAGE_SHIFT);
+    uint64_t turned = commit_map_clear(&hold->region->commit, pages, first, count) << PAGE_SHIFT;
+    gauge_sub(&table->stats->committed, turned);
+    budget_refund(&table->commit, turned);
 }
 
 uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size, uint64_t *first)
@@ -282,6 +296,12 @@ uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, u
     uint64_t end = size > limit - address ? limit : address + size;
     *first = (address - base) >> PAGE_SHIFT;
     return ((end - base + PAGE_BYTES - 1) >> PAGE_SHIFT) - *first;
+}
+
+uint64_t region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count)
+{
+    uint64_t pages = geometry_pages(hold->geometry);
+    return (count - commit_map_count(&hold->region->commit, pages, first, count)) << PAGE_SHIFT;
 }
 
 uint64_t region_committed(struct region_hold *hold)

@@ -30,6 +30,7 @@
 
 #include "maps/commit_map.h"
 #include "maps/region_map.h"
+#include "memory/budget.h"
 #include "memory/stats.h"
 
 enum { PAGE_SHIFT = 12, PAGE_BYTES = 1 << PAGE_SHIFT, GRANULE_PAGES = 16 };
@@ -53,6 +54,8 @@ struct region_table {
     struct pool records;
     struct bit_store bits;
     struct stats *stats;
+    struct budget commit;  /* committed pages of regions; the vm charges more to it */
+    struct budget reserve; /* address space of regions: one limit for all levels */
 };
 
 enum region_use {
@@ -122,9 +125,10 @@ struct region_origin {
 };
 
 /*
- * Fill the record and let it be found; the gauges are charged.  Entries found in the range are stale: their
- * memory was freed behind our back, so they are dropped and counted.  False: no memory for the entry; the
- * record is still the caller's.
+ * Fill the record and let it be found.  The caller has charged the budgets with the region's pages: those
+ * reserved, and those committed.  Entries found in the range are stale: their memory was freed behind our back,
+ * so they are dropped and counted.  False: no memory for the entry; the record and the charges are still the
+ * caller's.
  */
 bool region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin);
 
@@ -157,17 +161,21 @@ void region_leave_unchanged(struct region_table *table, struct region_hold *hold
 bool region_unpublish(struct region_table *table, struct region_hold *hold);
 void region_restore(struct region_table *table, struct region_hold *hold);
 
-/* Turn bits of an entered region; the committed gauge follows.  prepare: so that set cannot fail. */
+/* Turn bits of an entered region; the committed gauge and the budget follow.  prepare: so that set cannot fail.
+ * `charged` bytes have been charged for the pages already. */
 bool region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
                            uint64_t count);
 void region_set_committed(struct region_table *table, struct region_hold *hold, uint64_t first,
-                          uint64_t count);
+                          uint64_t count, uint64_t charged);
 void region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
                             uint64_t count);
 
 /* The pages of [address, address + size) that lie in the held region, as [first, first + count). */
 uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
                              uint64_t *first);
+
+/* Bytes of these pages that are not noted as committed. */
+uint64_t region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count);
 
 /* Committed pages of an entered region. */
 uint64_t region_committed(struct region_hold *hold);

@@ -67,7 +67,6 @@ static uint64_t read_counter(const struct stats *stats, enum stats_counter count
 
 void stats_read(const struct stats *stats, hostmem_statistics *out)
 {
-    out->flags = 0;
     out->reserved = read_gauge(&stats->reserved);
     out->committed = read_gauge(&stats->committed);
     out->mapped = read_gauge(&stats->mapped);
@@ -77,7 +76,13 @@ void stats_read(const struct stats *stats, hostmem_statistics *out)
     out->regions = read_counter(stats, STATS_REGIONS);
     out->views = read_counter(stats, STATS_VIEWS);
     out->blocks = read_counter(stats, STATS_BLOCKS);
-    out->refusals = read(&stats->refusals);
+    out->refusals = 0;
+    for (unsigned r = 0; r < HOSTMEM_REASON_COUNT; r++)
+        out->refusals += out->refused[r] = read(&stats->refused[r]);
+    out->os_retries = read(&stats->os_retries);
+    for (unsigned p = 0; p < HOSTMEM_PRESSURE_COUNT; p++)
+        out->notifications[p] = read(&stats->notifications[p]);
+    out->pressure = atomic_load_explicit(&stats->pressure, memory_order_relaxed);
     out->foreign_frees = read_counter(stats, STATS_FOREIGN_FREES);
     out->stale_regions = read(&stats->stale_regions);
     out->metadata = read(&stats->metadata);

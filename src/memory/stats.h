@@ -25,7 +25,10 @@ enum stats_counter { STATS_REGIONS, STATS_VIEWS, STATS_BLOCKS, STATS_FOREIGN_FRE
 struct stats {
     struct gauge reserved, committed, mapped, view_committed, heap;
     _Atomic uint64_t foreign_committed;
-    _Atomic uint64_t refusals;
+    _Atomic uint64_t refused[HOSTMEM_REASON_COUNT];
+    _Atomic uint64_t os_retries;
+    _Atomic uint64_t notifications[HOSTMEM_PRESSURE_COUNT];
+    _Atomic uint32_t pressure; /* last told to the CLR */
     _Atomic uint64_t stale_regions;
     _Atomic uint64_t metadata;
     struct stats_stripe {
@@ -60,9 +63,9 @@ static inline void stats_bump(_Atomic uint64_t *counter)
 }
 
 /* The manager itself refuses memory: count that, and return `result`. */
-static inline HRESULT stats_refuse(struct stats *stats, HRESULT result)
+static inline HRESULT stats_refuse(struct stats *stats, hostmem_reason reason, HRESULT result)
 {
-    stats_bump(&stats->refusals);
+    stats_bump(&stats->refused[reason]);
     return result;
 }
 

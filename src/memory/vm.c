@@ -1,8 +1,8 @@
 /*
  * vm.c - reserve, commit, decommit, release
  *
- * Order of a reserve: take a record, VirtualAlloc, publish.  Of a commit: get the memory for the bits,
- * VirtualAlloc, turn the bits.  Of a release: see that Windows will do it, unpublish, VirtualFree - in this
+ * Order of a reserve: charge, take a record, VirtualAlloc, publish.  Of a commit: charge for the pages that are not
+ * committed yet, get the memory for the bits, VirtualAlloc, turn the bits.  Of a release: see that Windows will do it, unpublish, VirtualFree - in this
  * order, since the address may be handed out again at once - then leave, which refunds.  Windows failing
  * after all puts the entry back.
  */
@@ -10,7 +10,12 @@
 
 #include "memory/hresult.h"
 #include "memory/os.h"
+#include "memory/patience.h"
+#include "memory/pressure.h"
 #include "memory/reconcile.h"
+
+/* No user address lies beyond. */
+#define ADDRESS_END (sizeof(void *) == 8 ? (uint64_t)1 << 47 : (uint64_t)1 << 32)
 
 static uint64_t page_floor(uint64_t address)
 {
@@ -25,6 +30,7 @@ static uint64_t page_ceil(uint64_t address)
 void vm_init(struct vm *vm)
 {
     region_table_init(&vm->table, &vm->stats);
+    vm->table.commit.crossed = pressure_wake;
 }
 
 void vm_destroy(struct vm *vm)
@@ -72,17 +78,107 @@ static bool drop_if_gone(struct vm *vm, struct region_hold *hold)
     return gone;
 }
 
+static void tell(struct vm *vm, hostmem_event_kind kind, hostmem_reason reason, uint64_t bytes,
+                 unsigned level, const struct budget_answer *answer)
+{
+    hostmem_event event = {.size = sizeof event,
+                           .kind = kind,
+                           .reason = reason,
+                           .critical_level = level,
+                           .bytes = bytes,
+                           .limit = answer->ceiling,
+                           .used = answer->used};
+    events_write(&vm->events, &event);
+    pressure_wake();
+}
+
+/* A refusal by a budget, as Windows would put it. */
+static HRESULT over_budget(struct vm *vm, hostmem_reason reason, uint64_t bytes, unsigned level,
+                           const struct budget_answer *answer)
+{
+    tell(vm, HOSTMEM_EVENT_REFUSED, reason, bytes, level, answer);
+    SetLastError(ERROR_COMMITMENT_LIMIT);
+    return stats_refuse(&vm->stats, reason, E_OUTOFMEMORY);
+}
+
+static hostmem_reason reason_of(const struct budget *budget, const struct budget_answer *answer,
+                                unsigned level)
+{
+    if (answer->verdict == BUDGET_FAILED)
+        return HOSTMEM_REASON_FAIL_AFTER;
+    if (answer->by != budget)
+        return HOSTMEM_REASON_SHARED;
+    return level == eTaskCritical        ? HOSTMEM_REASON_TASK_LIMIT
+           : level == eAppDomainCritical ? HOSTMEM_REASON_LIMIT
+                                         : HOSTMEM_REASON_MARGIN;
+}
+
+HRESULT vm_charge(struct vm *vm, uint64_t bytes, unsigned level)
+{
+    struct budget *budget = &vm->table.commit;
+    struct budget_answer answer = budget_charge(budget, bytes, level);
+    if (answer.verdict == BUDGET_GRANTED)
+        return S_OK;
+    if (answer.verdict == BUDGET_OVERRUN) {
+        tell(vm, HOSTMEM_EVENT_OVERRUN, HOSTMEM_REASON_MARGIN, bytes, level, &answer);
+        return S_OK;
+    }
+    return over_budget(vm, reason_of(budget, &answer, level), bytes, level, &answer);
+}
+
+/* Address space; any level is refused alike. */
+static HRESULT charge_reserve(struct vm *vm, uint64_t bytes, unsigned level)
+{
+    struct budget *budget = &vm->table.reserve;
+    struct budget_answer answer = budget_charge(budget, bytes, BUDGET_TASK);
+    if (answer.verdict == BUDGET_GRANTED)
+        return S_OK;
+    return over_budget(vm, answer.by == budget ? HOSTMEM_REASON_RESERVE_LIMIT : HOSTMEM_REASON_SHARED, bytes,
+                       level, &answer);
+}
+
+/* VirtualAlloc, and for commits again, while Windows may be about to have more (patience.h). */
+static void *allocate(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level)
+{
+    struct patience patience = patience_for(level);
+    void *memory;
+    while ((memory = os_virtual_alloc(address, size, type, protect)) == NULL && (type & MEM_COMMIT) &&
+           patience_again(&patience, GetLastError()))
+        stats_bump(&vm->stats.os_retries);
+    return memory;
+}
+
+/* Length of the region that such a reserve makes; 0: none, Windows will refuse it. */
+static uint64_t reserve_bytes(const void *address, SIZE_T size)
+{
+    uint64_t start = (uintptr_t)address >> GRANULE_SHIFT << GRANULE_SHIFT;
+    uint64_t end = (uintptr_t)address + (uint64_t)size;
+    bool possible = size != 0 && end > start && end <= ADDRESS_END;
+    return possible ? page_ceil(end) - start : 0;
+}
+
 static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                        void **memory)
 {
-    uint32_t number = region_take(&vm->table);
-    if (number == 0)
-        return stats_refuse(&vm->stats, hresult_out_of_memory());
-    void *base = os_virtual_alloc(address, size, type, protect);
-    if (base == NULL) {
-        HRESULT result = hresult_from_last_error();
-        region_give(&vm->table, number);
+    struct region_table *table = &vm->table;
+    uint64_t bytes = reserve_bytes(address, size);
+    uint64_t committed = (type & MEM_COMMIT) ? bytes : 0;
+    void *base = NULL;
+    HRESULT result = charge_reserve(vm, bytes, level);
+    if (result != S_OK)
         return result;
+    result = vm_charge(vm, committed, level);
+    if (result != S_OK)
+        goto refund_reserve;
+    uint32_t number = region_take(table);
+    if (number == 0) {
+        result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
+        goto refund_commit;
+    }
+    base = allocate(vm, address, size, type, protect, level);
+    if (base == NULL) {
+        result = hresult_from_last_error();
+        goto give_record;
     }
     uint64_t start = (uintptr_t)base;
     uint64_t end = page_ceil((address == NULL ? start : (uintptr_t)address) + (uint64_t)size);
@@ -93,10 +189,10 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
                                    .type = type,
                                    .protect = protect,
                                    .level = level};
-    if (!region_publish(&vm->table, number, &origin)) {
+    if (!region_publish(table, number, &origin)) {
         os_virtual_free(base, 0, MEM_RELEASE);
-        region_give(&vm->table, number);
-        return stats_refuse(&vm->stats, hresult_out_of_memory());
+        result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
+        goto give_record;
     }
     /* A call that still holds the region that was here before may have had its effect on this one
      * (reconcile_leave); only a caller that chooses addresses can bring that about. */
@@ -104,39 +200,66 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
         reconcile_range(&vm->table, start, end);
     *memory = base;
     return S_OK;
+
+give_record:
+    region_give(table, number);
+refund_commit:
+    budget_refund(&table->commit, committed);
+refund_reserve:
+    budget_refund(&table->reserve, bytes);
+    return result;
 }
 
 static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *address, SIZE_T size, DWORD type,
-                            DWORD protect, void **memory)
+                            DWORD protect, unsigned level, void **memory)
 {
     uint64_t first;
     uint64_t count = region_pages_within(hold, (uintptr_t)address, size, &first);
-    if (!region_prepare_commit(&vm->table, hold, first, count)) {
-        region_leave_unchanged(&vm->table, hold);
-        return stats_refuse(&vm->stats, hresult_out_of_memory());
-    }
-    *memory = os_virtual_alloc(address, size, type, protect);
-    if (*memory == NULL) {
-        HRESULT result = hresult_from_last_error();
-        if (result == HRESULT_FROM_WIN32(ERROR_INVALID_ADDRESS))
-            drop_if_gone(vm, hold);
+    uint64_t charged = region_uncommitted(hold, first, count);
+    HRESULT result = vm_charge(vm, charged, level);
+    if (result != S_OK) {
         region_leave_unchanged(&vm->table, hold);
         return result;
     }
-    region_set_committed(&vm->table, hold, first, count);
+    if (!region_prepare_commit(&vm->table, hold, first, count)) {
+        result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
+        goto refund;
+    }
+    *memory = allocate(vm, address, size, type, protect, level);
+    if (*memory == NULL) {
+        result = hresult_from_last_error();
+        if (result == HRESULT_FROM_WIN32(ERROR_INVALID_ADDRESS))
+            drop_if_gone(vm, hold);
+        goto refund;
+    }
+    region_set_committed(&vm->table, hold, first, count, charged);
     reconcile_leave(&vm->table, hold, first, count);
     return S_OK;
+
+refund:
+    budget_refund(&vm->table.commit, charged);
+    region_leave_unchanged(&vm->table, hold);
+    return result;
+}
+
+/* What is committed in a view has to be granted: a runtime that is refused there ends (decision 2). */
+static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
+{
+    struct budget_answer answer = budget_force(&vm->table.commit, bytes);
+    gauge_add(&vm->stats.view_committed, bytes);
+    if (answer.verdict == BUDGET_OVERRUN)
+        tell(vm, HOSTMEM_EVENT_OVERRUN, HOSTMEM_REASON_MARGIN, bytes, level, &answer);
 }
 
 /* MEM_COMMIT in memory that is not ours: Windows decides, and an account of its own says how much it was. */
 static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect,
-                                void **memory)
+                                unsigned level, void **memory)
 {
     uint64_t start = page_floor((uintptr_t)address);
     uint64_t end = page_ceil((uintptr_t)address + (uint64_t)size);
     bool in_view = region_kind_at(&vm->table, start) == HOSTMEM_REGION_VIEW;
     uint64_t before = end > start ? query_committed(start, end) : 0;
-    *memory = os_virtual_alloc(address, size, type, protect);
+    *memory = allocate(vm, address, size, type, protect, level);
     if (*memory == NULL)
         return hresult_from_last_error();
     uint64_t fresh = end - start - before; /* all of it is committed now */
@@ -144,7 +267,7 @@ static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD
     if (region_kind_at(&vm->table, start) == HOSTMEM_REGION_PRIVATE)
         reconcile_range(&vm->table, start, end);
     else if (in_view)
-        gauge_add(&vm->stats.view_committed, fresh);
+        charge_view(vm, fresh, level);
     else
         atomic_fetch_add_explicit(&vm->stats.foreign_committed, fresh, memory_order_relaxed);
     return S_OK;
@@ -156,7 +279,7 @@ HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD pr
     *memory = NULL;
     bool takes_memory = (type & (MEM_RESERVE | MEM_COMMIT)) != 0;
     if (takes_memory && atomic_load_explicit(&vm->closed, memory_order_acquire))
-        return stats_refuse(&vm->stats, HOST_E_CLRNOTAVAILABLE);
+        return stats_refuse(&vm->stats, HOSTMEM_REASON_SHUTDOWN, HOST_E_CLRNOTAVAILABLE);
     /* Without an address whatever Windows grants is new (Wine: MEM_RESET as well). */
     if (address == NULL || (type & MEM_RESERVE))
         return reserve(vm, address, size, type, protect, level, memory);
@@ -164,10 +287,10 @@ HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD pr
         struct region_hold hold;
         if (region_enter(&vm->table, (uintptr_t)address, REGION_COMMIT, &hold)) {
             if (hold.region->kind == HOSTMEM_REGION_PRIVATE)
-                return commit_owned(vm, &hold, address, size, type, protect, memory);
+                return commit_owned(vm, &hold, address, size, type, protect, level, memory);
             region_leave_unchanged(&vm->table, &hold);
         }
-        return commit_elsewhere(vm, address, size, type, protect, memory);
+        return commit_elsewhere(vm, address, size, type, protect, level, memory);
     }
     /* MEM_RESET, MEM_RESET_UNDO, and what Windows will refuse (MEM_RESET with MEM_COMMIT, which Wine takes
      * for a reset): nothing for the books. */

@@ -8,17 +8,25 @@
 #ifndef HOSTMEM_MEMORY_VM_H
 #define HOSTMEM_MEMORY_VM_H
 
+#include "memory/events.h"
 #include "memory/region.h"
 
 struct vm {
     struct region_table table;
     struct stats stats;
+    struct event_queue events;
     _Atomic bool closed; /* refuses new reserves and commits */
 };
 
 /* The memory of `vm` must be zero. */
 void vm_init(struct vm *vm);
 void vm_destroy(struct vm *vm);
+
+/*
+ * Charge the commit budget for memory that is about to be taken: S_OK; or the refusal, counted and told, with
+ * ERROR_COMMITMENT_LIMIT as last error.
+ */
+HRESULT vm_charge(struct vm *vm, uint64_t bytes, unsigned level);
 
 HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                  void **memory);

@@ -235,6 +235,7 @@ static void publish(struct region_table *table, uint64_t base)
     uint32_t number = region_take(table);
     struct region_origin origin = {
         .base = base, .pages = 16, .kind = HOSTMEM_REGION_PRIVATE, .protect = PAGE_READWRITE};
+    budget_charge(&table->reserve, 16 * PAGE, BUDGET_TASK);
     if (number == 0 || !region_publish(table, number, &origin))
         stop("no memory for the table");
 }

@@ -7,7 +7,7 @@
 
 static struct {
     atomic_long count;
-    long fail_at;
+    long fail_at, times;
     DWORD error;
 } plan[FAKE_OS_CALLS];
 
@@ -15,10 +15,20 @@ static atomic_long outstanding;
 static struct os_memory memory_answer;
 static bool memory_set;
 static void (*before_free)(void *address);
+static atomic_bool pauses_allowed;
+static atomic_long pauses;
+static struct os_resources resources;
+static _Atomic uint64_t ticks_ahead;
 
 void fake_os_fail(enum fake_os_call call, long n, DWORD error)
 {
+    fake_os_fail_times(call, n, 1, error);
+}
+
+void fake_os_fail_times(enum fake_os_call call, long n, long times, DWORD error)
+{
     plan[call].fail_at = n;
+    plan[call].times = times;
     plan[call].error = error;
     plan[call].count = 0;
 }
@@ -37,7 +47,10 @@ void fake_os_reset(void)
 {
     for (int call = 0; call < FAKE_OS_CALLS; call++)
         fake_os_fail((enum fake_os_call)call, 0, 0);
-    memory_set = false;
+    memory_set = pauses_allowed = false;
+    pauses = 0;
+    resources = (struct os_resources){false, false};
+    ticks_ahead = 0;
     before_free = NULL;
 }
 
@@ -54,7 +67,9 @@ void fake_os_before_free(void (*action)(void *address))
 
 static bool fails(enum fake_os_call call)
 {
-    if (++plan[call].count != plan[call].fail_at)
+    long count = ++plan[call].count;
+    if (plan[call].fail_at == 0 || count < plan[call].fail_at ||
+        count >= plan[call].fail_at + plan[call].times)
         return false;
     SetLastError(plan[call].error);
     return true;
@@ -129,4 +144,97 @@ void os_heap_unlock(HANDLE heap)
 
 void os_pin_module(void)
 {
+}
+
+void fake_os_allow_pauses(bool allowed)
+{
+    pauses_allowed = allowed;
+}
+
+long fake_os_pauses(void)
+{
+    return pauses;
+}
+
+bool os_pause(DWORD milliseconds)
+{
+    (void)milliseconds;
+    if (!pauses_allowed)
+        return false;
+    pauses++;
+    return true;
+}
+
+void fake_os_set_resources(struct os_resources now)
+{
+    resources = now;
+}
+
+struct os_resources os_resources(void)
+{
+    return resources;
+}
+
+void fake_os_set_ticks_ahead(uint64_t milliseconds)
+{
+    ticks_ahead = milliseconds;
+}
+
+uint64_t os_ticks(void)
+{
+    return GetTickCount64() + ticks_ahead;
+}
+
+HANDLE os_event_create(void)
+{
+    return CreateEventW(NULL, FALSE, FALSE, NULL);
+}
+
+void os_event_set(HANDLE event)
+{
+    DWORD error = GetLastError();
+    SetEvent(event);
+    SetLastError(error);
+}
+
+void os_wait(HANDLE event, struct os_resources now, DWORD milliseconds)
+{
+    (void)now;
+    WaitForSingleObject(event, milliseconds);
+}
+
+static DWORD WINAPI thread_main(void *run)
+{
+    ((void (*)(void))run)();
+    return 0;
+}
+
+HANDLE os_thread_start(void (*run)(void))
+{
+    return fails(FAKE_OS_THREAD) ? NULL : CreateThread(NULL, 0, thread_main, (void *)run, 0, NULL);
+}
+
+bool os_thread_ended(HANDLE thread, DWORD milliseconds)
+{
+    return WaitForSingleObject(thread, milliseconds) == WAIT_OBJECT_0;
+}
+
+HANDLE os_mutex_create(void)
+{
+    return CreateMutexW(NULL, FALSE, NULL);
+}
+
+void os_mutex_lock(HANDLE mutex)
+{
+    WaitForSingleObject(mutex, INFINITE);
+}
+
+void os_mutex_unlock(HANDLE mutex)
+{
+    ReleaseMutex(mutex);
+}
+
+void os_close(HANDLE handle)
+{
+    CloseHandle(handle);
 }

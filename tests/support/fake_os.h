@@ -15,11 +15,15 @@ enum fake_os_call {
     FAKE_OS_HEAP_CREATE,
     FAKE_OS_HEAP_ALLOC,
     FAKE_OS_HEAP_FREE,
+    FAKE_OS_THREAD,
     FAKE_OS_CALLS
 };
 
 /* The n-th call of the function from now fails once, leaving `error` as the last error; n == 0: none. */
 void fake_os_fail(enum fake_os_call call, long n, DWORD error);
+
+/* It fails that many times in a row. */
+void fake_os_fail_times(enum fake_os_call call, long n, long times, DWORD error);
 
 /* Calls of the function since fake_os_fail or fake_os_reset; the failed one too. */
 long fake_os_count(enum fake_os_call call);
@@ -27,11 +31,19 @@ long fake_os_count(enum fake_os_call call);
 /* Regions that os_virtual_alloc made and os_virtual_free has not released. */
 long fake_os_outstanding(void);
 
-/* Nothing fails, all counts 0, os_memory_status is real again. */
+/* Nothing fails, all counts 0, nothing is answered by order. */
 void fake_os_reset(void);
 
 /* What os_memory_status answers from now on. */
 void fake_os_set_memory(const struct os_memory *memory);
+
+/* os_pause passes the time (at once), and counts; by default it refuses to, so that a failure stays one. */
+void fake_os_allow_pauses(bool allowed);
+long fake_os_pauses(void);
+
+/* What os_resources answers from now on, and how far os_ticks is ahead of the real time. */
+void fake_os_set_resources(struct os_resources resources);
+void fake_os_set_ticks_ahead(uint64_t milliseconds);
 
 /* Called inside os_virtual_free, before Windows is asked; NULL: nothing. */
 void fake_os_before_free(void (*action)(void *address));

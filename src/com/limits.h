@@ -1,0 +1,26 @@
+/*
+ * limits.h - hostmem_limits as budgets
+ */
+#ifndef HOSTMEM_COM_LIMITS_H
+#define HOSTMEM_COM_LIMITS_H
+
+#include <hostmem/hostmem.h>
+
+#include "memory/budget.h"
+
+/* A budget that managers share. */
+struct hostmem_budget {
+    _Atomic uint32_t references;
+    struct budget commit, reserve;
+};
+
+/* S_OK or E_INVALIDARG. */
+HRESULT limits_check(const hostmem_limits *limits);
+
+/* Put checked limits into effect, and read them back. */
+void limits_set(struct budget *commit, struct budget *reserve, const hostmem_limits *limits);
+void limits_get(const struct budget *commit, const struct budget *reserve, hostmem_limits *limits);
+
+hostmem_gauge budget_gauge(const struct budget *budget);
+
+#endif

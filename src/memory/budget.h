@@ -1,0 +1,93 @@
+/*
+ * budget.h - may this be committed: one number that is used, and how far each criticality may take it
+ *
+ *      used  0 ........ soft ........ task_limit ... limit ....... limit + margin ........
+ *                        |            eTaskCritical   |             |
+ *                        pressure                     eAppDomainCritical
+ *                                                                   eProcessCritical: refused, or an overrun
+ *
+ * A charge checks and takes in one atomic step, so no two threads together get more than there is.  A budget may
+ * have a parent, which several share: what is charged to the child is charged to the parent too, and either
+ * may refuse.  (A charge that the parent refuses is taken back from the child; one of another thread that came
+ * in between may have been refused by the child for its sake.)
+ *
+ * Lowering a limit takes nothing away: use above it only means that nothing more is granted.
+ *
+ * Knows no Win32 and takes no lock.  Figures in bytes.
+ */
+#ifndef HOSTMEM_MEMORY_BUDGET_H
+#define HOSTMEM_MEMORY_BUDGET_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BUDGET_UNLIMITED UINT64_MAX
+
+/* EMemoryCriticalLevel; a level above counts as BUDGET_PROCESS. */
+enum budget_level { BUDGET_TASK, BUDGET_DOMAIN, BUDGET_PROCESS, BUDGET_LEVELS };
+
+/* Availability of memory, as EMemoryAvailable. */
+enum budget_pressure { BUDGET_LOW = 1, BUDGET_NEUTRAL = 2, BUDGET_HIGH = 3 };
+
+struct budget_limits {
+    uint64_t limit, task_limit, margin, soft;
+    uint64_t
+        fail_after; /* refusable charges that are granted before all are refused; BUDGET_UNLIMITED: off */
+    bool strict;    /* refuse BUDGET_PROCESS beyond limit + margin instead of counting an overrun */
+};
+
+struct budget {
+    struct budget *parent;
+    void (*crossed)(
+        void); /* a watermark was passed, or limits changed; NULL: nobody cares.  Must not block. */
+    _Atomic uint64_t used, peak;
+    _Atomic uint64_t ceiling[BUDGET_LEVELS];
+    _Atomic uint64_t soft;
+    _Atomic uint64_t wake_above, wake_below; /* armed watermarks: pass them once, and `crossed` is called */
+    _Atomic uint64_t fail_after;
+    _Atomic bool strict;
+    _Atomic uint32_t pressure; /* budget_pressure as last determined */
+    _Atomic uint64_t overruns, overrun_bytes, overrun_peak;
+};
+
+enum budget_verdict {
+    BUDGET_GRANTED,
+    BUDGET_OVERRUN, /* granted beyond limit + margin */
+    BUDGET_OVER,    /* refused: beyond what the level may take */
+    BUDGET_FAILED   /* refused: fail_after */
+};
+
+/* What a verdict other than BUDGET_GRANTED was based on. */
+struct budget_answer {
+    enum budget_verdict verdict;
+    const struct budget *by; /* the budget or its parent */
+    uint64_t ceiling, used;
+};
+
+/* No limits, no parent. */
+void budget_init(struct budget *budget);
+
+/* Any time, any thread.  The limits must make sense: task_limit and soft not above limit. */
+void budget_set(struct budget *budget, const struct budget_limits *limits);
+void budget_get(const struct budget *budget, struct budget_limits *limits);
+
+/* Take `bytes` from the budget and its parent, or nothing from either.  0 bytes are always granted. */
+struct budget_answer budget_charge(struct budget *budget, uint64_t bytes, unsigned level);
+
+/* Take what has been committed already, whatever the limits say; beyond limit + margin it is an overrun. */
+struct budget_answer budget_force(struct budget *budget, uint64_t bytes);
+
+void budget_refund(struct budget *budget, uint64_t bytes);
+
+/* Bytes that eTaskCritical may hold in all: the tighter of the budget and its parent. */
+uint64_t budget_ceiling(const struct budget *budget);
+
+/*
+ * The pressure in the budget alone, its parent's not counted.  Low from `soft` on until use is an eighth below
+ * it; High up to half of `soft` until use is an eighth of it above that.  Arms the watermarks at which it may be different.  For
+ * one thread at a time.
+ */
+enum budget_pressure budget_pressure(struct budget *budget);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * events.c - the ring of events
+ */
+#include "memory/events.h"
+
+/* The turn of a writer; wraps as numbers do. */
+static uint32_t turn_of(uint32_t number)
+{
+    return number - number % EVENTS_MOST;
+}
+
+void events_write(struct event_queue *queue, const hostmem_event *event)
+{
+    uint32_t number = atomic_load_explicit(&queue->written, memory_order_relaxed);
+    struct event_slot *slot;
+    do {
+        slot = &queue->slot[number % EVENTS_MOST];
+        if (atomic_load_explicit(&slot->turn, memory_order_acquire) != turn_of(number)) {
+            uint32_t now = atomic_load_explicit(&queue->written, memory_order_relaxed);
+            if (now != number) { /* somebody else has taken it */
+                number = now;
+                continue;
+            }
+            atomic_fetch_add_explicit(&queue->lost, 1, memory_order_relaxed);
+            atomic_fetch_add_explicit(&queue->lost_ever, 1, memory_order_relaxed);
+            return;
+        }
+        if (atomic_compare_exchange_weak_explicit(&queue->written, &number, number + 1, memory_order_relaxed,
+                                                  memory_order_relaxed))
+            break;
+    } while (true);
+    slot->event = *event;
+    atomic_store_explicit(&slot->turn, turn_of(number) + 1, memory_order_release);
+}
+
+bool events_read(struct event_queue *queue, hostmem_event *event)
+{
+    struct event_slot *slot = &queue->slot[queue->read % EVENTS_MOST];
+    if (atomic_load_explicit(&slot->turn, memory_order_acquire) != turn_of(queue->read) + 1)
+        return false;
+    *event = slot->event;
+    event->lost = atomic_exchange_explicit(&queue->lost, 0, memory_order_relaxed);
+    atomic_store_explicit(&slot->turn, turn_of(queue->read) + EVENTS_MOST, memory_order_release);
+    queue->read++;
+    return true;
+}

@@ -1,0 +1,35 @@
+/*
+ * events.h - what the host is to be told: written by whoever is called by the CLR, read by the pressure thread
+ *
+ * A ring of a fixed number of events.  Writers take no lock and never wait: when it is full the event is lost, and
+ * counted.  Each slot has a turn, which says whose it is: the writer's whose number is that of the turn (less its
+ * last six bits), the reader's at one more.
+ */
+#ifndef HOSTMEM_MEMORY_EVENTS_H
+#define HOSTMEM_MEMORY_EVENTS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <hostmem/hostmem.h>
+
+enum { EVENTS_MOST = 64 };
+
+struct event_queue {
+    _Atomic uint32_t written; /* slots claimed, ever */
+    uint32_t read;            /* the reader's */
+    _Atomic uint32_t lost;    /* since the last one that was read */
+    _Atomic uint64_t lost_ever;
+    struct event_slot {
+        _Atomic uint32_t turn;
+        hostmem_event event;
+    } slot[EVENTS_MOST];
+};
+
+/* Any number of writers. */
+void events_write(struct event_queue *queue, const hostmem_event *event);
+
+/* One reader; false: nothing there.  `lost` is filled in. */
+bool events_read(struct event_queue *queue, hostmem_event *event);
+
+#endif

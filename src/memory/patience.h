@@ -1,0 +1,36 @@
+/*
+ * patience.h - how often a commit that Windows refused is tried again
+ *
+ * A commit can fail for a moment, while the page file grows or another process lets go.  That progresses without the
+ * CLR, so a short wait is safe even while its threads are suspended (contract 3.9); the more critical the
+ * call, the longer it is worth it: pauses of 5 ms, at most 2, 8 or 40 of them.
+ */
+#ifndef HOSTMEM_MEMORY_PATIENCE_H
+#define HOSTMEM_MEMORY_PATIENCE_H
+
+#include "memory/os.h"
+
+struct patience {
+    unsigned pauses;
+};
+
+static inline struct patience patience_for(unsigned level)
+{
+    static const unsigned char pauses[] = {2, 8, 40};
+    return (struct patience){pauses[level < 2 ? level : 2]};
+}
+
+/* A moment has passed after this error, and another try is worth it. */
+static inline bool patience_again(struct patience *patience, DWORD error)
+{
+    bool transient = error == ERROR_COMMITMENT_LIMIT || error == ERROR_NO_SYSTEM_RESOURCES ||
+                     error == ERROR_NOT_ENOUGH_MEMORY;
+    if (!transient || patience->pauses == 0)
+        return false;
+    patience->pauses--;
+    bool paused = os_pause(5);
+    SetLastError(error);
+    return paused;
+}
+
+#endif

@@ -1,0 +1,242 @@
+/*
+ * pressure.c - the pressure thread
+ *
+ * The list of tenants and `calling` are changed under a kernel mutex, which is held for a few instructions and never
+ * during a callback.  It is a mutex since one whose owner was killed at process exit can still be had.
+ */
+#include "memory/pressure.h"
+
+
+static _Atomic(HANDLE) mutex, wake, thread;
+static _Atomic(struct tenant *) calling; /* the thread is, or may be, in a callback of this one */
+static _Atomic uint32_t thread_id;
+static struct tenant *tenants;
+static bool running; /* there is a thread, which has not decided to end */
+
+/* Made once, by whoever comes first. */
+static bool make(_Atomic(HANDLE) *slot, HANDLE (*create)(void))
+{
+    HANDLE none = NULL;
+    if (atomic_load(slot) != NULL)
+        return true;
+    HANDLE made = create();
+    if (made != NULL && !atomic_compare_exchange_strong(slot, &none, made))
+        os_close(made);
+    return atomic_load(slot) != NULL;
+}
+
+void pressure_wake(void)
+{
+    HANDLE event = atomic_load_explicit(&wake, memory_order_acquire);
+    if (event != NULL)
+        os_event_set(event);
+}
+
+enum budget_pressure pressure_tightest(enum budget_pressure a, enum budget_pressure b)
+{
+    return a < b ? a : b;
+}
+
+/* Low from nine tenths of a limit on until use is under eight; a job never says that there is plenty. */
+static bool limit_is_low(uint64_t limit, uint64_t used, bool before)
+{
+    if (limit == UINT64_MAX)
+        return false;
+    uint64_t tenth = limit / 10;
+    return used >= limit - (before ? 2 * tenth : tenth);
+}
+
+enum budget_pressure pressure_of_job(const struct os_memory *memory, enum budget_pressure before)
+{
+    if (memory->job_limit == UINT64_MAX && memory->working_set_limit == UINT64_MAX)
+        return BUDGET_HIGH;
+    bool low = limit_is_low(memory->job_limit, memory->process_commit, before == BUDGET_LOW) ||
+               limit_is_low(memory->working_set_limit, memory->process_working_set, before == BUDGET_LOW);
+    return low ? BUDGET_LOW : BUDGET_NEUTRAL;
+}
+
+/* Machine and job, which are the same for all tenants. */
+struct surroundings {
+    struct os_resources resources;
+    enum budget_pressure job, all;
+    uint64_t now;
+    uint64_t next_look; /* milliseconds until somebody has to look again */
+};
+
+static void look_around(struct surroundings *around)
+{
+    struct os_memory memory;
+    around->resources = os_resources();
+    around->job = os_memory_status(&memory) ? pressure_of_job(&memory, around->job) : BUDGET_HIGH;
+    enum budget_pressure machine = around->resources.low    ? BUDGET_LOW
+                                   : around->resources.high ? BUDGET_HIGH
+                                                            : BUDGET_NEUTRAL;
+    around->all = pressure_tightest(machine, around->job);
+    around->now = os_ticks();
+    /* No event tells of a job object's use, nor of the end of low memory.  (Nor of plenty: that can wait.) */
+    bool blind = around->job != BUDGET_HIGH || around->resources.low;
+    around->next_look = blind ? PRESSURE_LOOK_MS : PRESSURE_IDLE_MS;
+}
+
+static enum budget_pressure pressure_now(struct tenant *tenant, const struct surroundings *around)
+{
+    uint32_t forced = atomic_load(&tenant->forced);
+    enum budget_pressure pressure = around->all;
+    for (struct budget *b = &tenant->vm->table.commit; b != NULL; b = b->parent)
+        pressure = pressure_tightest(pressure, budget_pressure(b));
+    return forced != 0 ? (enum budget_pressure)forced : pressure;
+}
+
+static void tell_host(struct tenant *tenant, hostmem_event *event)
+{
+    event->pressure = tenant->told;
+    if (!tenant->left)
+        tenant->event(tenant, event);
+}
+
+static void tell_pressure(struct tenant *tenant, struct surroundings *around)
+{
+    enum budget_pressure pressure = pressure_now(tenant, around);
+    bool restated = atomic_exchange(&tenant->restate, false);
+    bool changed = pressure != tenant->told;
+    bool repeated = pressure == BUDGET_LOW && around->now - tenant->told_at >= PRESSURE_REPEAT_MS;
+    if (changed || repeated || (restated && pressure != BUDGET_NEUTRAL)) {
+        tenant->told = pressure;
+        tenant->told_at = around->now;
+        atomic_store_explicit(&tenant->vm->stats.pressure, (uint32_t)pressure, memory_order_relaxed);
+        if (tenant->tell(tenant, pressure))
+            stats_bump(&tenant->vm->stats.notifications[pressure]);
+    }
+    if (changed) {
+        hostmem_event event = {
+            .size = sizeof event,
+            .kind = HOSTMEM_EVENT_PRESSURE,
+            .critical_level = HOSTMEM_LEVEL_NONE,
+            .limit = budget_ceiling(&tenant->vm->table.commit),
+            .used = atomic_load_explicit(&tenant->vm->table.commit.used, memory_order_relaxed)};
+        tell_host(tenant, &event);
+    }
+    if (pressure == BUDGET_LOW) {
+        uint64_t rest = tenant->told_at + PRESSURE_REPEAT_MS - around->now;
+        if (rest < around->next_look)
+            around->next_look = rest;
+    }
+}
+
+static void visit(struct tenant *tenant, struct surroundings *around)
+{
+    hostmem_event event;
+    for (unsigned i = 0; i < EVENTS_MOST && !tenant->left && events_read(&tenant->vm->events, &event); i++)
+        tell_host(tenant, &event);
+    if (!tenant->left)
+        tell_pressure(tenant, around);
+    uint64_t ceiling = tenant->left ? tenant->ceiling : budget_ceiling(&tenant->vm->table.commit);
+    if (ceiling != tenant->ceiling) {
+        tenant->ceiling = ceiling;
+        void (*changed)(void) = atomic_load(&tenant->ceiling_changed);
+        if (changed != NULL)
+            changed();
+    }
+}
+
+/* The next tenant that this pass has not visited; `calling` keeps it where it is. */
+static struct tenant *next_tenant(uint32_t pass)
+{
+    os_mutex_lock(mutex);
+    struct tenant *tenant = tenants;
+    while (tenant != NULL && tenant->pass == pass)
+        tenant = tenant->next;
+    if (tenant != NULL)
+        tenant->pass = pass;
+    atomic_store(&calling, tenant);
+    os_mutex_unlock(mutex);
+    return tenant;
+}
+
+static bool nobody_left(void)
+{
+    os_mutex_lock(mutex);
+    running = tenants != NULL;
+    bool left = !running;
+    os_mutex_unlock(mutex);
+    return left;
+}
+
+static void run(void)
+{
+    static uint32_t pass; /* one thread at a time */
+    struct surroundings around = {.job = BUDGET_HIGH};
+    atomic_store(&thread_id, GetCurrentThreadId());
+    while (!nobody_left()) {
+        struct tenant *tenant;
+        look_around(&around);
+        pass++;
+        while ((tenant = next_tenant(pass)) != NULL) {
+            visit(tenant, &around);
+            bool doomed = tenant->doomed;
+            atomic_store(&calling, NULL);
+            if (doomed)
+                tenant->gone(tenant);
+        }
+        os_wait(wake, around.resources, (DWORD)around.next_look);
+    }
+}
+
+bool pressure_join(struct tenant *tenant)
+{
+    if (atomic_load(&tenant->joined))
+        return true;
+    if (!make(&mutex, os_mutex_create) || !make(&wake, os_event_create))
+        return false;
+    os_mutex_lock(mutex);
+    bool joined = atomic_load(&tenant->joined);
+    if (!joined && !running) {
+        HANDLE started = os_thread_start(run);
+        running = started != NULL;
+        if (running) {
+            HANDLE before = atomic_exchange(&thread, started);
+            if (before != NULL)
+                os_close(before);
+        }
+    }
+    if (!joined && running) {
+        tenant->told = BUDGET_NEUTRAL; /* what a CLR takes for granted that was told nothing */
+        tenant->ceiling = budget_ceiling(&tenant->vm->table.commit);
+        tenant->next = tenants;
+        tenants = tenant;
+        atomic_store(&tenant->joined, true);
+        joined = true;
+    }
+    os_mutex_unlock(mutex);
+    pressure_wake();
+    return joined;
+}
+
+static void unlink_tenant(struct tenant *tenant)
+{
+    os_mutex_lock(mutex);
+    struct tenant **link = &tenants;
+    while (*link != NULL && *link != tenant)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = tenant->next;
+    atomic_store(&tenant->joined, false);
+    os_mutex_unlock(mutex);
+    pressure_wake();
+}
+
+bool pressure_leave(struct tenant *tenant, bool for_good)
+{
+    if (atomic_load(&tenant->joined))
+        unlink_tenant(tenant);
+    if (atomic_load(&calling) != tenant)
+        return true;
+    if (atomic_load(&thread_id) == GetCurrentThreadId()) {
+        tenant->left = true;
+        tenant->doomed = for_good;
+        return false;
+    }
+    while (atomic_load(&calling) == tenant && !os_thread_ended(atomic_load(&thread), 1))
+        ;
+    return true;
+}
