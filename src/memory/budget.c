@@ -92,7 +92,8 @@ static struct budget_answer take(struct budget *budget, uint64_t bytes, unsigned
     uint64_t used = load(&budget->used);
     do {
         if (bytes > ceiling || used > ceiling - bytes) {
-            if (level == BUDGET_PROCESS && !atomic_load_explicit(&budget->strict, memory_order_relaxed))
+            if (level == BUDGET_PROCESS && bytes <= BUDGET_MOST &&
+                !atomic_load_explicit(&budget->strict, memory_order_relaxed))
                 return overrun(budget, bytes);
             return (struct budget_answer){BUDGET_OVER, budget, ceiling, used};
         }
@@ -105,7 +106,7 @@ static struct budget_answer take(struct budget *budget, uint64_t bytes, unsigned
 static void give(struct budget *budget, uint64_t bytes)
 {
     uint64_t now = atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_seq_cst) - bytes;
-    if (now <= atomic_load_explicit(&budget->wake_below, memory_order_seq_cst))
+    if (now < atomic_load_explicit(&budget->wake_below, memory_order_seq_cst))
         passed(budget, &budget->wake_below, 0);
 }
 
@@ -171,7 +172,7 @@ uint64_t budget_ceiling(const struct budget *budget)
     return least;
 }
 
-/* The pressure that `used` means after `before`; [*below, *above] is where it stays so. */
+/* The pressure that `used` means after `before`; from *below up to *above, and not there, it stays so. */
 static enum budget_pressure judge(uint64_t used, uint64_t soft, enum budget_pressure before, uint64_t *below,
                                   uint64_t *above)
 {
@@ -183,7 +184,7 @@ static enum budget_pressure judge(uint64_t used, uint64_t soft, enum budget_pres
     if (soft == BUDGET_UNLIMITED)
         return BUDGET_HIGH;
     if (used >= low) {
-        *below = soft - eighth - (soft - eighth != 0);
+        *below = soft - eighth;
         return BUDGET_LOW;
     }
     *above = soft;
@@ -191,7 +192,7 @@ static enum budget_pressure judge(uint64_t used, uint64_t soft, enum budget_pres
         *above = soft / 2 + eighth + 1;
         return BUDGET_HIGH;
     }
-    *below = soft / 2;
+    *below = soft / 2 + 1;
     return BUDGET_NEUTRAL;
 }
 
@@ -206,7 +207,7 @@ enum budget_pressure budget_pressure(struct budget *budget)
         atomic_store_explicit(&budget->wake_below, below, memory_order_seq_cst);
         atomic_store_explicit(&budget->wake_above, above, memory_order_seq_cst);
         used = atomic_load_explicit(&budget->used, memory_order_seq_cst);
-    } while (used >= above || (below != 0 && used <= below));
+    } while (used >= above || used < below);
     atomic_store_explicit(&budget->pressure, (uint32_t)pressure, memory_order_relaxed);
     return pressure;
 }

@@ -24,6 +24,9 @@
 
 #define BUDGET_UNLIMITED UINT64_MAX
 
+/* No overrun is bigger: there are no more addresses, and a few of this size still make a sum. */
+#define BUDGET_MOST ((uint64_t)1 << 48)
+
 /* EMemoryCriticalLevel; a level above counts as BUDGET_PROCESS. */
 enum budget_level { BUDGET_TASK, BUDGET_DOMAIN, BUDGET_PROCESS, BUDGET_LEVELS };
 
@@ -44,7 +47,7 @@ struct budget {
     _Atomic uint64_t used, peak;
     _Atomic uint64_t ceiling[BUDGET_LEVELS];
     _Atomic uint64_t soft;
-    _Atomic uint64_t wake_above, wake_below; /* armed watermarks: pass them once, and `crossed` is called */
+    _Atomic uint64_t wake_above, wake_below; /* armed: be there, or below, once, and `crossed` is called */
     _Atomic uint64_t fail_after;
     _Atomic bool strict;
     _Atomic uint32_t pressure; /* budget_pressure as last determined */
