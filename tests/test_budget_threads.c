@@ -1,0 +1,319 @@
+/*
+ * test_budget_threads.c - budgets, their watermarks and the ring of events, with several threads at them
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "memory/budget.h"
+#include "memory/events.h"
+#include "support/crew.h"
+
+enum { WORKERS = 8, WATCHER = WORKERS, HOLDINGS = 32, UNIT = 100, ROUNDS = 200000 };
+
+static void set(struct budget *budget, uint64_t limit, uint64_t soft)
+{
+    const struct budget_limits limits = {
+        .limit = limit, .task_limit = limit, .soft = soft, .fail_after = BUDGET_UNLIMITED};
+    budget_set(budget, &limits);
+}
+
+/* Two budgets under one; the workers would like twice of what the shared one has. */
+struct contest {
+    struct budget shared, own[2];
+    uint64_t shared_limit, own_limit;
+    atomic_uint working;
+    atomic_uint granted, refused_by_own, refused_by_shared;
+};
+
+static void watch(struct member *member, struct contest *contest)
+{
+    while (contest->working != 0) {
+        uint64_t shared = contest->shared.used;
+        crew_check(member, shared <= contest->shared_limit, shared);
+        for (int i = 0; i < 2; i++) {
+            uint64_t own = contest->own[i].used;
+            crew_check(member, own <= contest->own_limit, own);
+        }
+    }
+}
+
+static void contend(struct member *member, void *context)
+{
+    struct contest *contest = context;
+    if (member->number == WATCHER) {
+        watch(member, contest);
+        return;
+    }
+    struct budget *budget = &contest->own[member->number % 2];
+    uint64_t held[HOLDINGS] = {0};
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        if (round % 64 == 0)
+            SwitchToThread(); /* so that they are at it together, on few processors too */
+        uint64_t *holding = &held[crew_random(member, HOLDINGS)];
+        if (*holding != 0) {
+            budget_refund(budget, *holding);
+            *holding = 0;
+            continue;
+        }
+        uint64_t bytes = 1 + crew_random(member, 2 * UNIT);
+        struct budget_answer answer = budget_charge(budget, bytes, crew_random(member, 2));
+        if (answer.verdict == BUDGET_GRANTED) {
+            *holding = bytes;
+            contest->granted++;
+        } else {
+            crew_check(member, answer.verdict == BUDGET_OVER, answer.verdict);
+            crew_check(member, answer.used > answer.ceiling - bytes, answer.used);
+            ++*(answer.by == budget ? &contest->refused_by_own : &contest->refused_by_shared);
+        }
+    }
+    for (unsigned i = 0; i < HOLDINGS; i++)
+        budget_refund(budget, held[i]);
+    contest->working--;
+}
+
+static void test_never_above_the_limit(void **state)
+{
+    (void)state;
+    static struct contest contest;
+    struct crew crew;
+    memset(&contest, 0, sizeof contest);
+    budget_init(&contest.shared);
+    for (int i = 0; i < 2; i++) {
+        budget_init(&contest.own[i]);
+        contest.own[i].parent = &contest.shared;
+    }
+    /* Half of the holdings are empty at a time: appetite for WORKERS * HOLDINGS / 2 units. */
+    contest.shared_limit = WORKERS * HOLDINGS / 4 * UNIT;
+    contest.own_limit = contest.shared_limit * 5 / 8;
+    set(&contest.shared, contest.shared_limit, BUDGET_UNLIMITED);
+    set(&contest.own[0], contest.own_limit, BUDGET_UNLIMITED);
+    set(&contest.own[1], contest.own_limit, BUDGET_UNLIMITED);
+    contest.working = WORKERS;
+    crew_run(&crew, WORKERS + 1, contend, &contest);
+
+    assert_int_equal(contest.shared.used, 0);
+    assert_in_range(contest.shared.peak, contest.shared_limit / 2, contest.shared_limit);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(contest.own[i].used, 0);
+        assert_in_range(contest.own[i].peak, contest.own_limit / 2, contest.own_limit);
+        assert_int_equal(contest.own[i].overruns, 0);
+    }
+    assert_true(contest.refused_by_own > 100);
+    assert_true(contest.refused_by_shared > 100);
+    assert_true(contest.granted > WORKERS * ROUNDS / 8);
+}
+
+/*
+ * The workers leave use at a level that is known; the judge looks only when it is called, and must come to know
+ * it: a crossing that got lost would let it wait for good.
+ */
+enum { JUDGE = 4, LEVELS = 3, JUDGEMENTS = 600 };
+
+static HANDLE woken;
+static struct budget judged;
+static const uint64_t level_of[LEVELS] = {0, 640, 1000}; /* soft is 800: High up to 500, Low from 800 on */
+
+static void wake_judge(void)
+{
+    SetEvent(woken);
+}
+
+static void judge(struct member *member, void *context)
+{
+    (void)context;
+    for (unsigned round = 0; round < JUDGEMENTS; round++) {
+        uint64_t mine = level_of[round % LEVELS] / JUDGE;
+        if (member->number == JUDGE) {
+            static const enum budget_pressure expected[LEVELS] = {BUDGET_HIGH, BUDGET_NEUTRAL, BUDGET_LOW};
+            enum budget_pressure now = budget_pressure(&judged);
+            crew_meet(member);
+            while (now != expected[round % LEVELS]) {
+                if (WaitForSingleObject(woken, 20000) != WAIT_OBJECT_0) {
+                    crew_fault(member, "nobody woke the judge", (long)judged.used);
+                    break;
+                }
+                now = budget_pressure(&judged);
+            }
+        } else {
+            crew_meet(member);
+            for (unsigned i = 0; i < 50; i++) {
+                uint64_t bytes = 1 + crew_random(member, 300);
+                budget_force(&judged, bytes);
+                budget_refund(&judged, bytes);
+            }
+            budget_force(&judged, mine);
+        }
+        crew_meet(member);
+        if (member->number != JUDGE)
+            budget_refund(&judged, mine);
+        crew_meet(member);
+    }
+}
+
+static void test_no_crossing_is_lost(void **state)
+{
+    (void)state;
+    struct crew crew;
+    woken = CreateEventW(NULL, FALSE, FALSE, NULL);
+    memset(&judged, 0, sizeof judged);
+    budget_init(&judged);
+    judged.crossed = wake_judge;
+    set(&judged, BUDGET_UNLIMITED, 800);
+    crew_run(&crew, JUDGE + 1, judge, NULL);
+    assert_int_equal(judged.used, 0);
+    CloseHandle(woken);
+}
+
+static hostmem_event numbered(uint64_t number)
+{
+    return (hostmem_event){.size = sizeof(hostmem_event), .kind = HOSTMEM_EVENT_REFUSED, .bytes = number};
+}
+
+static void write_numbers(struct event_queue *queue, uint64_t from, uint64_t to)
+{
+    for (uint64_t n = from; n < to; n++) {
+        hostmem_event event = numbered(n);
+        events_write(queue, &event);
+    }
+}
+
+/* Reads the next ones, and returns how many were lost before or among them. */
+static uint64_t read_numbers(struct event_queue *queue, uint64_t from, uint64_t to)
+{
+    uint64_t lost = 0;
+    for (uint64_t n = from; n < to; n++) {
+        hostmem_event event = numbered(0), expected = numbered(n);
+        assert_true(events_read(queue, &event));
+        lost += event.lost;
+        expected.lost = event.lost;
+        assert_memory_equal(&event, &expected, sizeof event);
+    }
+    return lost;
+}
+
+static void test_ring_in_order(void **state)
+{
+    (void)state;
+    static struct event_queue queue;
+    hostmem_event event;
+    memset(&queue, 0, sizeof queue);
+    assert_false(events_read(&queue, &event));
+    for (uint64_t n = 0; n < 5 * EVENTS_MOST; n += 7) {
+        write_numbers(&queue, n, n + 7);
+        assert_int_equal(read_numbers(&queue, n, n + 7), 0);
+        assert_false(events_read(&queue, &event));
+    }
+    assert_int_equal(queue.lost_ever, 0);
+}
+
+/* The oldest are kept; what is lost is told with the next one that is read, and there is room again then. */
+static void test_ring_when_full(void **state)
+{
+    (void)state;
+    static struct event_queue queue;
+    hostmem_event event;
+    memset(&queue, 0, sizeof queue);
+    write_numbers(&queue, 0, EVENTS_MOST + 6);
+    assert_int_equal(queue.lost_ever, 6);
+    assert_int_equal(read_numbers(&queue, 0, 1), 6);
+    write_numbers(&queue, 1000, 1001);
+    write_numbers(&queue, 2000, 2003); /* full again */
+    assert_int_equal(queue.lost_ever, 9);
+    assert_int_equal(read_numbers(&queue, 1, 2), 3);
+    assert_int_equal(read_numbers(&queue, 2, EVENTS_MOST), 0);
+    assert_int_equal(read_numbers(&queue, 1000, 1001), 0);
+    assert_false(events_read(&queue, &event));
+}
+
+/* Past 2^32 events. */
+static void test_ring_wraps_around(void **state)
+{
+    (void)state;
+    static struct event_queue queue;
+    hostmem_event event;
+    const uint32_t start = UINT32_MAX - 2 * EVENTS_MOST + 1;
+    memset(&queue, 0, sizeof queue);
+    queue.written = queue.read = start;
+    for (unsigned i = 0; i < EVENTS_MOST; i++)
+        queue.slot[i].turn = start;
+    for (uint64_t n = 0; n < 6 * EVENTS_MOST; n += 40) {
+        write_numbers(&queue, n, n + 40);
+        assert_int_equal(read_numbers(&queue, n, n + 40), 0);
+    }
+    assert_true(queue.written < start); /* it did wrap */
+    write_numbers(&queue, 0, EVENTS_MOST + 1);
+    assert_int_equal(read_numbers(&queue, 0, EVENTS_MOST), 1);
+    assert_false(events_read(&queue, &event));
+}
+
+enum { WRITERS = 4, EACH = 50000 };
+
+struct traffic {
+    struct event_queue queue;
+    atomic_uint writing;
+    uint64_t read, lost;
+};
+
+static void read_all(struct member *member, struct traffic *traffic)
+{
+    uint64_t next[WRITERS] = {0};
+    for (bool last = false; !last;) {
+        last = traffic->writing == 0;
+        hostmem_event event;
+        while (events_read(&traffic->queue, &event)) {
+            uint64_t writer = event.used, number = event.bytes;
+            crew_check(member, writer < WRITERS && event.limit == ~number, event.limit);
+            if (writer < WRITERS) {
+                crew_check(member, number >= next[writer], number);
+                next[writer] = number + 1;
+            }
+            traffic->read++;
+            traffic->lost += event.lost;
+        }
+    }
+}
+
+static void exchange(struct member *member, void *context)
+{
+    struct traffic *traffic = context;
+    if (member->number == WRITERS) {
+        read_all(member, traffic);
+        return;
+    }
+    for (uint64_t n = 0; n < EACH; n++) {
+        hostmem_event event = numbered(n);
+        event.limit = ~n; /* so that a torn event shows */
+        event.used = member->number;
+        events_write(&traffic->queue, &event);
+        if (n % 16 == 0)
+            SwitchToThread(); /* or the ring would always be full */
+    }
+    traffic->writing--;
+}
+
+static void test_writers_and_a_reader(void **state)
+{
+    (void)state;
+    static struct traffic traffic;
+    struct crew crew;
+    memset(&traffic, 0, sizeof traffic);
+    traffic.writing = WRITERS;
+    crew_run(&crew, WRITERS + 1, exchange, &traffic);
+    uint64_t untold = traffic.queue.lost;
+    assert_int_equal(traffic.read + traffic.lost + untold, WRITERS * EACH);
+    assert_int_equal(traffic.queue.lost_ever, traffic.lost + untold);
+    assert_true(traffic.read > EVENTS_MOST);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_never_above_the_limit), cmocka_unit_test(test_no_crossing_is_lost),
+        cmocka_unit_test(test_ring_in_order),         cmocka_unit_test(test_ring_when_full),
+        cmocka_unit_test(test_ring_wraps_around),     cmocka_unit_test(test_writers_and_a_reader),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
