@@ -73,7 +73,11 @@ extern "C" {
 /* Flags of hostmem_bridge_options. */
 enum {
     /* Bind to any version of the runtime, not only to those that the bridge was tried on (8, 9, 10). */
-    HOSTMEM_BRIDGE_ANY_VERSION = 0x1
+    HOSTMEM_BRIDGE_ANY_VERSION = 0x1,
+    /* Let the runtime believe that it is in a job object whose limit is the budget of its manager (task_limit), if
+     * that is a hostmem manager with one: the collector makes three quarters of it its own hard limit, at which
+     * it throws OutOfMemoryException.  It must have the limit when it starts. */
+    HOSTMEM_BRIDGE_JOB = 0x2
 };
 
 /* Options of a bind.  Zero everything, then set size. */
@@ -100,6 +104,11 @@ typedef enum hostmem_bridge_function {
     HOSTMEM_BRIDGE_MAP_VIEW_EX,
     HOSTMEM_BRIDGE_UNMAP_VIEW,
     HOSTMEM_BRIDGE_LOAD_LIBRARY_EX,
+    HOSTMEM_BRIDGE_MEMORY_STATUS,
+    HOSTMEM_BRIDGE_PROCESS_MEMORY,
+    HOSTMEM_BRIDGE_IN_JOB,
+    HOSTMEM_BRIDGE_JOB_LIMITS,
+    HOSTMEM_BRIDGE_LOW_MEMORY,
     HOSTMEM_BRIDGE_FUNCTION_COUNT
 } hostmem_bridge_function;
 
@@ -138,7 +147,11 @@ typedef struct hostmem_bridge_statistics {
     uint64_t map_retries;       /* maps tried again because NeedsVirtualAddressSpace said so */
     uint64_t heap_ranges;       /* ranges recognised as the collector's heap, now */
     uint64_t heap_reserved;     /* their address space in bytes, rounded up to 64 KiB each */
-    uint64_t heap_unknown;      /* reservations for which the list had no room: they count as not heap */
+    /* Charged to the manager's budget when the runtime had started; 0: it has not, or the manager is not
+     * hostmem's. */
+    uint64_t started_charged;
+    uint64_t limit_refreshes; /* how often the runtime was told to read its memory limit again */
+    uint64_t heap_unknown;    /* reservations for which the list had no room: they count as not heap */
     uint64_t notifications[HOSTMEM_BRIDGE_LEVEL_COUNT]; /* OnMemoryNotification, by EMemoryAvailable;
                                                            [0]: others */
 } hostmem_bridge_statistics;
@@ -334,6 +347,19 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
  * frozen segments (string literals, for one) live outside the heap.
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_is_heap(const void *address);
+
+/*
+ * hostmem_bridge_get_collections - how often has the garbage collector run?
+ *
+ *   counts   receives three numbers of collections since the start: of generation 0, 1 and 2 (a collection of
+ *            a generation counts for the younger ones, too); 0 on failure.
+ *
+ * Asks the runtime, so it may have to wait for a collection to end.  Not from a thread that holds a lock which managed
+ * code waits for, nor from inside a call that the runtime makes to the manager, nor from a callback of hostmem.h;
+ * the thread becomes one that the runtime knows.  Returns S_OK; E_POINTER: counts is NULL;
+ * HOST_E_CLRNOTAVAILABLE: no runtime is bound, or it has not started; or what the runtime says.
+ */
+HRESULT HOSTMEM_CALL hostmem_bridge_get_collections(uint64_t counts[3]);
 
 #ifdef __cplusplus
 }

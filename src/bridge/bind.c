@@ -11,6 +11,8 @@
  */
 #include <stdatomic.h>
 
+#include "bridge/machine.h"
+#include "bridge/managed.h"
 #include "bridge/notification.h"
 #include "bridge/runtime.h"
 #include "bridge/thunks.h"
@@ -27,7 +29,8 @@ HRESULT bridge_options_check(const hostmem_bridge_options *options)
 {
     if (!options)
         return S_OK;
-    if (options->size != sizeof *options || options->flags & ~(uint32_t)HOSTMEM_BRIDGE_ANY_VERSION)
+    if (options->size != sizeof *options ||
+        options->flags & ~(uint32_t)(HOSTMEM_BRIDGE_ANY_VERSION | HOSTMEM_BRIDGE_JOB))
         return E_INVALIDARG;
     return S_OK;
 }
@@ -109,6 +112,9 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     if (hr != S_OK)
         goto redirection;
 
+    machine_play_job(options && options->flags & HOSTMEM_BRIDGE_JOB);
+    managed_bind(host);
+    machine_watch_budget(host_manager);
     bridge_publish(host_manager, host);
     bound_runtime = runtime;
     bound_host = host;

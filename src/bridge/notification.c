@@ -1,7 +1,7 @@
 /*
  * The ICLRMemoryNotificationCallback that the bridge registers with a host's manager.
  *
- * It counts what it is told, on any thread, and never blocks.
+ * It passes on what it is told to what the runtime's finalizer thread waits for, on any thread, and never blocks.
  */
 #include <stdatomic.h>
 
@@ -10,6 +10,8 @@
 #include "bridge/notification.h"
 #include "com/unknown.h"
 
+/* Ours of the handle pair; the runtime closes its own when it likes. */
+static _Atomic(HANDLE) low_event;
 static atomic_size_t counts[HOSTMEM_BRIDGE_LEVEL_COUNT];
 
 static HRESULT STDMETHODCALLTYPE notification_query_interface(ICLRMemoryNotificationCallback *self,
@@ -28,8 +30,16 @@ static HRESULT STDMETHODCALLTYPE notification_told(ICLRMemoryNotificationCallbac
                                                    EMemoryAvailable level)
 {
     unsigned index = (unsigned)level < HOSTMEM_BRIDGE_LEVEL_COUNT ? (unsigned)level : 0;
+    HANDLE event = atomic_load_explicit(&low_event, memory_order_acquire);
+    DWORD error = GetLastError();
+
     (void)self;
     atomic_fetch_add_explicit(&counts[index], 1, memory_order_relaxed);
+    if (event && level == eMemoryAvailableLow)
+        SetEvent(event);
+    else if (event)
+        ResetEvent(event);
+    SetLastError(error);
     return S_OK;
 }
 
@@ -45,6 +55,23 @@ static ICLRMemoryNotificationCallback object = {&vtable};
 ICLRMemoryNotificationCallback *notification_callback(void)
 {
     return &object;
+}
+
+HANDLE notification_low_event(void)
+{
+    HANDLE process = GetCurrentProcess(), ours = atomic_load_explicit(&low_event, memory_order_acquire);
+    HANDLE theirs = NULL;
+
+    if (!ours) {
+        HANDLE made = CreateEventW(NULL, FALSE, FALSE, NULL);
+        if (!made)
+            return NULL;
+        if (atomic_compare_exchange_strong(&low_event, &ours, made))
+            ours = made;
+        else
+            CloseHandle(made);
+    }
+    return DuplicateHandle(process, ours, process, &theirs, 0, FALSE, DUPLICATE_SAME_ACCESS) ? theirs : NULL;
 }
 
 uint64_t notification_count(unsigned level)

@@ -9,8 +9,10 @@
  */
 #include <stdatomic.h>
 
+#include "bridge/caller.h"
 #include "bridge/criticality.h"
-#include "bridge/imports.h"
+#include "bridge/machine.h"
+#include "bridge/managed.h"
 #include "bridge/notification.h"
 #include "bridge/runtime.h"
 #include "bridge/thunks.h"
@@ -36,31 +38,14 @@ typedef HMODULE(WINAPI *load_function)(LPCWSTR, HANDLE, DWORD);
 #define MARK ".hostmem"
 __attribute__((section(MARK), used)) static const char mark[] = "hostmem bridge";
 
-/* A module whose imports are redirected. */
-struct caller {
-    bool shared; /* it reserves for others than the collector too */
-    bool stuck;  /* a slot could not be put back: another hook chains to us, so we must not chain to it */
-    HMODULE module;
-    uint64_t version; /* of module */
-    struct import imports[HOSTMEM_BRIDGE_FUNCTION_COUNT];
-    atomic_size_t calls[HOSTMEM_BRIDGE_FUNCTION_COUNT];
-    atomic_size_t failures[HOSTMEM_BRIDGE_FUNCTION_COUNT];
-};
-
+_Atomic(IHostMemoryManager *) bridge_manager;
 static struct caller runtime, collector;
-static _Atomic(IHostMemoryManager *) memory_manager;
 static _Atomic(ICLRRuntimeHost *) runtime_host;
 static atomic_bool running;
+static _Atomic uint64_t started_charged;
 static bool any_version;
 static _Atomic(const char *) missing;
 static atomic_size_t foreign_frees, placeholder_frees, other_process, map_retries;
-
-static void count(atomic_size_t *counter)
-{
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
-#define ORIGINAL(caller, index, type) ((type)(caller)->imports[index].original)
 
 /* The code that GetLastError is to give for a manager's failure (a success code other than S_OK is one
  * too). */
@@ -78,6 +63,8 @@ static bool runtime_runs(void)
     ICLRRuntimeHost *host = atomic_load_explicit(&runtime_host, memory_order_acquire);
     if (!host || !runtime_started(host))
         return false;
+    uint64_t charged = machine_charged(atomic_load_explicit(&bridge_manager, memory_order_acquire)), none = 0;
+    atomic_compare_exchange_strong(&started_charged, &none, charged);
     atomic_store_explicit(&running, true, memory_order_relaxed);
     return true;
 }
@@ -108,7 +95,7 @@ static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager
 static LPVOID call_alloc(struct caller *caller, LPVOID address, SIZE_T size, DWORD type, DWORD protect)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_ALLOC;
-    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
 
     if (!manager)
         return ORIGINAL(caller, index, alloc_function)(address, size, type, protect);
@@ -120,7 +107,7 @@ static LPVOID call_alloc_numa(struct caller *caller, HANDLE process, LPVOID addr
                               DWORD protect, DWORD node)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_ALLOC_EX_NUMA;
-    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
 
     if (manager && process != GetCurrentProcess()) {
         count(&other_process);
@@ -135,7 +122,7 @@ static LPVOID call_alloc_numa(struct caller *caller, HANDLE process, LPVOID addr
 static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD type)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_FREE;
-    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
 
     if (manager && (type & MEM_RELEASE) && (type & (MEM_PRESERVE_PLACEHOLDER | MEM_COALESCE_PLACEHOLDERS))) {
         count(&placeholder_frees);
@@ -168,7 +155,7 @@ static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD 
 static BOOL call_protect(struct caller *caller, LPVOID address, SIZE_T size, DWORD protect, PDWORD old)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_PROTECT;
-    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
 
     if (!manager)
         return ORIGINAL(caller, index, protect_function)(address, size, protect, old);
@@ -188,7 +175,7 @@ static SIZE_T call_query(struct caller *caller, LPCVOID address, PMEMORY_BASIC_I
                          SIZE_T length)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_QUERY;
-    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
     SIZE_T written = 0;
 
     if (!manager)
@@ -239,7 +226,7 @@ static LPVOID call_map(struct caller *caller, HANDLE file, DWORD access, DWORD h
 {
     const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW;
     map_function original = ORIGINAL(caller, index, map_function);
-    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
     LPVOID view = original(file, access, high, low, size);
 
     if (!manager)
@@ -259,7 +246,7 @@ static LPVOID call_map_at(struct caller *caller, HANDLE file, DWORD access, DWOR
 {
     const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW_EX;
     map_at_function original = ORIGINAL(caller, index, map_at_function);
-    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
     LPVOID view = original(file, access, high, low, size, base);
 
     if (!manager)
@@ -277,7 +264,7 @@ static LPVOID call_map_at(struct caller *caller, HANDLE file, DWORD access, DWOR
 static BOOL call_unmap(struct caller *caller, LPCVOID base)
 {
     const unsigned index = HOSTMEM_BRIDGE_UNMAP_VIEW;
-    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
     BOOL done = ORIGINAL(caller, index, unmap_function)(base);
 
     if (!manager)
@@ -301,7 +288,7 @@ static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD
     const unsigned index = HOSTMEM_BRIDGE_LOAD_LIBRARY_EX;
     HMODULE module = ORIGINAL(caller, index, load_function)(name, file, flags);
 
-    if (!atomic_load_explicit(&memory_manager, memory_order_acquire))
+    if (!atomic_load_explicit(&bridge_manager, memory_order_acquire))
         return module;
     DWORD error = GetLastError();
     count(&caller->calls[index]);
@@ -357,6 +344,28 @@ static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD
     static HMODULE WINAPI caller##_load(LPCWSTR name, HANDLE file, DWORD flags)                              \
     {                                                                                                        \
         return call_load(&caller, name, file, flags);                                                        \
+    }                                                                                                        \
+    static BOOL WINAPI caller##_memory_status(LPMEMORYSTATUSEX status)                                       \
+    {                                                                                                        \
+        return machine_call_memory_status(&caller, status);                                                  \
+    }                                                                                                        \
+    static BOOL WINAPI caller##_process_memory(HANDLE process, PROCESS_MEMORY_COUNTERS *counters,            \
+                                               DWORD size)                                                   \
+    {                                                                                                        \
+        return machine_call_process_memory(&caller, process, counters, size);                                \
+    }                                                                                                        \
+    static BOOL WINAPI caller##_in_job(HANDLE process, HANDLE job, PBOOL result)                             \
+    {                                                                                                        \
+        return machine_call_in_job(&caller, process, job, result);                                           \
+    }                                                                                                        \
+    static BOOL WINAPI caller##_job_limits(HANDLE job, JOBOBJECTINFOCLASS kind, LPVOID buffer, DWORD size,   \
+                                           LPDWORD written)                                                  \
+    {                                                                                                        \
+        return machine_call_job_limits(&caller, job, kind, buffer, size, written);                           \
+    }                                                                                                        \
+    static HANDLE WINAPI caller##_low_memory(MEMORY_RESOURCE_NOTIFICATION_TYPE type)                         \
+    {                                                                                                        \
+        return machine_call_low_memory(&caller, type);                                                       \
     }
 
 /* In the order of hostmem_bridge_function.
@@ -372,6 +381,11 @@ static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD
             {"MapViewOfFileEx", (void *)caller##_map_at, all, NULL, NULL},                                   \
             {"UnmapViewOfFile", (void *)caller##_unmap, all, NULL, NULL},                                    \
             {"LoadLibraryExW", (void *)caller##_load, all, NULL, NULL},                                      \
+            {"GlobalMemoryStatusEx", (void *)caller##_memory_status, all, NULL, NULL},                       \
+            {"K32GetProcessMemoryInfo", (void *)caller##_process_memory, all, NULL, NULL},                   \
+            {"IsProcessInJob", (void *)caller##_in_job, all, NULL, NULL},                                    \
+            {"QueryInformationJobObject", (void *)caller##_job_limits, all, NULL, NULL},                     \
+            {"CreateMemoryResourceNotification", (void *)caller##_low_memory, all, NULL, NULL},              \
     }
 
 FUNCTIONS_OF(runtime)
@@ -445,7 +459,7 @@ void bridge_restore(void)
 void bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host)
 {
     atomic_store_explicit(&runtime_host, host, memory_order_release);
-    atomic_store_explicit(&memory_manager, manager, memory_order_release);
+    atomic_store_explicit(&bridge_manager, manager, memory_order_release);
 }
 
 static void read_calls(struct caller *caller, hostmem_bridge_calls *calls)
@@ -464,7 +478,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
         return E_INVALIDARG;
 
     const char *name = atomic_load_explicit(&missing, memory_order_relaxed);
-    IHostMemoryManager *manager = atomic_load_explicit(&memory_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
     statistics->state = (runtime.module ? HOSTMEM_BRIDGE_REDIRECTED : 0) |
                         (manager ? HOSTMEM_BRIDGE_BOUND : 0) | (runtime_runs() ? HOSTMEM_BRIDGE_RUNNING : 0) |
                         (collector.module ? HOSTMEM_BRIDGE_STANDALONE_GC : 0);
@@ -478,6 +492,8 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
     statistics->placeholder_frees = atomic_load_explicit(&placeholder_frees, memory_order_relaxed);
     statistics->other_process = atomic_load_explicit(&other_process, memory_order_relaxed);
     statistics->map_retries = atomic_load_explicit(&map_retries, memory_order_relaxed);
+    statistics->started_charged = atomic_load(&started_charged);
+    statistics->limit_refreshes = managed_refreshes();
     criticality_figures(&statistics->heap_ranges, &statistics->heap_reserved, &statistics->heap_unknown);
     for (unsigned level = 0; level < HOSTMEM_BRIDGE_LEVEL_COUNT; ++level)
         statistics->notifications[level] = notification_count(level);

@@ -6,7 +6,6 @@
  */
 #include "memory/pressure.h"
 
-
 static _Atomic(HANDLE) mutex, wake, thread;
 static _Atomic(struct tenant *) calling; /* the thread is, or may be, in a callback of this one */
 static _Atomic uint32_t thread_id;

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include <hostmem/bridge.h>
+
 #include "tools/process_map.h"
 
 enum { ATTEMPTS = 100, SPARE_REGIONS = 4096 };
@@ -108,6 +110,37 @@ void books_read(struct books *books, hostmem_manager *manager)
     list_sort(&list);
     books->regions = list.regions;
     books->region_count = list.count;
+}
+
+struct sample {
+    uint64_t committed, heap;
+};
+
+static HRESULT HOSTMEM_CALL sample_add(const hostmem_region *region, void *context)
+{
+    struct sample *sample = context;
+    struct books sums = {0};
+
+    if (region->kind == HOSTMEM_REGION_VIEW)
+        return S_OK;
+    region_query(&sums, region);
+    sample->committed += sums.query_committed;
+    if (hostmem_bridge_is_heap(region->base) == S_OK)
+        sample->heap += sums.query_committed;
+    return S_OK;
+}
+
+bool books_sample(hostmem_manager *manager, uint64_t *committed, uint64_t *heap)
+{
+    hostmem_statistics before = {.size = sizeof before}, after = before;
+    struct sample sample = {0, 0};
+
+    hostmem_get_statistics(manager, &before);
+    hostmem_walk_regions(manager, sample_add, &sample);
+    hostmem_get_statistics(manager, &after);
+    *committed = sample.committed;
+    *heap = sample.heap;
+    return same_moment(&before, &after);
 }
 
 bool books_agree(const struct books *books)

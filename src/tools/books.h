@@ -28,6 +28,12 @@ struct books {
 /* Reads; the pages for the list stay. */
 void books_read(struct books *books, hostmem_manager *manager);
 
+/*
+ * What Windows says is committed in owned regions now, and in those that are the collector's heap.  False: calls came
+ * in between, so that the sum is of no one moment.
+ */
+bool books_sample(hostmem_manager *manager, uint64_t *committed, uint64_t *heap);
+
 /* Do the figures, the list and VirtualQuery have the same totals? */
 bool books_agree(const struct books *books);
 

@@ -19,7 +19,7 @@
 enum { PATIENCE_MS = 20000 };
 
 static void (*callback)(const struct ending *ending);
-static atomic_bool expected, begun;
+static atomic_bool expected, begun, out_of_memory;
 static _Atomic DWORD beginner; /* thread that runs the callback */
 static HANDLE done;            /* set when the callback has returned */
 static DWORD fls_index = FLS_OUT_OF_INDEXES;
@@ -30,7 +30,7 @@ static _Atomic(LPTOP_LEVEL_EXCEPTION_FILTER) runtime_filter;
 
 static void end(const char *how, bool has_status, uint32_t status, bool threads_are_gone)
 {
-    struct ending ending = {how, has_status, status, threads_are_gone};
+    struct ending ending = {how, has_status, status, threads_are_gone, atomic_load(&out_of_memory)};
 
     if (!atomic_load(&expected))
         return;
@@ -42,6 +42,16 @@ static void end(const char *how, bool has_status, uint32_t status, bool threads_
     atomic_store(&beginner, GetCurrentThreadId());
     callback(&ending);
     SetEvent(done);
+}
+
+/* A managed exception is raised with its HRESULT as first argument. */
+enum { MANAGED_EXCEPTION = (int)0xE0434352 };
+
+static void note_exception(const EXCEPTION_RECORD *record)
+{
+    if (record && (int)record->ExceptionCode == MANAGED_EXCEPTION && record->NumberParameters > 0 &&
+        (HRESULT)record->ExceptionInformation[0] == E_OUTOFMEMORY)
+        atomic_store(&out_of_memory, true);
 }
 
 enum { EXIT_PROCESS, TERMINATE_PROCESS, RAISE_FAIL_FAST, SET_FILTER, EXIT_COUNT };
@@ -69,6 +79,7 @@ static void WINAPI raise_fail_fast(EXCEPTION_RECORD *record, CONTEXT *context, D
 {
     void(WINAPI * original)(EXCEPTION_RECORD *, CONTEXT *, DWORD) = exits[RAISE_FAIL_FAST].original;
 
+    note_exception(record);
     end("fail fast", record != NULL, record ? record->ExceptionCode : 0, false);
     original(record, context, flags);
 }
@@ -76,6 +87,8 @@ static void WINAPI raise_fail_fast(EXCEPTION_RECORD *record, CONTEXT *context, D
 static LONG WINAPI top_level_filter(EXCEPTION_POINTERS *exception)
 {
     LPTOP_LEVEL_EXCEPTION_FILTER filter = atomic_load(&runtime_filter);
+
+    note_exception(exception->ExceptionRecord);
     LONG answer = filter ? filter(exception) : EXCEPTION_CONTINUE_SEARCH;
 
     if (answer != EXCEPTION_CONTINUE_EXECUTION)
@@ -135,6 +148,11 @@ void ending_prepare(void (*new_callback)(const struct ending *ending))
     callback = new_callback;
     atomic_store(&runtime_filter, SetUnhandledExceptionFilter(top_level_filter));
     SetConsoleCtrlHandler(console_control, TRUE);
+}
+
+bool ending_cancel(void)
+{
+    return !atomic_exchange(&begun, true);
 }
 
 void ending_expect(void)

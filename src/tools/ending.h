@@ -28,6 +28,7 @@ struct ending {
     bool has_status;       /* the status is known */
     uint32_t status;       /* exit status, or exception code */
     bool threads_are_gone; /* ours is the only thread left, and locks may have dead owners */
+    bool out_of_memory;    /* by a managed OutOfMemoryException that nobody handled */
 };
 
 /* From ending_expect on, `callback` is called when the process ends, on the thread that ends it. */
@@ -35,6 +36,9 @@ void ending_prepare(void (*callback)(const struct ending *ending));
 
 /* The program starts now: before that, there is nothing to report. */
 void ending_expect(void);
+
+/* There is to be no report, after all; false: it has begun. */
+bool ending_cancel(void);
 
 /* False: whatever happens, `callback` is not going to be called. */
 bool ending_is_expected(void);

@@ -10,6 +10,7 @@
 #include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
 
+#include "tools/govern.h"
 #include "tools/options.h"
 #include "tools/report.h"
 #include "tools/run_framework.h"
@@ -49,8 +50,13 @@ static void report_write(const struct ending *ending)
     report.runtime = runtime.path;
     report.runtime_version = runtime.version;
     report.ending = *ending;
-    if (manager)
+    if (manager) {
         books_read(&report.books, manager);
+        report.watched = watch_result();
+        report.limits.size = sizeof report.limits;
+        hostmem_get_limits(manager, &report.limits);
+        govern_ending(&options, ending, &report.books.statistics);
+    }
     report.bridge.size = sizeof report.bridge;
     hostmem_bridge_get_statistics(&report.bridge);
     /* The process belongs to the same moment as the books, unless to look at it may end us. */
@@ -103,6 +109,11 @@ static void report_discard(void)
         DeleteFileW(options.report);
 }
 
+static uint32_t bridge_flags(void)
+{
+    return (options.any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0) | (options.job ? HOSTMEM_BRIDGE_JOB : 0);
+}
+
 static bool framework_options_fit(void)
 {
     if (program.kind == PROGRAM_DOTNET && (options.method || options.mscoree)) {
@@ -112,8 +123,9 @@ static bool framework_options_fit(void)
     }
     if (program.kind == PROGRAM_DOTNET)
         return true;
-    if (options.any_runtime) {
-        complain(L"%ls: is a .NET Framework assembly; --any-runtime is for .NET programs", program.assembly);
+    if (options.any_runtime || options.job) {
+        complain(L"%ls: is a .NET Framework assembly; %ls is for .NET programs", program.assembly,
+                 options.any_runtime ? L"--any-runtime" : L"--job");
         return false;
     }
     if (!options.method) {
@@ -128,6 +140,17 @@ static bool framework_options_fit(void)
         return false;
     }
     return true;
+}
+
+static HRESULT make_manager(void)
+{
+    hostmem_limits limits;
+    hostmem_options manager_options = {
+        .size = sizeof manager_options, .event = govern_event, .context = &options};
+
+    if (govern_limits(&options, &limits))
+        manager_options.limits = &limits;
+    return hostmem_create(&manager_options, &manager);
 }
 
 int wmain(int argc, wchar_t **argv)
@@ -155,11 +178,15 @@ int wmain(int argc, wchar_t **argv)
     if (options.raw)
         report.mode = REPORT_RAW;
     if (!options.raw) {
-        HRESULT hr = hostmem_create(NULL, &manager);
+        HRESULT hr = make_manager();
         if (hr == S_OK)
             hr = hostmem_create_host_control(manager, NULL, &control);
         if (hr != S_OK) {
             complain(L"the memory manager cannot be made (0x%08lx)", (unsigned long)hr);
+            goto report;
+        }
+        if ((options.watch || options.sample) && !watch_start(manager, options.watch, options.sample)) {
+            complain(L"there is no memory for a thread to watch the program");
             goto report;
         }
     }
@@ -169,7 +196,7 @@ int wmain(int argc, wchar_t **argv)
         status = run_framework(&program, options.method, options.argc ? options.argv[0] : L"", control,
                                options.mscoree);
     else
-        status = run_hostfxr(&program, options.argc, options.argv, control, options.any_runtime, &runtime);
+        status = run_hostfxr(&program, options.argc, options.argv, control, bridge_flags(), &runtime);
 report:
     if (!ending_is_expected())
         report_discard();

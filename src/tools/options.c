@@ -20,6 +20,18 @@ static const char help[] =
     "  --json            as JSON\n"
     "  --raw             leave the runtime as it is, and report the process only\n"
     "  --any-runtime     also runtimes that hostmem was not tried on\n"
+    "\n"
+    "limits (SIZE: bytes, or with K, M or G):\n"
+    "  --limit SIZE      what the runtime may commit: its heap is refused above, and it is shown a\n"
+    "                    machine of that size\n"
+    "  --margin SIZE     what the rest of the runtime (code, tables) may take above the limit before it\n"
+    "                    counts as an overrun; default 16M\n"
+    "  --soft SIZE       from here on the collector is told that memory is low; default 7/8 of the limit\n"
+    "  --job             let the limit look like a job object's: the collector keeps its heap below 3/4 of "
+    "it\n"
+    "  --fail-after N    grant the heap N commits, and refuse the rest: to see how the program takes it\n"
+    "  --watch           a line on stderr twice a second: committed, limit, load, pressure, collections\n"
+    "  --sample MS       ask Windows every MS milliseconds what is committed, and report the most\n"
     "  --help, --version\n"
     "\n"
     "for .NET Framework assemblies, of which one method is run, static int M(string):\n"
@@ -70,15 +82,60 @@ static const wchar_t *value_of(int argc, wchar_t **argv, int *at, const wchar_t 
     return argv[++*at];
 }
 
+/* A number, with K, M or G if it is a size; 0: it is none, or not above 0. */
+static uint64_t number_of(const wchar_t *text, bool size)
+{
+    static const wchar_t units[] = L"KMG";
+    uint64_t number = 0;
+
+    for (; *text >= L'0' && *text <= L'9'; text++) {
+        if (number > (UINT64_MAX >> 1) / 10 - 1)
+            return 0;
+        number = number * 10 + (uint64_t)(*text - L'0');
+    }
+    const wchar_t *unit = size && *text ? wcschr(units, *text & ~0x20) : NULL;
+    if (unit) {
+        unsigned shift = 10 * (unsigned)(unit - units + 1);
+        text++;
+        if (number > UINT64_MAX >> 1 >> shift)
+            return 0;
+        number <<= shift;
+    }
+    return *text ? 0 : number;
+}
+
 /* Which options go together? */
 static bool options_make_sense(const struct options *options)
 {
+    static const wchar_t without_manager[] = L"makes no sense with --raw: there is no manager then";
+
     if (!options->program) {
         complain(L"no program given (try --help)");
         return false;
     }
     if (options->raw && options->any_runtime) {
         complain(L"--any-runtime makes no sense with --raw: every runtime may be left as it is");
+        return false;
+    }
+    if (options->raw && (options->limit || options->fail_after || options->watch || options->sample)) {
+        complain(L"%ls %ls",
+                 options->limit        ? L"--limit"
+                 : options->fail_after ? L"--fail-after"
+                 : options->watch      ? L"--watch"
+                                       : L"--sample",
+                 without_manager);
+        return false;
+    }
+    if (!options->limit && (options->margin || options->job)) {
+        complain(L"%ls makes no sense without --limit", options->margin ? L"--margin" : L"--job");
+        return false;
+    }
+    if (options->raw && options->soft) {
+        complain(L"--soft %ls", without_manager);
+        return false;
+    }
+    if (options->limit && options->soft > options->limit) {
+        complain(L"--soft is above --limit: it has to come first");
         return false;
     }
     if (options->mscoree && !path_is_absolute(options->mscoree)) {
@@ -95,7 +152,8 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
     ZeroMemory(options, sizeof *options);
     for (; at < argc && argv[at][0] == L'-'; at++) {
         const wchar_t *name = argv[at], **value = NULL;
-        bool *flag = NULL;
+        bool *flag = NULL, size = false;
+        uint64_t *number = NULL;
 
         if (wcscmp(name, L"--") == 0) {
             at++;
@@ -121,8 +179,33 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             flag = &options->raw;
         else if (wcscmp(name, L"--any-runtime") == 0)
             flag = &options->any_runtime;
+        else if (wcscmp(name, L"--watch") == 0)
+            flag = &options->watch;
+        else if (wcscmp(name, L"--job") == 0)
+            flag = &options->job;
+        else if ((size = wcscmp(name, L"--limit") == 0))
+            number = &options->limit;
+        else if ((size = wcscmp(name, L"--soft") == 0))
+            number = &options->soft;
+        else if ((size = wcscmp(name, L"--margin") == 0))
+            number = &options->margin;
+        else if (wcscmp(name, L"--fail-after") == 0)
+            number = &options->fail_after;
+        else if (wcscmp(name, L"--sample") == 0)
+            number = &options->sample;
         if (flag) {
             *flag = true;
+        } else if (number) {
+            const wchar_t *text = value_of(argc, argv, &at, *number ? name : NULL);
+            if (!text)
+                return OPTIONS_WRONG;
+            *number = number_of(text, size);
+            if (!*number) {
+                complain(size ? L"%ls wants a size above 0 such as 200M, not '%ls'"
+                              : L"%ls wants a number above 0, not '%ls'",
+                         name, text);
+                return OPTIONS_WRONG;
+            }
         } else if (value) {
             *value = value_of(argc, argv, &at, *value);
             if (!*value)

@@ -5,13 +5,17 @@
 #define HOSTMEM_TOOLS_OPTIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <wchar.h>
 
 struct options {
     const wchar_t *report;  /* file, or NULL: stderr */
     const wchar_t *method;  /* for .NET Framework */
     const wchar_t *mscoree; /* likewise */
-    bool json, raw, any_runtime;
+    bool json, raw, any_runtime, watch, job;
+    uint64_t limit, soft, margin; /* bytes; 0: not given */
+    uint64_t fail_after;          /* 0: not given */
+    uint64_t sample;              /* milliseconds; 0: not given */
     const wchar_t *program;
     int argc; /* the program's own arguments */
     wchar_t **argv;

@@ -18,8 +18,17 @@
  *                    methods without
  *   "refusals"       requests for memory that the manager itself refused; what Windows refused is a failure
  *                    only
+ *   "limits"         {"limit", "task_limit", "margin", "soft"}, null: none
+ *   "charged"        {"now", "peak"}: what counts under the limits
+ *   "refused"        {reason: count}, of "refusals"; reasons with a count only
+ *   "overruns"       {"count", "bytes", "peak"}: granted above limit and margin, and the most by which they were passed
+ *   "os_retries"     commits that were tried again after Windows had refused
+ *   "notifications"  {"low", "neutral", "high"}: how often the runtime was told
+ *   "sampled"        (--sample) {"samples", "disturbed", "committed_peak", "heap_peak"}: the most that Windows said was
+ *                    committed in owned regions, and in the collector's heap; disturbed: of no one moment, not counted
  *   "bridge"         (mode "bridge") {"coreclr_calls", "gc_calls", "standalone_gc", "heap_ranges",
- *                    "heap_reserved", "heap_unknown", "foreign_frees", "functions": [{"module", "function",
+ *                    "heap_reserved", "heap_unknown", "foreign_frees", "started_charged", "limit_refreshes",
+ *                    "functions": [{"module", "function",
  *                    "calls", "failures"}]}
  *   "regions"        [{"base", "kind", "reserved", "committed"}], kind "private" or "view", ascending
  *   "virtual_query"  {"reserved", "committed", "agrees", "quiet"}: the owned regions as VirtualQuery has
@@ -71,6 +80,18 @@ const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT] = {
     [HOSTMEM_BRIDGE_MAP_VIEW_EX] = "MapViewOfFileEx",
     [HOSTMEM_BRIDGE_UNMAP_VIEW] = "UnmapViewOfFile",
     [HOSTMEM_BRIDGE_LOAD_LIBRARY_EX] = "LoadLibraryExW",
+    [HOSTMEM_BRIDGE_MEMORY_STATUS] = "GlobalMemoryStatusEx",
+    [HOSTMEM_BRIDGE_PROCESS_MEMORY] = "K32GetProcessMemoryInfo",
+    [HOSTMEM_BRIDGE_IN_JOB] = "IsProcessInJob",
+    [HOSTMEM_BRIDGE_JOB_LIMITS] = "QueryInformationJobObject",
+    [HOSTMEM_BRIDGE_LOW_MEMORY] = "CreateMemoryResourceNotification",
+};
+
+const char *const report_reasons[HOSTMEM_REASON_COUNT] = {
+    [HOSTMEM_REASON_SHUTDOWN] = "shutdown",     [HOSTMEM_REASON_METADATA] = "metadata",
+    [HOSTMEM_REASON_TASK_LIMIT] = "task limit", [HOSTMEM_REASON_LIMIT] = "limit",
+    [HOSTMEM_REASON_MARGIN] = "margin",         [HOSTMEM_REASON_RESERVE_LIMIT] = "reserve limit",
+    [HOSTMEM_REASON_SHARED] = "shared budget",  [HOSTMEM_REASON_FAIL_AFTER] = "fail after",
 };
 
 void report_version(struct writer *writer, uint64_t version)
@@ -206,6 +227,56 @@ static void json_calls(struct writer *writer, const struct books *books)
     key_number(writer, ",\n", "refusals", books->statistics.refusals);
 }
 
+static void key_limit(struct writer *writer, const char *before, const char *name, uint64_t limit)
+{
+    if (limit != HOSTMEM_UNLIMITED) {
+        key_number(writer, before, name, limit);
+        return;
+    }
+    key(writer, before, name);
+    writer_text(writer, "null");
+}
+
+static void json_limits(struct writer *writer, const struct report *report)
+{
+    const hostmem_statistics *books = &report->books.statistics;
+    const struct watched *watched = &report->watched;
+    const char *before = "{";
+
+    key(writer, ",\n", "limits");
+    key_limit(writer, "{", "limit", report->limits.limit);
+    key_limit(writer, ", ", "task_limit", report->limits.task_limit);
+    key_number(writer, ", ", "margin", report->limits.margin);
+    key_limit(writer, ", ", "soft", report->limits.soft);
+    writer_text(writer, "}");
+    key_gauge(writer, ",\n", "charged", &books->charged);
+    key(writer, ",\n", "refused");
+    for (unsigned reason = 0; reason < HOSTMEM_REASON_COUNT; reason++)
+        if (books->refused[reason]) {
+            key_number(writer, before, report_reasons[reason], books->refused[reason]);
+            before = ", ";
+        }
+    writer_text(writer, before[0] == '{' ? "{}" : "}");
+    key(writer, ",\n", "overruns");
+    key_number(writer, "{", "count", books->overruns);
+    key_number(writer, ", ", "bytes", books->overrun_bytes);
+    key_number(writer, ", ", "peak", books->overrun_peak);
+    key_number(writer, "},\n", "os_retries", books->os_retries);
+    key(writer, ",\n", "notifications");
+    key_number(writer, "{", "low", books->notifications[eMemoryAvailableLow]);
+    key_number(writer, ", ", "neutral", books->notifications[eMemoryAvailableNeutral]);
+    key_number(writer, ", ", "high", books->notifications[eMemoryAvailableHigh]);
+    writer_text(writer, "}");
+    if (watched->samples + watched->disturbed == 0)
+        return;
+    key(writer, ",\n", "sampled");
+    key_number(writer, "{", "samples", watched->samples);
+    key_number(writer, ", ", "disturbed", watched->disturbed);
+    key_number(writer, ", ", "committed_peak", watched->committed_peak);
+    key_number(writer, ", ", "heap_peak", watched->heap_peak);
+    writer_text(writer, "}");
+}
+
 static void json_bridge(struct writer *writer, const struct report *report)
 {
     static const char *const modules[] = {
@@ -221,6 +292,8 @@ static void json_bridge(struct writer *writer, const struct report *report)
     key_number(writer, ", ", "heap_reserved", bridge->heap_reserved);
     key_number(writer, ", ", "heap_unknown", bridge->heap_unknown);
     key_number(writer, ", ", "foreign_frees", bridge->foreign_frees);
+    key_number(writer, ", ", "started_charged", bridge->started_charged);
+    key_number(writer, ", ", "limit_refreshes", bridge->limit_refreshes);
     key(writer, ", ", "functions");
     writer_text(writer, "[");
     for (unsigned module = 0; module < HOSTMEM_BRIDGE_MODULE_COUNT; module++)
@@ -262,6 +335,7 @@ void report_json_books(struct writer *writer, const struct report *report)
     if (report->mode != REPORT_RAW) {
         json_statistics(writer, &report->books.statistics);
         json_calls(writer, &report->books);
+        json_limits(writer, report);
         if (report->mode == REPORT_BRIDGE)
             json_bridge(writer, report);
         json_regions(writer, &report->books);

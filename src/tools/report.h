@@ -11,6 +11,7 @@
 #include "tools/books.h"
 #include "tools/ending.h"
 #include "tools/process_map.h"
+#include "tools/watch.h"
 #include "tools/writer.h"
 
 /* How the program's runtime was given its memory. */
@@ -25,6 +26,8 @@ struct report {
     const wchar_t *program; /* the managed file */
     struct ending ending;
     struct books books;
+    hostmem_limits limits;
+    struct watched watched; /* no samples: none were asked for */
     hostmem_bridge_statistics bridge;
     const wchar_t *runtime; /* path of the coreclr.dll, or empty */
     uint64_t runtime_version;
@@ -37,11 +40,13 @@ void report_text_process(struct writer *writer, const struct report *report);
 void report_json_books(struct writer *writer, const struct report *report);
 void report_json_process(struct writer *writer, const struct report *report);
 
-/* Names, by hostmem_method, level of hostmem_statistics.calls, process_kind and hostmem_bridge_function. */
+/* Names, by hostmem_method, level of hostmem_statistics.calls, process_kind, hostmem_bridge_function and
+ * hostmem_reason. */
 extern const char *const report_methods[HOSTMEM_METHOD_COUNT];
 extern const char *const report_levels[HOSTMEM_LEVEL_COUNT];
 extern const char *const report_kinds[PROCESS_KIND_COUNT];
 extern const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT];
+extern const char *const report_reasons[HOSTMEM_REASON_COUNT];
 
 /* "10.0.1226.42308". */
 void report_version(struct writer *writer, uint64_t version);

@@ -77,6 +77,50 @@ static void text_calls(struct writer *writer, const struct books *books)
     writer_text(writer, "\n");
 }
 
+static void text_bytes(struct writer *writer, const char *text, uint64_t bytes)
+{
+    if (bytes == HOSTMEM_UNLIMITED) {
+        writer_text(writer, text);
+        writer_text(writer, "none");
+    } else {
+        text_number(writer, text, bytes);
+    }
+}
+
+static void text_limits(struct writer *writer, const struct report *report)
+{
+    const hostmem_statistics *books = &report->books.statistics;
+
+    if (report->limits.limit != HOSTMEM_UNLIMITED || report->limits.soft != HOSTMEM_UNLIMITED) {
+        text_bytes(writer, "  limit ", report->limits.limit);
+        text_bytes(writer, ", margin ", report->limits.margin);
+        text_bytes(writer, ", soft ", report->limits.soft);
+        text_number(writer, "; charged at most ", books->charged.peak);
+        writer_text(writer, "\n");
+    }
+    for (unsigned reason = 0; reason < HOSTMEM_REASON_COUNT; reason++)
+        if (books->refused[reason]) {
+            writer_text(writer, "  refused by ");
+            writer_text(writer, report_reasons[reason]);
+            text_number(writer, ": ", books->refused[reason]);
+            writer_text(writer, "\n");
+        }
+    if (books->overruns) {
+        text_number(writer, "  overruns ", books->overruns);
+        text_number(writer, ", at most ", books->overrun_peak);
+        writer_text(writer, " bytes above limit and margin\n");
+    }
+    text_number(writer, "  told low ", books->notifications[eMemoryAvailableLow]);
+    text_number(writer, ", neutral ", books->notifications[eMemoryAvailableNeutral]);
+    text_number(writer, ", high ", books->notifications[eMemoryAvailableHigh]);
+    if (report->watched.samples) {
+        text_number(writer, "; sampled ", report->watched.samples);
+        text_number(writer, " times: committed at most ", report->watched.committed_peak);
+        text_number(writer, ", heap ", report->watched.heap_peak);
+    }
+    writer_text(writer, "\n");
+}
+
 static void text_bridge(struct writer *writer, const struct report *report)
 {
     static const char *const modules[] = {
@@ -162,6 +206,7 @@ void report_text_books(struct writer *writer, const struct report *report)
     text_head(writer, report);
     if (report->mode != REPORT_RAW) {
         text_calls(writer, &report->books);
+        text_limits(writer, report);
         if (report->mode == REPORT_BRIDGE)
             text_bridge(writer, report);
         text_statistics(writer, &report->books.statistics);

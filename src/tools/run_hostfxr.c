@@ -83,9 +83,9 @@ static const wchar_t *initialize_error(int32_t status)
 }
 
 /* Gives the runtime our memory, or tells why not. */
-static bool runtime_bind(const wchar_t *path, IHostControl *control, bool any_runtime, HMODULE *runtime)
+static bool runtime_bind(const wchar_t *path, IHostControl *control, uint32_t bridge_flags, HMODULE *runtime)
 {
-    hostmem_bridge_options options = {sizeof options, any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0};
+    hostmem_bridge_options options = {sizeof options, bridge_flags};
     hostmem_bridge_statistics statistics = {.size = sizeof statistics};
 
     HRESULT hr = hostmem_bridge_load(path, control, &options, runtime);
@@ -117,7 +117,7 @@ static bool runtime_watch(const wchar_t *path, HMODULE runtime)
 }
 
 int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IHostControl *control,
-                bool any_runtime, struct hostfxr_runtime *found)
+                uint32_t bridge_flags, struct hostfxr_runtime *found)
 {
     static wchar_t root[PATH_CHARS], path[PATH_CHARS], self[PATH_CHARS];
     const wchar_t *directories = NULL;
@@ -156,7 +156,7 @@ int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IH
     if (!machine_check(path))
         goto failed;
     if (control) {
-        if (!runtime_bind(path, control, any_runtime, &runtime))
+        if (!runtime_bind(path, control, bridge_flags, &runtime))
             goto failed;
     } else {
         runtime = LoadLibraryExW(path, NULL, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32);

@@ -24,12 +24,12 @@ struct hostfxr_runtime {
  *
  *   control       asked for the memory manager; NULL: the runtime keeps its memory to itself.
  *   found         receives, before the program starts, what runs it.
- *   any_runtime   also runtimes that the bridge does not know.
+ *   bridge_flags   HOSTMEM_BRIDGE_..., of the bind.
  *
  * Returns the program's exit status, or STATUS_FAILED after having told the user why it did not start. Most
  * ways in which a program ends do not come back here, see ending.h.
  */
 int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IHostControl *control,
-                bool any_runtime, struct hostfxr_runtime *found);
+                uint32_t bridge_flags, struct hostfxr_runtime *found);
 
 #endif

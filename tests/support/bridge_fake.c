@@ -39,6 +39,27 @@ static BOOL WINAPI call_free(LPVOID address, SIZE_T size, DWORD type)
 }
 #endif
 
+static BOOL WINAPI call_memory_status(LPMEMORYSTATUSEX status)
+{
+    return GlobalMemoryStatusEx(status);
+}
+
+static BOOL WINAPI call_process_memory(HANDLE process, PROCESS_MEMORY_COUNTERS *counters, DWORD size)
+{
+    return K32GetProcessMemoryInfo(process, counters, size);
+}
+
+static BOOL WINAPI call_in_job(HANDLE process, HANDLE job, PBOOL result)
+{
+    return IsProcessInJob(process, job, result);
+}
+
+static BOOL WINAPI call_job_limits(HANDLE job, JOBOBJECTINFOCLASS kind, LPVOID buffer, DWORD size,
+                                   LPDWORD written)
+{
+    return QueryInformationJobObject(job, kind, buffer, size, written);
+}
+
 #ifdef FAKE_COLLECTOR
 
 static struct fake_runtime state = {
@@ -48,6 +69,10 @@ static struct fake_runtime state = {
 #    ifndef FAKE_WITHOUT_FREE
             .free = call_free,
 #    endif
+            .memory_status = call_memory_status,
+            .process_memory = call_process_memory,
+            .in_job = call_in_job,
+            .job_limits = call_job_limits,
         },
 };
 
@@ -89,6 +114,11 @@ static BOOL WINAPI call_unmap(LPCVOID base)
     return UnmapViewOfFile(base);
 }
 
+static HANDLE WINAPI call_low_memory(MEMORY_RESOURCE_NOTIFICATION_TYPE type)
+{
+    return CreateMemoryResourceNotification(type);
+}
+
 static HMODULE WINAPI call_load(LPCWSTR name, HANDLE file, DWORD flags)
 {
     return LoadLibraryExW(name, file, flags);
@@ -96,7 +126,8 @@ static HMODULE WINAPI call_load(LPCWSTR name, HANDLE file, DWORD flags)
 
 static struct fake_runtime state = {
     .calls = {call_alloc, call_alloc_numa, call_free, call_protect, call_query, call_map, call_map_at,
-              call_unmap, call_load},
+              call_unmap, call_load, call_memory_status, call_process_memory, call_in_job, call_job_limits,
+              call_low_memory},
     .newest_version = 4,
 };
 

@@ -6,6 +6,9 @@
 #ifndef BRIDGE_FAKE_H
 #define BRIDGE_FAKE_H
 
+#include <windows.h>
+#include <psapi.h>
+
 #include <hostmem/bridge.h>
 
 /* The module's own calls, each through its import table. */
@@ -19,6 +22,11 @@ struct fake_calls {
     LPVOID(WINAPI *map_at)(HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPVOID);
     BOOL(WINAPI *unmap)(LPCVOID);
     HMODULE(WINAPI *load)(LPCWSTR, HANDLE, DWORD);
+    BOOL(WINAPI *memory_status)(LPMEMORYSTATUSEX);
+    BOOL(WINAPI *process_memory)(HANDLE, PROCESS_MEMORY_COUNTERS *, DWORD);
+    BOOL(WINAPI *in_job)(HANDLE, HANDLE, PBOOL);
+    BOOL(WINAPI *job_limits)(HANDLE, JOBOBJECTINFOCLASS, LPVOID, DWORD, LPDWORD);
+    HANDLE(WINAPI *low_memory)(MEMORY_RESOURCE_NOTIFICATION_TYPE);
 };
 
 /* What the stand-in's host object is asked, and how it is to answer. */

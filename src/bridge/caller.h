@@ -1,0 +1,33 @@
+/*
+ * A module whose imports are redirected: what each function replaced, and how often it was called.
+ */
+#ifndef HOSTMEM_BRIDGE_CALLER_H
+#define HOSTMEM_BRIDGE_CALLER_H
+
+#include <stdatomic.h>
+
+#include <hostmem/bridge.h>
+
+#include "bridge/imports.h"
+
+struct caller {
+    bool shared; /* it reserves for others than the collector too */
+    bool stuck;  /* a slot could not be put back: another hook chains to us, so we must not chain to it */
+    HMODULE module;
+    uint64_t version; /* of module */
+    struct import imports[HOSTMEM_BRIDGE_FUNCTION_COUNT];
+    atomic_size_t calls[HOSTMEM_BRIDGE_FUNCTION_COUNT];
+    atomic_size_t failures[HOSTMEM_BRIDGE_FUNCTION_COUNT];
+};
+
+/* The manager that calls go to; NULL: none yet (thunks.c). */
+extern _Atomic(IHostMemoryManager *) bridge_manager;
+
+static inline void count(atomic_size_t *counter)
+{
+    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
+}
+
+#define ORIGINAL(caller, index, type) ((type)(caller)->imports[index].original)
+
+#endif

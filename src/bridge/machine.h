@@ -1,0 +1,37 @@
+/*
+ * The machine that the runtime is shown: as much memory as its host gives it.
+ *
+ * The collector reads the machine's memory by GlobalMemoryStatusEx, and in a job object with a limit that limit and
+ * its own working set instead.  Load and what is available are answered from the manager's GetMemoryLoad, as the CLR
+ * does (contract 3.7); the total, which no method of the interface tells, from the budget where the manager is one of
+ * hostmem's.  So the collector works harder before it runs into the budget.
+ */
+#ifndef HOSTMEM_BRIDGE_MACHINE_H
+#define HOSTMEM_BRIDGE_MACHINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <windows.h>
+#include <psapi.h>
+
+#include "bridge/caller.h"
+
+/* Answer as if the process were in a job object whose limit is the budget. */
+void machine_play_job(bool play);
+
+/* Have the runtime told when the budget changes. */
+void machine_watch_budget(IHostMemoryManager *manager);
+
+/* Charged to the manager's budget now; 0: it is not one of hostmem's. */
+uint64_t machine_charged(IHostMemoryManager *manager);
+
+/* The redirected functions; no lock, no memory. */
+BOOL machine_call_memory_status(struct caller *caller, LPMEMORYSTATUSEX status);
+BOOL machine_call_process_memory(struct caller *caller, HANDLE process, PROCESS_MEMORY_COUNTERS *counters,
+                                 DWORD size);
+BOOL machine_call_in_job(struct caller *caller, HANDLE process, HANDLE job, PBOOL result);
+BOOL machine_call_job_limits(struct caller *caller, HANDLE job, JOBOBJECTINFOCLASS kind, LPVOID buffer,
+                             DWORD size, LPDWORD written);
+HANDLE machine_call_low_memory(struct caller *caller, MEMORY_RESOURCE_NOTIFICATION_TYPE type);
+
+#endif

@@ -1,0 +1,97 @@
+/*
+ * govern.c - see govern.h
+ */
+#include "tools/govern.h"
+
+#include <hostmem/bridge.h>
+
+#include "tools/run_hostfxr.h"
+#include "tools/writer.h"
+
+#define MIB ((uint64_t)1 << 20)
+
+enum { DEFAULT_MARGIN = 16 << 20 };
+
+/* What a program needs beside what the start of its runtime has taken, to come to anything. */
+enum { LEAST_ROOM = 1 << 20 };
+
+bool govern_limits(const struct options *options, hostmem_limits *limits)
+{
+    *limits = (hostmem_limits){.size = sizeof *limits,
+                               .limit = options->limit ? options->limit : HOSTMEM_UNLIMITED,
+                               .margin = options->margin ? options->margin : DEFAULT_MARGIN,
+                               .soft = options->soft,
+                               .fail_after = options->fail_after};
+    return options->limit || options->soft || options->fail_after;
+}
+
+/* "123.4M" */
+static void megabytes(struct writer *writer, uint64_t bytes)
+{
+    uint64_t tenths = (bytes * 10 + MIB / 2) / MIB;
+
+    writer_number(writer, tenths / 10, 0);
+    writer_text(writer, ".");
+    writer_number(writer, tenths % 10, 0);
+    writer_text(writer, "M");
+}
+
+static void begin_line(struct writer *writer, const struct options *options)
+{
+    writer_open(writer, GetStdHandle(STD_ERROR_HANDLE));
+    writer_text(writer, "hostmem-run: ");
+    writer_wide(writer, options->program);
+}
+
+static void end_start(const struct options *options, uint64_t taken)
+{
+    static struct writer writer;
+
+    if (!ending_cancel())
+        return;
+    begin_line(&writer, options);
+    writer_text(&writer, ": the runtime cannot start under a limit of ");
+    megabytes(&writer, options->limit);
+    writer_text(&writer, ": its start takes ");
+    megabytes(&writer, taken);
+    writer_text(&writer, "\n");
+    writer_flush(&writer);
+    TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+}
+
+void HOSTMEM_CALL govern_event(const hostmem_event *event, void *context)
+{
+    const struct options *options = context;
+    hostmem_bridge_statistics bridge = {.size = sizeof bridge};
+
+    if (event->kind == HOSTMEM_EVENT_PRESSURE || hostmem_bridge_get_statistics(&bridge) != S_OK ||
+        !(bridge.state & HOSTMEM_BRIDGE_BOUND))
+        return;
+    if (event->kind == HOSTMEM_EVENT_OVERRUN && !(bridge.state & HOSTMEM_BRIDGE_RUNNING))
+        end_start(options, event->used);
+    else if (event->kind == HOSTMEM_EVENT_REFUSED && event->reason == HOSTMEM_REASON_TASK_LIMIT &&
+             bridge.started_charged + LEAST_ROOM > event->limit)
+        end_start(options, bridge.started_charged);
+}
+
+void govern_ending(const struct options *options, const struct ending *ending,
+                   const hostmem_statistics *books)
+{
+    static struct writer writer;
+    uint64_t refused = books->refused[HOSTMEM_REASON_TASK_LIMIT] + books->refused[HOSTMEM_REASON_LIMIT] +
+                       books->refused[HOSTMEM_REASON_MARGIN] + books->refused[HOSTMEM_REASON_FAIL_AFTER];
+
+    if (refused == 0 || !ending->out_of_memory)
+        return;
+    begin_line(&writer, options);
+    writer_text(&writer, ": ended by OutOfMemoryException: ");
+    writer_number(&writer, refused, 0);
+    if (options->limit) {
+        writer_text(&writer, " commits were refused under its limit of ");
+        megabytes(&writer, options->limit);
+    } else {
+        writer_text(&writer, " commits were refused as --fail-after wants it");
+    }
+    writer_text(&writer, "\n");
+    writer_flush(&writer);
+}

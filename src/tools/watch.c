@@ -1,0 +1,120 @@
+/*
+ * watch.c - see watch.h
+ */
+#include "tools/watch.h"
+
+#include <stdatomic.h>
+
+#include <hostmem/bridge.h>
+
+#include "tools/books.h"
+#include "tools/writer.h"
+
+enum { LINE_MS = 500 };
+
+static hostmem_manager *watched_manager;
+static bool lines;
+static DWORD sample_ms;
+static _Atomic uint64_t samples, disturbed, committed_peak, heap_peak; /* one writer */
+
+static void megabytes(struct writer *writer, const char *name, uint64_t bytes)
+{
+    writer_text(writer, name);
+    writer_number(writer, bytes >> 20, 0);
+    writer_text(writer, ".");
+    writer_number(writer, (bytes >> 10 & 1023) * 10 / 1024, 0);
+    writer_text(writer, "M");
+}
+
+static void number(struct writer *writer, const char *name, uint64_t value)
+{
+    writer_text(writer, name);
+    writer_number(writer, value, 0);
+}
+
+static void write_line(void)
+{
+    static const char *const pressures[] = {"-", "Low", "Neutral", "High"};
+    static struct writer writer;
+    hostmem_statistics books = {.size = sizeof books};
+    hostmem_limits limits = {.size = sizeof limits};
+    uint64_t collections[3];
+    IHostMemoryManager *memory;
+    DWORD load = 0;
+    SIZE_T available;
+
+    hostmem_get_statistics(watched_manager, &books);
+    hostmem_get_limits(watched_manager, &limits);
+    if (hostmem_get_memory_manager(watched_manager, &memory) == S_OK) {
+        IHostMemoryManager_GetMemoryLoad(memory, &load, &available);
+        IHostMemoryManager_Release(memory);
+    }
+    writer_open(&writer, GetStdHandle(STD_ERROR_HANDLE));
+    megabytes(&writer, "watch: committed ", books.charged.now);
+    if (limits.limit != HOSTMEM_UNLIMITED)
+        megabytes(&writer, " of ", limits.limit);
+    number(&writer, ", load ", load);
+    writer_text(&writer, "%, pressure ");
+    writer_text(&writer, pressures[books.pressure < 4 ? books.pressure : 0]);
+    if (hostmem_bridge_get_collections(collections) == S_OK) {
+        number(&writer, ", collections ", collections[0]);
+        number(&writer, " ", collections[1]);
+        number(&writer, " ", collections[2]);
+    }
+    number(&writer, ", refused ", books.refusals);
+    number(&writer, ", overruns ", books.overruns);
+    writer_text(&writer, "\n");
+    writer_flush(&writer);
+}
+
+static void raise_to(_Atomic uint64_t *peak, uint64_t value)
+{
+    if (value > atomic_load(peak))
+        atomic_store(peak, value);
+}
+
+static void take_sample(void)
+{
+    uint64_t committed, heap;
+
+    if (!books_sample(watched_manager, &committed, &heap)) {
+        disturbed++;
+        return;
+    }
+    samples++;
+    raise_to(&committed_peak, committed);
+    raise_to(&heap_peak, heap);
+}
+
+static DWORD WINAPI watch_thread(void *context)
+{
+    ULONGLONG line_due = GetTickCount64() + LINE_MS;
+
+    (void)context;
+    for (;;) {
+        Sleep(sample_ms ? sample_ms : LINE_MS);
+        if (sample_ms)
+            take_sample();
+        if (lines && GetTickCount64() >= line_due) {
+            write_line();
+            line_due = GetTickCount64() + LINE_MS;
+        }
+    }
+    return 0;
+}
+
+bool watch_start(hostmem_manager *manager, bool want_lines, uint64_t milliseconds)
+{
+    watched_manager = manager;
+    lines = want_lines;
+    sample_ms = milliseconds < 60000 ? (DWORD)milliseconds : 60000;
+    HANDLE thread = CreateThread(NULL, 0, watch_thread, NULL, 0, NULL);
+    if (thread)
+        CloseHandle(thread);
+    return thread != NULL;
+}
+
+struct watched watch_result(void)
+{
+    return (struct watched){samples, disturbed, committed_peak, heap_peak};
+}
