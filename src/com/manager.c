@@ -127,8 +127,11 @@ static HRESULT STDMETHODCALLTYPE manager_RegisterMemoryNotificationCallback(
         ICLRMemoryNotificationCallback_AddRef(callback);
     }
     manager_replace_callback(manager, callback);
-    if (callback != NULL)
+    if (callback != NULL) {
+        atomic_store(&manager->tenant.restate, true); /* this one has been told nothing yet */
         pressure_join(&manager->tenant); /* without memory for a thread the CLR is told nothing */
+        pressure_wake();
+    }
     /* hostmem_shutdown takes the callback away after closing: one of us sees the other. */
     if (atomic_load_explicit(&manager->vm.closed, memory_order_seq_cst)) {
         manager_replace_callback(manager, NULL);
