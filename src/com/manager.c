@@ -133,10 +133,8 @@ static HRESULT STDMETHODCALLTYPE manager_RegisterMemoryNotificationCallback(
         pressure_wake();
     }
     /* hostmem_shutdown takes the callback away after closing: one of us sees the other. */
-    if (atomic_load_explicit(&manager->vm.closed, memory_order_seq_cst)) {
+    if (atomic_load_explicit(&manager->vm.closed, memory_order_seq_cst))
         manager_replace_callback(manager, NULL);
-        pressure_leave(&manager->tenant, false);
-    }
     return count(manager, HOSTMEM_REGISTER_CALLBACK, S_OK);
 }
 

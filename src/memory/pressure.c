@@ -189,7 +189,9 @@ bool pressure_join(struct tenant *tenant)
         return false;
     os_mutex_lock(mutex);
     bool joined = atomic_load(&tenant->joined);
-    if (!joined && !running) {
+    /* hostmem_shutdown closes before it takes the mutex to leave: one of us sees the other. */
+    bool closed = atomic_load(&tenant->vm->closed);
+    if (!joined && !closed && !running) {
         HANDLE started = os_thread_start(run);
         running = started != NULL;
         if (running) {
@@ -198,7 +200,7 @@ bool pressure_join(struct tenant *tenant)
                 os_close(before);
         }
     }
-    if (!joined && running) {
+    if (!joined && !closed && running) {
         tenant->told = BUDGET_NEUTRAL; /* what a CLR takes for granted that was told nothing */
         tenant->ceiling = budget_ceiling(&tenant->vm->table.commit);
         tenant->next = tenants;
@@ -213,6 +215,8 @@ bool pressure_join(struct tenant *tenant)
 
 static void unlink_tenant(struct tenant *tenant)
 {
+    if (atomic_load(&mutex) == NULL)
+        return; /* nobody has ever joined */
     os_mutex_lock(mutex);
     struct tenant **link = &tenants;
     while (*link != NULL && *link != tenant)
@@ -226,8 +230,7 @@ static void unlink_tenant(struct tenant *tenant)
 
 bool pressure_leave(struct tenant *tenant, bool for_good)
 {
-    if (atomic_load(&tenant->joined))
-        unlink_tenant(tenant);
+    unlink_tenant(tenant);
     if (atomic_load(&calling) != tenant)
         return true;
     if (atomic_load(&thread_id) == GetCurrentThreadId()) {

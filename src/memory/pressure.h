@@ -43,7 +43,7 @@ struct tenant {
     uint64_t ceiling;
 };
 
-/* Any number of times; false: there is no memory for the thread. */
+/* Any number of times; false: there is no memory for the thread, or the manager has been shut down. */
 bool pressure_join(struct tenant *tenant);
 
 /*
