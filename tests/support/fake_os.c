@@ -19,6 +19,7 @@ static atomic_bool pauses_allowed;
 static atomic_long pauses;
 static struct os_resources resources;
 static _Atomic uint64_t ticks_ahead;
+static atomic_bool clock_stopped;
 
 void fake_os_fail(enum fake_os_call call, long n, DWORD error)
 {
@@ -47,7 +48,7 @@ void fake_os_reset(void)
 {
     for (int call = 0; call < FAKE_OS_CALLS; call++)
         fake_os_fail((enum fake_os_call)call, 0, 0);
-    memory_set = pauses_allowed = false;
+    memory_set = pauses_allowed = clock_stopped = false;
     pauses = 0;
     resources = (struct os_resources){false, false};
     ticks_ahead = 0;
@@ -180,9 +181,14 @@ void fake_os_set_ticks_ahead(uint64_t milliseconds)
     ticks_ahead = milliseconds;
 }
 
+void fake_os_stop_clock(void)
+{
+    clock_stopped = true;
+}
+
 uint64_t os_ticks(void)
 {
-    return GetTickCount64() + ticks_ahead;
+    return (clock_stopped ? 0 : GetTickCount64()) + ticks_ahead;
 }
 
 HANDLE os_event_create(void)

@@ -45,6 +45,9 @@ long fake_os_pauses(void);
 void fake_os_set_resources(struct os_resources resources);
 void fake_os_set_ticks_ahead(uint64_t milliseconds);
 
+/* os_ticks is what was set ahead and nothing else: no time passes by itself. */
+void fake_os_stop_clock(void);
+
 /* Called inside os_virtual_free, before Windows is asked; NULL: nothing. */
 void fake_os_before_free(void (*action)(void *address));
 
