@@ -75,8 +75,10 @@ enum {
     /* Bind to any version of the runtime, not only to those that the bridge was tried on (8, 9, 10). */
     HOSTMEM_BRIDGE_ANY_VERSION = 0x1,
     /* Let the runtime believe that it is in a job object whose limit is the budget of its manager (task_limit), if
-     * that is a hostmem manager with one: the collector makes three quarters of it its own hard limit, at which
-     * it throws OutOfMemoryException.  It must have the limit when it starts. */
+     * that is a hostmem manager with one when the runtime starts.  The collector then sizes itself as in a
+     * container: smaller generations and regions, and a hard limit of its own, which is made the budget's when the
+     * runtime has started and with each change of the budget.  Programs get along with a good deal less memory than
+     * by refusals alone. */
     HOSTMEM_BRIDGE_JOB = 0x2
 };
 

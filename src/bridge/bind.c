@@ -114,8 +114,8 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
 
     machine_play_job(options && options->flags & HOSTMEM_BRIDGE_JOB);
     managed_bind(host);
-    machine_watch_budget(host_manager);
     bridge_publish(host_manager, host);
+    machine_watch_budget(host_manager);
     bound_runtime = runtime;
     bound_host = host;
     IHostControl_AddRef(control);

@@ -48,13 +48,34 @@ static uint64_t ceiling_of(IHostMemoryManager *manager)
     return own ? budget_ceiling(&own->vm.table.commit) : UINT64_MAX;
 }
 
+/* The process is to be in a job, whatever Windows says. */
+static bool in_job(IHostMemoryManager *manager)
+{
+    return atomic_load_explicit(&plays_job, memory_order_relaxed) && ceiling_of(manager) != UINT64_MAX;
+}
+
+/*
+ * In a job the collector keeps a quarter of the limit free for what is not heap.  Once it has started it is given all of
+ * it: the budget knows how much of it is not heap, and refuses.
+ */
+static void tell_runtime(void)
+{
+    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
+    uint64_t ceiling = ceiling_of(manager);
+    bool plays = atomic_load_explicit(&plays_job, memory_order_relaxed);
+
+    managed_refresh_limit(!plays ? MANAGED_AS_IT_IS : ceiling == UINT64_MAX ? 0 : ceiling);
+}
+
 void machine_watch_budget(IHostMemoryManager *manager)
 {
     struct hostmem_manager *own = manager_of(manager);
-    if (own)
-        atomic_store(&own->tenant.ceiling_changed, managed_refresh_limit);
-    if (ceiling_of(manager) < least_to_start)
-        managed_refresh_limit();
+    if (!own)
+        return;
+    atomic_store(&own->tenant.ceiling_changed, tell_runtime);
+    /* What the start needed to see is not what the collector is to go by. */
+    if (ceiling_of(manager) < least_to_start || in_job(manager))
+        tell_runtime();
 }
 
 static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
@@ -86,12 +107,6 @@ static void show_process(IHostMemoryManager *manager, PROCESS_MEMORY_COUNTERS *c
         return;
     uint64_t by_load = limit / 100 * load, by_rest = limit - least(limit, available);
     counters->WorkingSetSize = (SIZE_T)(by_load > by_rest ? by_load : by_rest);
-}
-
-/* The process is to be in a job, whatever Windows says. */
-static bool in_job(IHostMemoryManager *manager)
-{
-    return atomic_load_explicit(&plays_job, memory_order_relaxed) && ceiling_of(manager) != UINT64_MAX;
 }
 
 /* `answered`: Windows has, and *limits is valid; returns whether it is now. */
@@ -196,11 +211,13 @@ HANDLE machine_call_low_memory(struct caller *caller, MEMORY_RESOURCE_NOTIFICATI
 {
     const unsigned index = HOSTMEM_BRIDGE_LOW_MEMORY;
     IHostMemoryManager *manager = answered(caller, index, true);
-    HANDLE event = manager && type == LowMemoryResourceNotification
-                       ? notification_low_event()
-                       : ORIGINAL(caller, index, low_memory_function)(type);
+    DWORD error = GetLastError();
+    bool ours = manager && type == LowMemoryResourceNotification;
+    HANDLE event = ours ? notification_low_event() : ORIGINAL(caller, index, low_memory_function)(type);
 
     if (manager && !event)
         count(&caller->failures[index]);
+    if (ours && event)
+        SetLastError(error);
     return event;
 }

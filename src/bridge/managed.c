@@ -11,9 +11,10 @@
 enum { DOMAIN = 1 };
 
 /* A burst of changes is one refresh: each stops the runtime's threads for a moment. */
-enum { PACE_MS = 250, START_POLL_MS = 20 };
+enum { PACE_MS = 250, START_POLL_MS = 20, RETRY_MS = 500, RETRY_MOST_MS = 8000 };
 
-/* System.GC.GCHeapHardLimitInfo.  All ones: what the runtime was told by its configuration stays. */
+/* System.GC.GCHeapHardLimitInfo: bytes, or parts of the machine's memory.  A figure of all ones stays as it is; all
+ * figures 0 are no limit. */
 struct heap_hard_limits {
     uint64_t limit, percent, small, large, pinned, small_percent, large_percent, pinned_percent;
 };
@@ -23,6 +24,7 @@ typedef int(STDMETHODCALLTYPE *collection_count_method)(int generation);
 
 static _Atomic(ICLRRuntimeHost2 *) runtime;
 static _Atomic(HANDLE) wanted;
+static _Atomic uint64_t wanted_heap = MANAGED_AS_IT_IS;
 static _Atomic uint64_t refreshes;
 
 void managed_bind(ICLRRuntimeHost *host)
@@ -57,38 +59,50 @@ static HRESULT method_of_gc(ICLRRuntimeHost2 *host, const wchar_t *name, _Atomic
     return hr;
 }
 
-static void refresh(ICLRRuntimeHost2 *host)
+/* False: the collector does not take that limit now, but has read the machine's memory all the same. */
+static bool refresh(ICLRRuntimeHost2 *host, uint64_t heap)
 {
     static _Atomic(INT_PTR) cache;
-    struct heap_hard_limits as_configured;
+    struct heap_hard_limits limits;
     INT_PTR method;
 
-    memset(&as_configured, 0xff, sizeof as_configured);
     if (method_of_gc(host, L"_RefreshMemoryLimit", &cache, &method) != S_OK)
-        return;
-    ((refresh_method)method)(as_configured);
+        return true;
+    memset(&limits, heap == 0 ? 0 : 0xff, sizeof limits);
+    limits.limit = heap;
+    bool taken = ((refresh_method)method)(limits) == 0;
+    if (!taken) { /* then nothing of it was */
+        memset(&limits, 0xff, sizeof limits);
+        ((refresh_method)method)(limits);
+    }
     atomic_fetch_add(&refreshes, 1);
+    return taken || heap == MANAGED_AS_IT_IS;
 }
 
 /* The runtime reads its limits at its start by itself, so a change before that can wait for it. */
 static DWORD WINAPI refresh_thread(void *event)
 {
+    DWORD retry = INFINITE;
+
     for (;;) {
-        WaitForSingleObject(event, INFINITE);
+        bool again = WaitForSingleObject(event, retry) == WAIT_TIMEOUT;
         ICLRRuntimeHost2 *host = atomic_load(&runtime);
         while (host && !has_started(host))
             Sleep(START_POLL_MS);
-        if (host)
-            refresh(host);
+        if (!host || refresh(host, atomic_load(&wanted_heap)))
+            retry = INFINITE;
+        else
+            retry = !again ? RETRY_MS : retry < RETRY_MOST_MS ? 2 * retry : RETRY_MOST_MS;
         Sleep(PACE_MS);
     }
     return 0;
 }
 
-void managed_refresh_limit(void)
+void managed_refresh_limit(uint64_t heap)
 {
     HANDLE event = atomic_load(&wanted), none = NULL;
 
+    atomic_store(&wanted_heap, heap);
     if (!event) {
         event = CreateEventW(NULL, FALSE, FALSE, NULL);
         if (!event)

@@ -18,11 +18,15 @@ void managed_bind(ICLRRuntimeHost *host);
 /* Has the bound runtime started?  No lock, no memory. */
 bool managed_started(void);
 
+/* Of managed_refresh_limit: the hard limit stays as it is. */
+#define MANAGED_AS_IT_IS UINT64_MAX
+
 /*
- * Have the collector read the machine's memory and its limits again, soon and on a thread of our own.  Any thread,
- * also inside calls of the runtime: waits for nothing.
+ * Have the collector read the machine's memory and its limits again, soon and on a thread of our own.  Any thread; waits
+ * for nothing.  heap: its hard limit from then on, in bytes; 0: none.  It takes none below what its heap is now: that
+ * is tried again until it does.
  */
-void managed_refresh_limit(void);
+void managed_refresh_limit(uint64_t heap);
 
 /* How often that was done. */
 uint64_t managed_refreshes(void);

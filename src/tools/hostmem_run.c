@@ -111,7 +111,8 @@ static void report_discard(void)
 
 static uint32_t bridge_flags(void)
 {
-    return (options.any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0) | (options.job ? HOSTMEM_BRIDGE_JOB : 0);
+    return (options.any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0) |
+           (options.limit && !options.no_job ? HOSTMEM_BRIDGE_JOB : 0);
 }
 
 static bool framework_options_fit(void)
@@ -123,9 +124,9 @@ static bool framework_options_fit(void)
     }
     if (program.kind == PROGRAM_DOTNET)
         return true;
-    if (options.any_runtime || options.job) {
+    if (options.any_runtime || options.no_job) {
         complain(L"%ls: is a .NET Framework assembly; %ls is for .NET programs", program.assembly,
-                 options.any_runtime ? L"--any-runtime" : L"--job");
+                 options.any_runtime ? L"--any-runtime" : L"--no-job");
         return false;
     }
     if (!options.method) {

@@ -126,8 +126,8 @@ static bool options_make_sense(const struct options *options)
                  without_manager);
         return false;
     }
-    if (!options->limit && (options->margin || options->job)) {
-        complain(L"%ls makes no sense without --limit", options->margin ? L"--margin" : L"--job");
+    if (!options->limit && (options->margin || options->no_job)) {
+        complain(L"%ls makes no sense without --limit", options->margin ? L"--margin" : L"--no-job");
         return false;
     }
     if (options->raw && options->soft) {
@@ -181,8 +181,8 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             flag = &options->any_runtime;
         else if (wcscmp(name, L"--watch") == 0)
             flag = &options->watch;
-        else if (wcscmp(name, L"--job") == 0)
-            flag = &options->job;
+        else if (wcscmp(name, L"--no-job") == 0)
+            flag = &options->no_job;
         else if ((size = wcscmp(name, L"--limit") == 0))
             number = &options->limit;
         else if ((size = wcscmp(name, L"--soft") == 0))
