@@ -1,7 +1,7 @@
 /*
  * test_model.c - random calls through the manager and on raw Win32, side by side
  *
- *     test_model [CALLS [SEED]]      100,000 calls, a fixed seed
+ *     test_model [CALLS [SEED]]      100,000 calls, a fixed seed; then half as many with limits
  *
  * Each kind of call is what the CLR does (contract 3.2 to 3.4) or a wrong request; support/model.c makes the
  * call on both sides and compares.  At the end every kind must have succeeded and failed often enough, so
@@ -458,17 +458,39 @@ static struct kind *any_kind(void)
     return kind;
 }
 
-static void test_model(void **state)
+/* Below what is in use, a little above, or far; and now and then no more address space. */
+static hostmem_limits any_limits(void)
 {
-    (void)state;
-    print_message("%lu calls, seed %llu\n", calls, (unsigned long long)seed);
+    const uint64_t rooms[] = {64 * PAGE, 8 * MIB, 64 * MIB};
+    hostmem_limits limits = {.size = sizeof limits, .flags = below(2) ? HOSTMEM_LIMITS_STRICT : 0};
+    limits.limit = 1 + (below(6) == 0 ? below(model.committed + 1) : model.committed + below(PICK(rooms)));
+    limits.task_limit = below(3) == 0 ? 1 + below(limits.limit) : 0;
+    limits.margin = below(64 * PAGE);
+    limits.reserve_limit = below(4) == 0 ? model.reserved + 1 + below(8 * MIB) : 0;
+    return limits;
+}
+
+static uint64_t most_reserved;
+
+static void run_calls(unsigned long count, bool limited)
+{
+    print_message("%lu calls, seed %llu\n", count, (unsigned long long)seed);
     generator = seed * 0x9E3779B97F4A7C15u + 1;
     model_init(&model);
-    unsigned long checked = 0;
-    uint64_t most = 0;
-    while (model.calls < calls) {
+    for (unsigned i = 0; i < KINDS; i++)
+        kinds[i].worked = kinds[i].failed = 0;
+    unsigned long checked = 0, limits_set = 0;
+    most_reserved = 0;
+    while (model.calls < count) {
+        if (limited && model.pairs < 3)
+            model_limit(&model, NULL); /* or there might be no room for any more */
         while (model.pairs < 3)
             reserve();
+        if (limited && model.calls / 300 > limits_set) {
+            hostmem_limits limits = any_limits();
+            limits_set++;
+            model_limit(&model, &limits);
+        }
         struct kind *kind = any_kind();
         if (kind->run())
             kind->worked++;
@@ -478,25 +500,53 @@ static void test_model(void **state)
             checked++;
             model_check_all(&model);
         }
-        most = model.reserved > most ? model.reserved : most;
+        most_reserved = model.reserved > most_reserved ? model.reserved : most_reserved;
     }
     model_check_all(&model);
     model_finish(&model);
+}
 
+static void check_kinds(unsigned long count)
+{
     unsigned long worked = 0, failed = 0;
     for (unsigned i = 0; i < KINDS; i++) {
         print_message("%-26s %7lu worked %7lu failed\n", kinds[i].name, kinds[i].worked, kinds[i].failed);
         worked += kinds[i].worked;
         failed += kinds[i].failed;
-        unsigned long least = calls / 2000;
+        unsigned long least = count / 2000;
         if (kinds[i].must & WORKS)
             assert_true(kinds[i].worked > least);
         if (kinds[i].must & FAILS)
             assert_true(kinds[i].failed > least);
     }
-    print_message("at most %llu MiB reserved\n", (unsigned long long)(most >> 20));
+    print_message("at most %llu MiB reserved\n", (unsigned long long)(most_reserved >> 20));
     assert_true(worked >= failed);
-    assert_true(most > (wide ? (uint64_t)1 << 30 : 80 * MIB));
+}
+
+static void test_model(void **state)
+{
+    (void)state;
+    run_calls(calls, false);
+    check_kinds(calls);
+    assert_true(most_reserved > (wide ? (uint64_t)1 << 30 : 80 * MIB));
+    assert_int_equal(model.overruns, 0);
+}
+
+/* Limits that change: each refusal and each overrun is foretold. */
+static void test_model_with_limits(void **state)
+{
+    (void)state;
+    static const hostmem_reason reasons[] = {HOSTMEM_REASON_TASK_LIMIT, HOSTMEM_REASON_LIMIT,
+                                             HOSTMEM_REASON_MARGIN, HOSTMEM_REASON_RESERVE_LIMIT};
+    run_calls(calls / 2, true);
+    check_kinds(calls / 2);
+    for (unsigned i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+        print_message("reason %u: %llu refused\n", (unsigned)reasons[i],
+                      (unsigned long long)model.refused[reasons[i]]);
+        assert_true(model.refused[reasons[i]] > calls / 4000);
+    }
+    print_message("%llu overruns\n", (unsigned long long)model.overruns);
+    assert_true(model.overruns > calls / 4000);
 }
 
 int main(int count, char **arguments)
@@ -505,6 +555,9 @@ int main(int count, char **arguments)
         calls = strtoul(arguments[1], NULL, 10);
     if (count > 2)
         seed = strtoull(arguments[2], NULL, 10);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_model)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_model),
+        cmocka_unit_test(test_model_with_limits),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,6 +129,10 @@ static void check_totals(struct model *model)
     require(model, books.foreign_frees == model->foreign_frees);
     require(model, books.stale_regions == 0 && books.view_committed.now == 0 && books.heap.now == 0);
     require(model, books.views == 1 && books.mapped.now == GRANULE);
+    require(model, books.charged.now == model->committed && books.charged.peak >= model->committed);
+    require(model, books.charged.now == books.committed.now + books.view_committed.now + books.heap.now);
+    require(model, books.overruns == model->overruns && books.overrun_bytes == model->overrun_bytes);
+    require(model, memcmp(books.refused, model->refused, sizeof model->refused) == 0);
 }
 
 static unsigned char pattern(size_t at)
@@ -171,21 +175,103 @@ static void adopt(struct model *model, char *ours, char *raw)
     model->pairs++;
 }
 
+void model_limit(struct model *model, const hostmem_limits *limits)
+{
+    const hostmem_limits none = {.size = sizeof none, .limit = HOSTMEM_UNLIMITED};
+    model->limits = limits != NULL ? *limits : none;
+    require(model, hostmem_set_limits(model->manager, &model->limits) == S_OK);
+}
+
+/* Bytes of the region that a reserve would make: whole pages, from a multiple of 64 KiB; 0: there is none. */
+static uint64_t reserve_bytes(const char *address, SIZE_T size)
+{
+    const uint64_t top = sizeof(void *) == 8 ? (uint64_t)1 << 47 : (uint64_t)1 << 32;
+    uint64_t from = (uintptr_t)address, to = from + size;
+    if (size == 0 || to < from || to > top)
+        return 0;
+    return (to + PAGE - 1) / PAGE * PAGE - from / GRANULE * GRANULE;
+}
+
+/* Bytes that a commit in a region would newly commit: what of its pages the twin does not have. */
+static uint64_t commit_bytes(const struct pair *pair, uint64_t offset, SIZE_T size)
+{
+    uint64_t at = offset / PAGE * PAGE, end = pair->bytes, fresh = 0;
+    if (size < pair->bytes - offset)
+        end = (offset + size + PAGE - 1) / PAGE * PAGE;
+    while (at < end) {
+        MEMORY_BASIC_INFORMATION info = query(pair->base.raw + at);
+        uint64_t run = info.RegionSize < end - at ? info.RegionSize : end - at;
+        if (info.State != MEM_COMMIT)
+            fresh += run;
+        at += run;
+    }
+    return fresh;
+}
+
+/* Why the budget is going to refuse; -1: it is not.  An overrun that it is going to grant is counted. */
+static int predict(struct model *model, struct place at, SIZE_T size, DWORD type, unsigned level)
+{
+    const hostmem_limits *limits = &model->limits;
+    uint64_t reserved = 0, fresh = 0;
+    struct pair *pair = pair_at(model, at.ours);
+    if (limits->size == 0)
+        return -1;
+    if (at.ours == NULL || (type & MEM_RESERVE)) {
+        reserved = reserve_bytes(at.ours, size);
+        fresh = type & MEM_COMMIT ? reserved : 0;
+    } else if (pair != NULL && (type & (MEM_COMMIT | MEM_RESET)) == MEM_COMMIT) {
+        fresh = commit_bytes(pair, (uint64_t)(at.ours - pair->base.ours), size);
+    }
+    if (limits->reserve_limit != 0 && reserved != 0 && model->reserved + reserved > limits->reserve_limit)
+        return HOSTMEM_REASON_RESERVE_LIMIT;
+    uint64_t used = model->committed + fresh;
+    if (fresh == 0 || limits->limit == HOSTMEM_UNLIMITED)
+        return -1;
+    if (level == eTaskCritical)
+        return used > (limits->task_limit != 0 ? limits->task_limit : limits->limit)
+                   ? HOSTMEM_REASON_TASK_LIMIT
+                   : -1;
+    if (level == eAppDomainCritical)
+        return used > limits->limit ? HOSTMEM_REASON_LIMIT : -1;
+    if (used <= limits->limit + limits->margin)
+        return -1;
+    if (limits->flags & HOSTMEM_LIMITS_STRICT)
+        return HOSTMEM_REASON_MARGIN;
+    model->overruns++;
+    model->overrun_bytes += fresh;
+    return -1;
+}
+
+/* Refused by the budget: in just this way, and nothing has changed. */
+static bool check_refusal(struct model *model, struct place at, HRESULT result, DWORD error, const void *ours,
+                          int reason)
+{
+    require(model, result == E_OUTOFMEMORY);
+    require(model, error == ERROR_COMMITMENT_LIMIT);
+    require(model, ours == NULL);
+    model->refused[reason]++;
+    check_step(model, pair_at(model, at.ours));
+    return false;
+}
+
 bool model_alloc(struct model *model, struct place at, SIZE_T size, DWORD type, DWORD protect, unsigned level)
 {
-    snprintf(model->text, sizeof model->text, "call %u: VirtualAlloc(%p / %p, %#llx, %#lx, %#lx)",
-             (unsigned)model->calls, (void *)at.ours, (void *)at.raw, (unsigned long long)size, type,
-             protect);
+    snprintf(model->text, sizeof model->text, "call %u: VirtualAlloc(%p / %p, %#llx, %#lx, %#lx, %u)",
+             (unsigned)model->calls, (void *)at.ours, (void *)at.raw, (unsigned long long)size, type, protect,
+             level);
     bool foreign = at.ours >= model->foreign.ours && at.ours < model->foreign.ours + FOREIGN_BYTES;
     uint64_t before = 0, after = 0;
     if (foreign)
         extent(model->foreign.ours, &before);
 
+    int reason = predict(model, at, size, type, level);
     void *ours = POISON;
     SetLastError(SENTINEL);
     HRESULT result = IHostMemoryManager_VirtualAlloc(model->memory, at.ours, size, type, protect,
                                                      (EMemoryCriticalLevel)level, &ours);
     DWORD error = GetLastError();
+    if (reason >= 0)
+        return check_refusal(model, at, result, error, ours, reason);
     SetLastError(SENTINEL);
     char *raw = VirtualAlloc(at.raw, size, type, protect);
     DWORD twin_error = GetLastError();

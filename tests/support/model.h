@@ -6,6 +6,9 @@
  * last error, returned offset, old protection, and Windows' picture of the region, run by run.  Then the
  * books must say what Windows says.  What belongs to whom is learned from the twin's side, never from the
  * manager.
+ *
+ * The budget must say what Windows says too.  With limits, what it is going to refuse follows from how many pages the
+ * call would newly commit, by the twin's picture, and how many there are; the twin is not asked then.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -37,16 +40,21 @@ struct model {
     uint64_t reserved, committed, foreign_committed, foreign_frees, calls;
     struct place window; /* free address space for explicit addresses */
     uint64_t window_bytes;
-    struct place foreign; /* reserved by raw VirtualAlloc on both sides */
-    char *bystander;      /* raw, with contents */
-    char *view;           /* a mapped view that was reported to the manager */
-    char text[200];       /* the call being made, for messages */
+    struct place foreign;  /* reserved by raw VirtualAlloc on both sides */
+    char *bystander;       /* raw, with contents */
+    char *view;            /* a mapped view that was reported to the manager */
+    hostmem_limits limits; /* in effect; size 0: none */
+    uint64_t refused[HOSTMEM_REASON_COUNT], overruns, overrun_bytes;
+    char text[200]; /* the call being made, for messages */
 };
 
 void model_init(struct model *model);
 
 /* Releases everything through the manager; the books must then be empty. */
 void model_finish(struct model *model);
+
+/* From now on, or NULL: none. */
+void model_limit(struct model *model, const hostmem_limits *limits);
 
 /* One call on both sides; true: it succeeded. */
 bool model_alloc(struct model *model, struct place at, SIZE_T size, DWORD type, DWORD protect,
