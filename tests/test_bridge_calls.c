@@ -36,27 +36,6 @@ static BOOL WINAPI free_hook(LPVOID address, SIZE_T size, DWORD type)
     return VirtualFree(address, size, type);
 }
 
-static void hook(const char *name, void *replacement)
-{
-    BYTE *base = (BYTE *)module;
-    const IMAGE_NT_HEADERS *headers = (const void *)(base + ((const IMAGE_DOS_HEADER *)base)->e_lfanew);
-    const IMAGE_IMPORT_DESCRIPTOR *dll =
-        (const void *)(base +
-                       headers->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_IMPORT].VirtualAddress);
-    void *original = (void *)GetProcAddress(GetModuleHandleW(L"kernel32.dll"), name);
-    DWORD protection;
-
-    for (; dll->FirstThunk; ++dll)
-        for (void **slot = (void **)(base + dll->FirstThunk); *slot; ++slot)
-            if (*slot == original) {
-                assert_true(VirtualProtect(slot, sizeof *slot, PAGE_READWRITE, &protection));
-                *slot = replacement;
-                assert_true(VirtualProtect(slot, sizeof *slot, protection, &protection));
-                return;
-            }
-    fail_msg("%s is not imported", name);
-}
-
 static int group_setup(void **state)
 {
     (void)state;
@@ -64,7 +43,7 @@ static int group_setup(void **state)
     assert_non_null(module);
     fake = ((fake_runtime_get)(void *)GetProcAddress(module, "fake_runtime_state"))();
     runtime = &fake->calls;
-    hook("VirtualFree", (void *)free_hook);
+    assert_true(bridge_hook(module, "VirtualFree", (void *)free_hook));
     bridge_host_init(&host);
     return hostmem_bridge_bind(module, &host.control, NULL);
 }

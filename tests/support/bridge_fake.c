@@ -131,6 +131,11 @@ static struct fake_runtime state = {
     .newest_version = 4,
 };
 
+/* GCHeapHardLimitInfo */
+struct fake_limits {
+    uint64_t figures[8];
+};
+
 struct fake_host {
     ICLRRuntimeHost4 face;
     long references;
@@ -180,6 +185,33 @@ static HRESULT note(const char *name, unsigned count, const uint64_t *arguments)
             (void)self;                                                                                      \
             return note(name, sizeof arguments / sizeof *arguments - 1, arguments + 1);                      \
         }
+
+/* System.GC */
+
+static int STDMETHODCALLTYPE gc_collection_count(int generation)
+{
+    return generation >= 0 && generation < 3 ? state.gc.collections[generation] : -1;
+}
+
+static int STDMETHODCALLTYPE gc_refresh(struct fake_limits limits)
+{
+    MEMORYSTATUSEX status = {.dwLength = sizeof status};
+
+    for (unsigned i = 1; i < sizeof limits.figures / sizeof *limits.figures; ++i)
+        if (limits.figures[i] != (limits.figures[0] ? UINT64_MAX : 0)) {
+            InterlockedIncrement(&state.gc.wrong);
+            break;
+        }
+    state.gc.refresh_thread = GetCurrentThreadId();
+    state.gc.refresh_heap = limits.figures[0];
+    if (call_memory_status(&status))
+        state.gc.refresh_sees = status.ullTotalPhys;
+    InterlockedIncrement(&state.gc.refreshes);
+    if (limits.figures[0] == UINT64_MAX || state.gc.refuses == 0)
+        return 0;
+    InterlockedDecrement(&state.gc.refuses);
+    return 1;
+}
 
 static HRESULT STDMETHODCALLTYPE fake_start(ICLRRuntimeHost4 *self) NOTE("Start")
 
@@ -231,19 +263,36 @@ static HRESULT STDMETHODCALLTYPE fake_application(ICLRRuntimeHost4 *self, LPCWST
         NOTE("CreateAppDomainWithManager", N(name), flags, N(assembly), N(type), count, N(names), N(values),
              N(id))
 
-            static HRESULT STDMETHODCALLTYPE
-    fake_delegate(ICLRRuntimeHost4 *self, DWORD id, LPCWSTR assembly, LPCWSTR type, LPCWSTR method,
-                  INT_PTR *function) NOTE("CreateDelegate", id, N(assembly), N(type), N(method), N(function))
+            static HRESULT STDMETHODCALLTYPE fake_delegate(ICLRRuntimeHost4 *self, DWORD id, LPCWSTR assembly,
+                                                           LPCWSTR type, LPCWSTR method, INT_PTR *function)
+{
+    InterlockedIncrement(&state.gc.delegates);
+    if (!state.started)
+        InterlockedIncrement(&state.gc.early);
+    if (!state.gc.present)
+        NOTE("CreateDelegate", id, N(assembly), N(type), N(method), N(function))
+    if (state.gc.answer)
+        return state.gc.answer;
+    if (id != 1 || wcscmp(assembly, L"System.Private.CoreLib") || wcscmp(type, L"System.GC"))
+        return E_INVALIDARG;
+    if (!wcscmp(method, L"CollectionCount"))
+        *function = (INT_PTR)gc_collection_count;
+    else if (!wcscmp(method, L"_RefreshMemoryLimit"))
+        *function = (INT_PTR)gc_refresh;
+    else
+        return (HRESULT)0x80131513; /* COR_E_MISSINGMETHOD */
+    return S_OK;
+}
 
-        static HRESULT STDMETHODCALLTYPE fake_authenticate(ICLRRuntimeHost4 *self, ULONGLONG key)
-            NOTE("Authenticate", key)
+static HRESULT STDMETHODCALLTYPE fake_authenticate(ICLRRuntimeHost4 *self, ULONGLONG key)
+    NOTE("Authenticate", key)
 
-                static HRESULT STDMETHODCALLTYPE fake_mac(ICLRRuntimeHost4 *self) NOTE("RegisterMacEHPort")
+        static HRESULT STDMETHODCALLTYPE fake_mac(ICLRRuntimeHost4 *self) NOTE("RegisterMacEHPort")
 
-                    static HRESULT STDMETHODCALLTYPE fake_flags(ICLRRuntimeHost4 *self, DWORD flags)
-                        NOTE("SetStartupFlags", flags)
+            static HRESULT STDMETHODCALLTYPE fake_flags(ICLRRuntimeHost4 *self, DWORD flags)
+                NOTE("SetStartupFlags", flags)
 
-                            static HRESULT STDMETHODCALLTYPE
+                    static HRESULT STDMETHODCALLTYPE
     fake_factory(ICLRRuntimeHost4 *self, DWORD id, LPCWSTR type, IUnknown **factory)
         NOTE("DllGetActivationFactory", id, N(type), N(factory))
 

@@ -29,6 +29,21 @@ struct fake_calls {
     HANDLE(WINAPI *low_memory)(MEMORY_RESOURCE_NOTIFICATION_TYPE);
 };
 
+/* The part of System.GC that CreateDelegate hands out, once gc.present, and what it was asked. */
+struct fake_gc {
+    BOOL present;
+    HRESULT answer;                  /* of CreateDelegate, if not 0 */
+    int collections[3];              /* by generation */
+    volatile LONG delegates;         /* CreateDelegate calls, for anything */
+    volatile LONG early;             /* of them before the start */
+    volatile LONG refreshes;         /* _RefreshMemoryLimit calls */
+    volatile LONG wrong;             /* of them with figures that make no sense together */
+    volatile ULONGLONG refresh_heap; /* of the last one: the hard limit, all ones: as it is, 0: none */
+    volatile ULONGLONG refresh_sees; /* and total physical memory, asked through the imports */
+    DWORD refresh_thread;
+    volatile LONG refuses; /* a hard limit, that many times */
+};
+
 /* What the stand-in's host object is asked, and how it is to answer. */
 struct fake_runtime {
     struct fake_calls calls;
@@ -39,6 +54,7 @@ struct fake_runtime {
     const char *called;      /* the last method */
     uint64_t arguments[9];   /* of that method */
     unsigned argument_count;
+    struct fake_gc gc;
 };
 
 typedef struct fake_runtime *(*fake_runtime_get)(void);

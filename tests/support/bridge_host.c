@@ -215,9 +215,14 @@ static HRESULT STDMETHODCALLTYPE memory_protect(IHostMemoryManager *self, void *
 
 static HRESULT STDMETHODCALLTYPE memory_load(IHostMemoryManager *self, DWORD *load, SIZE_T *available)
 {
+    struct bridge_host *host = HOST_OF(self, memory);
     MEMORYSTATUSEX status = {.dwLength = sizeof status};
 
-    (void)self;
+    if (host->says_load) {
+        *load = host->load;
+        *available = host->available;
+        return host->load_hr;
+    }
     GlobalMemoryStatusEx(&status);
     *load = status.dwMemoryLoad;
     *available = (SIZE_T)status.ullAvailPhys;
@@ -285,6 +290,25 @@ const wchar_t *bridge_beside(const wchar_t *name)
         --length;
     lstrcpyW(path + length, name);
     return path;
+}
+
+BOOL bridge_hook(HMODULE module, const char *name, void *replacement)
+{
+    BYTE *base = (BYTE *)module;
+    const IMAGE_NT_HEADERS *headers = (const void *)(base + ((const IMAGE_DOS_HEADER *)base)->e_lfanew);
+    const IMAGE_IMPORT_DESCRIPTOR *dll =
+        (const void *)(base +
+                       headers->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_IMPORT].VirtualAddress);
+    void *original = (void *)GetProcAddress(GetModuleHandleW(L"kernel32.dll"), name);
+    DWORD protection;
+
+    for (; dll->FirstThunk; ++dll)
+        for (void **slot = (void **)(base + dll->FirstThunk); *slot; ++slot)
+            if (*slot == original && VirtualProtect(slot, sizeof *slot, PAGE_READWRITE, &protection)) {
+                *slot = replacement;
+                return VirtualProtect(slot, sizeof *slot, protection, &protection);
+            }
+    return FALSE;
 }
 
 hostmem_bridge_statistics bridge_statistics(void)

@@ -39,6 +39,10 @@ struct bridge_host {
     void *asked_context;
     BOOL (*classify)(const void *address); /* asked for each VirtualAlloc at an address; may be NULL */
     const void *claims;                    /* VirtualFree of this is foreign */
+    BOOL says_load; /* GetMemoryLoad: these figures and that result, instead of Windows' */
+    DWORD load;
+    SIZE_T available;
+    HRESULT load_hr;
 
     atomic_uint control_references, memory_references;
     ICLRMemoryNotificationCallback *callback;
@@ -54,6 +58,9 @@ void bridge_host_init(struct bridge_host *host);
 
 /* The path of a file beside this program; valid until the next call. */
 const wchar_t *bridge_beside(const wchar_t *name);
+
+/* Puts a hook where a module imports a function of kernel32.dll, as somebody else could; FALSE: it does not. */
+BOOL bridge_hook(HMODULE module, const char *name, void *replacement);
 
 /* What the bridge counts now. */
 hostmem_bridge_statistics bridge_statistics(void);

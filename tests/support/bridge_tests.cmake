@@ -38,6 +38,10 @@ foreach(name bridge bridge_calls bridge_collector)
     hostmem_test(test_${name} test_${name}.c support/bridge_host.c)
     add_dependencies(test_${name} ${bridge_fakes})
 endforeach()
+foreach(name bridge_machine bridge_machine_foreign bridge_job)
+    hostmem_test(test_${name} test_${name}.c support/bridge_host.c support/bridge_machine.c)
+    add_dependencies(test_${name} ${bridge_fakes})
+endforeach()
 
 # The bridge on real runtimes: every collector of .NET 8, 9 and 10.
 if(CMAKE_SIZEOF_VOID_P EQUAL 8)
