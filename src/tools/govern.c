@@ -43,12 +43,13 @@ static void begin_line(struct writer *writer, const struct options *options)
     writer_wide(writer, options->program);
 }
 
-static void end_start(const struct options *options, uint64_t taken)
+/* False: said, unless the program is ending already. */
+static bool can_start(const struct options *options, uint64_t taken)
 {
     static struct writer writer;
 
     if (!ending_cancel())
-        return;
+        return true;
     begin_line(&writer, options);
     writer_text(&writer, ": the runtime cannot start under a limit of ");
     megabytes(&writer, options->limit);
@@ -56,22 +57,22 @@ static void end_start(const struct options *options, uint64_t taken)
     megabytes(&writer, taken);
     writer_text(&writer, "\n");
     writer_flush(&writer);
-    TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+    return false;
 }
 
-void HOSTMEM_CALL govern_event(const hostmem_event *event, void *context)
+bool govern_start(const struct options *options, const hostmem_event *event)
 {
-    const struct options *options = context;
     hostmem_bridge_statistics bridge = {.size = sizeof bridge};
 
     if (event->kind == HOSTMEM_EVENT_PRESSURE || hostmem_bridge_get_statistics(&bridge) != S_OK ||
         !(bridge.state & HOSTMEM_BRIDGE_BOUND))
-        return;
+        return true;
     if (event->kind == HOSTMEM_EVENT_OVERRUN && !(bridge.state & HOSTMEM_BRIDGE_RUNNING))
-        end_start(options, event->used);
-    else if (event->kind == HOSTMEM_EVENT_REFUSED && event->reason == HOSTMEM_REASON_TASK_LIMIT &&
-             bridge.started_charged + LEAST_ROOM > event->limit)
-        end_start(options, bridge.started_charged);
+        return can_start(options, event->used);
+    if (event->kind == HOSTMEM_EVENT_REFUSED && event->reason == HOSTMEM_REASON_TASK_LIMIT &&
+        bridge.started_charged + LEAST_ROOM > event->limit)
+        return can_start(options, bridge.started_charged);
+    return true;
 }
 
 void govern_ending(const struct options *options, const struct ending *ending,

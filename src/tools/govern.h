@@ -13,10 +13,10 @@
 bool govern_limits(const struct options *options, hostmem_limits *limits);
 
 /*
- * hostmem_options.event; context: const struct options.  A runtime whose start does not fit in the limits is ended,
- * with one line and STATUS_FAILED.
+ * Of each event of the manager: false, after one line, when the start of the runtime does not fit in the limits; the
+ * process is to end with STATUS_FAILED then, without a report.
  */
-void HOSTMEM_CALL govern_event(const hostmem_event *event, void *context);
+bool govern_start(const struct options *options, const hostmem_event *event);
 
 /* One line on stderr, if the program was ended by its limits. */
 void govern_ending(const struct options *options, const struct ending *ending,

@@ -143,11 +143,19 @@ static bool framework_options_fit(void)
     return true;
 }
 
+static void HOSTMEM_CALL manager_event(const hostmem_event *event, void *context)
+{
+    (void)context;
+    if (govern_start(&options, event))
+        return;
+    report_discard();
+    TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+}
+
 static HRESULT make_manager(void)
 {
     hostmem_limits limits;
-    hostmem_options manager_options = {
-        .size = sizeof manager_options, .event = govern_event, .context = &options};
+    hostmem_options manager_options = {.size = sizeof manager_options, .event = manager_event};
 
     if (govern_limits(&options, &limits))
         manager_options.limits = &limits;
