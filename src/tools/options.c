@@ -93,7 +93,8 @@ static uint64_t number_of(const wchar_t *text, bool size)
             return 0;
         number = number * 10 + (uint64_t)(*text - L'0');
     }
-    const wchar_t *unit = size && *text ? wcschr(units, *text & ~0x20) : NULL;
+    const wchar_t letter = (wchar_t)(*text & ~0x20);
+    const wchar_t *unit = size && letter ? wcschr(units, letter) : NULL;
     if (unit) {
         unsigned shift = 10 * (unsigned)(unit - units + 1);
         text++;
