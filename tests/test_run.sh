@@ -12,60 +12,8 @@ run=$(readlink -f "$2")
 standin=$(readlink -f "$3")
 shift 3
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
-clr=$root/build/setup/clr
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-failures=0
-checks=0
-
-export DOTNET_EnableWriteXorExecute=0 DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
-export LC_ALL=C.UTF-8                   # Wine translates file names by it
-export WINEDLLOVERRIDES=winedbg.exe=d   # a crash ends the process and is not debugged
-unset DOTNET_ROOT DOTNET_ROOT_X64 DOTNET_ROOT_X86
-
-wrong() { echo "test_run: WRONG: $*" >&2; failures=$((failures + 1)); }
-need() { [ -e "$1" ] || { echo "test_run: $1 is missing: run scripts/setup" >&2; exit 1; }; }
-need "$run"
+. "$root/tests/support/run_checks.sh"
 need "$standin"
-command -v jq > /dev/null || { echo "test_run: jq is missing: run scripts/setup" >&2; exit 1; }
-
-# Runs hostmem-run with standard input from $input; sets `status` and leaves $work/out and $work/err.
-input=/dev/null
-host() {
-    "$root/scripts/windows-run" "$arch" --timeout 120 "$run" "$@" < "$input" > "$work/out.raw" 2> "$work/err.raw"
-    status=$?
-    tr -d '\r' < "$work/out.raw" > "$work/out"
-    tr -d '\r' < "$work/err.raw" > "$work/err"
-}
-
-# said STATUS TEXT ARGUMENTS...: hostmem-run ends with STATUS and says one line, in which TEXT is.
-said() {
-    local expected=$1 text=$2
-    shift 2
-    checks=$((checks + 1))
-    host "$@"
-    [ $status -eq "$expected" ] || wrong "status $status, not $expected: $*"
-    [ "$(wc -l < "$work/err")" -eq 1 ] || wrong "not one line: $*: $(head -n 3 "$work/err")"
-    grep -q '^hostmem-run: ' "$work/err" || wrong "no line from hostmem-run: $*"
-    grep -qF -e "$text" "$work/err" || wrong "the message lacks '$text': $*: $(head -n 3 "$work/err")"
-    [ -s "$work/out" ] && wrong "something on standard output: $*"
-}
-
-# ran STATUS TEXT ARGUMENTS...: ends with STATUS, and TEXT is a line of the output.
-ran() {
-    local expected=$1 text=$2
-    shift 2
-    checks=$((checks + 1))
-    host "$@"
-    [ $status -eq "$expected" ] || wrong "status $status, not $expected: $*: $(head -n 3 "$work/err")"
-    grep -qxF -e "$text" "$work/out" || wrong "the output lacks '$text': $*: $(head -n 3 "$work/out")"
-}
-
-# report FILTER: jq's FILTER is true of $work/report.json.
-report() {
-    checks=$((checks + 1))
-    jq -e "$1" "$work/report.json" > "$work/jq" 2>&1 || wrong "the report is not '$1': $(head -c 300 "$work/jq")"
-}
 
 # What must be true of every report: nothing unexplained, the same totals three times.
 report_adds_up() {
@@ -115,8 +63,36 @@ test_command_line() {
     said 2 "--report is given twice" --report a --report b x.dll
     said 2 "--any-runtime makes no sense with --raw" --raw --any-runtime x.dll
     said 2 "--mscoree wants an absolute path" --mscoree x.dll y.dll
+    test_limit_options
     ran 0 "usage: hostmem-run [options] app.exe|app.dll [arguments]" --help
     ran 0 "hostmem-run 0.1.0" --version
+}
+
+test_limit_options() {
+    local option value
+    for value in abc 0 0M M 5X 5KB -5 +5 1.5G '5 ' ' 5' 0x10 99999999999999999999 9999999999G; do
+        said 2 "--limit wants a size above 0 such as 200M, not '$value'" --limit "$value" x.dll
+    done
+    for option in --limit --soft --margin; do
+        said 2 "$option needs a value" $option
+        said 2 "$option wants a size above 0 such as 200M, not '0k'" $option 0k x.dll
+    done
+    for option in --fail-after --sample; do
+        said 2 "$option needs a value" $option
+        for value in abc 0 5M; do
+            said 2 "$option wants a number above 0, not '$value'" $option "$value" x.dll
+        done
+        said 2 "$option is given twice" $option 5 $option 5 x.dll
+    done
+    said 2 "--limit is given twice" --limit 5M --limit 5M x.dll
+    said 2 "--soft is above --limit" --limit 5M --soft 6M x.dll
+    said 2 "--soft is above --limit" --soft 5242881 --limit 5M x.dll
+    said 2 "--margin makes no sense without --limit" --margin 5M x.dll
+    said 2 "--no-job makes no sense without --limit" --no-job x.dll
+    for option in '--limit 5M' '--soft 5M' --watch '--sample 5' '--fail-after 5'; do
+        said 2 "${option% *} makes no sense with --raw: there is no manager then" --raw $option x.dll
+    done
+    said 2 "unknown option --job" --limit 5M --job x.dll
 }
 
 test_files() {
@@ -249,6 +225,17 @@ test_framework() {
     report '.mode == "raw" and (has("regions") | not)'
     ran 5 'Sample.Entry.Run("5")' --mscoree "$mscoree" "${method[@]}" "$work/sample.dll" 5
     grep -q "VirtualQuery agrees with the books, byte for byte" "$work/err" || wrong "no text report on stderr"
+
+    # Limits are for any CLR; sizes with and without a unit, in either case.
+    said 2 "--no-job is for .NET programs" --limit 5M --no-job "${method[@]}" "$work/sample.dll"
+    local size
+    for size in 67108864 65536K 65536k 64M 64m; do
+        ran 3 'Sample.Entry.Run("3")' --limit $size "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
+        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256}'
+    done
+    ran 3 'Sample.Entry.Run("3")' --limit 2G --margin 3g --soft 1G "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
+    report '.limits == {"limit": 2147483648, "task_limit": 2147483648, "margin": 3221225472, "soft": 1073741824}'
+    report '.refused == {} and .overruns.count == 0'
 
     # A report that cannot be written: one line, whether the other threads are there or gone.
     for argument in 5:5 exit:45; do
@@ -433,5 +420,4 @@ for framework in "$@"; do
     [ "$framework" = net10.0 ] && test_unknown_version "$clr/$framework/ending"
 done
 
-[ $failures -eq 0 ] || { echo "test_run: $failures of $checks checks failed" >&2; exit 1; }
-echo "test_run: $arch $*: ok, $checks checks"
+finish "$arch $*"

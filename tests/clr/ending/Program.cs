@@ -4,6 +4,7 @@
 //   return N       Main returns N                      exit N         Environment.Exit(N)
 //   throw          unhandled exception in Main         throw-thread   unhandled exception in another thread
 //   failfast       Environment.FailFast
+//   memory [KB]    keeps allocating blocks until nobody handles an OutOfMemoryException
 //   wait SECONDS   waits; Ctrl-C ends the wait through Console.CancelKeyPress, and Main returns 7
 // or shows that it is connected to the outside:
 //   echo           copies its input to its output      arguments ...  prints each argument in brackets
@@ -55,6 +56,13 @@ static class Program
         return Done(7);
     }
 
+    private static int Exhaust(int kilobytes)
+    {
+        object?[]? last = null;
+        for (;;)
+            last = new object?[] { last, new byte[kilobytes << 10] };
+    }
+
     private static int Main(string[] args)
     {
         HeapObject.Show();
@@ -77,6 +85,8 @@ static class Program
             case "failfast":
                 Environment.FailFast("this was asked for");
                 return 99;
+            case "memory":
+                return Exhaust(Arguments.Number(args, 1, 64));
             case "echo":
                 return Echo();
             case "arguments":

@@ -1,0 +1,64 @@
+# run_checks.sh: sourced by the tests of hostmem-run, which have set `arch`, `run` (the program) and `root`. Runs it, and
+# counts what is not as it should be.
+
+test=$(basename "$0" .sh)
+clr=$root/build/setup/clr
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+failures=0
+checks=0
+
+export DOTNET_EnableWriteXorExecute=0 DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1
+export LC_ALL=C.UTF-8                   # Wine translates file names by it
+export WINEDLLOVERRIDES=winedbg.exe=d   # a crash ends the process and is not debugged
+unset DOTNET_ROOT DOTNET_ROOT_X64 DOTNET_ROOT_X86
+
+wrong() { echo "$test: WRONG: $*" >&2; failures=$((failures + 1)); }
+need() { [ -e "$1" ] || { echo "$test: $1 is missing: run scripts/setup" >&2; exit 1; }; }
+need "$run"
+command -v jq > /dev/null || { echo "$test: jq is missing: run scripts/setup" >&2; exit 1; }
+
+# Runs hostmem-run with standard input from $input; sets `status` and leaves $work/out and $work/err.
+input=/dev/null
+host() {
+    "$root/scripts/windows-run" "$arch" --timeout 120 "$run" "$@" < "$input" > "$work/out.raw" 2> "$work/err.raw"
+    status=$?
+    tr -d '\r' < "$work/out.raw" > "$work/out"
+    tr -d '\r' < "$work/err.raw" > "$work/err"
+}
+
+# said STATUS TEXT ARGUMENTS...: hostmem-run ends with STATUS and says one line, in which TEXT is.
+said() {
+    local expected=$1 text=$2
+    shift 2
+    checks=$((checks + 1))
+    host "$@"
+    [ $status -eq "$expected" ] || wrong "status $status, not $expected: $*"
+    [ "$(wc -l < "$work/err")" -eq 1 ] || wrong "not one line: $*: $(head -n 3 "$work/err")"
+    grep -q '^hostmem-run: ' "$work/err" || wrong "no line from hostmem-run: $*"
+    grep -qF -e "$text" "$work/err" || wrong "the message lacks '$text': $*: $(head -n 3 "$work/err")"
+    [ -s "$work/out" ] && wrong "something on standard output: $*"
+}
+
+# ran STATUS TEXT ARGUMENTS...: ends with STATUS, and TEXT is a line of the output.
+ran() {
+    local expected=$1 text=$2
+    shift 2
+    checks=$((checks + 1))
+    host "$@"
+    [ $status -eq "$expected" ] || wrong "status $status, not $expected: $*: $(head -n 3 "$work/err")"
+    grep -qxF -e "$text" "$work/out" || wrong "the output lacks '$text': $*: $(head -n 3 "$work/out")"
+}
+
+# report FILTER: jq's FILTER is true of $work/report.json.
+report() {
+    checks=$((checks + 1))
+    jq -e "$1" "$work/report.json" > "$work/jq" 2>&1 || wrong "the report is not '$1': $(head -c 300 "$work/jq")"
+}
+
+# Says how it went, and ends.
+finish() { # WHAT
+    [ $failures -eq 0 ] || { echo "$test: $failures of $checks checks failed" >&2; exit 1; }
+    echo "$test: $1: ok, $checks checks"
+    exit 0
+}

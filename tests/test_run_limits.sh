@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# test_run_limits.sh ARCH HOSTMEM_RUN FRAMEWORK...
+#
+# Programs of net8.0, net9.0 or net10.0 under the limits of hostmem-run: their output and status, the one line about their
+# end, and what the report says of limits, refusals and pressure. (What the options refuse: test_run.sh.)
+set -u -o pipefail
+
+[ $# -ge 3 ] || { echo "usage: test_run_limits.sh ARCH HOSTMEM_RUN FRAMEWORK..." >&2; exit 2; }
+arch=$1
+run=$(readlink -f "$2")
+shift 2
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
+. "$root/tests/support/run_checks.sh"
+
+json=(--json --report "$work/report.json")
+
+# on_err STATUS TEXT ARGUMENTS...: ends with STATUS; just one line on stderr is hostmem-run's, and TEXT is in it.
+on_err() {
+    local expected=$1 text=$2
+    shift 2
+    checks=$((checks + 1))
+    host "$@"
+    [ $status -eq "$expected" ] || wrong "status $status, not $expected: $*: $(head -n 3 "$work/err")"
+    [ "$(grep -c '^hostmem-run: ' "$work/err")" -eq 1 ] || wrong "not one line of hostmem-run: $*: $(head -n 5 "$work/err")"
+    grep '^hostmem-run: ' "$work/err" | grep -qF -e "$text" || wrong "the line lacks '$text': $*: $(head -n 5 "$work/err")"
+}
+
+books_agree() {
+    report '.virtual_query.agrees and .virtual_query.quiet'
+}
+
+# A program that takes what it can get and lives with a refusal.
+test_grow() { # PROGRAM
+    local job
+    for job in '' --no-job; do
+        ran 0 done --limit 64M $job "${json[@]}" "$1" 400
+        [ ! -s "$work/err" ] || wrong "a program that lives with its limit: stderr has $(head -n 1 "$work/err")"
+        [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
+        books_agree
+        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256}'
+        report '.refused["task limit"] > 0 and .refusals == .refused["task limit"]'
+        report '.charged.peak <= 67108864 + 16777216 and .charged.peak > 50e6 and .overruns.count == 0'
+        report '.notifications.low >= 1'
+        report '.bridge.started_charged > 500e3 and .bridge.started_charged < 16e6'
+        report '[.bridge.functions[] | select(.function == "GlobalMemoryStatusEx")][0].calls > 0'
+    done
+
+    # It does not come near this limit: nobody hears of it.
+    ran 0 done --limit 1G "${json[@]}" "$1" 20
+    report '.refused == {} and .notifications.low == 0 and .limits.limit == 1073741824'
+    ran 0 done "${json[@]}" "$1" 20
+    report '.limits.limit == null and .limits.soft == null and .notifications.low == 0'
+
+    # Pressure without a limit.
+    ran 0 done --soft 24M "${json[@]}" "$1" 60
+    report '.limits.limit == null and .limits.soft == 25165824 and .refused == {} and .notifications.low >= 1'
+
+    # The text report has it all, too.
+    host --limit 64M --sample 20 --report "$work/report.txt" "$1" 400
+    [ $status -eq 0 ] || wrong "text report: status $status"
+    for line in '^  limit 67108864, margin 16777216, soft 58720256; charged at most [0-9]*$' '^  refused by task limit: [1-9]' \
+        '^  told low [1-9].*, neutral .*, high .*; sampled [1-9][0-9]* times: committed at most [0-9]*, heap [0-9]*$'; do
+        grep -q "$line" "$work/report.txt" || wrong "the text report lacks '$line'"
+    done
+}
+
+# Not even the start fits: one line, and no report of a program that did not run.
+test_no_start() { # PROGRAM
+    for limit in 1 64K 1M; do
+        rm -f "$work/report.json"
+        said 125 "the runtime cannot start under a limit of " --limit $limit "${json[@]}" "$1" 400
+        [ ! -e "$work/report.json" ] || wrong "--limit $limit: a program that did not start has left a report"
+    done
+    said 125 "the runtime cannot start under a limit of 1.0M: its start takes " --limit 1M "$1" 400
+}
+
+# The end is what it is under the collector's own limit, and its reason is said.
+test_exhausted() { # PROGRAM
+    local raw
+    DOTNET_GCHeapHardLimit=4000000 host --raw "${json[@]}" "$1" memory
+    raw=$status
+    [ $raw -ne 0 ] || wrong "the program is not ended by the collector's own limit"
+    jq .exit "$work/report.json" > "$work/raw.exit"
+    for options in '--limit 64M' '--limit 64M --no-job' '--limit 32M --soft 8M --margin 4M'; do
+        on_err "$raw" ": ended by OutOfMemoryException: " $options "${json[@]}" "$1" memory
+        grep -Eq "^hostmem-run: .*ending.dll: ended by OutOfMemoryException: [1-9][0-9]* commits were refused under its limit of (64|32).0M$" "$work/err" ||
+            wrong "the line about the end: $(grep '^hostmem-run: ' "$work/err")"
+        books_agree
+        report ".exit == $(jq -c . "$work/raw.exit")"
+        report '.refused["task limit"] > 0 and .charged.peak <= .limits.limit + .limits.margin'
+    done
+    on_err "$raw" "commits were refused as --fail-after wants it" --fail-after 60 "${json[@]}" "$1" memory
+    report '.refused["fail after"] > 0 and .limits.limit == null'
+
+    # A program that ends by anything else did not end by its limit.
+    host --limit 64M "${json[@]}" "$1" throw
+    grep -q "OutOfMemoryException" "$work/err" && wrong "an InvalidOperationException is called an OutOfMemoryException"
+    host --limit 64M "${json[@]}" "$1" return 5
+    [ $status -eq 5 ] && [ ! -s "$work/err" ] || wrong "under a limit: status $status, stderr $(head -n 1 "$work/err")"
+}
+
+test_fail_after() { # PROGRAM
+    ran 0 done --fail-after 40 "${json[@]}" "$1" 100
+    grep -q 'stopped by OutOfMemoryException$' "$work/out" || wrong "--fail-after: $(cat "$work/out")"
+    books_agree
+    report '.refused["fail after"] > 0 and (.refused | keys) == ["fail after"]'
+    ran 0 done --fail-after 1000000 "${json[@]}" "$1" 20
+    report '.refused == {}'
+}
+
+# Lines on stderr twice a second, while the program's output stays its own.
+test_watch() { # PROGRAM
+    local line='^watch: committed [0-9]*\.[0-9]M of 64\.0M, load [0-9]*%, pressure (-|Low|Neutral|High)(, collections [0-9]+ [0-9]+ [0-9]+)?, refused [0-9]*, overruns [0-9]*$'
+    ran 0 done --limit 64M --watch --sample 5 "${json[@]}" "$1" 400 arrays 2 6
+    [ "$(grep -cE "$line" "$work/err")" -ge 1 ] || wrong "--watch: no line: $(head -n 3 "$work/err")"
+    [ "$(grep -cvE "$line" "$work/err")" -eq 0 ] || wrong "--watch: another line: $(grep -vE "$line" "$work/err" | head -n 3)"
+    grep -q 'collections [1-9]' "$work/err" || wrong "--watch: no collections: $(cat "$work/err")"
+    grep -q '^watch' "$work/out" && wrong "--watch writes to the output"
+    [ "$(wc -l < "$work/out")" -eq 8 ] || wrong "--watch: the output is not the program's: $(cat "$work/out")"
+    report '.sampled.samples > 0 and .sampled.heap_peak > 0 and .sampled.heap_peak <= .limits.limit'
+    report '.sampled.committed_peak <= .limits.limit + .limits.margin and .sampled.heap_peak <= .sampled.committed_peak'
+    ran 0 done "${json[@]}" "$1" 5
+    report 'has("sampled") | not'
+}
+
+for framework in "$@"; do
+    need "$clr/$framework/ending/ending.dll"
+    need "$clr/$framework/grow/grow.dll"
+    test_grow "$clr/$framework/grow/grow.dll"
+    test_no_start "$clr/$framework/grow/grow.dll"
+    test_exhausted "$clr/$framework/ending/ending.dll"
+    test_fail_after "$clr/$framework/grow/grow.dll"
+    test_watch "$clr/$framework/grow/grow.dll"
+done
+finish "$arch $*"
