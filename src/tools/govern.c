@@ -3,6 +3,8 @@
  */
 #include "tools/govern.h"
 
+#include <string.h>
+
 #include <hostmem/bridge.h>
 
 #include "tools/run_hostfxr.h"
@@ -14,6 +16,9 @@ enum { DEFAULT_MARGIN = 16 << 20 };
 
 /* What a program needs beside what the start of its runtime has taken, to come to anything. */
 enum { LEAST_ROOM = 1 << 20 };
+
+/* CoreClrInitFailure, of hostfxr_run_app. */
+#define HOSTFXR_START_FAILED 0x80008089u
 
 bool govern_limits(const struct options *options, hostmem_limits *limits)
 {
@@ -43,13 +48,10 @@ static void begin_line(struct writer *writer, const struct options *options)
     writer_wide(writer, options->program);
 }
 
-/* False: said, unless the program is ending already. */
-static bool can_start(const struct options *options, uint64_t taken)
+static void say_cannot_start(const struct options *options, uint64_t taken)
 {
     static struct writer writer;
 
-    if (!ending_cancel())
-        return true;
     begin_line(&writer, options);
     writer_text(&writer, ": the runtime cannot start under a limit of ");
     megabytes(&writer, options->limit);
@@ -57,6 +59,14 @@ static bool can_start(const struct options *options, uint64_t taken)
     megabytes(&writer, taken);
     writer_text(&writer, "\n");
     writer_flush(&writer);
+}
+
+/* False: said, unless the program is ending already. */
+static bool can_start(const struct options *options, uint64_t taken)
+{
+    if (!ending_cancel())
+        return true;
+    say_cannot_start(options, taken);
     return false;
 }
 
@@ -75,17 +85,38 @@ bool govern_start(const struct options *options, const hostmem_event *event)
     return true;
 }
 
+static uint64_t refused_by_limits(const hostmem_statistics *books)
+{
+    return books->refused[HOSTMEM_REASON_TASK_LIMIT] + books->refused[HOSTMEM_REASON_LIMIT] +
+           books->refused[HOSTMEM_REASON_MARGIN] + books->refused[HOSTMEM_REASON_FAIL_AFTER];
+}
+
+/* The runtime may notice before we do: hostfxr says that its initialization failed. */
+bool govern_started(const struct options *options, const struct ending *ending,
+                    const hostmem_statistics *books)
+{
+    hostmem_bridge_statistics bridge = {.size = sizeof bridge};
+
+    if (ending->status != HOSTFXR_START_FAILED || refused_by_limits(books) == 0 ||
+        hostmem_bridge_get_statistics(&bridge) != S_OK)
+        return true;
+    say_cannot_start(options, bridge.started_charged);
+    return false;
+}
+
 void govern_ending(const struct options *options, const struct ending *ending,
                    const hostmem_statistics *books)
 {
     static struct writer writer;
-    uint64_t refused = books->refused[HOSTMEM_REASON_TASK_LIMIT] + books->refused[HOSTMEM_REASON_LIMIT] +
-                       books->refused[HOSTMEM_REASON_MARGIN] + books->refused[HOSTMEM_REASON_FAIL_AFTER];
-
-    if (refused == 0 || !ending->out_of_memory)
+    uint64_t refused = refused_by_limits(books);
+    bool by_exception =
+        strcmp(ending->how, "unhandled exception") == 0 || strcmp(ending->how, "fail fast") == 0;
+    if (refused == 0 || !(ending->out_of_memory || by_exception))
         return;
     begin_line(&writer, options);
-    writer_text(&writer, ": ended by OutOfMemoryException: ");
+    /* Another exception may have come of it: of a type that could not be initialized, for one. */
+    writer_text(&writer, ending->out_of_memory ? ": ended by OutOfMemoryException: "
+                                               : ": ended by an exception that nobody handled, after ");
     writer_number(&writer, refused, 0);
     if (options->limit) {
         writer_text(&writer, " commits were refused under its limit of ");

@@ -18,6 +18,10 @@ bool govern_limits(const struct options *options, hostmem_limits *limits);
  */
 bool govern_start(const struct options *options, const hostmem_event *event);
 
+/* False: the program came back since its runtime could not start under the limits, and one line on stderr says so. */
+bool govern_started(const struct options *options, const struct ending *ending,
+                    const hostmem_statistics *books);
+
 /* One line on stderr, if the program was ended by its limits. */
 void govern_ending(const struct options *options, const struct ending *ending,
                    const hostmem_statistics *books);

@@ -43,6 +43,17 @@ static void say_report_lost(DWORD error)
     writer_flush(&say);
 }
 
+/* No report is to come: an empty one would tell nothing, or the wrong thing. */
+static void report_discard(void)
+{
+    if (!options.report)
+        return;
+    bool is_file = GetFileType(report_file) == FILE_TYPE_DISK; /* not a pipe, not NUL */
+    CloseHandle(report_file);
+    if (is_file)
+        DeleteFileW(options.report);
+}
+
 /* The last thing that happens. On the thread that ends the process, whatever state that is in. */
 static void report_write(const struct ending *ending)
 {
@@ -52,6 +63,10 @@ static void report_write(const struct ending *ending)
     report.ending = *ending;
     if (manager) {
         books_read(&report.books, manager);
+        if (!govern_started(&options, ending, &report.books.statistics)) {
+            report_discard();
+            TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+        }
         report.watched = watch_result();
         report.limits.size = sizeof report.limits;
         hostmem_get_limits(manager, &report.limits);
@@ -96,17 +111,6 @@ static int report_open(void)
     }
     SetEndOfFile(report_file); /* a pipe has no end */
     return 0;
-}
-
-/* No report is to come: an empty one would tell nothing, or the wrong thing. */
-static void report_discard(void)
-{
-    if (!options.report)
-        return;
-    bool is_file = GetFileType(report_file) == FILE_TYPE_DISK; /* not a pipe, not NUL */
-    CloseHandle(report_file);
-    if (is_file)
-        DeleteFileW(options.report);
 }
 
 static uint32_t bridge_flags(void)
