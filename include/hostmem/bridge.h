@@ -19,10 +19,13 @@
  * What is redirected, all or nothing:
  *
  *     coreclr.dll             VirtualAlloc VirtualAllocExNuma VirtualFree VirtualProtect VirtualQuery
- *                             MapViewOfFile MapViewOfFileEx UnmapViewOfFile LoadLibraryExW: each is required;
+ *                             MapViewOfFile MapViewOfFileEx UnmapViewOfFile LoadLibraryExW
+ *                             GlobalMemoryStatusEx K32GetProcessMemoryInfo IsProcessInJob
+ *                             QueryInformationJobObject CreateMemoryResourceNotification: each is required;
  *                             .NET 8, 9 and 10 import them all
  *     a standalone collector  VirtualAlloc VirtualFree: required; the others where they are imported
- *                             (clrgc.dll and clrgcexp.dll: VirtualAllocExNuma, LoadLibraryExW).  Redirected
+ *                             (clrgc.dll and clrgcexp.dll: VirtualAllocExNuma, LoadLibraryExW, and those that
+ *                             ask for the machine's memory).  Redirected
  *                             as coreclr loads it; if that fails, so does the load, and with it the start of
  *                             the runtime
  *
@@ -47,6 +50,14 @@
  * The heap is recognised by the order of reservations and commits, for regions (coreclr.dll, clrgcexp.dll)
  * and segments (clrgc.dll), workstation and server.  On x86 coreclr.dll's own collector uses segments, of
  * which only the initial ones are recognised.
+ *
+ * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
+ * its budget (task_limit, the shared one's if that is less), though not below 32 MiB before the runtime has started:
+ * .NET 10 reserves twice the total for its heap.  So the collector works harder before it runs into a refusal.  Job
+ * objects: see HOSTMEM_BRIDGE_JOB; K32GetProcessMemoryInfo gives, in a job with a limit, a working set that is
+ * GetMemoryLoad's part of it.  Each Low of OnMemoryNotification is one pulse of the event that the runtime gets from
+ * CreateMemoryResourceNotification, and so one collection.  A budget changed while the runtime runs is told to it by
+ * GC._RefreshMemoryLimit, on a thread of the bridge's own.
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
  * to the manager, nor under the loader lock.  The redirected functions take no lock and allocate nothing.
