@@ -1,0 +1,21 @@
+/*
+ * A host for one program: a runtime starts once in a process, so the tests on real runtimes start themselves again.
+ */
+#ifndef BRIDGE_CHILD_H
+#define BRIDGE_CHILD_H
+
+#include <hostmem/bridge.h>
+
+enum { BRIDGE_PATH = 1024 };
+
+/* Runs this program again with these arguments and its own output; the exit code, or 2 after that many milliseconds. */
+DWORD bridge_child(const wchar_t *arguments, DWORD milliseconds);
+
+/*
+ * In the child: FOLDER\<name>.dll, a published program, with its runtime's memory under the control's manager, by
+ * hostfxr_main_startupinfo.  Arguments up to a NULL, at most three.  The program's result, or -1: it was not run.
+ */
+int bridge_run(const wchar_t *folder, const wchar_t *name, const wchar_t *const *arguments,
+               IHostControl *control, const hostmem_bridge_options *options);
+
+#endif
