@@ -59,6 +59,9 @@ static void use(struct tenancy *t, unsigned pages)
 /* The CLR is told this next, by itself: nobody else wakes the thread. */
 static void assert_told(struct tenancy *t, int level)
 {
+    /* That Low is over is always told, also if there is plenty at once. */
+    if (level == HIGH && t->told != 0 && (int)t->clr.told[t->told - 1] == LOW)
+        assert_int_equal(listener_wait(&t->clr, ++t->told), NEUTRAL);
     assert_int_equal(listener_wait(&t->clr, ++t->told), level);
 }
 
@@ -108,8 +111,10 @@ static void test_budget(void **state)
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         use(t, rows[i].pages);
         if (rows[i].told != 0) {
+            unsigned told = t->told;
             assert_told(t, rows[i].told);
             count[rows[i].told]++;
+            count[NEUTRAL] += t->told - told - 1;
             hostmem_event event = event_log_wait(&t->g->log, HOSTMEM_EVENT_PRESSURE, t->told);
             assert_int_equal(event.pressure, rows[i].told);
             assert_int_equal(event.critical_level, HOSTMEM_LEVEL_NONE);
@@ -181,7 +186,7 @@ static void test_shared_budget(void **state)
     assert_told(b, LOW);
     hostmem_event event = event_log_wait(&a->g->log, HOSTMEM_EVENT_PRESSURE, a->told);
     assert_int_equal(event.limit, 100 * PAGE);
-    assert_int_equal(event.used, 10 * PAGE);
+    assert_int_equal(event.used, 69 * PAGE); /* of the shared one, which has less left */
     /* One goes, and what it used is free again for the other. */
     assert_quiet(b);
     tenancy_end(b);
@@ -385,7 +390,7 @@ static void test_started(void **state)
     assert_hresult(hostmem_clr_started(t->g->f.manager), S_OK);
     assert_told(t, HIGH);
     assert_quiet(t);
-    assert_int_equal(event_log_count(&t->g->log, HOSTMEM_EVENT_PRESSURE), 2);
+    assert_int_equal(event_log_count(&t->g->log, HOSTMEM_EVENT_PRESSURE), 3);
     tenancy_end(t);
 }
 

@@ -62,7 +62,7 @@ static void test_two_managers(void **state)
 
     /* eProcessCritical: from the margin, then as an overrun of the shared budget. */
     grant(b, in_b + 4 * PAGE, 2 * PAGE, MEM_COMMIT, eProcessCritical, pages(2));
-    const struct refusal beyond = {HOSTMEM_REASON_MARGIN, PAGE, pages(12), pages(13)};
+    const struct refusal beyond = {HOSTMEM_REASON_SHARED, PAGE, pages(12), pages(13)};
     overrun(b, in_b + 6 * PAGE, PAGE, MEM_COMMIT, eProcessCritical, beyond);
     assert_charged(budget, pages(13), pages(13));
     hostmem_budget_usage usage = usage_of(budget);
@@ -153,7 +153,7 @@ static void test_views_under_a_shared_budget(void **state)
         CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE | SEC_RESERVE, 0, GRANULE, NULL);
     char *view = MapViewOfFile(section, FILE_MAP_WRITE, 0, 0, 0);
     assert_hresult(IHostMemoryManager_AcquiredVirtualAddressSpace(a->f.memory, view, 0), S_OK);
-    const struct refusal expected = {HOSTMEM_REASON_MARGIN, pages(3), pages(2), pages(3)};
+    const struct refusal expected = {HOSTMEM_REASON_SHARED, pages(3), pages(2), pages(3)};
     overrun(a, view, 3 * PAGE, MEM_COMMIT, eTaskCritical, expected);
     assert_int_equal(usage_of(budget).overruns, 1);
     refuse(b, NULL, 1, MEM_COMMIT, eProcessCritical, shared(PAGE, pages(2), pages(3)));

@@ -55,8 +55,9 @@
  * its budget (task_limit, the shared one's if that is less), though not below 32 MiB before the runtime has started:
  * .NET 10 reserves twice the total for its heap.  So the collector works harder before it runs into a refusal.  Job
  * objects: see HOSTMEM_BRIDGE_JOB; K32GetProcessMemoryInfo gives, in a job with a limit, a working set that is
- * GetMemoryLoad's part of it.  Each Low of OnMemoryNotification is one pulse of the event that the runtime gets from
- * CreateMemoryResourceNotification, and so one collection.  A budget changed while the runtime runs is told to it by
+ * GetMemoryLoad's part of it.  Each Low of OnMemoryNotification is one pulse of the event
+ * that the runtime gets from CreateMemoryResourceNotification, at which it collects its youngest generation; and
+ * at most every 8,192 ms the bridge has it collect all of its heap and give back what it can.  A budget changed while the runtime runs is told to it by
  * GC._RefreshMemoryLimit, on a thread of the bridge's own.
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes

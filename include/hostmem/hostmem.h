@@ -20,13 +20,15 @@
  * Threading.  Every function and every method may be called on any thread at any time, also while other
  * threads are suspended, except where its comment says otherwise.  IHostMemoryManager::VirtualQuery,
  * VirtualProtect, VirtualAlloc, VirtualFree and GetMemoryLoad take no lock at all; IHostMalloc takes the lock
- * of its private heap, unless that heap was made without MALLOC_THREADSAFE.  No method waits for another
- * thread; a commit or an Alloc for which Windows has no memory is tried again after 5 ms, 2 times if it is
- * eTaskCritical, 8 times if eAppDomainCritical, 40 times if eProcessCritical, since a page file may be growing.
+ * of its private heap, unless that heap was made without MALLOC_THREADSAFE.  None of these waits for another
+ * thread; a commit or an Alloc for which Windows has no memory is tried again, since a page file may be growing:
+ * 2 times if it is eTaskCritical, 8 times if eAppDomainCritical, 40 times if eProcessCritical, after a pause of
+ * 5 ms each (as long as Sleep(5) takes).
  *
  * Callbacks into the CLR (OnMemoryNotification) and into the host (hostmem_event_callback) are made on a thread
- * of the library's, with no lock held: one thread for all managers, which exists while a manager has somebody
- * to tell, keeps the module loaded, and needs no clean-up.
+ * of the library's, with no lock held: one thread for all managers, which exists as long as a manager that has
+ * had somebody to tell, keeps the module loaded until its end, and needs no clean-up.  The last Release of a
+ * manager, by whatever interface, waits for a callback of that manager which is under way.
  *
  * Last error.  The methods leave GetLastError as the Win32 function that they stand for leaves it.  Where the
  * library itself refuses (HOST_E_INVALIDOPERATION, HOST_E_CLRNOTAVAILABLE, E_POINTER), Win32 was not asked
@@ -69,7 +71,8 @@
  *                                      not written
  *     GetMemoryLoad                    E_POINTER (either pointer), HRESULT_FROM_WIN32 E_OUTOFMEMORY
  *     RegisterMemoryNotificationCallback   nothing else; a second call replaces, NULL unregisters; after
- *                                      hostmem_shutdown nothing is kept
+ *                                      hostmem_shutdown nothing is kept; without memory for the library's
+ *                                      thread (see Threading) the callback is kept and never called
  *     NeedsVirtualAddressSpace         E_OUTOFMEMORY, unless the host's relief callback has given address space
  *                                      back (contract 3.6: any success means one retry)
  *     AcquiredVirtualAddressSpace      nothing else; what is no mapped view is ignored, and so is a view for
@@ -164,12 +167,16 @@ typedef HRESULT(HOSTMEM_CALL *hostmem_block_callback)(const hostmem_block *block
 /* Flags of hostmem_limits. */
 enum {
     /* Refuse eProcessCritical beyond limit + margin, too.  Without it such a charge is granted, counted as an
-     * overrun and told to the host: a CLR that is refused there is disabled, and .NET 8-10 ends the process. */
+     * overrun and told to the host: a CLR that is refused there is disabled, and .NET 8-10 ends the process.
+     * A commit inside a reported view is granted at any level, with the flag and without. */
     HOSTMEM_LIMITS_STRICT = 0x1
 };
 
 /*
- * A budget: how much may be committed.  What counts is memory in owned regions, commits inside reported views, and
+ * A budget: how much may be committed.  Charge and check are one step, so that no two threads together get more than
+ * there is.  (One case is beyond it: a thread that commits pages anew which another is decommitting at that moment is
+ * not asked again for them.)  The budget is asked before Windows, so a request that both would refuse gets the budget's
+ * answer.  What counts is memory in owned regions, commits inside reported views, and
  * what IHostMalloc was asked for.  Not thread stacks, CRT heaps, images, and file views themselves.
  * All in bytes; HOSTMEM_UNLIMITED: no limit.
  */
@@ -190,7 +197,7 @@ typedef struct hostmem_limits {
      * it all over the process, and takes it badly: for tests, mostly (contract 4). */
     uint64_t reserve_limit;
     /* For tests of a program: that many charges at eTaskCritical or eAppDomainCritical are granted, then all are
-     * refused.  0: off. */
+     * refused.  0 or HOSTMEM_UNLIMITED: off.  hostmem_get_limits gives it as it was set. */
     uint64_t fail_after;
 } hostmem_limits;
 
@@ -229,13 +236,13 @@ typedef struct hostmem_event {
     uint64_t limit;          /* what it ran into; for pressure: what eTaskCritical may hold */
     uint64_t used;           /* of it, at that moment; for an overrun: with the call's bytes */
     uint32_t pressure;       /* EMemoryAvailable as last told to the CLR */
-    uint32_t lost;           /* events before this one for which there was no room: they are counted only */
+    uint32_t lost;           /* events for which there was no room since the one before was read */
 } hostmem_event;
 
 /*
  * Called on the library's thread, for one event after the other, some time after it.  No lock is held: the callback
- * may call any function of this library, hostmem_shutdown and hostmem_release included, and may end the
- * process. While it runs no manager of this module tells anybody anything: it had better be quick.
+ * may call any function of this library, hostmem_shutdown and hostmem_release included (but not
+ * hostmem_bridge_get_collections), and may end the process.  While it runs no manager of this module tells anybody anything: it had better be quick.
  */
 typedef void(HOSTMEM_CALL *hostmem_event_callback)(const hostmem_event *event, void *context);
 
@@ -337,12 +344,13 @@ typedef struct hostmem_statistics {
      * refusal. */
     uint64_t refusals;
     uint64_t refused[HOSTMEM_REASON_COUNT];
-    /* Charges that were granted above limit + margin, their bytes, and the most that use was above it. */
+    /* Charges that this manager's own budget granted above limit + margin, their bytes, and the most that use was
+     * above it. */
     uint64_t overruns;
     uint64_t overrun_bytes;
     uint64_t overrun_peak;
     uint64_t os_retries;  /* commits tried again after a failure of Windows */
-    uint64_t events_lost; /* for which there was no room */
+    uint64_t events_lost; /* for which there was no room, also since nobody takes them */
     /* OnMemoryNotification calls, by EMemoryAvailable. */
     uint64_t notifications[HOSTMEM_PRESSURE_COUNT];
     /* VirtualFree and Free answered with HOST_E_INVALIDOPERATION. */
@@ -416,7 +424,7 @@ HRESULT HOSTMEM_CALL hostmem_set_limits(hostmem_manager *manager, const hostmem_
  * hostmem_get_limits - the limits in effect.
  *
  *   manager   the manager.
- *   limits    size set by the caller; receives the figures, defaults worked out; fail_after: what is left of it.
+ *   limits    size set by the caller; receives the figures, defaults worked out.
  *
  * Returns S_OK; E_POINTER: an argument is NULL; E_INVALIDARG: a size that this version does not know.
  */

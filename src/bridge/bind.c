@@ -113,7 +113,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         goto redirection;
 
     machine_play_job(options && options->flags & HOSTMEM_BRIDGE_JOB);
-    managed_bind(host);
+    managed_bind(host, machine_heap_limit);
     bridge_publish(host_manager, host);
     machine_watch_budget(host_manager);
     bound_runtime = runtime;

@@ -58,13 +58,13 @@ static bool in_job(IHostMemoryManager *manager)
  * In a job the collector keeps a quarter of the limit free for what is not heap.  Once it has started it is given all of
  * it: the budget knows how much of it is not heap, and refuses.
  */
-static void tell_runtime(void)
+uint64_t machine_heap_limit(void)
 {
-    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
-    uint64_t ceiling = ceiling_of(manager);
-    bool plays = atomic_load_explicit(&plays_job, memory_order_relaxed);
+    uint64_t ceiling = ceiling_of(atomic_load_explicit(&bridge_manager, memory_order_acquire));
 
-    managed_refresh_limit(!plays ? MANAGED_AS_IT_IS : ceiling == UINT64_MAX ? 0 : ceiling);
+    if (!atomic_load_explicit(&plays_job, memory_order_relaxed))
+        return MANAGED_AS_IT_IS;
+    return ceiling == UINT64_MAX ? 0 : ceiling;
 }
 
 void machine_watch_budget(IHostMemoryManager *manager)
@@ -72,10 +72,10 @@ void machine_watch_budget(IHostMemoryManager *manager)
     struct hostmem_manager *own = manager_of(manager);
     if (!own)
         return;
-    atomic_store(&own->tenant.ceiling_changed, tell_runtime);
+    atomic_store(&own->tenant.ceiling_changed, managed_refresh_limit);
     /* What the start needed to see is not what the collector is to go by. */
     if (ceiling_of(manager) < least_to_start || in_job(manager))
-        tell_runtime();
+        managed_refresh_limit();
 }
 
 static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
@@ -195,11 +195,14 @@ BOOL machine_call_job_limits(struct caller *caller, HANDLE job, JOBOBJECTINFOCLA
     const unsigned index = HOSTMEM_BRIDGE_JOB_LIMITS;
     DWORD before = GetLastError();
     BOOL good = ORIGINAL(caller, index, job_limits_function)(job, kind, buffer, size, written);
-    IHostMemoryManager *manager = answered(caller, index, good);
+    IHostMemoryManager *manager = answered(caller, index, true);
 
     if (!manager || job || kind != JobObjectExtendedLimitInformation || !buffer ||
-        size != sizeof(JOBOBJECT_EXTENDED_LIMIT_INFORMATION) || !show_job_limits(manager, buffer, good))
+        size != sizeof(JOBOBJECT_EXTENDED_LIMIT_INFORMATION) || !show_job_limits(manager, buffer, good)) {
+        if (manager && !good)
+            count(&caller->failures[index]);
         return good;
+    }
     if (!good)
         SetLastError(before);
     if (written)

@@ -19,6 +19,9 @@
 /* Answer as if the process were in a job object whose limit is the budget. */
 void machine_play_job(bool play);
 
+/* What managed.h is to make the collector's hard limit. */
+uint64_t machine_heap_limit(void);
+
 /* Have the runtime told when the budget changes. */
 void machine_watch_budget(IHostMemoryManager *manager);
 

@@ -21,20 +21,16 @@ struct heap_hard_limits {
 
 typedef int(STDMETHODCALLTYPE *refresh_method)(struct heap_hard_limits limits);
 typedef int(STDMETHODCALLTYPE *collection_count_method)(int generation);
+typedef void(STDMETHODCALLTYPE *collect_method)(int generation, int mode, BOOL low_memory);
+
+/* GC.InternalGCCollectionMode: Blocking, Compacting, Aggressive. */
+enum { COLLECT_ALL = 2 | 8 | 16, OLDEST = 2 };
 
 static _Atomic(ICLRRuntimeHost2 *) runtime;
 static _Atomic(HANDLE) wanted;
-static _Atomic uint64_t wanted_heap = MANAGED_AS_IT_IS;
+static atomic_bool wants_refresh, wants_collection;
+static uint64_t (*heap_limit)(void);
 static _Atomic uint64_t refreshes;
-
-void managed_bind(ICLRRuntimeHost *host)
-{
-    ICLRRuntimeHost2 *newer = NULL;
-
-    /* Every runtime that the bridge knows has it; without it nothing of this works, and all the rest does. */
-    if (ICLRRuntimeHost_QueryInterface(host, &IID_ICLRRuntimeHost2, (void **)&newer) == S_OK)
-        atomic_store(&runtime, newer);
-}
 
 static bool has_started(ICLRRuntimeHost2 *host)
 {
@@ -67,7 +63,7 @@ static bool refresh(ICLRRuntimeHost2 *host, uint64_t heap)
     INT_PTR method;
 
     if (method_of_gc(host, L"_RefreshMemoryLimit", &cache, &method) != S_OK)
-        return true;
+        return false;
     memset(&limits, heap == 0 ? 0 : 0xff, sizeof limits);
     limits.limit = heap;
     bool taken = ((refresh_method)method)(limits) == 0;
@@ -79,44 +75,88 @@ static bool refresh(ICLRRuntimeHost2 *host, uint64_t heap)
     return taken || heap == MANAGED_AS_IT_IS;
 }
 
-/* The runtime reads its limits at its start by itself, so a change before that can wait for it. */
-static DWORD WINAPI refresh_thread(void *event)
+static void collect(ICLRRuntimeHost2 *host)
+{
+    static _Atomic(INT_PTR) cache;
+    INT_PTR method;
+
+    if (method_of_gc(host, L"_Collect", &cache, &method) == S_OK)
+        ((collect_method)method)(OLDEST, COLLECT_ALL, TRUE);
+}
+
+/* A thread's first call into managed code takes memory: better now than when there is none. */
+static void get_ready(ICLRRuntimeHost2 *host)
+{
+    uint64_t counts[3];
+
+    while (!has_started(host))
+        Sleep(START_POLL_MS);
+    hostmem_bridge_get_collections(counts);
+}
+
+/* The runtime reads its limits at its start by itself, so whatever is wanted before that can wait for it. */
+static DWORD WINAPI managed_thread(void *event)
 {
     DWORD retry = INFINITE;
+    ULONGLONG collected = 0;
+    ICLRRuntimeHost2 *host = atomic_load(&runtime);
 
+    get_ready(host);
     for (;;) {
         bool again = WaitForSingleObject(event, retry) == WAIT_TIMEOUT;
-        ICLRRuntimeHost2 *host = atomic_load(&runtime);
-        while (host && !has_started(host))
-            Sleep(START_POLL_MS);
-        if (!host || refresh(host, atomic_load(&wanted_heap)))
-            retry = INFINITE;
-        else
-            retry = !again ? RETRY_MS : retry < RETRY_MOST_MS ? 2 * retry : RETRY_MOST_MS;
-        Sleep(PACE_MS);
+        if (atomic_exchange(&wants_collection, false) &&
+            (!collected || GetTickCount64() - collected >= MANAGED_COLLECT_MS)) {
+            collect(host);
+            collected = GetTickCount64();
+        }
+        if (atomic_exchange(&wants_refresh, false) || again) {
+            if (refresh(host, heap_limit()))
+                retry = INFINITE;
+            else
+                retry = !again ? RETRY_MS : retry < RETRY_MOST_MS ? 2 * retry : RETRY_MOST_MS;
+            Sleep(PACE_MS);
+        }
     }
     return 0;
 }
 
-void managed_refresh_limit(uint64_t heap)
+/* Without memory for the thread the runtime is told nothing. */
+static void wake_thread(void)
 {
-    HANDLE event = atomic_load(&wanted), none = NULL;
+    HANDLE event = atomic_load(&wanted);
+    if (event)
+        SetEvent(event);
+}
 
-    atomic_store(&wanted_heap, heap);
-    if (!event) {
-        event = CreateEventW(NULL, FALSE, FALSE, NULL);
-        if (!event)
-            return;
-        if (!atomic_compare_exchange_strong(&wanted, &none, event)) {
-            CloseHandle(event);
-            event = none;
-        } else {
-            HANDLE thread = CreateThread(NULL, 0, refresh_thread, event, 0, NULL);
-            if (thread)
-                CloseHandle(thread);
-        }
+void managed_bind(ICLRRuntimeHost *host, uint64_t (*new_heap_limit)(void))
+{
+    ICLRRuntimeHost2 *newer = NULL;
+
+    /* Every runtime that the bridge knows has it; without it nothing of this works, and all the rest does. */
+    if (ICLRRuntimeHost_QueryInterface(host, &IID_ICLRRuntimeHost2, (void **)&newer) != S_OK)
+        return;
+    heap_limit = new_heap_limit;
+    atomic_store(&runtime, newer);
+    HANDLE event = CreateEventW(NULL, FALSE, FALSE, NULL);
+    HANDLE thread = event ? CreateThread(NULL, 0, managed_thread, event, 0, NULL) : NULL;
+    if (thread) {
+        CloseHandle(thread);
+        atomic_store(&wanted, event);
+    } else if (event) {
+        CloseHandle(event);
     }
-    SetEvent(event);
+}
+
+void managed_refresh_limit(void)
+{
+    atomic_store(&wants_refresh, true);
+    wake_thread();
+}
+
+void managed_collect(void)
+{
+    atomic_store(&wants_collection, true);
+    wake_thread();
 }
 
 uint64_t managed_refreshes(void)

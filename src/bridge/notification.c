@@ -2,16 +2,20 @@
  * The ICLRMemoryNotificationCallback that the bridge registers with a host's manager.
  *
  * It passes on what it is told to what the runtime's finalizer thread waits for, on any thread, and never blocks.
+ * For .NET that means a collection of the youngest generation, after which an idle program has as much as before; so
+ * the runtime is also asked for a full one.
  */
 #include <stdatomic.h>
 
 #include <hostmem/bridge.h>
 
+#include "bridge/managed.h"
 #include "bridge/notification.h"
 #include "com/unknown.h"
 
 /* Ours of the handle pair; the runtime closes its own when it likes. */
 static _Atomic(HANDLE) low_event;
+static atomic_bool is_low;
 static atomic_size_t counts[HOSTMEM_BRIDGE_LEVEL_COUNT];
 
 static HRESULT STDMETHODCALLTYPE notification_query_interface(ICLRMemoryNotificationCallback *self,
@@ -35,10 +39,13 @@ static HRESULT STDMETHODCALLTYPE notification_told(ICLRMemoryNotificationCallbac
 
     (void)self;
     atomic_fetch_add_explicit(&counts[index], 1, memory_order_relaxed);
+    atomic_store(&is_low, level == eMemoryAvailableLow);
     if (event && level == eMemoryAvailableLow)
         SetEvent(event);
     else if (event)
         ResetEvent(event);
+    if (level == eMemoryAvailableLow)
+        managed_collect();
     SetLastError(error);
     return S_OK;
 }
@@ -63,7 +70,7 @@ HANDLE notification_low_event(void)
     HANDLE theirs = NULL;
 
     if (!ours) {
-        HANDLE made = CreateEventW(NULL, FALSE, FALSE, NULL);
+        HANDLE made = CreateEventW(NULL, FALSE, atomic_load(&is_low), NULL);
         if (!made)
             return NULL;
         if (atomic_compare_exchange_strong(&low_event, &ours, made))

@@ -219,10 +219,12 @@ static HRESULT free_block(struct malloc_object *object, void *memory)
     if (!block_map_remove(object->blocks, (uintptr_t)memory))
         return HOST_E_INVALIDOPERATION;
     struct block_header *header = (struct block_header *)memory - 1;
-    gauge_sub(&stats_of(object)->heap, header->bytes);
-    budget_refund(&object->manager->vm.table.commit, header->bytes);
+    SIZE_T bytes = header->bytes;
+    bool freed = os_heap_free(object->heap, header);
+    gauge_sub(&stats_of(object)->heap, bytes);
+    budget_refund(&object->manager->vm.table.commit, bytes);
     stats_count(stats_of(object), STATS_BLOCKS, -1);
-    return os_heap_free(object->heap, header) ? S_OK : E_FAIL;
+    return freed ? S_OK : E_FAIL;
 }
 
 static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)

@@ -143,9 +143,11 @@ static HRESULT STDMETHODCALLTYPE manager_NeedsVirtualAddressSpace(IHostMemoryMan
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
     hostmem_relief_callback relief = manager->options.relief;
+    DWORD error = GetLastError(); /* of the map that failed: the CLR may want it */
     /* Any success makes the CLR map again (contract 3.6): only if that can help. */
     bool helped = relief != NULL && relief(start, size, manager->options.context) == S_OK &&
                   (start == NULL || address_space_is_free(start, size));
+    SetLastError(error);
     return count(manager, HOSTMEM_NEEDS_ADDRESS_SPACE, helped ? S_OK : E_OUTOFMEMORY);
 }
 

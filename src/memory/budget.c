@@ -42,7 +42,9 @@ void budget_set(struct budget *budget, const struct budget_limits *limits)
     store(&budget->ceiling[BUDGET_DOMAIN], limits->limit);
     store(&budget->ceiling[BUDGET_PROCESS], add(limits->limit, limits->margin));
     store(&budget->soft, limits->soft);
+    store(&budget->margin, limits->margin);
     store(&budget->fail_after, limits->fail_after);
+    store(&budget->fail_left, limits->fail_after);
     atomic_store_explicit(&budget->strict, limits->strict, memory_order_relaxed);
     if (budget->crossed != NULL)
         budget->crossed();
@@ -52,7 +54,7 @@ void budget_get(const struct budget *budget, struct budget_limits *limits)
 {
     limits->task_limit = load(&budget->ceiling[BUDGET_TASK]);
     limits->limit = load(&budget->ceiling[BUDGET_DOMAIN]);
-    limits->margin = load(&budget->ceiling[BUDGET_PROCESS]) - limits->limit;
+    limits->margin = load(&budget->margin);
     limits->soft = load(&budget->soft);
     limits->fail_after = load(&budget->fail_after);
     limits->strict = atomic_load_explicit(&budget->strict, memory_order_relaxed);
@@ -66,41 +68,36 @@ static void passed(struct budget *budget, _Atomic uint64_t *watermark, uint64_t 
         budget->crossed();
 }
 
-static void grown(struct budget *budget, uint64_t now)
-{
-    raise_to(&budget->peak, now);
-    if (now >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
-        passed(budget, &budget->wake_above, UINT64_MAX);
-}
-
-static struct budget_answer overrun(struct budget *budget, uint64_t bytes)
-{
-    uint64_t ceiling = load(&budget->ceiling[BUDGET_PROCESS]);
-    uint64_t now = atomic_fetch_add_explicit(&budget->used, bytes, memory_order_seq_cst) + bytes;
-    grown(budget, now);
-    if (now <= ceiling)
-        return (struct budget_answer){.verdict = BUDGET_GRANTED};
-    atomic_fetch_add_explicit(&budget->overruns, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&budget->overrun_bytes, bytes, memory_order_relaxed);
-    raise_to(&budget->overrun_peak, now - ceiling);
-    return (struct budget_answer){BUDGET_OVERRUN, budget, ceiling, now};
-}
-
+/* Use alone: what is to be noted of it is noted when it is certain. */
 static struct budget_answer take(struct budget *budget, uint64_t bytes, unsigned level)
 {
     uint64_t ceiling = load(&budget->ceiling[level]);
     uint64_t used = load(&budget->used);
     do {
         if (bytes > ceiling || used > ceiling - bytes) {
-            if (level == BUDGET_PROCESS && bytes <= BUDGET_MOST &&
-                !atomic_load_explicit(&budget->strict, memory_order_relaxed))
-                return overrun(budget, bytes);
-            return (struct budget_answer){BUDGET_OVER, budget, ceiling, used};
+            if (level != BUDGET_PROCESS || bytes > BUDGET_MOST ||
+                atomic_load_explicit(&budget->strict, memory_order_relaxed))
+                return (struct budget_answer){BUDGET_OVER, budget, ceiling, used};
+            used = atomic_fetch_add_explicit(&budget->used, bytes, memory_order_seq_cst) + bytes;
+            return (struct budget_answer){used > ceiling ? BUDGET_OVERRUN : BUDGET_GRANTED, budget, ceiling,
+                                          used};
         }
     } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes, memory_order_seq_cst,
                                                     memory_order_relaxed));
-    grown(budget, used + bytes);
-    return (struct budget_answer){.verdict = BUDGET_GRANTED};
+    return (struct budget_answer){BUDGET_GRANTED, budget, ceiling, used + bytes};
+}
+
+/* `bytes` have been taken for good, with this answer. */
+static void note(struct budget *budget, uint64_t bytes, const struct budget_answer *answer)
+{
+    raise_to(&budget->peak, answer->used);
+    if (answer->used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
+        passed(budget, &budget->wake_above, UINT64_MAX);
+    if (answer->verdict != BUDGET_OVERRUN)
+        return;
+    atomic_fetch_add_explicit(&budget->overruns, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&budget->overrun_bytes, bytes, memory_order_relaxed);
+    raise_to(&budget->overrun_peak, answer->used - answer->ceiling);
 }
 
 static void give(struct budget *budget, uint64_t bytes)
@@ -113,45 +110,58 @@ static void give(struct budget *budget, uint64_t bytes)
 /* One of the charges that are granted before the ordered failure; false: they are used up. */
 static bool before_failure(struct budget *budget)
 {
-    uint64_t left = load(&budget->fail_after);
+    uint64_t left = load(&budget->fail_left);
     do {
         if (left == BUDGET_UNLIMITED)
             return true;
         if (left == 0)
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&budget->fail_after, &left, left - 1,
-                                                    memory_order_relaxed, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&budget->fail_left, &left, left - 1, memory_order_relaxed,
+                                                    memory_order_relaxed));
     return true;
+}
+
+static bool refuses(const struct budget_answer *answer)
+{
+    return answer->verdict == BUDGET_OVER || answer->verdict == BUDGET_FAILED;
+}
+
+/* The budget, then its parent; whatever one of them refuses leaves no mark on the other. */
+static struct budget_answer charge(struct budget *budget, uint64_t bytes, unsigned level)
+{
+    struct budget_answer own = take(budget, bytes, level), parents = {.verdict = BUDGET_GRANTED};
+    if (refuses(&own))
+        return own;
+    if (budget->parent != NULL)
+        parents = charge(budget->parent, bytes, level);
+    if (!refuses(&parents) && level != BUDGET_PROCESS && !before_failure(budget)) {
+        budget_refund(budget->parent, bytes);
+        parents = (struct budget_answer){BUDGET_FAILED, budget, own.ceiling, own.used - bytes};
+    }
+    if (refuses(&parents)) {
+        give(budget, bytes);
+        return parents;
+    }
+    note(budget, bytes, &own);
+    return own.verdict == BUDGET_OVERRUN ? own : parents;
 }
 
 struct budget_answer budget_charge(struct budget *budget, uint64_t bytes, unsigned level)
 {
-    struct budget_answer answer = {.verdict = BUDGET_GRANTED};
     if (bytes == 0)
-        return answer;
-    if (level > BUDGET_PROCESS)
-        level = BUDGET_PROCESS;
-    for (struct budget *b = budget; b != NULL; b = b->parent) {
-        struct budget_answer one = {BUDGET_FAILED, b, load(&b->ceiling[level]), load(&b->used)};
-        if (level == BUDGET_PROCESS || before_failure(b))
-            one = take(b, bytes, level);
-        if (one.verdict == BUDGET_OVER || one.verdict == BUDGET_FAILED) {
-            for (struct budget *taken = budget; taken != b; taken = taken->parent)
-                give(taken, bytes);
-            return one;
-        }
-        if (one.verdict == BUDGET_OVERRUN)
-            answer = one;
-    }
-    return answer;
+        return (struct budget_answer){.verdict = BUDGET_GRANTED};
+    return charge(budget, bytes, level > BUDGET_PROCESS ? BUDGET_PROCESS : level);
 }
 
 struct budget_answer budget_force(struct budget *budget, uint64_t bytes)
 {
     struct budget_answer answer = {.verdict = BUDGET_GRANTED};
     for (struct budget *b = bytes != 0 ? budget : NULL; b != NULL; b = b->parent) {
-        struct budget_answer one = overrun(b, bytes);
-        if (one.verdict == BUDGET_OVERRUN)
+        uint64_t ceiling = load(&b->ceiling[BUDGET_PROCESS]);
+        uint64_t used = atomic_fetch_add_explicit(&b->used, bytes, memory_order_seq_cst) + bytes;
+        struct budget_answer one = {used > ceiling ? BUDGET_OVERRUN : BUDGET_GRANTED, b, ceiling, used};
+        note(b, bytes, &one);
+        if (answer.verdict != BUDGET_OVERRUN)
             answer = one;
     }
     return answer;

@@ -46,9 +46,9 @@ struct budget {
         void); /* a watermark was passed, or limits changed; NULL: nobody cares.  Must not block. */
     _Atomic uint64_t used, peak;
     _Atomic uint64_t ceiling[BUDGET_LEVELS];
-    _Atomic uint64_t soft;
+    _Atomic uint64_t soft, margin;
     _Atomic uint64_t wake_above, wake_below; /* armed: be there, or below, once, and `crossed` is called */
-    _Atomic uint64_t fail_after;
+    _Atomic uint64_t fail_after, fail_left;  /* as set, and what is left of it */
     _Atomic bool strict;
     _Atomic uint32_t pressure; /* budget_pressure as last determined */
     _Atomic uint64_t overruns, overrun_bytes, overrun_peak;

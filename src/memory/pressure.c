@@ -77,12 +77,16 @@ static void look_around(struct surroundings *around)
     around->next_look = blind ? PRESSURE_LOOK_MS : PRESSURE_IDLE_MS;
 }
 
-static enum budget_pressure pressure_now(struct tenant *tenant, const struct surroundings *around)
+static enum budget_pressure pressure_now(struct tenant *tenant, struct surroundings *around)
 {
     uint32_t forced = atomic_load(&tenant->forced);
     enum budget_pressure pressure = around->all;
-    for (struct budget *b = &tenant->vm->table.commit; b != NULL; b = b->parent)
-        pressure = pressure_tightest(pressure, budget_pressure(b));
+    for (struct budget *b = &tenant->vm->table.commit; b != NULL; b = b->parent) {
+        uint32_t before = atomic_load_explicit(&b->pressure, memory_order_relaxed), now = budget_pressure(b);
+        pressure = pressure_tightest(pressure, (enum budget_pressure)now);
+        if (now != before && b != &tenant->vm->table.commit)
+            around->next_look = 0; /* tenants that were visited before have to hear of it, too */
+    }
     return forced != 0 ? (enum budget_pressure)forced : pressure;
 }
 
@@ -93,9 +97,30 @@ static void tell_host(struct tenant *tenant, hostmem_event *event)
         tenant->event(tenant, event);
 }
 
+/* Of a manager's budget and the shared one, that with less left for eTaskCritical. */
+static const struct budget *tightest_budget(const struct budget *budget)
+{
+    const struct budget *tightest = budget;
+    uint64_t least = UINT64_MAX;
+    for (const struct budget *b = budget; b != NULL; b = b->parent) {
+        uint64_t ceiling = atomic_load_explicit(&b->ceiling[BUDGET_TASK], memory_order_relaxed);
+        uint64_t used = atomic_load_explicit(&b->used, memory_order_relaxed);
+        uint64_t left = used < ceiling ? ceiling - used : 0;
+        if (ceiling != BUDGET_UNLIMITED && left < least) {
+            least = left;
+            tightest = b;
+        }
+    }
+    return tightest;
+}
+
 static void tell_pressure(struct tenant *tenant, struct surroundings *around)
 {
     enum budget_pressure pressure = pressure_now(tenant, around);
+    if (tenant->told == BUDGET_LOW && pressure == BUDGET_HIGH) {
+        pressure = BUDGET_NEUTRAL; /* first that it is over, then that there is plenty */
+        around->next_look = 0;
+    }
     bool restated = atomic_exchange(&tenant->restate, false);
     bool changed = pressure != tenant->told;
     bool repeated = pressure == BUDGET_LOW && around->now - tenant->told_at >= PRESSURE_REPEAT_MS;
@@ -107,12 +132,13 @@ static void tell_pressure(struct tenant *tenant, struct surroundings *around)
             stats_bump(&tenant->vm->stats.notifications[pressure]);
     }
     if (changed) {
-        hostmem_event event = {
-            .size = sizeof event,
-            .kind = HOSTMEM_EVENT_PRESSURE,
-            .critical_level = HOSTMEM_LEVEL_NONE,
-            .limit = budget_ceiling(&tenant->vm->table.commit),
-            .used = atomic_load_explicit(&tenant->vm->table.commit.used, memory_order_relaxed)};
+        const struct budget *budget = tightest_budget(&tenant->vm->table.commit);
+        hostmem_event event = {.size = sizeof event,
+                               .kind = HOSTMEM_EVENT_PRESSURE,
+                               .critical_level = HOSTMEM_LEVEL_NONE,
+                               .limit =
+                                   atomic_load_explicit(&budget->ceiling[BUDGET_TASK], memory_order_relaxed),
+                               .used = atomic_load_explicit(&budget->used, memory_order_relaxed)};
         tell_host(tenant, &event);
     }
     if (pressure == BUDGET_LOW) {
@@ -181,38 +207,6 @@ static void run(void)
     }
 }
 
-bool pressure_join(struct tenant *tenant)
-{
-    if (atomic_load(&tenant->joined))
-        return true;
-    if (!make(&mutex, os_mutex_create) || !make(&wake, os_event_create))
-        return false;
-    os_mutex_lock(mutex);
-    bool joined = atomic_load(&tenant->joined);
-    /* hostmem_shutdown closes before it takes the mutex to leave: one of us sees the other. */
-    bool closed = atomic_load(&tenant->vm->closed);
-    if (!joined && !closed && !running) {
-        HANDLE started = os_thread_start(run);
-        running = started != NULL;
-        if (running) {
-            HANDLE before = atomic_exchange(&thread, started);
-            if (before != NULL)
-                os_close(before);
-        }
-    }
-    if (!joined && !closed && running) {
-        tenant->told = BUDGET_NEUTRAL; /* what a CLR takes for granted that was told nothing */
-        tenant->ceiling = budget_ceiling(&tenant->vm->table.commit);
-        tenant->next = tenants;
-        tenants = tenant;
-        atomic_store(&tenant->joined, true);
-        joined = true;
-    }
-    os_mutex_unlock(mutex);
-    pressure_wake();
-    return joined;
-}
-
 static void unlink_tenant(struct tenant *tenant)
 {
     if (atomic_load(&mutex) == NULL)
@@ -226,6 +220,54 @@ static void unlink_tenant(struct tenant *tenant)
     atomic_store(&tenant->joined, false);
     os_mutex_unlock(mutex);
     pressure_wake();
+}
+
+/*
+ * Without the mutex: a thread's start takes the loader lock, under which somebody else may wait for the mutex.  If it
+ * fails, tenants that have joined meanwhile get a thread with the next one that joins.
+ */
+static bool start_thread(void)
+{
+    HANDLE started = os_thread_start(run);
+    if (started == NULL) {
+        os_mutex_lock(mutex);
+        running = false;
+        os_mutex_unlock(mutex);
+        return false;
+    }
+    HANDLE before = atomic_exchange(&thread, started);
+    if (before != NULL)
+        os_close(before);
+    return true;
+}
+
+bool pressure_join(struct tenant *tenant)
+{
+    if (atomic_load(&tenant->joined))
+        return true;
+    if (!make(&mutex, os_mutex_create) || !make(&wake, os_event_create))
+        return false;
+    os_mutex_lock(mutex);
+    bool joined = atomic_load(&tenant->joined);
+    /* hostmem_shutdown closes before it takes the mutex to leave: one of us sees the other. */
+    bool closed = atomic_load(&tenant->vm->closed);
+    bool start = !joined && !closed && !running;
+    if (!joined && !closed) {
+        running = true;
+        tenant->told = BUDGET_NEUTRAL; /* what a CLR takes for granted that was told nothing */
+        tenant->ceiling = budget_ceiling(&tenant->vm->table.commit);
+        tenant->next = tenants;
+        tenants = tenant;
+        atomic_store(&tenant->joined, true);
+        joined = true;
+    }
+    os_mutex_unlock(mutex);
+    if (start && !start_thread()) {
+        unlink_tenant(tenant);
+        return false;
+    }
+    pressure_wake();
+    return joined;
 }
 
 bool pressure_leave(struct tenant *tenant, bool for_good)

@@ -268,16 +268,15 @@ bool region_prepare_commit(struct region_table *table, struct region_hold *hold,
  * Another thread may have committed some of the pages since they were counted for the charge: less is owed.  Or
  * decommitted some that were: more is, and it is committed by now.
  */
-void region_set_committed(struct region_table *table, struct region_hold *hold, uint64_t first,
-                          uint64_t count, uint64_t charged)
+struct budget_answer region_set_committed(struct region_table *table, struct region_hold *hold,
+                                          uint64_t first, uint64_t count, uint64_t charged)
 {
     uint64_t pages = geometry_pages(hold->geometry);
     uint64_t turned = commit_map_set(&hold->region->commit, pages, first, count) << PAGE_SHIFT;
     gauge_add(&table->stats->committed, turned);
     if (turned < charged)
         budget_refund(&table->commit, charged - turned);
-    else if (turned > charged)
-        budget_force(&table->commit, turned - charged);
+    return budget_force(&table->commit, turned > charged ? turned - charged : 0);
 }
 
 void region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,

@@ -162,11 +162,11 @@ bool region_unpublish(struct region_table *table, struct region_hold *hold);
 void region_restore(struct region_table *table, struct region_hold *hold);
 
 /* Turn bits of an entered region; the committed gauge and the budget follow.  prepare: so that set cannot fail.
- * `charged` bytes have been charged for the pages already. */
+ * `charged` bytes have been charged for the pages already; the answer is that of what had to be charged besides. */
 bool region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
                            uint64_t count);
-void region_set_committed(struct region_table *table, struct region_hold *hold, uint64_t first,
-                          uint64_t count, uint64_t charged);
+struct budget_answer region_set_committed(struct region_table *table, struct region_hold *hold,
+                                          uint64_t first, uint64_t count, uint64_t charged);
 void region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
                             uint64_t count);
 

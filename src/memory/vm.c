@@ -92,6 +92,13 @@ static void tell(struct vm *vm, hostmem_event_kind kind, hostmem_reason reason, 
     pressure_wake();
 }
 
+static void tell_overrun(struct vm *vm, uint64_t bytes, unsigned level, const struct budget_answer *answer)
+{
+    bool own = answer->by == &vm->table.commit;
+    tell(vm, HOSTMEM_EVENT_OVERRUN, own ? HOSTMEM_REASON_MARGIN : HOSTMEM_REASON_SHARED, bytes, level,
+         answer);
+}
+
 /* A refusal by a budget, as Windows would put it. */
 static HRESULT over_budget(struct vm *vm, hostmem_reason reason, uint64_t bytes, unsigned level,
                            const struct budget_answer *answer)
@@ -120,7 +127,7 @@ HRESULT vm_charge(struct vm *vm, uint64_t bytes, unsigned level)
     if (answer.verdict == BUDGET_GRANTED)
         return S_OK;
     if (answer.verdict == BUDGET_OVERRUN) {
-        tell(vm, HOSTMEM_EVENT_OVERRUN, HOSTMEM_REASON_MARGIN, bytes, level, &answer);
+        tell_overrun(vm, bytes, level, &answer);
         return S_OK;
     }
     return over_budget(vm, reason_of(budget, &answer, level), bytes, level, &answer);
@@ -232,7 +239,9 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
             drop_if_gone(vm, hold);
         goto refund;
     }
-    region_set_committed(&vm->table, hold, first, count, charged);
+    struct budget_answer more = region_set_committed(&vm->table, hold, first, count, charged);
+    if (more.verdict == BUDGET_OVERRUN)
+        tell_overrun(vm, more.used - more.ceiling, level, &more);
     reconcile_leave(&vm->table, hold, first, count);
     return S_OK;
 
@@ -248,7 +257,7 @@ static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
     struct budget_answer answer = budget_force(&vm->table.commit, bytes);
     gauge_add(&vm->stats.view_committed, bytes);
     if (answer.verdict == BUDGET_OVERRUN)
-        tell(vm, HOSTMEM_EVENT_OVERRUN, HOSTMEM_REASON_MARGIN, bytes, level, &answer);
+        tell_overrun(vm, bytes, level, &answer);
 }
 
 /* MEM_COMMIT in memory that is not ours: Windows decides, and an account of its own says how much it was. */

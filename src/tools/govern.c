@@ -17,6 +17,8 @@ enum { DEFAULT_MARGIN = 16 << 20 };
 /* What a program needs beside what the start of its runtime has taken, to come to anything. */
 enum { LEAST_ROOM = 1 << 20 };
 
+enum { PATIENCE_MS = 10000 };
+
 /* CoreClrInitFailure, of hostfxr_run_app. */
 #define HOSTFXR_START_FAILED 0x80008089u
 
@@ -61,11 +63,12 @@ static void say_cannot_start(const struct options *options, uint64_t taken)
     writer_flush(&writer);
 }
 
-/* False: said, unless the program is ending already. */
+/* False: said, unless the program ends meanwhile. */
 static bool can_start(const struct options *options, uint64_t taken)
 {
+    /* A runtime that ends for want of memory may need memory to come to its end. */
     if (!ending_cancel())
-        return true;
+        Sleep(PATIENCE_MS);
     say_cannot_start(options, taken);
     return false;
 }
@@ -74,8 +77,8 @@ bool govern_start(const struct options *options, const hostmem_event *event)
 {
     hostmem_bridge_statistics bridge = {.size = sizeof bridge};
 
-    if (event->kind == HOSTMEM_EVENT_PRESSURE || hostmem_bridge_get_statistics(&bridge) != S_OK ||
-        !(bridge.state & HOSTMEM_BRIDGE_BOUND))
+    if (!options->limit || event->kind == HOSTMEM_EVENT_PRESSURE ||
+        hostmem_bridge_get_statistics(&bridge) != S_OK || !(bridge.state & HOSTMEM_BRIDGE_BOUND))
         return true;
     if (event->kind == HOSTMEM_EVENT_OVERRUN && !(bridge.state & HOSTMEM_BRIDGE_RUNNING))
         return can_start(options, event->used);
@@ -97,7 +100,7 @@ bool govern_started(const struct options *options, const struct ending *ending,
 {
     hostmem_bridge_statistics bridge = {.size = sizeof bridge};
 
-    if (ending->status != HOSTFXR_START_FAILED || refused_by_limits(books) == 0 ||
+    if (!options->limit || ending->status != HOSTFXR_START_FAILED || refused_by_limits(books) == 0 ||
         hostmem_bridge_get_statistics(&bridge) != S_OK)
         return true;
     say_cannot_start(options, bridge.started_charged);

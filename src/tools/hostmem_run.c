@@ -62,12 +62,12 @@ static void report_write(const struct ending *ending)
     report.runtime_version = runtime.version;
     report.ending = *ending;
     if (manager) {
+        report.watched = watch_end();
         books_read(&report.books, manager);
         if (!govern_started(&options, ending, &report.books.statistics)) {
             report_discard();
             TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
         }
-        report.watched = watch_result();
         report.limits.size = sizeof report.limits;
         hostmem_get_limits(manager, &report.limits);
         govern_ending(&options, ending, &report.books.statistics);
@@ -207,7 +207,7 @@ int wmain(int argc, wchar_t **argv)
     ending_prepare(report_write);
     if (program.kind == PROGRAM_FRAMEWORK)
         status = run_framework(&program, options.method, options.argc ? options.argv[0] : L"", control,
-                               options.mscoree);
+                               manager, options.mscoree);
     else
         status = run_hostfxr(&program, options.argc, options.argv, control, bridge_flags(), &runtime);
 report:

@@ -86,7 +86,7 @@ static ICLRRuntimeHost *runtime_host_get(create_instance_function create, const 
 }
 
 int run_framework(const struct program *program, const wchar_t *method, const wchar_t *argument,
-                  IHostControl *control, const wchar_t *mscoree)
+                  IHostControl *control, hostmem_manager *manager, const wchar_t *mscoree)
 {
     static wchar_t type[1024];
     int status = STATUS_FAILED;
@@ -110,6 +110,8 @@ int run_framework(const struct program *program, const wchar_t *method, const wc
     ending_expect();
     if (failed(ICLRRuntimeHost_Start(host), L"ICLRRuntimeHost::Start"))
         goto host;
+    if (manager)
+        hostmem_clr_started(manager);
     HRESULT hr =
         ICLRRuntimeHost_ExecuteInDefaultAppDomain(host, program->assembly, type, dot + 1, argument, &result);
     if (FAILED(hr)) {

@@ -14,6 +14,7 @@ enum { LINE_MS = 500 };
 
 static hostmem_manager *watched_manager;
 static bool lines;
+static atomic_bool ended;
 static DWORD sample_ms;
 static _Atomic uint64_t samples, disturbed, committed_peak, heap_peak; /* one writer */
 
@@ -93,9 +94,11 @@ static DWORD WINAPI watch_thread(void *context)
     (void)context;
     for (;;) {
         Sleep(sample_ms ? sample_ms : LINE_MS);
+        if (atomic_load(&ended))
+            return 0;
         if (sample_ms)
             take_sample();
-        if (lines && GetTickCount64() >= line_due) {
+        if (lines && !atomic_load(&ended) && GetTickCount64() >= line_due) {
             write_line();
             line_due = GetTickCount64() + LINE_MS;
         }
@@ -114,7 +117,8 @@ bool watch_start(hostmem_manager *manager, bool want_lines, uint64_t millisecond
     return thread != NULL;
 }
 
-struct watched watch_result(void)
+struct watched watch_end(void)
 {
+    atomic_store(&ended, true);
     return (struct watched){samples, disturbed, committed_peak, heap_peak};
 }

@@ -19,6 +19,7 @@ struct watched {
 /* Starts a thread; `milliseconds` between samples, 0: none.  False: there is no memory for it. */
 bool watch_start(hostmem_manager *manager, bool lines, uint64_t milliseconds);
 
-struct watched watch_result(void);
+/* No line and no sample comes after this. */
+struct watched watch_end(void);
 
 #endif
