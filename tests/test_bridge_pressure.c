@@ -219,9 +219,10 @@ static void harass(void)
 {
     uint64_t counts[3];
 
+    while (hostmem_bridge_get_collections(counts) != S_OK)
+        Sleep(1);
     for (unsigned i = 0;; ++i) {
         set_limit(i % 2 ? 64 * MIB : 400 * MIB);
-        force(i % 3 ? eMemoryAvailableLow : eMemoryAvailableNeutral);
         hostmem_bridge_get_collections(counts);
         if (i == 40)
             ends = 1;
@@ -233,16 +234,16 @@ struct way {
     const wchar_t *name;
     const wchar_t *arguments[4]; /* of the C# program, and a NULL */
     void (*watch)(void);
-    /* Under Wine .NET 8's own exception handling runs out of stack when a limit falls far below what is in use, and
-     * takes the thread with it. */
+    /* Under Wine .NET 8's threads die when a limit falls far below what is in use, and the next collection ends the
+     * process: SuspendThread fails with error 5. */
     unsigned oldest;
 };
 
 static const struct way ways[] = {
     {L"garbage", {L"garbage", L"64"}, watch_garbage, 8},
     {L"cache", {L"cache", L"300"}, watch_cache, 9},
-    {L"return", {L"cache", L"100", L"return"}, harass, 8},
-    {L"exit", {L"cache", L"100", L"exit"}, harass, 8},
+    {L"return", {L"cache", L"100", L"return"}, harass, 9},
+    {L"exit", {L"cache", L"100", L"exit"}, harass, 9},
 };
 
 static DWORD WINAPI watch_thread(void *context)

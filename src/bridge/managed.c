@@ -87,11 +87,13 @@ static void collect(ICLRRuntimeHost2 *host)
 /* A thread's first call into managed code takes memory: better now than when there is none. */
 static void get_ready(ICLRRuntimeHost2 *host)
 {
-    uint64_t counts[3];
+    _Atomic(INT_PTR) cache = 0;
+    INT_PTR method;
 
     while (!has_started(host))
         Sleep(START_POLL_MS);
-    hostmem_bridge_get_collections(counts);
+    if (method_of_gc(host, L"CollectionCount", &cache, &method) == S_OK)
+        ((collection_count_method)method)(0);
 }
 
 /* The runtime reads its limits at its start by itself, so whatever is wanted before that can wait for it. */
