@@ -24,7 +24,11 @@ report_adds_up() {
     report '.process[] | select(.kind == "owned") | .regions == '"$(jq .statistics.regions "$work/report.json")"
     report '([.process[] | select(.kind == "owned") | .committed] | add // 0) == .statistics.committed.now'
     report '([.regions[].base | test("^0x[0-9a-f]{16}$")] | all) and ([.regions[].base] | . == sort)'
-    report '[.other[] | select(.referenced_by == "")] == []'
+    if [ "$arch" = x86 ] && [ -f "$root/build/setup/qemu-i386" ]; then
+        echo "test_run: not run: that a module refers to every other region: ReadProcessMemory fails under the emulator"
+    else
+        report '[.other[] | select(.referenced_by == "")] == []'
+    fi
 }
 
 # poke FILE OFFSET BYTE...: overwrites bytes.
