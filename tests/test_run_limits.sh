@@ -65,13 +65,24 @@ test_grow() { # PROGRAM
 }
 
 # Not even the start fits: one line, and no report of a program that did not run.
+# no_start TEXT ARGUMENTS...: status 125 and one line of ours with TEXT; the runtime may say that it is out of memory, too.
+no_start() {
+    local text=$1
+    shift
+    checks=$((checks + 1))
+    host "$@"
+    [ $status -eq 125 ] || wrong "status $status, not 125: $*"
+    [ "$(grep -c '^hostmem-run: ' "$work/err")" -eq 1 ] && grep -qF -e "$text" "$work/err" ||
+        wrong "not one line of ours with '$text': $*: $(head -n 3 "$work/err")"
+}
+
 test_no_start() { # PROGRAM
     for limit in 1 64K 1M; do
         rm -f "$work/report.json"
-        said 125 "the runtime cannot start under a limit of " --limit $limit "${json[@]}" "$1" 400
+        no_start "the runtime cannot start under a limit of " --limit $limit "${json[@]}" "$1" 400
         [ ! -e "$work/report.json" ] || wrong "--limit $limit: a program that did not start has left a report"
     done
-    said 125 "the runtime cannot start under a limit of 1.0M: its start takes " --limit 1M "$1" 400
+    no_start "the runtime cannot start under a limit of 1.0M: its start takes " --limit 1M "$1" 400
 }
 
 # The end is what it is under the collector's own limit, and its reason is said.
