@@ -68,19 +68,25 @@ static void passed(struct budget *budget, _Atomic uint64_t *watermark, uint64_t 
         budget->crossed();
 }
 
+/* A page that one thread commits and another decommits at once may be refunded a moment before it is charged. */
+static uint64_t counted(uint64_t used)
+{
+    return (int64_t)used < 0 ? 0 : used;
+}
+
 /* Use alone: what is to be noted of it is noted when it is certain. */
 static struct budget_answer take(struct budget *budget, uint64_t bytes, unsigned level)
 {
     uint64_t ceiling = load(&budget->ceiling[level]);
     uint64_t used = load(&budget->used);
     do {
-        if (bytes > ceiling || used > ceiling - bytes) {
+        if (bytes > ceiling || counted(used) > ceiling - bytes) {
             if (level != BUDGET_PROCESS || bytes > BUDGET_MOST ||
                 atomic_load_explicit(&budget->strict, memory_order_relaxed))
                 return (struct budget_answer){BUDGET_OVER, budget, ceiling, used};
             used = atomic_fetch_add_explicit(&budget->used, bytes, memory_order_seq_cst) + bytes;
-            return (struct budget_answer){used > ceiling ? BUDGET_OVERRUN : BUDGET_GRANTED, budget, ceiling,
-                                          used};
+            return (struct budget_answer){counted(used) > ceiling ? BUDGET_OVERRUN : BUDGET_GRANTED, budget,
+                                          ceiling, used};
         }
     } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes, memory_order_seq_cst,
                                                     memory_order_relaxed));
@@ -90,6 +96,8 @@ static struct budget_answer take(struct budget *budget, uint64_t bytes, unsigned
 /* `bytes` have been taken for good, with this answer. */
 static void note(struct budget *budget, uint64_t bytes, const struct budget_answer *answer)
 {
+    if (counted(answer->used) == 0)
+        return;
     raise_to(&budget->peak, answer->used);
     if (answer->used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
         passed(budget, &budget->wake_above, UINT64_MAX);
@@ -159,7 +167,8 @@ struct budget_answer budget_force(struct budget *budget, uint64_t bytes)
     for (struct budget *b = bytes != 0 ? budget : NULL; b != NULL; b = b->parent) {
         uint64_t ceiling = load(&b->ceiling[BUDGET_PROCESS]);
         uint64_t used = atomic_fetch_add_explicit(&b->used, bytes, memory_order_seq_cst) + bytes;
-        struct budget_answer one = {used > ceiling ? BUDGET_OVERRUN : BUDGET_GRANTED, b, ceiling, used};
+        struct budget_answer one = {counted(used) > ceiling ? BUDGET_OVERRUN : BUDGET_GRANTED, b, ceiling,
+                                    used};
         note(b, bytes, &one);
         if (answer.verdict != BUDGET_OVERRUN)
             answer = one;
