@@ -46,6 +46,25 @@ static void expect(BOOL good, const char *what, int64_t a, int64_t b)
     fprintf(stderr, "  wrong: %s (%lld, %lld)\n", what, (long long)a, (long long)b);
 }
 
+/* What the books say of a program that went wrong. */
+static void print_books(void)
+{
+    hostmem_statistics statistics = {.size = sizeof statistics};
+
+    hostmem_get_statistics(manager, &statistics);
+    fprintf(stderr, "  reserved %llu, charged %llu, refusals %llu, overruns %llu, retries %llu; failed:",
+            (unsigned long long)statistics.reserved.now, (unsigned long long)statistics.charged.now,
+            (unsigned long long)statistics.refusals, (unsigned long long)statistics.overruns,
+            (unsigned long long)statistics.os_retries);
+    for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; ++method) {
+        uint64_t failures = 0;
+        for (unsigned level = 0; level < HOSTMEM_LEVEL_COUNT; ++level)
+            failures += statistics.calls[method][level].failures;
+        fprintf(stderr, " %llu", (unsigned long long)failures);
+    }
+    fprintf(stderr, "\n");
+}
+
 /* Called by the C# program. */
 __declspec(dllexport) int WINAPI idle_shown(int kind, int64_t value)
 {
@@ -269,6 +288,8 @@ static int child(const wchar_t *folder, const struct way *way, uint32_t flags)
     HANDLE thread = CreateThread(NULL, 0, watch_thread, (void *)way, 0, NULL);
     int result = bridge_run(folder, L"idle", way->arguments, control, &bridge);
     expect(result == PROGRAM_RESULT, "result of the program", result, PROGRAM_RESULT);
+    if (result != PROGRAM_RESULT)
+        print_books();
     if (way->watch != harass)
         expect(WaitForSingleObject(thread, PATIENCE_MS) == WAIT_OBJECT_0, "the watcher's end", 0, 0);
     fflush(NULL);

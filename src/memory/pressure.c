@@ -228,6 +228,9 @@ static void unlink_tenant(struct tenant *tenant)
  */
 static bool start_thread(void)
 {
+    /* The first question of a process is asked here: while it is under way, Wine 8 answers zeros to other threads. */
+    struct os_memory memory;
+    os_memory_status(&memory);
     HANDLE started = os_thread_start(run);
     if (started == NULL) {
         os_mutex_lock(mutex);
