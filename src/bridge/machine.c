@@ -38,7 +38,7 @@ void machine_play_job(bool play)
 uint64_t machine_charged(IHostMemoryManager *manager)
 {
     struct hostmem_manager *own = manager_of(manager);
-    return own ? atomic_load_explicit(&own->vm.table.commit.used, memory_order_relaxed) : 0;
+    return own ? budget_used(&own->vm.table.commit) : 0;
 }
 
 /* Bytes that the runtime's heap may take; UINT64_MAX: the manager has no such limit, or does not tell. */

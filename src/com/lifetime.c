@@ -170,8 +170,12 @@ HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_st
         return E_POINTER;
     if (statistics->size != sizeof *statistics)
         return E_INVALIDARG;
-    const struct budget *commit = &manager->vm.table.commit;
+    const struct region_table *table = &manager->vm.table;
+    const struct budget *commit = &table->commit;
     stats_read(&manager->vm.stats, statistics);
+    statistics->reserved = account_gauge(&table->reserved);
+    statistics->committed = account_gauge(&table->committed);
+    statistics->heap = account_gauge(&manager->vm.heap);
     statistics->charged = budget_gauge(commit);
     statistics->overruns = atomic_load_explicit(&commit->overruns, memory_order_relaxed);
     statistics->overrun_bytes = atomic_load_explicit(&commit->overrun_bytes, memory_order_relaxed);

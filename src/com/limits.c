@@ -58,8 +58,14 @@ void limits_get(const struct budget *commit, const struct budget *reserve, hostm
 
 hostmem_gauge budget_gauge(const struct budget *budget)
 {
-    return (hostmem_gauge){.now = atomic_load_explicit(&budget->used, memory_order_relaxed),
+    return (hostmem_gauge){.now = budget_used(budget),
                            .peak = atomic_load_explicit(&budget->peak, memory_order_relaxed)};
+}
+
+hostmem_gauge account_gauge(const struct account *account)
+{
+    return (hostmem_gauge){.now = account_now(account),
+                           .peak = atomic_load_explicit(&account->gauge.peak, memory_order_relaxed)};
 }
 
 HRESULT HOSTMEM_CALL hostmem_set_limits(hostmem_manager *manager, const hostmem_limits *limits)

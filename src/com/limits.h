@@ -6,7 +6,7 @@
 
 #include <hostmem/hostmem.h>
 
-#include "memory/budget.h"
+#include "memory/account.h"
 
 /* A budget that managers share. */
 struct hostmem_budget {
@@ -22,5 +22,6 @@ void limits_set(struct budget *commit, struct budget *reserve, const hostmem_lim
 void limits_get(const struct budget *commit, const struct budget *reserve, hostmem_limits *limits);
 
 hostmem_gauge budget_gauge(const struct budget *budget);
+hostmem_gauge account_gauge(const struct account *account);
 
 #endif

@@ -38,6 +38,11 @@ static struct stats *stats_of(struct malloc_object *object)
     return &object->manager->vm.stats;
 }
 
+static struct account *account_of(struct malloc_object *object)
+{
+    return &object->manager->vm.heap;
+}
+
 /* The next live block at or above *from, copied out under the heap's lock so that Free cannot take it
  * away. */
 static bool next_block(struct malloc_object *object, uintptr_t *from, hostmem_block *block, char *file)
@@ -135,11 +140,11 @@ static void *heap_alloc(struct malloc_object *object, SIZE_T bytes, unsigned lev
 static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes, SIZE_T extra, unsigned level)
 {
     SIZE_T total = sizeof(struct block_header) + bytes + extra;
-    if (total < bytes || vm_charge(&object->manager->vm, bytes, level) != S_OK)
+    if (total < bytes || vm_charge(&object->manager->vm, account_of(object), bytes, level) != S_OK)
         return NULL;
     struct block_header *header = heap_alloc(object, total, level);
     if (header == NULL) {
-        budget_refund(&object->manager->vm.table.commit, bytes);
+        account_cancel(account_of(object), bytes);
         return NULL;
     }
     header->bytes = bytes;
@@ -153,10 +158,10 @@ static HRESULT publish(struct malloc_object *object, struct block_header *header
     SIZE_T bytes = header->bytes;
     if (!block_map_add(object->blocks, (uintptr_t)(header + 1))) {
         os_heap_free(object->heap, header);
-        budget_refund(&object->manager->vm.table.commit, bytes);
+        account_cancel(account_of(object), bytes);
         return stats_refuse(stats_of(object), HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     }
-    gauge_add(&stats_of(object)->heap, bytes);
+    account_settle(account_of(object), bytes);
     stats_count(stats_of(object), STATS_BLOCKS, 1);
     *memory = header + 1;
     return S_OK;
@@ -221,8 +226,7 @@ static HRESULT free_block(struct malloc_object *object, void *memory)
     struct block_header *header = (struct block_header *)memory - 1;
     SIZE_T bytes = header->bytes;
     bool freed = os_heap_free(object->heap, header);
-    gauge_sub(&stats_of(object)->heap, bytes);
-    budget_refund(&object->manager->vm.table.commit, bytes);
+    account_refund(account_of(object), bytes);
     stats_count(stats_of(object), STATS_BLOCKS, -1);
     return freed ? S_OK : E_FAIL;
 }

@@ -116,7 +116,7 @@ static _Atomic uint64_t *word_of(struct commit_map *map, uint64_t pages, uint64_
     return stripe == NULL ? NULL : &stripe[page % STRIPE_PAGES / WORD_PAGES];
 }
 
-enum operation { SET, CLEAR, COUNT };
+enum operation { SET, CLEAR, COUNT, EMPTY };
 
 static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
                              enum operation operation)
@@ -139,7 +139,9 @@ static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t fi
             hit = mask & atomic_fetch_and_explicit(word, ~mask, memory_order_acq_rel);
         else
             hit = mask & atomic_load_explicit(word, memory_order_acquire);
-        turned += hit == UINT64_MAX ? WORD_PAGES : (uint64_t)__builtin_popcountll(hit);
+        if (operation == EMPTY && hit != 0) /* nobody else is there */
+            atomic_store_explicit(word, 0, memory_order_relaxed);
+        turned += hit == mask ? n : (uint64_t)__builtin_popcountll(hit); /* mostly all, and a call less */
         first += n;
     }
     return turned;
@@ -162,7 +164,7 @@ uint64_t commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first
 
 uint64_t commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
-    uint64_t set = apply(map, pages, 0, pages, CLEAR);
+    uint64_t set = apply(map, pages, 0, pages, EMPTY);
     if (pages <= WORD_PAGES)
         return set;
     if (pages <= STRIPE_PAGES) {

@@ -12,14 +12,14 @@ static const size_t commit_step = 64 * 1024;
 
 static size_t chunk_bytes(const struct pool *pool, unsigned k)
 {
-    size_t bytes = ((size_t)pool->first_count << k) * pool->item_size;
+    size_t bytes = ((size_t)1 << (pool->first_shift + k)) * pool->item_size;
     return (bytes + commit_step - 1) & ~(commit_step - 1);
 }
 
 void pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _Atomic uint64_t *metadata)
 {
     pool->item_size = item_size;
-    pool->first_count = first_count;
+    pool->first_shift = (uint32_t)__builtin_ctz(first_count);
     pool->metadata = metadata;
     atomic_init(&pool->free_list, 0);
     atomic_init(&pool->used, 0);
@@ -45,8 +45,8 @@ void pool_destroy(struct pool *pool)
 /* Make the memory of item `i` (from 0) usable. */
 static bool ensure_item(struct pool *pool, uint32_t i)
 {
-    uint32_t scaled = i / pool->first_count + 1;
-    unsigned k = 31u - (unsigned)__builtin_clz(scaled);
+    uint32_t within;
+    unsigned k = pool_chunk_of(pool, i, &within);
     if (k >= POOL_CHUNKS)
         return false;
     struct pool_chunk *chunk = &pool->chunk[k];
@@ -62,8 +62,7 @@ static bool ensure_item(struct pool *pool, uint32_t i)
         else
             pages_release(fresh, bytes);
     }
-    uint32_t start = pool->first_count * ((1u << k) - 1);
-    size_t end = (size_t)(i - start + 1) * pool->item_size;
+    size_t end = ((size_t)within + 1) * pool->item_size;
     size_t ready = atomic_load_explicit(&chunk->ready, memory_order_acquire);
     if (end <= ready)
         return true;

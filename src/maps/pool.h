@@ -17,12 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Chunk k holds first_count << k items, so 26 chunks are enough for 2^31 items of any pool. */
+/* Chunk k holds twice as many items as the one before, so 26 chunks are enough for 2^31 items of any pool. */
 enum { POOL_CHUNKS = 26 };
 
 struct pool {
     uint32_t item_size;
-    uint32_t first_count;       /* items of chunk 0, a power of two */
+    uint32_t first_shift;       /* chunk 0 has 1 << first_shift items */
     _Atomic uint64_t free_list; /* tag << 32 | number; the tag defeats ABA */
     _Atomic uint32_t used;      /* numbers handed out so far: 1 .. used */
     _Atomic uint64_t *metadata; /* bytes committed are added here */
@@ -32,6 +32,7 @@ struct pool {
     } chunk[POOL_CHUNKS];
 };
 
+/* `first_count`: items of the first chunk, a power of two. */
 void pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _Atomic uint64_t *metadata);
 void pool_destroy(struct pool *pool);
 
@@ -45,15 +46,21 @@ static inline uint32_t pool_used(const struct pool *pool)
     return atomic_load_explicit(&pool->used, memory_order_acquire);
 }
 
+/* The chunk of item `i` (from 0), and which of its items it is. */
+static inline unsigned pool_chunk_of(const struct pool *pool, uint32_t i, uint32_t *within)
+{
+    unsigned k = 31u - (unsigned)__builtin_clz((i >> pool->first_shift) + 1);
+    *within = i - (((1u << k) - 1) << pool->first_shift);
+    return k;
+}
+
 /* Where item `number` (1 .. used) is. */
 static inline void *pool_item(const struct pool *pool, uint32_t number)
 {
-    uint32_t i = number - 1;
-    uint32_t scaled = i / pool->first_count + 1;
-    unsigned k = 31u - (unsigned)__builtin_clz(scaled);
-    uint32_t start = pool->first_count * ((1u << k) - 1);
+    uint32_t within;
+    unsigned k = pool_chunk_of(pool, number - 1, &within);
     char *base = atomic_load_explicit(&pool->chunk[k].base, memory_order_acquire);
-    return base + (size_t)(i - start) * pool->item_size;
+    return base + (size_t)within * pool->item_size;
 }
 
 #endif

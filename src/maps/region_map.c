@@ -1,10 +1,22 @@
 /*
  * region_map.c - publishing and erasing ranges of the radix table
  *
- * All writers go cell by cell through cell_at, which picks the largest cell that the rest of the range fills.
- * The choice depends on the range alone, so publish and erase of one region meet the same cells.
+ * All writers go through run_at, which picks the largest cells that the rest of the range fills, a node's worth at a
+ * time.  The choice depends on the range alone, so publish and erase of one region meet the same cells.
  */
 #include "maps/region_map.h"
+
+/* Cells of one size, one beside the other, and how many granules they cover in all. */
+struct run {
+    _Atomic uint32_t *cell;
+    size_t stride;
+    uint64_t cells, step;
+};
+
+static _Atomic uint32_t *next_cell(const struct run *run, _Atomic uint32_t *cell)
+{
+    return (_Atomic uint32_t *)((char *)cell + run->stride);
+}
 
 /* A cell that holds another number, or is missing, stays. */
 static void erase_cell(_Atomic uint32_t *cell, uint32_t number)
@@ -50,53 +62,80 @@ static void *child_of(struct region_map_slot *slot, struct pool *make)
 }
 
 /*
- * The largest cell that begins at `granule` and lies within `count` granules; *step receives how many
- * granules it covers.  NULL: its node is missing (and, with `make`, there was no memory); *step then skips
- * what is missing.
+ * The largest cells that begin at `granule` and lie within `count` granules, as many as are in one node.  `cell` NULL:
+ * the node is missing (and, with `make`, there was no memory); `step` then skips what is missing.
  */
-static _Atomic uint32_t *cell_at(struct region_map *map, uint64_t granule, uint64_t count, bool make,
-                                 uint64_t *step)
+static struct run run_at(struct region_map *map, uint64_t granule, uint64_t count, bool make)
 {
     struct region_map_slot *slot = &map->root[granule >> 2 * REGION_MAP_NODE_BITS];
-    *step = ROOT_SPAN;
     if (granule % ROOT_SPAN == 0 && count >= ROOT_SPAN)
-        return &slot->span;
+        return (struct run){&slot->span, sizeof *slot, count / ROOT_SPAN, count / ROOT_SPAN * ROOT_SPAN};
+    uint64_t left = ROOT_SPAN - granule % ROOT_SPAN; /* granules of this node */
     struct region_map_slot *middle = child_of(slot, make ? &map->middles : NULL);
-    *step = ROOT_SPAN - granule % ROOT_SPAN;
     if (middle == NULL)
-        return NULL;
+        return (struct run){.step = left};
     slot = &middle[granule >> REGION_MAP_NODE_BITS & (NODE - 1)];
-    *step = NODE;
-    if (granule % NODE == 0 && count >= NODE)
-        return &slot->span;
+    if (granule % NODE == 0 && count >= NODE) {
+        uint64_t cells = (count < left ? count : left) / NODE;
+        return (struct run){&slot->span, sizeof *slot, cells, cells * NODE};
+    }
+    left = NODE - granule % NODE;
     _Atomic uint32_t *leaf = child_of(slot, make ? &map->leaves : NULL);
-    *step = NODE - granule % NODE;
     if (leaf == NULL)
-        return NULL;
-    *step = 1;
-    return &leaf[granule & (NODE - 1)];
+        return (struct run){.step = left};
+    uint64_t cells = count < left ? count : left;
+    return (struct run){&leaf[granule & (NODE - 1)], sizeof *leaf, cells, cells};
+}
+
+/* As first_at, from the leaf cells of one middle slot; granules [from, end) of it. */
+static uint32_t first_in_leaf(const _Atomic uint32_t *leaf, uint64_t from, uint64_t end, uint64_t *at)
+{
+    for (; from < end; from++) {
+        uint32_t number = atomic_load_explicit(&leaf[from & (NODE - 1)], memory_order_acquire);
+        *at = from;
+        if (number != 0)
+            return number;
+    }
+    return 0;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* As first_at, from the slots of one root slot. */
+static uint32_t first_in_middle(const struct region_map_slot *middle, uint64_t from, uint64_t end,
+                                uint64_t *at)
+{
+    for (uint64_t next; from < end; from = next) {
+        const struct region_map_slot *slot = &middle[from >> REGION_MAP_NODE_BITS & (NODE - 1)];
+        uint32_t number = atomic_load_explicit(&slot->span, memory_order_acquire);
+        const _Atomic uint32_t *leaf = atomic_load_explicit(&slot->child, memory_order_acquire);
+        next = (from / NODE + 1) * NODE;
+        *at = from;
+        if (number == 0 && leaf != NULL)
+            number = first_in_leaf(leaf, from, earlier(next, end), at);
+        if (number != 0)
+            return number;
+    }
+    return 0;
 }
 
 /* As region_map_first; *at receives the granule. */
-static uint32_t first_at(const struct region_map *map, uint64_t granule, uint64_t count, uint64_t *at)
+static uint32_t first_at(const struct region_map *map, uint64_t from, uint64_t count, uint64_t *at)
 {
-    uint64_t end = granule + count;
-    while (granule < end && granule < REGION_MAP_GRANULES) {
-        uint32_t number = region_map_find(map, granule << GRANULE_SHIFT);
-        *at = granule;
+    uint64_t end = earlier(from + count, REGION_MAP_GRANULES);
+    for (uint64_t next; from < end; from = next) {
+        const struct region_map_slot *slot = &map->root[from >> 2 * REGION_MAP_NODE_BITS];
+        uint32_t number = atomic_load_explicit(&slot->span, memory_order_acquire);
+        const struct region_map_slot *middle = atomic_load_explicit(&slot->child, memory_order_acquire);
+        next = (from / ROOT_SPAN + 1) * ROOT_SPAN;
+        *at = from;
+        if (number == 0 && middle != NULL)
+            number = first_in_middle(middle, from, earlier(next, end), at);
         if (number != 0)
             return number;
-        const struct region_map_slot *slot = &map->root[granule >> 2 * REGION_MAP_NODE_BITS];
-        const struct region_map_slot *middle = atomic_load_explicit(&slot->child, memory_order_acquire);
-        if (middle == NULL) {
-            granule = (granule / ROOT_SPAN + 1) * ROOT_SPAN;
-            continue;
-        }
-        slot = &middle[granule >> REGION_MAP_NODE_BITS & (NODE - 1)];
-        if (atomic_load_explicit(&slot->child, memory_order_acquire) == NULL)
-            granule = (granule / NODE + 1) * NODE;
-        else
-            granule++;
     }
     return 0;
 }
@@ -104,10 +143,9 @@ static uint32_t first_at(const struct region_map *map, uint64_t granule, uint64_
 /* Remove `number` from the cells of every level that cover the granule. */
 static void erase_at(struct region_map *map, uint64_t granule, uint32_t number)
 {
-    uint64_t step;
-    erase_cell(cell_at(map, granule, 1, false, &step), number);
-    erase_cell(cell_at(map, granule - granule % NODE, NODE, false, &step), number);
-    erase_cell(cell_at(map, granule - granule % ROOT_SPAN, ROOT_SPAN, false, &step), number);
+    erase_cell(run_at(map, granule, 1, false).cell, number);
+    erase_cell(run_at(map, granule - granule % NODE, NODE, false).cell, number);
+    erase_cell(run_at(map, granule - granule % ROOT_SPAN, ROOT_SPAN, false).cell, number);
 }
 
 #else
@@ -123,13 +161,10 @@ void region_map_destroy(struct region_map *map)
     (void)map;
 }
 
-static _Atomic uint32_t *cell_at(struct region_map *map, uint64_t granule, uint64_t count, bool make,
-                                 uint64_t *step)
+static struct run run_at(struct region_map *map, uint64_t granule, uint64_t count, bool make)
 {
-    (void)count;
     (void)make;
-    *step = 1;
-    return &map->cell[granule];
+    return (struct run){&map->cell[granule], sizeof map->cell[0], count, count};
 }
 
 static uint32_t first_at(const struct region_map *map, uint64_t granule, uint64_t count, uint64_t *at)
@@ -155,11 +190,11 @@ bool region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count
     if (granule > REGION_MAP_GRANULES || count > REGION_MAP_GRANULES - granule)
         return false;
     while (count != 0) {
-        uint64_t step;
-        if (cell_at(map, granule, count, true, &step) == NULL)
+        struct run run = run_at(map, granule, count, true);
+        if (run.cell == NULL)
             return false;
-        granule += step;
-        count -= step;
+        granule += run.step;
+        count -= run.step;
     }
     return true;
 }
@@ -167,18 +202,21 @@ bool region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count
 void region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     while (count != 0) {
-        uint64_t step;
-        atomic_store_explicit(cell_at(map, granule, count, false, &step), number, memory_order_release);
-        granule += step;
-        count -= step;
+        struct run run = run_at(map, granule, count, false);
+        for (_Atomic uint32_t *cell = run.cell; run.cells != 0; run.cells--, cell = next_cell(&run, cell))
+            atomic_store_explicit(cell, number, memory_order_release);
+        granule += run.step;
+        count -= run.step;
     }
 }
 
 void region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     while (count != 0) {
-        uint64_t step;
-        erase_cell(cell_at(map, granule, count, false, &step), number);
+        struct run run = run_at(map, granule, count, false);
+        uint64_t step = run.step < count ? run.step : count;
+        for (_Atomic uint32_t *cell = run.cell; run.cells != 0; run.cells--, cell = next_cell(&run, cell))
+            erase_cell(cell, number);
         granule += step;
         count -= step;
     }

@@ -13,14 +13,6 @@ static void store(_Atomic uint64_t *number, uint64_t value)
     atomic_store_explicit(number, value, memory_order_relaxed);
 }
 
-static void raise_to(_Atomic uint64_t *peak, uint64_t value)
-{
-    uint64_t before = load(peak);
-    while (value > before && !atomic_compare_exchange_weak_explicit(
-                                 peak, &before, value, memory_order_relaxed, memory_order_relaxed))
-        ;
-}
-
 static uint64_t add(uint64_t a, uint64_t b)
 {
     return a + b < a ? UINT64_MAX : a + b;
@@ -74,6 +66,29 @@ static uint64_t counted(uint64_t used)
     return (int64_t)used < 0 ? 0 : used;
 }
 
+uint64_t budget_used(const struct budget *budget)
+{
+    return counted(credit_less(&budget->used, budget->credit, BUDGET_CREDITS, CREDIT_BUDGET));
+}
+
+bool budget_near_below(const struct budget *budget)
+{
+    uint64_t below = atomic_load_explicit(&budget->wake_below, memory_order_seq_cst);
+    return below != 0 && counted(load(&budget->used)) < below + BUDGET_CREDITS * CREDIT_MOST_ALL;
+}
+
+void budget_look(struct budget *budget)
+{
+    bool above = load(&budget->used) >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst);
+    if (!above && !budget_near_below(budget))
+        return;
+    uint64_t used = budget_used(budget);
+    if (used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
+        passed(budget, &budget->wake_above, UINT64_MAX);
+    if (used < atomic_load_explicit(&budget->wake_below, memory_order_seq_cst))
+        passed(budget, &budget->wake_below, 0);
+}
+
 /* Use alone: what is to be noted of it is noted when it is certain. */
 static struct budget_answer take(struct budget *budget, uint64_t bytes, unsigned level)
 {
@@ -113,6 +128,8 @@ static void give(struct budget *budget, uint64_t bytes)
     uint64_t now = atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_seq_cst) - bytes;
     if (now < atomic_load_explicit(&budget->wake_below, memory_order_seq_cst))
         passed(budget, &budget->wake_below, 0);
+    else if (budget->credit[0] != NULL && budget_near_below(budget))
+        budget_look(budget);
 }
 
 /* One of the charges that are granted before the ordered failure; false: they are used up. */
@@ -222,10 +239,10 @@ enum budget_pressure budget_pressure(struct budget *budget)
     uint64_t below, above, used;
     /* Armed first, then read again: a change in between is seen by one of the two. */
     do {
-        pressure = judge(load(&budget->used), load(&budget->soft), pressure, &below, &above);
+        pressure = judge(budget_used(budget), load(&budget->soft), pressure, &below, &above);
         atomic_store_explicit(&budget->wake_below, below, memory_order_seq_cst);
         atomic_store_explicit(&budget->wake_above, above, memory_order_seq_cst);
-        used = atomic_load_explicit(&budget->used, memory_order_seq_cst);
+        used = budget_used(budget);
     } while (used >= above || used < below);
     atomic_store_explicit(&budget->pressure, (uint32_t)pressure, memory_order_relaxed);
     return pressure;

@@ -11,6 +11,9 @@
  * may refuse.  (A charge that the parent refuses is taken back from the child; one of another thread that came
  * in between may have been refused by the child for its sake.)
  *
+ * Of what `used` counts, accounts may hold some as credit (account.h): not in use, but not refunded yet either.
+ * Pressure is judged without it.
+ *
  * Lowering a limit takes nothing away: use above it only means that nothing more is granted.
  *
  * Knows no Win32 and takes no lock.  Figures in bytes.
@@ -18,11 +21,18 @@
 #ifndef HOSTMEM_MEMORY_BUDGET_H
 #define HOSTMEM_MEMORY_BUDGET_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include "memory/credit.h"
 
 #define BUDGET_UNLIMITED UINT64_MAX
+
+/* A peak that is to be at least `value`. */
+static inline void raise_to(_Atomic uint64_t *peak, uint64_t value)
+{
+    uint64_t before = atomic_load_explicit(peak, memory_order_relaxed);
+    while (value > before && !atomic_compare_exchange_weak_explicit(
+                                 peak, &before, value, memory_order_relaxed, memory_order_relaxed))
+        ;
+}
 
 /* No overrun is bigger: there are no more addresses, and a few of this size still make a sum. */
 #define BUDGET_MOST ((uint64_t)1 << 48)
@@ -40,10 +50,13 @@ struct budget_limits {
     bool strict;    /* refuse BUDGET_PROCESS beyond limit + margin instead of counting an overrun */
 };
 
+enum { BUDGET_CREDITS = 2 };
+
 struct budget {
     struct budget *parent;
-    void (*crossed)(
-        void); /* a watermark was passed, or limits changed; NULL: nobody cares.  Must not block. */
+    /* A watermark was passed, or limits changed; NULL: nobody cares.  Must not block. */
+    void (*crossed)(void);
+    struct credit *credit[BUDGET_CREDITS]; /* counted in `used`; NULL: no more of them */
     _Atomic uint64_t used, peak;
     _Atomic uint64_t ceiling[BUDGET_LEVELS];
     _Atomic uint64_t soft, margin;
@@ -82,6 +95,15 @@ struct budget_answer budget_charge(struct budget *budget, uint64_t bytes, unsign
 struct budget_answer budget_force(struct budget *budget, uint64_t bytes);
 
 void budget_refund(struct budget *budget, uint64_t bytes);
+
+/* Bytes in use: without credit. */
+uint64_t budget_used(const struct budget *budget);
+
+/* Could credit hide that use has fallen to the armed watermark below? */
+bool budget_near_below(const struct budget *budget);
+
+/* Credit was paid or kept: an armed watermark that it has passed is dealt with. */
+void budget_look(struct budget *budget);
 
 /* Bytes that eTaskCritical may hold in all: the tighter of the budget and its parent. */
 uint64_t budget_ceiling(const struct budget *budget);

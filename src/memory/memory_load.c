@@ -36,7 +36,7 @@ void memory_load_tighten(struct memory_load *load, const struct budget *budget)
 {
     for (const struct budget *b = budget; b != NULL; b = b->parent) {
         uint64_t ceiling = atomic_load_explicit(&b->ceiling[BUDGET_TASK], memory_order_relaxed);
-        tighten(load, ceiling, atomic_load_explicit(&b->used, memory_order_relaxed));
+        tighten(load, ceiling, budget_used(b));
     }
 }
 

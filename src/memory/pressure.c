@@ -104,7 +104,7 @@ static const struct budget *tightest_budget(const struct budget *budget)
     uint64_t least = UINT64_MAX;
     for (const struct budget *b = budget; b != NULL; b = b->parent) {
         uint64_t ceiling = atomic_load_explicit(&b->ceiling[BUDGET_TASK], memory_order_relaxed);
-        uint64_t used = atomic_load_explicit(&b->used, memory_order_relaxed);
+        uint64_t used = budget_used(b);
         uint64_t left = used < ceiling ? ceiling - used : 0;
         if (ceiling != BUDGET_UNLIMITED && left < least) {
             least = left;
@@ -138,7 +138,7 @@ static void tell_pressure(struct tenant *tenant, struct surroundings *around)
                                .critical_level = HOSTMEM_LEVEL_NONE,
                                .limit =
                                    atomic_load_explicit(&budget->ceiling[BUDGET_TASK], memory_order_relaxed),
-                               .used = atomic_load_explicit(&budget->used, memory_order_relaxed)};
+                               .used = budget_used(budget)};
         tell_host(tenant, &event);
     }
     if (pressure == BUDGET_LOW) {

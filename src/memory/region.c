@@ -3,6 +3,8 @@
  */
 #include "memory/region.h"
 
+#include "memory/thread.h"
+
 #define LIVE          ((uint64_t)1)
 #define AT_WORK_ONE   ((uint64_t)1 << 1)
 #define CHANGE_ENDED  ((uint64_t)1 << 25)
@@ -16,6 +18,8 @@ void region_table_init(struct region_table *table, struct stats *stats)
     table->stats = stats;
     budget_init(&table->commit);
     budget_init(&table->reserve);
+    account_init(&table->committed, &table->commit, table->lane, LANE_COMMITTED, false);
+    account_init(&table->reserved, &table->reserve, table->lane, LANE_RESERVED, true);
     region_map_init(&table->map, &stats->metadata);
     bit_store_init(&table->bits, &stats->metadata);
     pool_init(&table->records, sizeof(struct region), 1024, &stats->metadata);
@@ -62,19 +66,24 @@ unsigned region_kind_at(const struct region_table *table, uint64_t address)
     return 0;
 }
 
+/* A lane keeps one free record by itself: threads that reserve and release do not meet at the pool's list. */
 uint32_t region_take(struct region_table *table)
 {
+    _Atomic uint32_t *own = &table->lane[lane_of(thread_here())].record;
+    uint32_t number = atomic_load_explicit(own, memory_order_relaxed);
+    if (number != 0 &&
+        atomic_compare_exchange_strong_explicit(own, &number, 0, memory_order_acquire, memory_order_relaxed))
+        return number;
     return pool_take(&table->records);
 }
 
 void region_give(struct region_table *table, uint32_t number)
 {
-    pool_give(&table->records, number);
-}
-
-static struct gauge *size_gauge(struct region_table *table, const struct region *region)
-{
-    return region->kind == HOSTMEM_REGION_VIEW ? &table->stats->mapped : &table->stats->reserved;
+    _Atomic uint32_t *own = &table->lane[lane_of(thread_here())].record;
+    uint32_t none = 0;
+    if (!atomic_compare_exchange_strong_explicit(own, &none, number, memory_order_release,
+                                                 memory_order_relaxed))
+        pool_give(&table->records, number);
 }
 
 static enum stats_counter kind_counter(const struct region *region)
@@ -87,12 +96,12 @@ static void recycle(struct region_table *table, struct region *region, uint32_t 
 {
     uint64_t pages = geometry_pages(atomic_load_explicit(&region->geometry, memory_order_relaxed));
     if (region->kind == HOSTMEM_REGION_PRIVATE) {
-        uint64_t committed = commit_map_clear_all(&region->commit, &table->bits, pages) << PAGE_SHIFT;
-        gauge_sub(&table->stats->committed, committed);
-        budget_refund(&table->commit, committed);
-        budget_refund(&table->reserve, pages << PAGE_SHIFT);
+        account_refund(&table->committed, commit_map_clear_all(&region->commit, &table->bits, pages)
+                                              << PAGE_SHIFT);
+        account_refund(&table->reserved, pages << PAGE_SHIFT);
+    } else {
+        gauge_sub(&table->stats->mapped, pages << PAGE_SHIFT);
     }
-    gauge_sub(size_gauge(table, region), pages << PAGE_SHIFT);
     stats_count(table->stats, kind_counter(region), -1);
     atomic_store_explicit(&region->geometry, 0, memory_order_relaxed);
     region_give(table, number);
@@ -156,14 +165,16 @@ bool region_publish(struct region_table *table, uint32_t number, const struct re
                 return false;
             }
             commit_map_set(&region->commit, origin->pages, 0, origin->pages);
-            gauge_add(&table->stats->committed, origin->pages << PAGE_SHIFT);
         }
+        account_settle(&table->committed, origin->committed ? origin->pages << PAGE_SHIFT : 0);
+        account_settle(&table->reserved, origin->pages << PAGE_SHIFT);
+    } else {
+        gauge_add(&table->stats->mapped, origin->pages << PAGE_SHIFT);
     }
     region->kind = (uint8_t)origin->kind;
     region->level = (uint8_t)(origin->level > HOSTMEM_LEVEL_NONE ? HOSTMEM_LEVEL_NONE : origin->level);
     region->allocation_type = origin->type;
     region->allocation_protect = origin->protect;
-    gauge_add(size_gauge(table, region), origin->pages << PAGE_SHIFT);
     stats_count(table->stats, kind_counter(region), 1);
 
     atomic_store_explicit(&region->geometry, geometry, memory_order_release);
@@ -182,15 +193,17 @@ static uint64_t ended(const struct region_hold *hold, uint64_t state)
 bool region_enter(struct region_table *table, uint64_t address, enum region_use use, struct region_hold *hold)
 {
     for (;;) {
-        uint64_t geometry;
-        uint32_t number = region_find(table, address, &geometry);
+        uint32_t number = region_map_find(&table->map, address);
         if (number == 0 || !region_enter_number(table, number, hold))
             return false;
         hold->use = use;
         /* Held now, but the record may have been recycled just before. */
-        if (region_map_find(&table->map, address) == number && hold->geometry == geometry)
+        bool here = region_map_find(&table->map, address) == number;
+        if (here && geometry_has(hold->geometry, address))
             return true;
         region_leave_unchanged(table, hold);
+        if (here) /* in its last granule, behind its end */
+            return false;
     }
 }
 
@@ -237,8 +250,13 @@ void region_begin_repair(struct region_hold *hold)
 
 void region_leave_unchanged(struct region_table *table, struct region_hold *hold)
 {
-    uint64_t state = atomic_fetch_sub_explicit(&hold->region->state, AT_WORK_ONE, memory_order_acq_rel);
-    after_leaving(table, hold, state - AT_WORK_ONE);
+    uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
+    if ((state & (LIVE | AT_WORK)) == AT_WORK_ONE) /* nobody else is in it, and nobody can enter any more */
+        atomic_store_explicit(&hold->region->state, state -= AT_WORK_ONE, memory_order_relaxed);
+    else
+        state =
+            atomic_fetch_sub_explicit(&hold->region->state, AT_WORK_ONE, memory_order_acq_rel) - AT_WORK_ONE;
+    after_leaving(table, hold, state);
 }
 
 bool region_unpublish(struct region_table *table, struct region_hold *hold)
@@ -273,19 +291,18 @@ struct budget_answer region_set_committed(struct region_table *table, struct reg
 {
     uint64_t pages = geometry_pages(hold->geometry);
     uint64_t turned = commit_map_set(&hold->region->commit, pages, first, count) << PAGE_SHIFT;
-    gauge_add(&table->stats->committed, turned);
+    account_settle(&table->committed, turned < charged ? turned : charged);
     if (turned < charged)
-        budget_refund(&table->commit, charged - turned);
-    return budget_force(&table->commit, turned > charged ? turned - charged : 0);
+        account_cancel(&table->committed, charged - turned);
+    return account_force(&table->committed, turned > charged ? turned - charged : 0);
 }
 
 void region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
                             uint64_t count)
 {
     uint64_t pages = geometry_pages(hold->geometry);
-    uint64_t turned = commit_map_clear(&hold->region->commit, pages, first, count) << PAGE_SHIFT;
-    gauge_sub(&table->stats->committed, turned);
-    budget_refund(&table->commit, turned);
+    account_refund(&table->committed, commit_map_clear(&hold->region->commit, pages, first, count)
+                                          << PAGE_SHIFT);
 }
 
 uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size, uint64_t *first)

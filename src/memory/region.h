@@ -30,7 +30,7 @@
 
 #include "maps/commit_map.h"
 #include "maps/region_map.h"
-#include "memory/budget.h"
+#include "memory/account.h"
 #include "memory/stats.h"
 
 enum { PAGE_SHIFT = 12, PAGE_BYTES = 1 << PAGE_SHIFT, GRANULE_PAGES = 16 };
@@ -54,8 +54,11 @@ struct region_table {
     struct pool records;
     struct bit_store bits;
     struct stats *stats;
-    struct budget commit;  /* committed pages of regions; the vm charges more to it */
-    struct budget reserve; /* address space of regions: one limit for all levels */
+    struct budget commit;     /* committed pages of regions; the vm charges more to it */
+    struct budget reserve;    /* address space of regions: one limit for all levels */
+    struct account committed; /* of regions */
+    struct account reserved;
+    struct lane lane[LANES];
 };
 
 enum region_use {
@@ -125,7 +128,7 @@ struct region_origin {
 };
 
 /*
- * Fill the record and let it be found.  The caller has charged the budgets with the region's pages: those
+ * Fill the record and let it be found.  The caller has charged the accounts with the region's pages: those
  * reserved, and those committed.  Entries found in the range are stale: their memory was freed behind our back,
  * so they are dropped and counted.  False: no memory for the entry; the record and the charges are still the
  * caller's.
@@ -161,7 +164,7 @@ void region_leave_unchanged(struct region_table *table, struct region_hold *hold
 bool region_unpublish(struct region_table *table, struct region_hold *hold);
 void region_restore(struct region_table *table, struct region_hold *hold);
 
-/* Turn bits of an entered region; the committed gauge and the budget follow.  prepare: so that set cannot fail.
+/* Turn bits of an entered region; the account follows.  prepare: so that set cannot fail.
  * `charged` bytes have been charged for the pages already; the answer is that of what had to be charged besides. */
 bool region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
                            uint64_t count);

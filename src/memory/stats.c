@@ -5,15 +5,17 @@
 
 #include <stdbool.h>
 
-/* This thread's own stripe, or the shared one. */
-static struct stats_stripe *stripe_of_thread(struct stats *stats, bool *shared)
+#include "memory/thread.h"
+
+/* This thread's own counters, or those of its lane. */
+static struct stats_lane *lane_of_thread(struct stats *stats, bool *shared)
 {
-    uint32_t thread = GetCurrentThreadId(), owner;
-    struct stats_stripe *stripe = &stats->stripe[thread / 4 % STATS_STRIPES]; /* ids are multiples of 4 */
-    owner = atomic_load_explicit(&stripe->owner, memory_order_relaxed);
+    uintptr_t thread = thread_here(), owner;
+    struct stats_lane *lane = &stats->lane[lane_of(thread)];
+    owner = atomic_load_explicit(&lane->owner, memory_order_relaxed);
     *shared =
-        owner != thread && (owner != 0 || !atomic_compare_exchange_strong(&stripe->owner, &owner, thread));
-    return *shared ? &stats->stripe[STATS_STRIPES] : stripe;
+        owner != thread && (owner != 0 || !atomic_compare_exchange_strong(&lane->owner, &owner, thread));
+    return *shared ? lane + LANES : lane;
 }
 
 static void add(_Atomic uint64_t *counter, uint64_t amount, bool shared)
@@ -28,8 +30,8 @@ static void add(_Atomic uint64_t *counter, uint64_t amount, bool shared)
 void stats_count(struct stats *stats, enum stats_counter counter, int amount)
 {
     bool shared;
-    struct stats_stripe *stripe = stripe_of_thread(stats, &shared);
-    add(&stripe->counter[counter], (uint64_t)(int64_t)amount, shared);
+    struct stats_lane *lane = lane_of_thread(stats, &shared);
+    add(&lane->counter[counter], (uint64_t)(int64_t)amount, shared);
 }
 
 HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
@@ -37,12 +39,12 @@ HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, H
     if (level > HOSTMEM_LEVEL_NONE)
         level = HOSTMEM_LEVEL_NONE;
     bool shared;
-    struct stats_stripe *stripe = stripe_of_thread(stats, &shared);
-    add(&stripe->method[method][level].calls, 1, shared);
+    struct stats_lane *lane = lane_of_thread(stats, &shared);
+    add(&lane->method[method][level].calls, 1, shared);
     if (result != S_OK)
-        add(&stripe->method[method][level].failures, 1, shared);
+        add(&lane->method[method][level].failures, 1, shared);
     if (result == HOST_E_INVALIDOPERATION)
-        add(&stripe->counter[STATS_FOREIGN_FREES], 1, shared);
+        add(&lane->counter[STATS_FOREIGN_FREES], 1, shared);
     return result;
 }
 
@@ -60,18 +62,15 @@ static hostmem_gauge read_gauge(const struct gauge *gauge)
 static uint64_t read_counter(const struct stats *stats, enum stats_counter counter)
 {
     uint64_t sum = 0;
-    for (unsigned s = 0; s <= STATS_STRIPES; s++)
-        sum += read(&stats->stripe[s].counter[counter]);
+    for (unsigned s = 0; s < 2 * LANES; s++)
+        sum += read(&stats->lane[s].counter[counter]);
     return (int64_t)sum < 0 ? 0 : sum;
 }
 
 void stats_read(const struct stats *stats, hostmem_statistics *out)
 {
-    out->reserved = read_gauge(&stats->reserved);
-    out->committed = read_gauge(&stats->committed);
     out->mapped = read_gauge(&stats->mapped);
     out->view_committed = read_gauge(&stats->view_committed);
-    out->heap = read_gauge(&stats->heap);
     out->foreign_committed = read(&stats->foreign_committed);
     out->regions = read_counter(stats, STATS_REGIONS);
     out->views = read_counter(stats, STATS_VIEWS);
@@ -89,9 +88,9 @@ void stats_read(const struct stats *stats, hostmem_statistics *out)
     for (unsigned m = 0; m < HOSTMEM_METHOD_COUNT; m++)
         for (unsigned l = 0; l < HOSTMEM_LEVEL_COUNT; l++) {
             hostmem_calls sum = {0, 0};
-            for (unsigned s = 0; s <= STATS_STRIPES; s++) {
-                sum.calls += read(&stats->stripe[s].method[m][l].calls);
-                sum.failures += read(&stats->stripe[s].method[m][l].failures);
+            for (unsigned s = 0; s < 2 * LANES; s++) {
+                sum.calls += read(&stats->lane[s].method[m][l].calls);
+                sum.failures += read(&stats->lane[s].method[m][l].failures);
             }
             out->calls[m][l] = sum;
         }

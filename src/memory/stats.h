@@ -1,29 +1,22 @@
 /*
  * stats.h - what happened: gauges and counters
  *
- * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over stripes.  A
- * thread that got a stripe to itself counts there without a locked instruction; the others share the last
- * one.  A stripe stays its first thread's: a thread id comes back only when its thread is gone.
+ * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over the lanes.  The first
+ * thread of a lane counts there by itself, without a locked instruction; the others of the lane share a
+ * second set.
  */
 #ifndef HOSTMEM_MEMORY_STATS_H
 #define HOSTMEM_MEMORY_STATS_H
 
-#include <stdatomic.h>
-
 #include <hostmem/hostmem.h>
 
-struct gauge {
-    _Atomic uint64_t now;
-    _Atomic uint64_t peak;
-};
-
-enum { STATS_STRIPES = 16 };
+#include "memory/account.h"
 
 /* What is only counted: no peak.  Foreign frees are the calls that HOST_E_INVALIDOPERATION answered. */
 enum stats_counter { STATS_REGIONS, STATS_VIEWS, STATS_BLOCKS, STATS_FOREIGN_FREES, STATS_COUNTERS };
 
 struct stats {
-    struct gauge reserved, committed, mapped, view_committed, heap;
+    struct gauge mapped, view_committed; /* all other memory has an account */
     _Atomic uint64_t foreign_committed;
     _Atomic uint64_t refused[HOSTMEM_REASON_COUNT];
     _Atomic uint64_t os_retries;
@@ -31,31 +24,14 @@ struct stats {
     _Atomic uint32_t pressure; /* last told to the CLR */
     _Atomic uint64_t stale_regions;
     _Atomic uint64_t metadata;
-    struct stats_stripe {
-        _Alignas(64) _Atomic uint32_t owner; /* thread id; 0: nobody's yet */
+    struct stats_lane {
+        _Alignas(64) _Atomic uintptr_t owner; /* thread_here(); 0: nobody's yet, or a shared set */
         _Atomic uint64_t counter[STATS_COUNTERS];
         struct {
             _Atomic uint64_t calls, failures;
         } method[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
-    } stripe[STATS_STRIPES + 1]; /* the last one is shared */
+    } lane[2 * LANES]; /* each its first thread's; and each of the others */
 };
-
-static inline void gauge_add(struct gauge *gauge, uint64_t bytes)
-{
-    if (bytes == 0)
-        return;
-    uint64_t now = atomic_fetch_add_explicit(&gauge->now, bytes, memory_order_relaxed) + bytes;
-    uint64_t peak = atomic_load_explicit(&gauge->peak, memory_order_relaxed);
-    while (now > peak && !atomic_compare_exchange_weak_explicit(&gauge->peak, &peak, now,
-                                                                memory_order_relaxed, memory_order_relaxed))
-        ;
-}
-
-static inline void gauge_sub(struct gauge *gauge, uint64_t bytes)
-{
-    if (bytes != 0)
-        atomic_fetch_sub_explicit(&gauge->now, bytes, memory_order_relaxed);
-}
 
 static inline void stats_bump(_Atomic uint64_t *counter)
 {
@@ -75,6 +51,7 @@ void stats_count(struct stats *stats, enum stats_counter counter, int amount);
 /* Count one call of `method`, which returns `result`; returns it. */
 HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result);
 
+/* What is read here has no account. */
 void stats_read(const struct stats *stats, hostmem_statistics *out);
 
 #endif

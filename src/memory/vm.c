@@ -31,6 +31,7 @@ void vm_init(struct vm *vm)
 {
     region_table_init(&vm->table, &vm->stats);
     vm->table.commit.crossed = pressure_wake;
+    account_init(&vm->heap, &vm->table.commit, vm->table.lane, LANE_HEAP, true);
 }
 
 void vm_destroy(struct vm *vm)
@@ -120,24 +121,23 @@ static hostmem_reason reason_of(const struct budget *budget, const struct budget
                                          : HOSTMEM_REASON_MARGIN;
 }
 
-HRESULT vm_charge(struct vm *vm, uint64_t bytes, unsigned level)
+HRESULT vm_charge(struct vm *vm, struct account *account, uint64_t bytes, unsigned level)
 {
-    struct budget *budget = &vm->table.commit;
-    struct budget_answer answer = budget_charge(budget, bytes, level);
+    struct budget_answer answer = account_charge(account, bytes, level);
     if (answer.verdict == BUDGET_GRANTED)
         return S_OK;
     if (answer.verdict == BUDGET_OVERRUN) {
         tell_overrun(vm, bytes, level, &answer);
         return S_OK;
     }
-    return over_budget(vm, reason_of(budget, &answer, level), bytes, level, &answer);
+    return over_budget(vm, reason_of(account->budget, &answer, level), bytes, level, &answer);
 }
 
 /* Address space; any level is refused alike. */
 static HRESULT charge_reserve(struct vm *vm, uint64_t bytes, unsigned level)
 {
     struct budget *budget = &vm->table.reserve;
-    struct budget_answer answer = budget_charge(budget, bytes, BUDGET_TASK);
+    struct budget_answer answer = account_charge(&vm->table.reserved, bytes, BUDGET_TASK);
     if (answer.verdict == BUDGET_GRANTED)
         return S_OK;
     return over_budget(vm, answer.by == budget ? HOSTMEM_REASON_RESERVE_LIMIT : HOSTMEM_REASON_SHARED, bytes,
@@ -174,7 +174,7 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
     HRESULT result = charge_reserve(vm, bytes, level);
     if (result != S_OK)
         return result;
-    result = vm_charge(vm, committed, level);
+    result = vm_charge(vm, &table->committed, committed, level);
     if (result != S_OK)
         goto refund_reserve;
     uint32_t number = region_take(table);
@@ -211,9 +211,9 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
 give_record:
     region_give(table, number);
 refund_commit:
-    budget_refund(&table->commit, committed);
+    account_cancel(&table->committed, committed);
 refund_reserve:
-    budget_refund(&table->reserve, bytes);
+    account_cancel(&table->reserved, bytes);
     return result;
 }
 
@@ -223,7 +223,7 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
     uint64_t first;
     uint64_t count = region_pages_within(hold, (uintptr_t)address, size, &first);
     uint64_t charged = region_uncommitted(hold, first, count);
-    HRESULT result = vm_charge(vm, charged, level);
+    HRESULT result = vm_charge(vm, &vm->table.committed, charged, level);
     if (result != S_OK) {
         region_leave_unchanged(&vm->table, hold);
         return result;
@@ -246,7 +246,7 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
     return S_OK;
 
 refund:
-    budget_refund(&vm->table.commit, charged);
+    account_cancel(&vm->table.committed, charged);
     region_leave_unchanged(&vm->table, hold);
     return result;
 }
@@ -254,6 +254,7 @@ refund:
 /* What is committed in a view has to be granted: a runtime that is refused there ends (decision 2). */
 static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
 {
+    account_collect(&vm->table.commit, false);
     struct budget_answer answer = budget_force(&vm->table.commit, bytes);
     gauge_add(&vm->stats.view_committed, bytes);
     if (answer.verdict == BUDGET_OVERRUN)

@@ -14,6 +14,7 @@
 struct vm {
     struct region_table table;
     struct stats stats;
+    struct account heap; /* IHostMalloc: charged to the table's commit budget */
     struct event_queue events;
     _Atomic bool closed; /* refuses new reserves and commits */
 };
@@ -23,10 +24,10 @@ void vm_init(struct vm *vm);
 void vm_destroy(struct vm *vm);
 
 /*
- * Charge the commit budget for memory that is about to be taken: S_OK; or the refusal, counted and told, with
- * ERROR_COMMITMENT_LIMIT as last error.
+ * Charge an account of the commit budget for memory that is about to be taken: S_OK; or the refusal, counted and
+ * told, with ERROR_COMMITMENT_LIMIT as last error.
  */
-HRESULT vm_charge(struct vm *vm, uint64_t bytes, unsigned level);
+HRESULT vm_charge(struct vm *vm, struct account *account, uint64_t bytes, unsigned level);
 
 HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                  void **memory);

@@ -1,0 +1,144 @@
+/*
+ * account.c - charges and refunds, by credit or by the sums
+ */
+#include "memory/account.h"
+
+#include <stddef.h>
+
+static uint64_t load(const _Atomic uint64_t *number)
+{
+    return atomic_load_explicit(number, memory_order_relaxed);
+}
+
+void account_init(struct account *account, struct budget *budget, struct lane *lanes, enum lane_credit kind,
+                  bool early)
+{
+    account->early = early;
+    account->budget = budget;
+    account->credit.lanes = lanes;
+    account->credit.kind = kind;
+    unsigned place = 0;
+    while (budget->credit[place] != NULL)
+        place++;
+    budget->credit[place] = &account->credit;
+}
+
+static uint64_t ceiling(const struct account *account, unsigned level)
+{
+    return load(&account->budget->ceiling[level > BUDGET_PROCESS ? BUDGET_PROCESS : level]);
+}
+
+/* Does the budget's sum, with so many bytes more, stay below every mark? */
+static bool budget_below_marks(const struct account *account, uint64_t bytes, unsigned level)
+{
+    const struct budget *budget = account->budget;
+    uint64_t used = load(&budget->used) + bytes;
+    return used <= load(&budget->peak) && used <= ceiling(account, level) && used < load(&budget->wake_above);
+}
+
+static bool gauge_below_peak(const struct account *account, uint64_t bytes)
+{
+    return load(&account->gauge.now) + bytes <= load(&account->gauge.peak);
+}
+
+static bool may_use_credit(const struct budget *budget)
+{
+    return budget->parent == NULL && load(&budget->fail_left) == BUDGET_UNLIMITED;
+}
+
+static void take_off(struct account *account, bool all)
+{
+    uint32_t holders = credit_holders(&account->credit, all);
+    for (unsigned lane = 0; holders != 0; lane++, holders >>= 1) {
+        if (!(holders & 1))
+            continue;
+        struct credit_amount amount = credit_empty(&account->credit, lane);
+        gauge_sub(&account->gauge, amount.gauge);
+        budget_refund(account->budget, amount.budget);
+    }
+}
+
+void account_collect(struct budget *budget, bool all)
+{
+    for (unsigned place = 0; place < BUDGET_CREDITS && budget->credit[place] != NULL; place++)
+        take_off((struct account *)((char *)budget->credit[place] - offsetof(struct account, credit)), all);
+}
+
+static bool granted(const struct budget_answer *answer)
+{
+    return answer->verdict == BUDGET_GRANTED || answer->verdict == BUDGET_OVERRUN;
+}
+
+struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level)
+{
+    struct budget *budget = account->budget;
+    struct budget_answer answer = {.verdict = BUDGET_GRANTED};
+    const struct credit_amount amount = {.budget = bytes, .gauge = account->early ? bytes : 0};
+    if (bytes == 0)
+        return answer;
+    if (may_use_credit(budget) && budget_below_marks(account, 0, level) &&
+        (!account->early || gauge_below_peak(account, 0)) && credit_pay(&account->credit, amount)) {
+        budget_look(budget); /* a watermark may have been armed just now */
+        return answer;
+    }
+    if (!budget_below_marks(account, bytes, level) || !gauge_below_peak(account, amount.gauge))
+        account_collect(budget, load(&budget->used) + bytes > ceiling(account, level));
+    answer = budget_charge(budget, bytes, level);
+    if (granted(&answer))
+        atomic_fetch_add_explicit(&account->gauge.now, amount.gauge, memory_order_relaxed);
+    return answer;
+}
+
+void account_settle(struct account *account, uint64_t bytes)
+{
+    if (!account->early && bytes != 0) {
+        const struct credit_amount amount = {.gauge = bytes};
+        if (gauge_below_peak(account, 0) && credit_pay(&account->credit, amount))
+            return;
+        if (!gauge_below_peak(account, bytes))
+            take_off(account, false);
+        atomic_fetch_add_explicit(&account->gauge.now, bytes, memory_order_relaxed);
+    }
+    if (!gauge_below_peak(account, 0))
+        raise_to(&account->gauge.peak, account_now(account));
+}
+
+static void give_back(struct account *account, struct credit_amount amount)
+{
+    struct budget *budget = account->budget;
+    if (amount.budget == 0)
+        return;
+    if (may_use_credit(budget) && !budget_near_below(budget) && credit_keep(&account->credit, amount)) {
+        budget_look(budget);
+        return;
+    }
+    gauge_sub(&account->gauge, amount.gauge);
+    budget_refund(budget, amount.budget);
+}
+
+void account_cancel(struct account *account, uint64_t bytes)
+{
+    give_back(account, (struct credit_amount){.budget = bytes, .gauge = account->early ? bytes : 0});
+}
+
+void account_refund(struct account *account, uint64_t bytes)
+{
+    give_back(account, (struct credit_amount){.budget = bytes, .gauge = bytes});
+}
+
+struct budget_answer account_force(struct account *account, uint64_t bytes)
+{
+    if (bytes == 0)
+        return (struct budget_answer){.verdict = BUDGET_GRANTED};
+    account_collect(account->budget, false);
+    struct budget_answer answer = budget_force(account->budget, bytes);
+    gauge_add(&account->gauge, bytes);
+    return answer;
+}
+
+uint64_t account_now(const struct account *account)
+{
+    struct credit *credit = (struct credit *)&account->credit;
+    uint64_t now = credit_less(&account->gauge.now, &credit, 1, CREDIT_GAUGE);
+    return (int64_t)now < 0 ? 0 : now;
+}

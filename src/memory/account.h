@@ -1,0 +1,76 @@
+/*
+ * account.h - what is charged to a budget for one purpose, and how much of it there is
+ *
+ *      account          gauge (now, peak)       budget
+ *      reserved         reserved                reserve
+ *      committed        committed               commit
+ *      heap             heap                    commit
+ *
+ * A charge goes to the budget; when the memory is there (settle), it goes to the gauge; a refund is for both.
+ * Where no mark is within reach a charge is paid from the lane's credit instead (credit.h), which changes no
+ * sum that other threads read; and a refund becomes credit:
+ *
+ *      charge by credit    only while the sums, which count all credit as used, are at or below every mark: peak,
+ *                          ceiling, watermark.  What is in use stays at or below the sums.
+ *      refund to credit    only while the watermark below is out of reach for all credit together.
+ *      any other charge    takes credit off the sums first if one of them would pass a mark.
+ *
+ * So peaks, ceilings and watermarks are as exact as if there were no credit.  An account whose budget has a parent
+ * keeps none.
+ */
+#ifndef HOSTMEM_MEMORY_ACCOUNT_H
+#define HOSTMEM_MEMORY_ACCOUNT_H
+
+#include "memory/budget.h"
+
+/* A sum of what there is; an account's counts its credit as well. */
+struct gauge {
+    _Atomic uint64_t now;
+    _Atomic uint64_t peak;
+};
+
+static inline void gauge_add(struct gauge *gauge, uint64_t bytes)
+{
+    raise_to(&gauge->peak, atomic_fetch_add_explicit(&gauge->now, bytes, memory_order_relaxed) + bytes);
+}
+
+static inline void gauge_sub(struct gauge *gauge, uint64_t bytes)
+{
+    if (bytes != 0)
+        atomic_fetch_sub_explicit(&gauge->now, bytes, memory_order_relaxed);
+}
+
+struct account {
+    struct gauge gauge;
+    struct credit credit;
+    struct budget *budget;
+    /* The gauge counts from the charge on, a step less: for what no two calls can be granted twice. */
+    bool early;
+};
+
+/* The memory must be zero.  Its credit is known to the budget from now on. */
+void account_init(struct account *account, struct budget *budget, struct lane *lanes, enum lane_credit kind,
+                  bool early);
+
+/* As budget_charge. */
+struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level);
+
+/* What was charged is there. */
+void account_settle(struct account *account, uint64_t bytes);
+
+/* What was charged will not come. */
+void account_cancel(struct account *account, uint64_t bytes);
+
+/* As budget_force, and settled: what has been committed already. */
+struct budget_answer account_force(struct account *account, uint64_t bytes);
+
+/* What was settled is gone. */
+void account_refund(struct account *account, uint64_t bytes);
+
+uint64_t account_now(const struct account *account);
+
+/* Take all credit off the sums, so that a charge by other ways (budget_force) sees what is in use.  `all`: also from
+ * lanes that another thread is emptying just now. */
+void account_collect(struct budget *budget, bool all);
+
+#endif

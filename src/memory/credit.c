@@ -1,0 +1,99 @@
+/*
+ * credit.c - pay, keep, empty
+ */
+#include "memory/credit.h"
+
+#include <stddef.h>
+
+#include "memory/thread.h"
+
+static _Atomic uint64_t *held_by(const struct credit *credit, unsigned lane)
+{
+    return &credit->lanes[lane].credit[credit->kind];
+}
+
+static struct credit_amount unpack(uint64_t word)
+{
+    return (struct credit_amount){.budget = (uint32_t)word, .gauge = word >> 32};
+}
+
+/* Neither is above CREDIT_MOST. */
+static uint64_t pack(struct credit_amount amount)
+{
+    return amount.gauge << 32 | amount.budget;
+}
+
+bool credit_pay(struct credit *credit, struct credit_amount amount)
+{
+    _Atomic uint64_t *own = held_by(credit, lane_of(thread_here()));
+    uint64_t word = atomic_load_explicit(own, memory_order_relaxed);
+    do {
+        struct credit_amount held = unpack(word);
+        if (held.budget < amount.budget || held.gauge < amount.gauge)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(own, &word, word - pack(amount), memory_order_seq_cst,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+bool credit_keep(struct credit *credit, struct credit_amount amount)
+{
+    const unsigned lane = lane_of(thread_here());
+    _Atomic uint64_t *own = held_by(credit, lane);
+    uint64_t word = atomic_load_explicit(own, memory_order_relaxed);
+    do {
+        struct credit_amount held = unpack(word);
+        if (amount.budget > CREDIT_MOST - held.budget || amount.gauge > CREDIT_MOST - held.gauge)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(own, &word, word + pack(amount), memory_order_seq_cst,
+                                                    memory_order_relaxed));
+    const uint32_t bit = (uint32_t)1 << lane;
+    if (!(atomic_load_explicit(&credit->holders, memory_order_seq_cst) & bit))
+        atomic_fetch_or_explicit(&credit->holders, bit, memory_order_seq_cst);
+    return true;
+}
+
+uint32_t credit_holders(struct credit *credit, bool all)
+{
+    if (!all && atomic_load_explicit(&credit->holders, memory_order_relaxed) == 0)
+        return 0;
+    uint32_t holders = atomic_exchange_explicit(&credit->holders, 0, memory_order_seq_cst);
+    return all ? UINT32_MAX : holders;
+}
+
+struct credit_amount credit_empty(struct credit *credit, unsigned lane)
+{
+    _Atomic uint64_t *word = held_by(credit, lane);
+    if (atomic_load_explicit(word, memory_order_seq_cst) == 0)
+        return (struct credit_amount){0, 0};
+    return unpack(atomic_exchange_explicit(word, 0, memory_order_seq_cst));
+}
+
+static uint64_t held(const struct credit *credit, enum credit_sum which)
+{
+    uint64_t sum = 0;
+    for (unsigned lane = 0; lane < LANES; lane++) {
+        struct credit_amount amount =
+            unpack(atomic_load_explicit(held_by(credit, lane), memory_order_seq_cst));
+        sum += which == CREDIT_BUDGET ? amount.budget : amount.gauge;
+    }
+    return sum;
+}
+
+/* Credit is taken off the sum after its lane was emptied: read in between, it would be missing twice. */
+uint64_t credit_less(const _Atomic uint64_t *sum, struct credit *const *credit, unsigned most,
+                     enum credit_sum which)
+{
+    enum { STABLE_READS = 8 };
+    uint64_t now = atomic_load_explicit(sum, memory_order_seq_cst), less = 0;
+    for (unsigned i = 0; i < STABLE_READS && credit[0] != NULL; i++) {
+        const uint64_t before = now;
+        less = 0;
+        for (unsigned kind = 0; kind < most && credit[kind] != NULL; kind++)
+            less += held(credit[kind], which);
+        now = atomic_load_explicit(sum, memory_order_seq_cst);
+        if (now == before)
+            break;
+    }
+    return now - less;
+}
