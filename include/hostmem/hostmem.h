@@ -320,7 +320,8 @@ typedef struct hostmem_gauge {
 typedef struct hostmem_statistics {
     uint32_t size;     /* sizeof(hostmem_statistics) */
     uint32_t pressure; /* EMemoryAvailable as last told; 0: nothing was told yet */
-    /* Address space of owned regions.  The peak may hold one that is being released and its successor. */
+    /* Address space of owned regions, and of reserves under way.  The peak may hold one that is being released and its
+     * successor. */
     hostmem_gauge reserved;
     /* Committed pages of owned regions: what VirtualQuery over them says. */
     hostmem_gauge committed;
@@ -330,7 +331,7 @@ typedef struct hostmem_statistics {
      * view has gone.  Two threads that commit the same pages at once may count them twice; foreign_committed
      * likewise. */
     hostmem_gauge view_committed;
-    /* Asked of IHostMalloc and not yet freed. */
+    /* Asked of IHostMalloc and not yet freed; calls under way count. */
     hostmem_gauge heap;
     /* Charged to the budget: committed, view_committed and heap together, and what calls under way have been
      * granted. */

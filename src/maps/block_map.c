@@ -23,12 +23,9 @@ void block_map_destroy(struct block_map *map)
     pool_destroy(&map->middles);
 }
 
-/* The node in `slot`, made when missing and `make` is given. */
-static void *node_of(_Atomic(void *) *slot, struct pool *make)
+static void *make_node(_Atomic(void *) *slot, struct pool *make)
 {
-    void *node = atomic_load_explicit(slot, memory_order_acquire);
-    if (node != NULL || make == NULL)
-        return node;
+    void *node = NULL;
     uint32_t number = pool_take(make);
     if (number == 0)
         return NULL;
@@ -38,6 +35,13 @@ static void *node_of(_Atomic(void *) *slot, struct pool *make)
         return fresh;
     pool_give(make, number);
     return node;
+}
+
+/* The node in `slot`, made when missing and `make` is given. */
+static inline void *node_of(_Atomic(void *) *slot, struct pool *make)
+{
+    void *node = atomic_load_explicit(slot, memory_order_acquire);
+    return node != NULL || make == NULL ? node : make_node(slot, make);
 }
 
 /* The leaf for `address`; NULL: beyond the address space, missing, or no memory. */

@@ -141,7 +141,10 @@ static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t fi
             hit = mask & atomic_load_explicit(word, memory_order_acquire);
         if (operation == EMPTY && hit != 0) /* nobody else is there */
             atomic_store_explicit(word, 0, memory_order_relaxed);
-        turned += hit == mask ? n : (uint64_t)__builtin_popcountll(hit); /* mostly all, and a call less */
+        if (hit == mask) /* mostly all of them, or none: a call less */
+            turned += n;
+        else if (hit != 0)
+            turned += (uint64_t)__builtin_popcountll(hit);
         first += n;
     }
     return turned;

@@ -44,12 +44,9 @@ void region_map_destroy(struct region_map *map)
     pool_destroy(&map->middles);
 }
 
-/* The node below `slot`, made when it is missing and `make` is given; NULL: missing or no memory. */
-static void *child_of(struct region_map_slot *slot, struct pool *make)
+static void *make_child(struct region_map_slot *slot, struct pool *make)
 {
-    void *child = atomic_load_explicit(&slot->child, memory_order_acquire);
-    if (child != NULL || make == NULL)
-        return child;
+    void *child = NULL;
     uint32_t number = pool_take(make);
     if (number == 0)
         return NULL;
@@ -59,6 +56,13 @@ static void *child_of(struct region_map_slot *slot, struct pool *make)
         return fresh;
     pool_give(make, number); /* still zero: nobody has seen it */
     return child;
+}
+
+/* The node below `slot`, made when it is missing and `make` is given; NULL: missing or no memory. */
+static inline void *child_of(struct region_map_slot *slot, struct pool *make)
+{
+    void *child = atomic_load_explicit(&slot->child, memory_order_acquire);
+    return child != NULL || make == NULL ? child : make_child(slot, make);
 }
 
 /*

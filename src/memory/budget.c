@@ -71,17 +71,8 @@ uint64_t budget_used(const struct budget *budget)
     return counted(credit_less(&budget->used, budget->credit, BUDGET_CREDITS, CREDIT_BUDGET));
 }
 
-bool budget_near_below(const struct budget *budget)
+void budget_look_closely(struct budget *budget)
 {
-    uint64_t below = atomic_load_explicit(&budget->wake_below, memory_order_seq_cst);
-    return below != 0 && counted(load(&budget->used)) < below + BUDGET_CREDITS * CREDIT_MOST_ALL;
-}
-
-void budget_look(struct budget *budget)
-{
-    bool above = load(&budget->used) >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst);
-    if (!above && !budget_near_below(budget))
-        return;
     uint64_t used = budget_used(budget);
     if (used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
         passed(budget, &budget->wake_above, UINT64_MAX);
@@ -129,7 +120,7 @@ static void give(struct budget *budget, uint64_t bytes)
     if (now < atomic_load_explicit(&budget->wake_below, memory_order_seq_cst))
         passed(budget, &budget->wake_below, 0);
     else if (budget->credit[0] != NULL && budget_near_below(budget))
-        budget_look(budget);
+        budget_look_closely(budget);
 }
 
 /* One of the charges that are granted before the ordered failure; false: they are used up. */

@@ -100,10 +100,23 @@ void budget_refund(struct budget *budget, uint64_t bytes);
 uint64_t budget_used(const struct budget *budget);
 
 /* Could credit hide that use has fallen to the armed watermark below? */
-bool budget_near_below(const struct budget *budget);
+static inline bool budget_near_below(const struct budget *budget)
+{
+    uint64_t below = atomic_load_explicit(&budget->wake_below, memory_order_seq_cst);
+    uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
+    return below != 0 && (int64_t)used < (int64_t)(below + BUDGET_CREDITS * CREDIT_MOST_ALL);
+}
 
-/* Credit was paid or kept: an armed watermark that it has passed is dealt with. */
-void budget_look(struct budget *budget);
+/* If an armed watermark was passed, that is dealt with. */
+void budget_look_closely(struct budget *budget);
+
+/* The same, after credit was paid or kept: nothing to do unless a watermark is near. */
+static inline void budget_look(struct budget *budget)
+{
+    uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
+    if (used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst) || budget_near_below(budget))
+        budget_look_closely(budget);
+}
 
 /* Bytes that eTaskCritical may hold in all: the tighter of the budget and its parent. */
 uint64_t budget_ceiling(const struct budget *budget);

@@ -18,8 +18,8 @@ void region_table_init(struct region_table *table, struct stats *stats)
     table->stats = stats;
     budget_init(&table->commit);
     budget_init(&table->reserve);
-    account_init(&table->committed, &table->commit, table->lane, LANE_COMMITTED, false);
-    account_init(&table->reserved, &table->reserve, table->lane, LANE_RESERVED, true);
+    account_init(&table->committed, &table->commit, stats->lane, LANE_COMMITTED, false);
+    account_init(&table->reserved, &table->reserve, stats->lane, LANE_RESERVED, true);
     region_map_init(&table->map, &stats->metadata);
     bit_store_init(&table->bits, &stats->metadata);
     pool_init(&table->records, sizeof(struct region), 1024, &stats->metadata);
@@ -66,23 +66,36 @@ unsigned region_kind_at(const struct region_table *table, uint64_t address)
     return 0;
 }
 
-/* A lane keeps one free record by itself: threads that reserve and release do not meet at the pool's list. */
+/*
+ * A lane keeps a free record for its owner, and one for its other threads: those that reserve and release do not meet
+ * at the pool's list.
+ */
 uint32_t region_take(struct region_table *table)
 {
-    _Atomic uint32_t *own = &table->lane[lane_of(thread_here())].record;
-    uint32_t number = atomic_load_explicit(own, memory_order_relaxed);
-    if (number != 0 &&
-        atomic_compare_exchange_strong_explicit(own, &number, 0, memory_order_acquire, memory_order_relaxed))
-        return number;
-    return pool_take(&table->records);
+    const uintptr_t thread = thread_here();
+    struct lane *lane = &table->stats->lane[lane_of(thread)];
+    uint32_t number;
+    if (lane_is_own(lane, thread)) {
+        number = atomic_load_explicit(&lane->record, memory_order_relaxed);
+        atomic_store_explicit(&lane->record, 0, memory_order_relaxed);
+    } else {
+        number = atomic_exchange_explicit(&lane->shared_record, 0, memory_order_acquire);
+    }
+    return number != 0 ? number : pool_take(&table->records);
 }
 
 void region_give(struct region_table *table, uint32_t number)
 {
-    _Atomic uint32_t *own = &table->lane[lane_of(thread_here())].record;
-    uint32_t none = 0;
-    if (!atomic_compare_exchange_strong_explicit(own, &none, number, memory_order_release,
-                                                 memory_order_relaxed))
+    const uintptr_t thread = thread_here();
+    struct lane *lane = &table->stats->lane[lane_of(thread)];
+    if (lane_is_own(lane, thread)) {
+        uint32_t before = atomic_load_explicit(&lane->record, memory_order_relaxed);
+        atomic_store_explicit(&lane->record, number, memory_order_relaxed);
+        number = before;
+    } else {
+        number = atomic_exchange_explicit(&lane->shared_record, number, memory_order_acq_rel);
+    }
+    if (number != 0)
         pool_give(&table->records, number);
 }
 

@@ -58,7 +58,6 @@ struct region_table {
     struct budget reserve;    /* address space of regions: one limit for all levels */
     struct account committed; /* of regions */
     struct account reserved;
-    struct lane lane[LANES];
 };
 
 enum region_use {

@@ -7,15 +7,13 @@
 
 #include "memory/thread.h"
 
-/* This thread's own counters, or those of its lane. */
-static struct stats_lane *lane_of_thread(struct stats *stats, bool *shared)
+/* This thread's own counters, or those that it shares. */
+static struct stats_counters *counters_here(struct stats *stats, bool *shared)
 {
-    uintptr_t thread = thread_here(), owner;
-    struct stats_lane *lane = &stats->lane[lane_of(thread)];
-    owner = atomic_load_explicit(&lane->owner, memory_order_relaxed);
-    *shared =
-        owner != thread && (owner != 0 || !atomic_compare_exchange_strong(&lane->owner, &owner, thread));
-    return *shared ? lane + LANES : lane;
+    const uintptr_t thread = thread_here();
+    const unsigned lane = lane_of(thread);
+    *shared = !lane_is_own(&stats->lane[lane], thread);
+    return *shared ? &stats->shared[lane] : &stats->own[lane];
 }
 
 static void add(_Atomic uint64_t *counter, uint64_t amount, bool shared)
@@ -30,8 +28,8 @@ static void add(_Atomic uint64_t *counter, uint64_t amount, bool shared)
 void stats_count(struct stats *stats, enum stats_counter counter, int amount)
 {
     bool shared;
-    struct stats_lane *lane = lane_of_thread(stats, &shared);
-    add(&lane->counter[counter], (uint64_t)(int64_t)amount, shared);
+    struct stats_counters *here = counters_here(stats, &shared);
+    add(&here->counter[counter], (uint64_t)(int64_t)amount, shared);
 }
 
 HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
@@ -39,12 +37,12 @@ HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, H
     if (level > HOSTMEM_LEVEL_NONE)
         level = HOSTMEM_LEVEL_NONE;
     bool shared;
-    struct stats_lane *lane = lane_of_thread(stats, &shared);
-    add(&lane->method[method][level].calls, 1, shared);
+    struct stats_counters *here = counters_here(stats, &shared);
+    add(&here->method[method][level].calls, 1, shared);
     if (result != S_OK)
-        add(&lane->method[method][level].failures, 1, shared);
+        add(&here->method[method][level].failures, 1, shared);
     if (result == HOST_E_INVALIDOPERATION)
-        add(&lane->counter[STATS_FOREIGN_FREES], 1, shared);
+        add(&here->counter[STATS_FOREIGN_FREES], 1, shared);
     return result;
 }
 
@@ -62,8 +60,8 @@ static hostmem_gauge read_gauge(const struct gauge *gauge)
 static uint64_t read_counter(const struct stats *stats, enum stats_counter counter)
 {
     uint64_t sum = 0;
-    for (unsigned s = 0; s < 2 * LANES; s++)
-        sum += read(&stats->lane[s].counter[counter]);
+    for (unsigned lane = 0; lane < LANES; lane++)
+        sum += read(&stats->own[lane].counter[counter]) + read(&stats->shared[lane].counter[counter]);
     return (int64_t)sum < 0 ? 0 : sum;
 }
 
@@ -89,8 +87,9 @@ void stats_read(const struct stats *stats, hostmem_statistics *out)
         for (unsigned l = 0; l < HOSTMEM_LEVEL_COUNT; l++) {
             hostmem_calls sum = {0, 0};
             for (unsigned s = 0; s < 2 * LANES; s++) {
-                sum.calls += read(&stats->lane[s].method[m][l].calls);
-                sum.failures += read(&stats->lane[s].method[m][l].failures);
+                const struct stats_counters *set = s < LANES ? &stats->own[s] : &stats->shared[s - LANES];
+                sum.calls += read(&set->method[m][l].calls);
+                sum.failures += read(&set->method[m][l].failures);
             }
             out->calls[m][l] = sum;
         }

@@ -1,9 +1,8 @@
 /*
  * stats.h - what happened: gauges and counters
  *
- * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over the lanes.  The first
- * thread of a lane counts there by itself, without a locked instruction; the others of the lane share a
- * second set.
+ * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over the lanes: the owner of
+ * a lane counts by itself, without a locked instruction; its other threads share a second set.
  */
 #ifndef HOSTMEM_MEMORY_STATS_H
 #define HOSTMEM_MEMORY_STATS_H
@@ -24,13 +23,13 @@ struct stats {
     _Atomic uint32_t pressure; /* last told to the CLR */
     _Atomic uint64_t stale_regions;
     _Atomic uint64_t metadata;
-    struct stats_lane {
-        _Alignas(64) _Atomic uintptr_t owner; /* thread_here(); 0: nobody's yet, or a shared set */
-        _Atomic uint64_t counter[STATS_COUNTERS];
+    struct lane lane[LANES];
+    struct stats_counters {
+        _Alignas(64) _Atomic uint64_t counter[STATS_COUNTERS];
         struct {
             _Atomic uint64_t calls, failures;
         } method[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
-    } lane[2 * LANES]; /* each its first thread's; and each of the others */
+    } own[LANES], shared[LANES];
 };
 
 static inline void stats_bump(_Atomic uint64_t *counter)

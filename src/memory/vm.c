@@ -31,7 +31,7 @@ void vm_init(struct vm *vm)
 {
     region_table_init(&vm->table, &vm->stats);
     vm->table.commit.crossed = pressure_wake;
-    account_init(&vm->heap, &vm->table.commit, vm->table.lane, LANE_HEAP, true);
+    account_init(&vm->heap, &vm->table.commit, vm->stats.lane, LANE_HEAP, true);
 }
 
 void vm_destroy(struct vm *vm)
