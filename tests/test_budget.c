@@ -410,6 +410,26 @@ static void test_watermarks_of_a_parent(void **state)
     assert_int_equal(budget_pressure(&parent), BUDGET_NEUTRAL);
 }
 
+/* A page that is refunded a moment before it is charged is use of nothing, not of everything: it is no pressure. */
+static void test_use_below_nothing(void **state)
+{
+    (void)state;
+    for (uint64_t early = 1; early <= 2 * 4096; early += 4095) {
+        struct budget b = make(BUDGET_UNLIMITED, BUDGET_UNLIMITED, 0);
+        b.crossed = count_crossing;
+        set_soft(&b, 80000);
+        use(&b, 90000);
+        assert_int_equal(budget_pressure(&b), BUDGET_LOW);
+        crossings = 0;
+        budget_refund(&b, 90000 + early);
+        assert_int_equal(crossings, 1);
+        assert_int_equal(budget_pressure(&b), BUDGET_HIGH);
+        budget_force(&b, early);
+        assert_used(&b, 0, 90000);
+        assert_int_equal(budget_pressure(&b), BUDGET_HIGH);
+    }
+}
+
 /* Soft marks so small that the eighths and halves of them are nothing. */
 static void test_small_soft_marks(void **state)
 {
@@ -485,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_watermarks),
         cmocka_unit_test(test_a_crossing_is_told_once),
         cmocka_unit_test(test_watermarks_of_a_parent),
+        cmocka_unit_test(test_use_below_nothing),
         cmocka_unit_test(test_small_soft_marks),
         cmocka_unit_test(test_load_of_budgets),
     };

@@ -116,7 +116,7 @@ static void note(struct budget *budget, uint64_t bytes, const struct budget_answ
 
 static void give(struct budget *budget, uint64_t bytes)
 {
-    uint64_t now = atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_seq_cst) - bytes;
+    uint64_t now = counted(atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_seq_cst) - bytes);
     if (now < atomic_load_explicit(&budget->wake_below, memory_order_seq_cst))
         passed(budget, &budget->wake_below, 0);
     else if (budget->credit[0] != NULL && budget_near_below(budget))
