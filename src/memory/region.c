@@ -57,7 +57,7 @@ unsigned region_kind_at(const struct region_table *table, uint64_t address)
     uint64_t geometry;
     uint32_t number;
     while ((number = region_find(table, address, &geometry)) != 0) {
-        unsigned kind = record(table, number)->kind;
+        unsigned kind = atomic_load_explicit(&record(table, number)->kind, memory_order_acquire);
         uint64_t again;
         /* The record may have been recycled before its kind was read. */
         if (region_find(table, address, &again) == number && again == geometry)
@@ -184,7 +184,7 @@ bool region_publish(struct region_table *table, uint32_t number, const struct re
     } else {
         gauge_add(&table->stats->mapped, origin->pages << PAGE_SHIFT);
     }
-    region->kind = (uint8_t)origin->kind;
+    atomic_store_explicit(&region->kind, (uint8_t)origin->kind, memory_order_release);
     region->level = (uint8_t)(origin->level > HOSTMEM_LEVEL_NONE ? HOSTMEM_LEVEL_NONE : origin->level);
     region->allocation_type = origin->type;
     region->allocation_protect = origin->protect;

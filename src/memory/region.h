@@ -45,7 +45,7 @@ struct region {
     _Atomic uint64_t state;
     struct commit_map commit;
     uint32_t allocation_type;
-    uint8_t kind; /* hostmem_region_kind */
+    _Atomic uint8_t kind; /* hostmem_region_kind; also read by whoever holds nothing (region_kind_at) */
     uint8_t level;
 };
 
