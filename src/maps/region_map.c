@@ -234,7 +234,7 @@ uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64
 
 void region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
-    uint64_t at = granule;
-    while (first_at(map, granule, count, &at) == number)
-        erase_at(map, at, number);
+    uint64_t end = granule + count;
+    while (first_at(map, granule, end - granule, &granule) == number)
+        erase_at(map, granule, number);
 }
