@@ -1,0 +1,15 @@
+/*
+ * sections.h - what hostmem-bench measures, by name
+ */
+#ifndef BENCH_SECTIONS_H
+#define BENCH_SECTIONS_H
+
+void section_books(void);   /* what the books cost when Windows costs nothing */
+void section_windows(void); /* managed calls beside raw ones */
+void section_foreign(void); /* pointers that are nobody's */
+void section_lookups(void); /* the table alone, and what it takes */
+void section_growth(void);  /* cost per call while many regions live */
+void section_heap(void);    /* IHostMalloc beside HeapAlloc */
+void section_rivals(void);  /* what a user would write instead */
+
+#endif
