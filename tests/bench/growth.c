@@ -7,15 +7,18 @@
 
 #include <stdlib.h>
 
+enum { PICKS = 1 << 16 };
+
 struct many {
     char **base;
     unsigned regions;
-    uint64_t random;
+    char *pick[PICKS]; /* some of them, in no order */
+    unsigned next;
 };
 
 static char *any_of(struct many *many)
 {
-    return many->base[next_random(&many->random) % many->regions];
+    return many->pick[many->next++ % PICKS];
 }
 
 static void look_up(unsigned thread, unsigned count, void *context)
@@ -83,7 +86,7 @@ static void measure_real(struct many *many)
     table_row(bench_time(&runs[0]), "ns", 0, "commit + decommit of 16 pages, %u real regions", n);
     table_row(bench_ratio(&runs[0], &runs[1]), "x", 1.03,
               "commit + decommit of 16 pages: managed / raw, %u real regions", n);
-    bench_run(lookups, 2, 1, 2000);
+    bench_run(lookups, 2, 1, 5000);
     table_row(bench_time(&lookups[0]), "ns", 0, "hostmem_owns of one, %u real regions", n);
     table_row(bench_time(&lookups[1]), "ns", 0, "  VirtualQuery of one, %u real regions", n);
     bench_run(&refusal, 1, 1, 20000);
@@ -100,7 +103,7 @@ static void measure_synthetic(struct many *many)
                                  {.block = look_up, .context = many},
                                  {.block = calls_refused}};
     const unsigned n = many->regions;
-    bench_run(sides, 4, 1, 20000);
+    bench_run(sides, 4, 1, PICKS);
     table_row(bench_time(&sides[0]), "ns", 0, "books alone: release + reserve of any, %u regions", n);
     table_row(bench_time(&sides[1]), "ns", 0, "books alone: commit + decommit of 16 pages in any, %u regions",
               n);
@@ -110,7 +113,8 @@ static void measure_synthetic(struct many *many)
 
 static void grow(const unsigned *sizes, char *first, void (*measure)(struct many *))
 {
-    struct many many = {.random = 88172645463325252ull};
+    static struct many many;
+    uint64_t random = 88172645463325252ull;
     for (; *sizes != 0; sizes++) {
         many.base = realloc(many.base, *sizes * sizeof *many.base);
         if (many.base == NULL)
@@ -118,11 +122,14 @@ static void grow(const unsigned *sizes, char *first, void (*measure)(struct many
         for (; many.regions < *sizes; many.regions++)
             many.base[many.regions] =
                 calls_reserve(first == NULL ? NULL : first + many.regions * (uintptr_t)GRANULE, GRANULE);
+        for (unsigned i = 0; i < PICKS; i++)
+            many.pick[i] = many.base[next_random(&random) % many.regions];
         measure(&many);
     }
     while (many.regions > 0)
         calls_release(many.base[--many.regions]);
     free(many.base);
+    many.base = NULL;
 }
 
 void section_growth(void)

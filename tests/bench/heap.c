@@ -10,7 +10,7 @@ struct blocks {
     SIZE_T size;
 };
 
-enum { BATCH = 32 };
+enum { BATCH = 32, PIECE = 13 * BATCH };
 
 static void managed_blocks(unsigned thread, unsigned count, void *context)
 {
@@ -61,7 +61,7 @@ void section_heap(void)
         struct bench_side sides[] = {{.block = managed_blocks, .context = &blocks},
                                      {.block = raw_blocks, .context = &blocks},
                                      {.block = zeroed_blocks, .context = &blocks}};
-        bench_run(sides, 3, 1, 6400);
+        bench_run(sides, 3, 1, PIECE * 16);
         table_row(bench_ratio(&sides[0], &sides[1]), "x", 1.5,
                   "Alloc + Free / HeapAlloc + HeapFree, %u bytes", sizes[i]);
         table_row(bench_ratio(&sides[0], &sides[2]), "x", 0,

@@ -77,8 +77,11 @@ int main(int count, char **arguments)
 
     printf("%u bits, processors: %u%s\n", (unsigned)sizeof(void *) * 8, bench_processors(),
            bench_quick ? ", QUICK: no figures to go by" : "");
+    printf(
+        "\"together\": how much of a row's work its threads really did at once, where it is below %.0f %%\n",
+        BENCH_TOGETHER * 100);
     if (bench_processors() < BENCH_THREADS)
-        printf("rows of more than %u threads are for information: threads wait for a processor\n",
+        printf("more threads than processors (%u): rows for information, in time of one processor\n",
                bench_processors());
     table_begin();
     for (unsigned s = 0; s < SECTIONS; s++)

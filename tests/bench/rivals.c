@@ -135,7 +135,7 @@ static void look_up_among(unsigned regions)
 {
     struct crowd_lookups ours, theirs;
     struct crowd *crowd = crowd_ours(regions);
-    crowd_measure(crowd, crowd_look_up, crowd_churn, 20000, &ours);
+    crowd_measure(crowd, crowd_look_up, crowd_churn, CROWD_LOOKUPS, &ours);
     crowd_ours_end(crowd);
 
     struct rival_tree full;
@@ -144,7 +144,7 @@ static void look_up_among(unsigned regions)
     for (uint64_t i = 0; i < regions; i++)
         if (!rival_tree_insert(&full, crowd_address(crowd, i), GRANULE))
             bench_stop("no memory for the tree");
-    crowd_measure(crowd, tree_look_up, tree_churn, 20000, &theirs);
+    crowd_measure(crowd, tree_look_up, tree_churn, CROWD_LOOKUPS, &theirs);
     free(crowd);
     rival_tree_destroy(&full);
 

@@ -51,8 +51,8 @@ void table_row(struct bench_figure value, const char *unit, double bar, const ch
         printf(" %21s", "");
     if (bar != 0)
         printf(" %9.2f  %s", bar, verdict(row));
-    if (value.together < 0.9)
-        printf("  (the threads were together for %.0f %% of the time)", value.together * 100);
+    if (value.together < BENCH_TOGETHER)
+        printf("  together %.0f %%", value.together * 100);
     printf("\n");
     fflush(stdout);
 }

@@ -10,11 +10,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <windows.h>
 
 bool bench_quick;
+
+enum { PIECES = 16 };
 
 static struct helper {
     HANDLE thread, begin, ended;
@@ -26,10 +27,11 @@ static struct helper {
 
 static struct {
     const struct bench_side *side;
-    unsigned threads, count;
-    double start[BENCH_THREADS], end[BENCH_THREADS];
+    unsigned threads, pieces, count; /* operations of a piece */
+    bool crowded;                    /* fewer processors than threads */
+    double start[PIECES][BENCH_THREADS], end[PIECES][BENCH_THREADS];
 } job;
-static _Atomic unsigned awake;
+static _Atomic unsigned arrivals;
 static _Atomic bool stop;
 
 _Noreturn void bench_stop(const char *why)
@@ -44,9 +46,20 @@ unsigned bench_rounds(void)
     return bench_quick ? 3 : BENCH_ROUNDS;
 }
 
+static unsigned pieces(void)
+{
+    return bench_quick ? 2 : PIECES;
+}
+
+static unsigned piece_count(unsigned count)
+{
+    unsigned piece = count / pieces() / (bench_quick ? 32 : 1);
+    return piece == 0 ? 1 : piece;
+}
+
 unsigned bench_count(unsigned count)
 {
-    return bench_quick ? (count + 31) / 32 : count;
+    return piece_count(count) * pieces();
 }
 
 unsigned bench_processors(void)
@@ -70,23 +83,25 @@ static double now(void)
     return (double)ticks.QuadPart * 1e9 / (double)frequency.QuadPart;
 }
 
-/* More threads than processors: somebody has to let the last one run. */
-static void wait_for_the_others(void)
+/* For the n-th time.  Who waits stays awake, unless somebody waits for a processor, too. */
+static void meet(unsigned n)
 {
-    atomic_fetch_add(&awake, 1);
-    for (unsigned turns = 0; atomic_load(&awake) < job.threads; turns++)
-        if (turns < 10000)
-            YieldProcessor();
-        else
+    atomic_fetch_add(&arrivals, 1);
+    while (atomic_load(&arrivals) < n * job.threads)
+        if (job.crowded)
             SwitchToThread();
+        else
+            YieldProcessor();
 }
 
-static void run_block(unsigned thread)
+static void run_pieces(unsigned thread)
 {
-    wait_for_the_others();
-    job.start[thread] = now();
-    job.side->block(thread, job.count, job.side->context);
-    job.end[thread] = now();
+    for (unsigned p = 0; p < job.pieces; p++) {
+        meet(p + 1);
+        job.start[p][thread] = now();
+        job.side->block(thread, job.count, job.side->context);
+        job.end[p][thread] = now();
+    }
 }
 
 static DWORD WINAPI help(void *context)
@@ -97,7 +112,7 @@ static DWORD WINAPI help(void *context)
         if (helper->work != NULL)
             helper->work(helper->context, &stop);
         else
-            run_block(helper->number);
+            run_pieces(helper->number);
         SetEvent(helper->ended);
     }
     return 0;
@@ -117,39 +132,70 @@ static void call_helper(unsigned number)
     SetEvent(helper->begin);
 }
 
-/* The time of one operation is the threads' mean. */
-static void run_side(struct bench_side *side, unsigned round, unsigned threads, unsigned count)
+static int by_value(const void *a, const void *b)
 {
+    double difference = *(const double *)a - *(const double *)b;
+    return (difference > 0) - (difference < 0);
+}
+
+/*
+ * The time of one operation, the threads' mean; were all of them at work for nearly all of it?  They cannot be if they are
+ * more than the processors: then it is the time of the whole, of which each processor did its share.
+ */
+static double time_of_piece(unsigned p, bool *together)
+{
+    const double *start = job.start[p], *end = job.end[p];
+    double sum = 0, first = start[0], last_start = first, first_end = end[0], last = first_end;
+    for (unsigned i = 0; i < job.threads; i++) {
+        sum += end[i] - start[i];
+        first = fmin(first, start[i]);
+        last_start = fmax(last_start, start[i]);
+        first_end = fmin(first_end, end[i]);
+        last = fmax(last, end[i]);
+    }
+    *together = job.crowded || first_end - last_start >= 0.8 * (last - first);
+    if (job.crowded)
+        return (last - first) * bench_processors() / job.threads / job.count;
+    return sum / job.threads / job.count;
+}
+
+/* A median of those pieces that the threads did together, if there are any. */
+static void run_round(struct bench_side *side, unsigned round, unsigned threads, unsigned count)
+{
+    double times[PIECES], kept[PIECES];
+    unsigned met = 0;
     job.side = side;
     job.threads = threads;
-    job.count = count;
-    awake = 0;
+    job.crowded = threads > bench_processors();
+    job.pieces = job.crowded ? 1 : pieces();
+    job.count = bench_count(count) / job.pieces;
+    arrivals = 0;
     for (unsigned i = 1; i < threads; i++)
         call_helper(i);
-    run_block(0);
+    run_pieces(0);
     for (unsigned i = 1; i < threads; i++)
         WaitForSingleObject(helpers[i].ended, INFINITE);
-    double sum = 0, first = job.start[0], last_start = first, first_end = job.end[0], last = first_end;
-    for (unsigned i = 0; i < threads; i++) {
-        sum += job.end[i] - job.start[i];
-        first = fmin(first, job.start[i]);
-        last_start = fmax(last_start, job.start[i]);
-        first_end = fmin(first_end, job.end[i]);
-        last = fmax(last, job.end[i]);
+    for (unsigned p = 0; p < job.pieces; p++) {
+        bool together;
+        times[p] = time_of_piece(p, &together);
+        if (together)
+            kept[met++] = times[p];
     }
-    side->ns[round] = sum / threads / count;
-    side->together[round] = last > first ? fmax(0, first_end - last_start) / (last - first) : 1;
+    unsigned kept_count = met != 0 ? met : job.pieces;
+    double *values = met != 0 ? kept : times;
+    qsort(values, kept_count, sizeof *values, by_value);
+    side->ns[round] = values[kept_count / 2];
+    side->together[round] = (double)met / job.pieces;
 }
 
 void bench_run(struct bench_side *sides, unsigned side_count, unsigned threads, unsigned count)
 {
-    count = bench_count(count);
     for (unsigned s = 0; s < side_count; s++)
-        run_side(&sides[s], 0, threads, count); /* warm up */
+        run_round(&sides[s], 0, threads, count); /* warm up */
     for (unsigned round = 0; round < bench_rounds(); round++)
         for (unsigned i = 0; i < side_count; i++) {
             unsigned s = round % 2 == 0 ? i : side_count - 1 - i;
-            run_side(&sides[s], round, threads, count);
+            run_round(&sides[s], round, threads, count);
         }
 }
 
@@ -174,38 +220,28 @@ void bench_work_stop(void)
     helper->work = NULL;
 }
 
-static int by_value(const void *a, const void *b)
+/* Of the rounds in which there were pieces that the threads did together; of all of them if there was none.  `by`:
+ * ratios to that side's times. */
+static struct bench_figure figure_of(const struct bench_side *side, const struct bench_side *by)
 {
-    double difference = *(const double *)a - *(const double *)b;
-    return (difference > 0) - (difference < 0);
-}
-
-static struct bench_figure figure_of(double *values, double together)
-{
-    unsigned count = bench_rounds();
-    qsort(values, count, sizeof(double), by_value);
+    double values[BENCH_ROUNDS], together = 0;
+    unsigned count = 0;
+    for (unsigned round = 0; round < bench_rounds(); round++)
+        together += by == NULL ? side->together[round] : fmin(side->together[round], by->together[round]);
+    for (unsigned round = 0; round < bench_rounds(); round++)
+        if (together == 0 || (side->together[round] > 0 && (by == NULL || by->together[round] > 0)))
+            values[count++] = side->ns[round] / (by == NULL ? 1 : by->ns[round]);
+    qsort(values, count, sizeof *values, by_value);
     return (struct bench_figure){values[count / 2], values[count / 4], values[count - 1 - count / 4],
-                                 together};
-}
-
-static double together(const struct bench_side *side)
-{
-    double values[BENCH_ROUNDS];
-    memcpy(values, side->together, sizeof values);
-    return figure_of(values, 1).median;
+                                 together / bench_rounds()};
 }
 
 struct bench_figure bench_time(const struct bench_side *side)
 {
-    double values[BENCH_ROUNDS];
-    memcpy(values, side->ns, sizeof values);
-    return figure_of(values, together(side));
+    return figure_of(side, NULL);
 }
 
 struct bench_figure bench_ratio(const struct bench_side *side, const struct bench_side *by)
 {
-    double values[BENCH_ROUNDS];
-    for (unsigned round = 0; round < bench_rounds(); round++)
-        values[round] = side->ns[round] / by->ns[round];
-    return figure_of(values, fmin(together(side), together(by)));
+    return figure_of(side, by);
 }

@@ -6,7 +6,9 @@
  * how much it is to be trusted.  A ratio is the median of the rounds' ratios.
  *
  * The threads are the same ones from the first block to the last, as a program's are: what the library keeps for each
- * thread is there after the first block.  They begin a block together, and each one's clock runs while it works.
+ * thread is there after the first block.  They do a block in pieces, and begin every piece together.  Only pieces in which
+ * all of them worked for four fifths of the time count: in the others one had to wait for its processor, and then they
+ * had the table to themselves, one after the other.
  */
 #ifndef BENCH_TIMING_H
 #define BENCH_TIMING_H
@@ -19,22 +21,25 @@ enum { BENCH_THREADS = 4, BENCH_ROUNDS = 31 };
 /* Set once, before the first block: few and short blocks, to see that everything runs. */
 extern bool bench_quick;
 
-/* One block on one thread: `count` operations. */
+/* A lower share of pieces than this done by all threads together is worth a remark. */
+#define BENCH_TOGETHER 0.5
+
+/* Work on one thread: `count` operations. */
 typedef void (*bench_block)(unsigned thread, unsigned count, void *context);
 
 struct bench_side {
     bench_block block;
     void *context;
     double ns[BENCH_ROUNDS];       /* receives the time of one operation, round by round */
-    double together[BENCH_ROUNDS]; /* and how much of that time all threads were at it: 0 to 1 */
+    double together[BENCH_ROUNDS]; /* and the share of pieces that the threads did together */
 };
 
 struct bench_figure {
     double median, low, high; /* low, high: the quartiles */
-    double together;          /* median */
+    double together;          /* mean */
 };
 
-/* Run the sides in turns on `threads` threads at once.  Each round has `count` operations a thread. */
+/* Run the sides in turns on `threads` threads at once.  Each round has some `count` operations a thread. */
 void bench_run(struct bench_side *sides, unsigned side_count, unsigned threads, unsigned count);
 
 struct bench_figure bench_time(const struct bench_side *side);
@@ -46,7 +51,7 @@ static inline struct bench_figure bench_exactly(double value)
     return (struct bench_figure){value, value, value, 1};
 }
 
-/* Rounds that bench_run makes, and operations that it asks of a block for `count`. */
+/* Rounds that bench_run makes (and one before them), and operations a thread that `count` comes to in each. */
 unsigned bench_rounds(void);
 unsigned bench_count(unsigned count);
 
