@@ -67,6 +67,7 @@ END
 run --quick --json "$work/all.json"
 [ $status -eq 0 ] || wrong "status $status: $(head -n 3 "$work/err")"
 [ "$(tail -n 1 "$work/out")" = "done" ] || wrong "it did not get to its last line: $(tail -n 3 "$work/out")"
+[ $failures -eq 0 ] || exit 1
 jq -e '.results | length > 80' "$work/all.json" > /dev/null || wrong "the JSON lacks rows"
 jq -e '[.results[] | .section + "/" + .what] | length == (unique | length)' "$work/all.json" > /dev/null ||
     wrong "two rows have one name"

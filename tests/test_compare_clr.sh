@@ -45,7 +45,9 @@ if [ -z "$limits" ]; then
     said 2 "grow has no smallest limit" --limits grow
     said 2 "there is no 'nosuch.exe'" --hostmem-run nosuch.exe
     printf '#!/bin/sh\nexit 0\n' > "$work/false.exe"   # no Windows program
-    said 1 "churn, managed: " --quick --hostmem-run "$work/false.exe" churn
+    said 1 "churn, managed: status [1-9]" --quick --hostmem-run "$work/false.exe" churn
+    said 1 "churn, managed: no last line" --quick --hostmem-run \
+        "$root/build/setup/wine64/drive_c/windows/system32/dllhost.exe" churn   # ends well, and has done nothing
 fi
 
 [ $failures -eq 0 ] || { echo "test_compare_clr: $failures checks failed" >&2; exit 1; }

@@ -9,6 +9,7 @@
 #include "bench/seam.h"
 #include "bench/sections.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 static struct rival_tree tree;
@@ -144,6 +145,8 @@ static void look_up_among(unsigned regions)
     for (uint64_t i = 0; i < regions; i++)
         if (!rival_tree_insert(&full, crowd_address(crowd, i), GRANULE))
             bench_stop("no memory for the tree");
+    if (full.root->height > 1 + 1.45 * log2((double)regions))
+        bench_stop("the tree is no fair rival: it is not balanced");
     crowd_measure(crowd, tree_look_up, tree_churn, CROWD_LOOKUPS, &theirs);
     free(crowd);
     rival_tree_destroy(&full);
