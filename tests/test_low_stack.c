@@ -19,7 +19,7 @@ static void test_depth_of_each_path(void **state)
     (void)state;
     unsigned i = 0;
     for (const struct method_path *path; (path = method_path(i)) != NULL; i++) {
-        struct method_outcome outcome = method_path_run(i, 0);
+        struct path_outcome outcome = path_measure(i, 0);
         print_message("%-36s %-38s %5u, with Windows %5u\n", path->method, path->path,
                       (unsigned)outcome.depth.own, (unsigned)outcome.depth.with_windows);
         if (outcome.result != path->expected)
@@ -35,7 +35,7 @@ static void test_each_path_on_low_stack(void **state)
     (void)state;
     unsigned i = 0;
     for (const struct method_path *path; (path = method_path(i)) != NULL; i++) {
-        struct method_outcome outcome = method_path_run(i, LEFT);
+        struct path_outcome outcome = path_measure(i, LEFT);
         if (outcome.result != path->expected)
             fail_msg("%s, %s: %#lx", path->method, path->path, (unsigned long)outcome.result);
         if (!outcome.guard_intact)

@@ -91,6 +91,7 @@ static void test_sizes_that_wrap(void **state)
         bool freed = free_both(f, pair, 0, SIZE_MAX, types[i]);
         assert_books_equal_windows(f->manager);
         assert_int_equal(fixture_books(f->manager).committed.now, freed ? 0 : 8 * PAGE);
+        assert_int_equal(fixture_books(f->manager).stale_regions, 0); /* it went through us */
         if (!freed || types[i] == MEM_DECOMMIT)
             release_pair(f, pair);
     }

@@ -68,15 +68,20 @@ static bool fits(const struct region_hold *hold, uint64_t address, uint64_t size
     return size <= geometry_end(hold->geometry) - address;
 }
 
-/* Drop the held region from the table if its memory was freed behind our back; true: it was. */
+/* Drop the held region from the table if its memory has gone; true: this call has dropped it. */
 static bool drop_if_gone(struct vm *vm, struct region_hold *hold)
 {
     DWORD error = GetLastError();
-    bool gone = !reconcile_still_there(hold);
-    if (gone && region_unpublish(&vm->table, hold))
-        stats_bump(&vm->stats.stale_regions);
+    bool dropped = !reconcile_still_there(hold) && region_unpublish(&vm->table, hold);
     SetLastError(error);
-    return gone;
+    return dropped;
+}
+
+/* The same after a refusal: it was freed behind our back. */
+static void drop_if_stale(struct vm *vm, struct region_hold *hold)
+{
+    if (drop_if_gone(vm, hold))
+        stats_bump(&vm->stats.stale_regions);
 }
 
 static void tell(struct vm *vm, hostmem_event_kind kind, hostmem_reason reason, uint64_t bytes,
@@ -236,7 +241,7 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
     if (*memory == NULL) {
         result = hresult_from_last_error();
         if (result == HRESULT_FROM_WIN32(ERROR_INVALID_ADDRESS))
-            drop_if_gone(vm, hold);
+            drop_if_stale(vm, hold);
         goto refund;
     }
     struct budget_answer more = region_set_committed(&vm->table, hold, first, count, charged);
@@ -350,7 +355,7 @@ HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
         /* A wrong request; the region is as it was.  Unless it went behind our back: then Windows' answer is
          * for somebody else's memory, or none. */
         HRESULT result = hresult_from_last_error();
-        drop_if_gone(vm, &hold);
+        drop_if_stale(vm, &hold);
         region_leave_unchanged(&vm->table, &hold);
         return result;
     }
