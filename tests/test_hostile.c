@@ -63,13 +63,6 @@ static uint64_t arena_committed(void)
     return committed;
 }
 
-/* A 32-bit Wine 8.0 dies, raw as well, of a reserve above 2 GiB that ends where all addresses do. */
-static bool deadly(const char *address, SIZE_T size)
-{
-    uintptr_t at = (uintptr_t)address;
-    return sizeof(void *) == 4 && at >= (uintptr_t)1 << 31 && at + size + PAGE < at;
-}
-
 static void virtual_alloc(void)
 {
     static const DWORD types[] = {MEM_RESERVE,
@@ -86,7 +79,7 @@ static void virtual_alloc(void)
     DWORD type = ANY_FLAGS(types), protect = ANY_FLAGS(protections);
     if (!(type & MEM_RESERVE) && address != NULL)
         address = harmless(address);
-    else if (!at_work() || deadly(address, size))
+    else if (!at_work() || !may_reserve(address))
         return;
     EMemoryCriticalLevel level = any_level();
     bool in_arena = (uintptr_t)address - (uintptr_t)hostile.arena < ARENA_PAGES * PAGE;

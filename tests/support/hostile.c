@@ -122,6 +122,15 @@ char *harmless(char *address)
     return hostile.arena + below(ARENA_PAGES * PAGE);
 }
 
+bool may_reserve(const char *address)
+{
+    if (sizeof(void *) == 8 || address == NULL)
+        return true;
+    bool known = owned_at(address) != NULL || in(address, hostile.arena, ARENA_PAGES * PAGE) ||
+                 in(address, hostile.bystander, 2 * BYSTANDER_PAGES * PAGE);
+    return (uintptr_t)address < (uintptr_t)1 << 31 && (known || windows_at(address).State != MEM_RESERVE);
+}
+
 void adopt(void *memory)
 {
     char *base = windows_at(memory).AllocationBase;

@@ -78,6 +78,10 @@ struct owned *owned_at(const char *address);
 /* Where a call that Windows serves for anybody does no harm: the address, or one in its place. */
 char *harmless(char *address);
 
+/* False: a 32-bit Wine 8.0 has memory there but no good answers.  Above 2 GiB it dies, raw as well, of a size that reaches
+ * the end of all addresses; outside of its own areas it calls reserved what is free. */
+bool may_reserve(const char *address);
+
 /* The call of a method is about to be made; it has returned, and this was the last error. */
 void calling(const char *name, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e);
 void called(hostmem_method method, HRESULT result);
