@@ -35,7 +35,7 @@ static void publish(struct region_table *table, uint64_t base)
     uint32_t number = region_take(table);
     struct region_origin origin = {
         .base = base, .pages = GRANULE_PAGES, .kind = HOSTMEM_REGION_PRIVATE, .protect = PAGE_READWRITE};
-    budget_charge(&table->reserve, GRANULE, BUDGET_TASK);
+    account_charge(&table->reserved, GRANULE, BUDGET_TASK);
     if (number == 0 || !region_publish(table, number, &origin))
         bench_stop("no memory for the table");
 }
