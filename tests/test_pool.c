@@ -66,6 +66,30 @@ static void test_numbers_are_dense_and_items_apart(void **state)
     assert_in_range(metadata, COUNT * sizeof(struct item), COUNT * sizeof(struct item) + 20 * 65536);
 }
 
+/* Consecutive numbers are most likely two threads' at once. */
+static void test_neighbours_share_no_line(void **state)
+{
+    (void)state;
+    enum { COUNT = 64 * 1024 };
+    struct pool small;
+    pool_init(&small, sizeof(struct item), 64, &metadata);
+    for (uint32_t n = 1; n <= COUNT; n++) {
+        assert_int_equal(pool_take(&small), n);
+        struct item *own = pool_item(&small, n);
+        assert_int_equal(own->owner, 0); /* nobody else's, and usable */
+        own->owner = n;
+        if (n > 1) {
+            char *before = pool_item(&small, n - 1);
+            ptrdiff_t apart = (char *)own - before;
+            assert_true(apart >= 64 + (ptrdiff_t)sizeof *own || apart <= -64 - (ptrdiff_t)sizeof *own);
+        }
+    }
+    for (uint32_t n = 1; n <= COUNT; n++)
+        assert_int_equal(((struct item *)pool_item(&small, n))->owner, n);
+    assert_in_range(metadata, COUNT * sizeof(struct item), COUNT * sizeof(struct item) + 12 * 65536);
+    pool_destroy(&small);
+}
+
 static void test_what_was_given_is_taken_again(void **state)
 {
     (void)state;
@@ -204,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_numbers_are_dense_and_items_apart, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_neighbours_share_no_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_given_is_taken_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failing_pages_leave_it_usable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_number_is_given_twice, setup, teardown),

@@ -20,6 +20,7 @@ void pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _Ato
 {
     pool->item_size = item_size;
     pool->first_shift = (uint32_t)__builtin_ctz(first_count);
+    pool->spread = item_size < 64 && first_count >= 64 ? 63 : 0;
     pool->metadata = metadata;
     atomic_init(&pool->free_list, 0);
     atomic_init(&pool->used, 0);
@@ -45,8 +46,8 @@ void pool_destroy(struct pool *pool)
 /* Make the memory of item `i` (from 0) usable. */
 static bool ensure_item(struct pool *pool, uint32_t i)
 {
-    uint32_t within;
-    unsigned k = pool_chunk_of(pool, i, &within);
+    uint32_t before;
+    unsigned k = pool_chunk_of(pool, i, &before);
     if (k >= POOL_CHUNKS)
         return false;
     struct pool_chunk *chunk = &pool->chunk[k];
@@ -62,7 +63,8 @@ static bool ensure_item(struct pool *pool, uint32_t i)
         else
             pages_release(fresh, bytes);
     }
-    size_t end = ((size_t)within + 1) * pool->item_size;
+    size_t end =
+        ((size_t)(before | pool->spread) + 1) * pool->item_size; /* with all that it is spread among */
     size_t ready = atomic_load_explicit(&chunk->ready, memory_order_acquire);
     if (end <= ready)
         return true;
