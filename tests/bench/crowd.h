@@ -15,8 +15,9 @@ struct crowd {
     uint32_t where[CROWD_LOOKUPS]; /* regions to look up */
     unsigned next;                 /* of those */
     uint64_t found;                /* lookups that found something */
+    double metadata;               /* bytes a region */
+    char apart[64];                /* what two threads write is in lines of its own */
     uint64_t churned;
-    double metadata; /* bytes a region */
 };
 
 /* Sizes to try; 0 ends them. */
