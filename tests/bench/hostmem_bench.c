@@ -24,6 +24,7 @@ static const struct {
     {"lookups", section_lookups, "the table alone, with made-up addresses, and what it takes"},
     {"growth", section_growth, "cost per call while many regions live"},
     {"heap", section_heap, "IHostMalloc beside HeapAlloc"},
+    {"stack", section_stack, "how deep each method goes"},
     {"rivals", section_rivals, "a tree under a lock, and VirtualQuery before each free"},
 };
 enum { SECTIONS = sizeof sections / sizeof *sections };

@@ -10,6 +10,7 @@ void section_foreign(void); /* pointers that are nobody's */
 void section_lookups(void); /* the table alone, and what it takes */
 void section_growth(void);  /* cost per call while many regions live */
 void section_heap(void);    /* IHostMalloc beside HeapAlloc */
+void section_stack(void);   /* how deep each method goes */
 void section_rivals(void);  /* what a user would write instead */
 
 #endif
