@@ -34,6 +34,9 @@
  * library itself refuses (HOST_E_INVALIDOPERATION, HOST_E_CLRNOTAVAILABLE, E_POINTER), Win32 was not asked
  * and the last error is untouched.
  *
+ * Stack.  No method, and no function here that a CLR's thread may come to, takes more than 1.5 KiB of its caller's
+ * stack for itself; what Windows takes comes on top.
+ *
  * What each HRESULT of the documentation's table means here:
  *
  *   S_OK                     Done.  Success is exactly S_OK, never another success code (the CLR compares).

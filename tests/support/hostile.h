@@ -97,7 +97,7 @@ uint64_t windows_extent(const char *base, uint64_t *committed);
 void adopt(void *memory);
 void see_if_gone(struct owned *region);
 
-/* All books against all of Windows, and the bystander byte for byte. */
+/* All books against all of Windows, and the bystander byte for byte: what else is to be true at any time belongs here. */
 void check_books(void);
 
 /* Private memory of the process, in bytes: reserved, or committed. */
