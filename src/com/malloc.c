@@ -101,12 +101,24 @@ static ULONG STDMETHODCALLTYPE malloc_AddRef(IHostMalloc *iface)
     return atomic_fetch_add_explicit(&impl_from_IHostMalloc(iface)->references, 1, memory_order_relaxed) + 1;
 }
 
+static HRESULT HOSTMEM_CALL add_block(const hostmem_block *block, void *context)
+{
+    struct malloc_sums *sums = context;
+    sums->blocks++;
+    sums->bytes += block->bytes;
+    return S_OK;
+}
+
 /* The last reference has gone.  A heap with live blocks stays: somebody may still hold them. */
 static void malloc_destroy(struct malloc_object *object)
 {
     struct hostmem_manager *manager = object->manager;
     if (manager->options.leaked_block != NULL)
         walk(object, false, manager->options.leaked_block, manager->options.context);
+    struct malloc_sums left = {.objects = 0};
+    walk(object, false, add_block, &left);
+    atomic_fetch_add_explicit(&manager->orphans, left.blocks, memory_order_relaxed);
+    atomic_fetch_add_explicit(&manager->orphan_bytes, left.bytes, memory_order_relaxed);
     if (block_map_next(object->blocks, 0) == 0)
         os_heap_destroy(object->heap);
     block_map_destroy(object->blocks);
@@ -279,21 +291,62 @@ give_object:
     return result;
 }
 
+/* Another reference to object `number`; NULL: there is none to share. */
+static struct malloc_object *acquire(struct hostmem_manager *manager, uint32_t number)
+{
+    struct malloc_object *object = pool_item(&manager->mallocs, number);
+    uint32_t references = atomic_load_explicit(&object->references, memory_order_relaxed);
+    while (references != 0 &&
+           !atomic_compare_exchange_weak_explicit(&object->references, &references, references + 1,
+                                                  memory_order_acquire, memory_order_relaxed))
+        ;
+    return references == 0 ? NULL : object;
+}
+
 HRESULT malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callback callback, void *context)
 {
     HRESULT result = S_OK;
     uint32_t used = pool_used(&manager->mallocs);
     for (uint32_t number = 1; number <= used && result == S_OK; number++) {
-        struct malloc_object *object = pool_item(&manager->mallocs, number);
-        uint32_t references = atomic_load_explicit(&object->references, memory_order_relaxed);
-        while (references != 0 &&
-               !atomic_compare_exchange_weak_explicit(&object->references, &references, references + 1,
-                                                      memory_order_acquire, memory_order_relaxed))
-            ;
-        if (references == 0)
+        struct malloc_object *object = acquire(manager, number);
+        if (object == NULL)
             continue;
         result = walk(object, true, callback, context);
         IHostMalloc_Release(&object->iface);
     }
     return result;
+}
+
+/* The first block whose header is not in committed memory; NULL: none. */
+static void *first_lost(struct malloc_object *object)
+{
+    MEMORY_BASIC_INFORMATION info = {.RegionSize = 0};
+    for (uintptr_t from = 0; (from = block_map_next(object->blocks, from)) != 0; from++) {
+        uintptr_t header = from - sizeof(struct block_header);
+        bool known = header - (uintptr_t)info.BaseAddress < info.RegionSize;
+        if (!known && os_virtual_query((void *)header, &info, sizeof info) == 0)
+            info.RegionSize = 0;
+        else if (info.State != MEM_COMMIT)
+            return (void *)from;
+    }
+    return NULL;
+}
+
+void malloc_sum(struct hostmem_manager *manager, struct malloc_sums *sums)
+{
+    *sums = (struct malloc_sums){.blocks = atomic_load_explicit(&manager->orphans, memory_order_relaxed),
+                                 .bytes = atomic_load_explicit(&manager->orphan_bytes, memory_order_relaxed)};
+    uint32_t used = pool_used(&manager->mallocs);
+    for (uint32_t number = 1; number <= used; number++) {
+        struct malloc_object *object = acquire(manager, number);
+        if (object == NULL)
+            continue;
+        sums->objects++;
+        void *lost = first_lost(object);
+        if (lost == NULL)
+            walk(object, false, add_block, sums); /* reads headers */
+        else
+            sums->lost = lost;
+        IHostMalloc_Release(&object->iface);
+    }
 }

@@ -25,6 +25,14 @@ struct malloc_object {
 /* IHostMemoryManager::CreateMalloc, arguments checked. */
 HRESULT malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out);
 
+/* What a look at every IHostMalloc of a manager has seen. */
+struct malloc_sums {
+    uint32_t objects;
+    uint64_t blocks, bytes; /* live ones, orphans included */
+    void *lost;             /* a block where there is no memory; NULL: none */
+};
+void malloc_sum(struct hostmem_manager *manager, struct malloc_sums *sums);
+
 /* Visit the live blocks of every IHostMalloc of the manager. */
 HRESULT malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callback callback, void *context);
 

@@ -18,6 +18,8 @@ struct hostmem_manager {
     _Atomic(ICLRMemoryNotificationCallback *) in_use;   /* the pressure thread is calling it */
     struct tenant tenant;
     struct pool mallocs; /* struct malloc_object */
+    /* Blocks that were still live when their IHostMalloc went. */
+    _Atomic uint64_t orphans, orphan_bytes;
     struct vm vm;
 };
 

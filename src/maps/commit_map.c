@@ -184,3 +184,39 @@ uint64_t commit_map_clear_all(struct commit_map *map, struct bit_store *store, u
     give_array(store, map->stripes, (size_t)stripe_count(pages) * sizeof(void *));
     return set;
 }
+
+/* Is it the payload of an item that was taken?  An item knows its own number. */
+static bool check_array(const struct bit_store *store, const void *payload, size_t bytes,
+                        uint32_t arrays[BIT_STORE_CLASSES])
+{
+    unsigned class = class_for(bytes);
+    const struct pool *pool = &store->classes[class];
+    const struct array *array =
+        (const struct array *)((const char *)payload - offsetof(struct array, payload));
+    uint32_t number = pool_number(pool, array);
+    if (number == 0 || array->number != number)
+        return false;
+    arrays[class]++;
+    return true;
+}
+
+bool commit_map_check(const struct commit_map *map, const struct bit_store *store, uint64_t pages,
+                      uint32_t arrays[BIT_STORE_CLASSES])
+{
+    const size_t stripe_bytes = STRIPE_WORDS * sizeof(uint64_t);
+    uint64_t end = (pages + WORD_PAGES - 1) / WORD_PAGES * WORD_PAGES;
+    if (pages > STRIPE_PAGES) {
+        end = stripe_count(pages) * STRIPE_PAGES;
+        if (!check_array(store, map->stripes, (size_t)stripe_count(pages) * sizeof(void *), arrays))
+            return false;
+        for (uint64_t s = 0; s < stripe_count(pages); s++) {
+            const void *stripe = atomic_load_explicit(&map->stripes[s], memory_order_acquire);
+            if (stripe != NULL && !check_array(store, stripe, stripe_bytes, arrays))
+                return false;
+        }
+    } else if (pages > WORD_PAGES && !check_array(store, map->array, array_bytes(pages), arrays)) {
+        return false;
+    }
+    /* `pages` is told apart only by what kind of map it makes. */
+    return commit_map_count((struct commit_map *)map, pages, pages, end - pages) == 0;
+}

@@ -46,6 +46,13 @@ uint64_t commit_map_clear_all(struct commit_map *map, struct bit_store *store, u
 bool commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first,
                         uint64_t count);
 
+/*
+ * Is the map's memory what its size says, and no bit set beyond its end?  Adds to `arrays` how many arrays of each class
+ * it has taken.
+ */
+bool commit_map_check(const struct commit_map *map, const struct bit_store *store, uint64_t pages,
+                      uint32_t arrays[BIT_STORE_CLASSES]);
+
 /* How many bits were turned (set, clear), or are set (count), in [first, first + count) within `pages`. */
 uint64_t commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
 uint64_t commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);

@@ -113,3 +113,28 @@ void pool_give(struct pool *pool, uint32_t number)
     } while (!atomic_compare_exchange_weak_explicit(&pool->free_list, &head, wanted, memory_order_acq_rel,
                                                     memory_order_relaxed));
 }
+
+bool pool_count_free(const struct pool *pool, uint32_t *count)
+{
+    uint32_t used = pool_used(pool);
+    uint32_t number = (uint32_t)atomic_load_explicit(&pool->free_list, memory_order_acquire);
+    for (*count = 0; number != 0; ++*count) {
+        if (number > used || *count == used)
+            return false;
+        number = atomic_load_explicit((_Atomic uint32_t *)pool_item(pool, number), memory_order_acquire);
+    }
+    return true;
+}
+
+uint32_t pool_number(const struct pool *pool, const void *item)
+{
+    for (unsigned k = 0; k < POOL_CHUNKS; k++) {
+        const char *base = atomic_load_explicit(&pool->chunk[k].base, memory_order_acquire);
+        size_t offset = (size_t)((uintptr_t)item - (uintptr_t)base);
+        if (base == NULL || offset >= chunk_bytes(pool, k))
+            continue;
+        uint32_t number = (((1u << k) - 1) << pool->first_shift) + (uint32_t)(offset / pool->item_size) + 1;
+        return offset % pool->item_size == 0 && number <= pool_used(pool) ? number : 0;
+    }
+    return 0;
+}

@@ -41,6 +41,15 @@ void pool_destroy(struct pool *pool);
 uint32_t pool_take(struct pool *pool);
 void pool_give(struct pool *pool, uint32_t number);
 
+/*
+ * How many items are free, of those that were taken before.  False: the free list leads nowhere, or in a circle;
+ * while others take and give it may seem so.
+ */
+bool pool_count_free(const struct pool *pool, uint32_t *count);
+
+/* The number of the item at this address; 0: no item ever taken is there. */
+uint32_t pool_number(const struct pool *pool, const void *item);
+
 /* Numbers above this have never been taken. */
 static inline uint32_t pool_used(const struct pool *pool)
 {

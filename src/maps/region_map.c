@@ -144,6 +144,45 @@ static uint32_t first_at(const struct region_map *map, uint64_t from, uint64_t c
     return 0;
 }
 
+static uint32_t number_in(const _Atomic uint32_t *cell)
+{
+    return atomic_load_explicit(cell, memory_order_acquire);
+}
+
+/* Visit the span of a slot, if it is not empty; *hidden is whether what is below it is out of sight. */
+static bool visit_span(const struct region_map_slot *slot, uint64_t granule, uint64_t count,
+                       region_map_visitor *visit, void *context, bool *hidden)
+{
+    uint32_t number = number_in(&slot->span);
+    bool go_on = number == 0 || visit(context, granule, count, number, *hidden);
+    *hidden = *hidden || number != 0;
+    return go_on;
+}
+
+bool region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context)
+{
+    for (uint64_t r = 0; r < (uint64_t)1 << REGION_MAP_ROOT_BITS; r++) {
+        bool below_root = false;
+        if (!visit_span(&map->root[r], r * ROOT_SPAN, ROOT_SPAN, visit, context, &below_root))
+            return false;
+        const struct region_map_slot *middle =
+            atomic_load_explicit(&map->root[r].child, memory_order_acquire);
+        for (uint64_t m = 0; middle != NULL && m < NODE; m++) {
+            uint64_t granule = r * ROOT_SPAN + m * NODE;
+            bool hidden = below_root;
+            if (!visit_span(&middle[m], granule, NODE, visit, context, &hidden))
+                return false;
+            const _Atomic uint32_t *leaf = atomic_load_explicit(&middle[m].child, memory_order_acquire);
+            for (uint64_t i = 0; leaf != NULL && i < NODE; i++) {
+                uint32_t number = number_in(&leaf[i]);
+                if (number != 0 && !visit(context, granule + i, 1, number, hidden))
+                    return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* Remove `number` from the cells of every level that cover the granule. */
 static void erase_at(struct region_map *map, uint64_t granule, uint32_t number)
 {
@@ -180,6 +219,16 @@ static uint32_t first_at(const struct region_map *map, uint64_t granule, uint64_
             return number;
     }
     return 0;
+}
+
+bool region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context)
+{
+    for (uint64_t granule = 0; granule < REGION_MAP_GRANULES; granule++) {
+        uint32_t number = region_map_find(map, granule << GRANULE_SHIFT);
+        if (number != 0 && !visit(context, granule, 1, number, false))
+            return false;
+    }
+    return true;
 }
 
 static void erase_at(struct region_map *map, uint64_t granule, uint32_t number)
@@ -237,4 +286,18 @@ void region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, 
     uint64_t end = granule + count;
     while (first_at(map, granule, end - granule, &granule) == number)
         erase_at(map, granule, number);
+}
+
+uint64_t region_map_missing(const struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+{
+    uint64_t end = granule + count;
+    while (granule < end) {
+        struct run run = run_at((struct region_map *)map, granule, end - granule, false);
+        /* A cell says the same of all that it covers, and so does one above it. */
+        uint64_t step = run.cell == NULL ? run.step : run.step / run.cells;
+        for (uint64_t cells = run.cell == NULL ? 1 : run.cells; cells != 0; cells--, granule += step)
+            if (region_map_find(map, granule << GRANULE_SHIFT) != number)
+                return granule;
+    }
+    return end;
 }

@@ -67,6 +67,17 @@ uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64
  * region that wrote it, and at whatever level.  Not 0. */
 void region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 
+/* The first granule of the range at which not `number` is found; the range's end: there is none. */
+uint64_t region_map_missing(const struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+
+/*
+ * Visit every cell that is not empty: what it covers and its number.  `hidden`: a span above it is not empty, so that
+ * no lookup comes to it.  False from the visitor ends the walk, which returns it.
+ */
+typedef bool region_map_visitor(void *context, uint64_t granule, uint64_t count, uint32_t number,
+                                bool hidden);
+bool region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context);
+
 /* The number at an address, 0 for nobody's. */
 static inline uint32_t region_map_find(const struct region_map *map, uint64_t address)
 {

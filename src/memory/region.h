@@ -156,6 +156,9 @@ void region_begin_repair(struct region_hold *hold);
 /* End the work without looking at who overlapped it: for holds that changed nothing. */
 void region_leave_unchanged(struct region_table *table, struct region_hold *hold);
 
+/* Has nobody else been in the region since it was entered, but to look? */
+bool region_undisturbed(const struct region_hold *hold);
+
 /*
  * Take an entered region out of the table; false: another thread was first.  Afterwards the caller either
  * leaves (the last to leave recycles the record) or calls region_restore.

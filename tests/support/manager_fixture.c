@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/verified.h"
+
 int fixture_setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -22,6 +24,7 @@ int fixture_teardown(void **state)
     struct fixture *f = *state;
     hostmem_statistics books = fixture_books(f->manager);
     assert_books_equal_windows(f->manager);
+    assert_true(verified(f->manager));
     assert_int_equal(books.regions, 0);
     assert_int_equal(books.reserved.now, 0);
     assert_int_equal(books.committed.now, 0);
