@@ -12,6 +12,7 @@
 
 #include "support/bridge_host.h"
 #include "support/bridge_machine.h"
+#include "support/verified.h"
 
 #define MIB    ((uint64_t)1 << 20)
 #define MARKER 0x1234567u /* a last error that nobody sets */
@@ -47,6 +48,12 @@ static int group_setup(void **state)
     both[0] = &fake->calls;
     both[1] = &collector->calls;
     return fake->calls.load(bridge_beside(L"fake_gc.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH) != library;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    return !verified(manager);
 }
 
 static int each_setup(void **state)
@@ -291,5 +298,5 @@ int main(void)
         cmocka_unit_test_setup(a_change_is_told, each_setup),
     };
 
-    return cmocka_run_group_tests(tests, group_setup, NULL);
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -15,6 +15,7 @@
 
 #include "support/bridge_host.h"
 #include "support/bridge_machine.h"
+#include "support/verified.h"
 
 #define MIB    ((uint64_t)1 << 20)
 #define GIB    ((uint64_t)1 << 30)
@@ -59,6 +60,12 @@ static int group_setup(void **state)
     return !fake || !collector || hostmem_create(&options, &manager) != S_OK ||
            hostmem_get_memory_manager(manager, &memory) != S_OK ||
            hostmem_create_host_control(manager, NULL, &control) != S_OK;
+}
+
+static int group_teardown(void **state)
+{
+    (void)state;
+    return !verified(manager);
 }
 
 static int each_setup(void **state)
@@ -505,5 +512,5 @@ int main(void)
         cmocka_unit_test_setup(each_function_is_counted, each_setup),
     };
 
-    return cmocka_run_group_tests(tests, group_setup, NULL);
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
 }

@@ -20,6 +20,7 @@
 #include <hostmem/bridge.h>
 
 #include "support/bridge_child.h"
+#include "support/verified.h"
 
 #define MIB ((int64_t)1 << 20)
 
@@ -292,6 +293,7 @@ static int child(const wchar_t *folder, const struct way *way, uint32_t flags)
         print_books();
     if (way->watch != harass)
         expect(WaitForSingleObject(thread, PATIENCE_MS) == WAIT_OBJECT_0, "the watcher's end", 0, 0);
+    expect(verified_in_use(manager), "the books", 0, 0);
     fflush(NULL);
     return complaints ? 1 : GOOD;
 }

@@ -12,6 +12,7 @@
 
 #include "support/crew.h"
 #include "support/manager_fixture.h"
+#include "support/verified.h"
 
 enum { WORKERS = 8, SAMPLER = WORKERS, REGIONS = 6, REGION_PAGES = 64, BLOCKS = 12, BLOCK_MOST = 16384 };
 
@@ -319,6 +320,7 @@ static void test_two_managers_share(void **state)
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(IHostMalloc_Release(stress.heap[i]), 0);
         assert_empty(&f[i]);
+        assert_true(verified(f[i].manager));
         IHostMemoryManager_Release(f[i].memory);
         hostmem_release(f[i].manager);
     }

@@ -179,6 +179,7 @@ struct api {
     HRESULT(HOSTMEM_CALL *create_host_control)(hostmem_manager *, IHostControl *, IHostControl **);
     HRESULT(HOSTMEM_CALL *get_memory_manager)(hostmem_manager *, IHostMemoryManager **);
     void(HOSTMEM_CALL *release)(hostmem_manager *);
+    HRESULT(HOSTMEM_CALL *verify)(hostmem_manager *, hostmem_verify_report *);
 };
 
 static struct api api_of(HMODULE module)
@@ -186,7 +187,8 @@ static struct api api_of(HMODULE module)
     return (struct api){.create = (void *)GetProcAddress(module, "hostmem_create"),
                         .create_host_control = (void *)GetProcAddress(module, "hostmem_create_host_control"),
                         .get_memory_manager = (void *)GetProcAddress(module, "hostmem_get_memory_manager"),
-                        .release = (void *)GetProcAddress(module, "hostmem_release")};
+                        .release = (void *)GetProcAddress(module, "hostmem_release"),
+                        .verify = (void *)GetProcAddress(module, "hostmem_verify")};
 }
 
 /* Until a CLR has been handed something the DLL goes when its user says so, and leaves nothing behind. */
@@ -203,6 +205,7 @@ static void test_unloads(void **state)
     assert_int_equal(api.create_host_control(manager, NULL, &control), S_OK);
     assert_int_equal(IHostControl_GetHostManager(control, &IID_IHostGCManager, &out), E_NOINTERFACE);
     assert_int_equal(IHostControl_Release(control), 0);
+    assert_int_equal(api.verify(manager, NULL), S_OK);
     api.release(manager);
     assert_true(VirtualQuery(manager, &info, sizeof info) != 0 && info.State == MEM_FREE);
     assert_true(FreeLibrary(module));
@@ -232,6 +235,7 @@ static void test_pinned(void **state)
         IHostMemoryManager_VirtualAlloc(memory, NULL, 100, MEM_COMMIT, PAGE_READWRITE, eTaskCritical, &page),
         S_OK);
     assert_int_equal(IHostMemoryManager_VirtualFree(memory, page, 0, MEM_RELEASE), S_OK);
+    assert_int_equal(api.verify(manager, NULL), S_OK); /* kept by that reference */
 }
 
 int main(void)

@@ -38,6 +38,7 @@ static void test_calls_through_import_library(void **state)
     assert_int_equal(hostmem_walk_regions(manager, count_region, &regions), S_OK);
     assert_int_equal(regions, 1);
     assert_int_equal(IHostMemoryManager_VirtualFree(memory, page, 0, MEM_RELEASE), S_OK);
+    assert_int_equal(hostmem_verify(manager, NULL), S_OK);
     assert_int_equal(IHostMemoryManager_Release(memory), 1);
     hostmem_release(manager);
 }

@@ -6,6 +6,7 @@
  * of its own.
  */
 #include "support/manager_fixture.h"
+#include "support/verified.h"
 
 static const struct {
     SIZE_T size;
@@ -150,6 +151,7 @@ static void test_another_managers_region(void **state)
     assert_bytes(region, 2 * GRANULE, 6);
     assert_int_equal(fixture_books(other).committed.now, 2 * GRANULE);
     assert_hresult(IHostMemoryManager_VirtualFree(memory, region, 0, MEM_RELEASE), S_OK);
+    assert_true(verified(other));
     IHostMemoryManager_Release(memory);
     hostmem_release(other);
 }

@@ -3,6 +3,7 @@
  * and its references
  */
 #include "support/manager_fixture.h"
+#include "support/verified.h"
 
 /* The host's own IHostControl: answers one IID with itself, and remembers what it was told. */
 struct host {
@@ -190,6 +191,7 @@ static void test_a_host_lets_go_while_the_clr_holds_on(void **state)
     assert_hresult(IHostMemoryManager_CreateMalloc(memory, MALLOC_THREADSAFE, &heap), S_OK);
     assert_int_equal(IHostControl_Release(control), 0); /* Stop */
     assert_hresult(hostmem_shutdown(manager), S_OK);
+    assert_true(verified(manager));
     hostmem_release(manager);
     assert_hresult(IHostMemoryManager_VirtualAlloc(memory, NULL, PAGE, MEM_COMMIT, PAGE_READWRITE,
                                                    eProcessCritical, &region),

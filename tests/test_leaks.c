@@ -4,6 +4,7 @@
  * What is still owned is reported and stays where it is, usable; the books' own memory goes.
  */
 #include "support/manager_fixture.h"
+#include "support/verified.h"
 
 #include <string.h>
 
@@ -196,6 +197,7 @@ static void test_what_is_left_is_reported_and_left(void **state)
     fill_bytes(block, 1000, 1);
     fill_bytes(regions[1], 2 * GRANULE, 2);
 
+    assert_true(verified(manager));
     assert_int_equal(IHostMemoryManager_Release(memory), 2);
     hostmem_release(manager);
     assert_int_equal(seen.count, 0);
@@ -251,6 +253,7 @@ static void one_life(void)
         assert_hresult(IHostMemoryManager_VirtualFree(memory, regions[i], 0, MEM_RELEASE), S_OK);
     assert_hresult(IHostMemoryManager_VirtualFree(memory, big, 0, MEM_RELEASE), S_OK);
     assert_int_equal(IHostMalloc_Release(heap), 0);
+    assert_true(verified(manager));
     assert_int_equal(IHostMemoryManager_Release(memory), 1);
     hostmem_release(manager);
 }

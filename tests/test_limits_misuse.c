@@ -2,6 +2,7 @@
  * test_limits_misuse.c - wrong arguments, calls after the end, callbacks that come back, and the relief callback
  */
 #include "support/governed.h"
+#include "support/verified.h"
 
 /* Limits that make sense, one figure spoilt at a time. */
 static const hostmem_limits sensible = {.size = sizeof sensible,
@@ -400,6 +401,7 @@ static void test_relief(void **state)
     assert_int_equal(calls.calls, sizeof rows / sizeof rows[0]);
     assert_int_equal(calls.failures, calls.calls - 3);
     VirtualFree(taken, 0, MEM_RELEASE);
+    assert_true(verified(f.manager));
     IHostMemoryManager_Release(f.memory);
     hostmem_release(f.manager);
 }

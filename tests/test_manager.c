@@ -3,6 +3,7 @@
  * the notification callback, shutdown
  */
 #include "support/manager_fixture.h"
+#include "support/verified.h"
 
 #include <string.h>
 
@@ -254,6 +255,7 @@ static void test_the_callback_is_kept_and_let_go(void **state)
     assert_hresult(hostmem_create(NULL, &other), S_OK);
     assert_hresult(hostmem_get_memory_manager(other, &memory), S_OK);
     assert_hresult(IHostMemoryManager_RegisterMemoryNotificationCallback(memory, &b.iface), S_OK);
+    assert_true(verified(other));
     assert_int_equal(IHostMemoryManager_Release(memory), 1);
     assert_int_equal(b.references, 2);
     hostmem_release(other);

@@ -8,6 +8,7 @@
 #include "support/fake_os.h"
 #include "support/fake_pages.h"
 #include "support/governed.h"
+#include "support/verified.h"
 
 enum { LOW = eMemoryAvailableLow, NEUTRAL = eMemoryAvailableNeutral, HIGH = eMemoryAvailableHigh };
 
@@ -27,6 +28,7 @@ static struct plain plain_make(void)
 
 static void plain_end(struct plain *plain)
 {
+    assert_true(verified(plain->manager));
     assert_int_equal(IHostMemoryManager_Release(plain->memory), 1);
     hostmem_release(plain->manager);
 }

@@ -2,6 +2,7 @@
  * test_shared_budgets.c - several managers under one budget
  */
 #include "support/governed.h"
+#include "support/verified.h"
 
 static uint64_t pages(uint64_t count)
 {
@@ -186,9 +187,11 @@ static void test_a_manager_that_leaks(void **state)
     assert_hresult(IHostMalloc_Alloc(heap, 50, eTaskCritical, &block), S_OK);
     assert_charged(budget, pages(3) + 50, pages(3) + 50);
     assert_int_equal(usage_of(budget).reserved.now, pages(3));
+    assert_true(verified(manager));
     IHostMalloc_Release(heap);
     IHostMemoryManager_Release(memory);
     assert_charged(budget, pages(3) + 50, pages(3) + 50); /* the handle is still there */
+    assert_true(verified(manager));
     hostmem_release(manager);
     assert_charged(budget, 0, pages(3) + 50);
     assert_int_equal(usage_of(budget).reserved.now, 0);

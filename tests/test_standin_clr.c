@@ -6,6 +6,7 @@
  */
 #include "support/free_space.h"
 #include "support/standin_fixture.h"
+#include "support/verified.h"
 
 #include <string.h>
 
@@ -129,6 +130,7 @@ static void test_set_host_control(void **state)
     /* Stop releases the host control, and with it everything it held. */
     assert_int_equal(IHostControl_Release(control), 1);
     standin_stop(&clr);
+    assert_true(verified(manager));
     assert_int_equal(asked.references, 1);
 }
 
@@ -152,6 +154,7 @@ static void test_objects_outlive_host(void **state)
                      S_OK); /* gives back the callback: harmless, its count is constant */
     standin_stop(&clr);
     hostmem_release(manager);
+    assert_true(verified(manager)); /* the CLR's references keep it */
     MEMORY_BASIC_INFORMATION info;
     DWORD old;
     assert_int_equal(standin_virtual_query(&clr, memory, &info, sizeof info), sizeof info);
@@ -176,6 +179,7 @@ static void test_create_malloc_refused(void **state)
     assert_int_equal(hostmem_shutdown(manager), S_OK);
     assert_int_equal(standin_set_host_control(&clr, control), E_UNEXPECTED);
     assert_int_equal(clr.releases, 1);
+    assert_true(verified(manager));
     assert_int_equal(IHostControl_Release(control), 0);
     assert_int_equal(IHostMemoryManager_Release(memory), 1); /* hostmem_create's */
 }

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "support/standin_clr.h"
+#include "support/verified.h"
 #include "support/wrong_host.h"
 #include <hostmem/hostmem.h>
 
@@ -159,6 +160,7 @@ static void test_our_manager(void **state)
     assert_int_equal(run(&clr, control), S_OK);
     assert_int_equal(atomic_load(&clr.faults), 0);
     assert_int_equal(clr.maps, 2);
+    assert_true(verified(manager));
 }
 
 int main(void)

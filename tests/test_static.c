@@ -77,6 +77,7 @@ static void test_names_do_not_meet(void **state)
     assert_int_equal(hostmem_bridge_get_statistics(&bridge), S_OK);
     assert_int_equal(calls, 0);
     assert_int_equal(manager_vtbl, 7);
+    assert_int_equal(hostmem_verify(manager, NULL), S_OK);
     IHostMemoryManager_Release(memory);
     hostmem_release(manager);
 }

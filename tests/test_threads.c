@@ -14,6 +14,7 @@
 #include "memory/os.h"
 #include "support/crew.h"
 #include "support/free_space.h"
+#include "support/verified.h"
 #include <hostmem/hostmem.h>
 
 enum { PAGE = 4096, GRANULE = 65536, THREADS = 6 };
@@ -161,6 +162,7 @@ static int end(void **state)
     assert_int_equal(left.blocks, 0);
     assert_int_equal(left.heap.now, 0);
     assert_int_equal(left.stale_regions, 0);
+    assert_true(verified(manager));
     assert_int_equal(IHostMemoryManager_Release(memory), 1);
     hostmem_release(manager);
     return 0;

@@ -4,6 +4,7 @@
  * The same requests go to a region of the manager and to a raw one beside it, which must fare alike.
  */
 #include "support/manager_fixture.h"
+#include "support/verified.h"
 
 /* Two regions alike: 16 pages, the first 8 committed and filled. */
 struct pair {
@@ -239,6 +240,7 @@ static void test_an_address_changes_hands(void **state)
     assert_books_equal_windows(other);
     assert_int_equal(fixture_books(other).reserved.now, 0);
     assert_int_equal(fixture_books(other).stale_regions, 0);
+    assert_true(verified(other));
     IHostMemoryManager_Release(memory);
     hostmem_release(other);
 }

@@ -6,6 +6,7 @@
 #include "support/fake_os.h"
 #include "support/fake_pages.h"
 #include "support/listener.h"
+#include "support/verified.h"
 
 static hostmem_manager *beacon;
 static atomic_uint seen;
@@ -51,6 +52,7 @@ void beacon_let_pass(unsigned milliseconds)
 
 void beacon_put_out(void)
 {
+    assert_true(verified(beacon));
     hostmem_release(beacon);
     fake_os_reset();
     assert_int_equal(fake_pages_outstanding(), 0);

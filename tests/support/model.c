@@ -10,6 +10,7 @@
 
 #include "support/free_space.h"
 #include "support/model.h"
+#include "support/verified.h"
 
 enum { PAGE = 4096, GRANULE = 65536, SENTINEL = 12345, FOREIGN_BYTES = 16 * GRANULE };
 
@@ -482,6 +483,7 @@ void model_finish(struct model *model)
     VirtualFree(model->foreign.ours, 0, MEM_RELEASE);
     VirtualFree(model->foreign.raw, 0, MEM_RELEASE);
     VirtualFree(model->bystander, 0, MEM_RELEASE);
+    require(model, verified(model->manager));
     require(model, IHostMemoryManager_Release(model->memory) == 1);
     hostmem_release(model->manager);
     require(model, leaks == 0);

@@ -1,5 +1,6 @@
 /* The host makes its manager, and the stand-in takes it; see the header. */
 #include "support/standin_fixture.h"
+#include "support/verified.h"
 
 hostmem_manager *manager;
 struct standin_clr clr;
@@ -45,6 +46,7 @@ int end(void **state)
     assert_int_equal(books().heap.now, 0);
     if (clr.control != NULL)
         standin_stop(&clr);
+    assert_true(verified(manager));
     hostmem_release(manager);
     return 0;
 }
