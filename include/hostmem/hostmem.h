@@ -614,9 +614,9 @@ typedef struct hostmem_verify_report {
  * program, a second for 100,000 regions.
  *
  * Takes no lock but those of IHostMalloc heaps; a heap without MALLOC_THREADSAFE must not be in use by another thread
- * meanwhile.  Other calls may go on: what they disturb is not judged, and a difference counts only if a second look, 1
- * ms later, finds the very same.  So a verdict on a manager that nobody uses is exact; on one in use S_FALSE is
- * wrong only if a call stood still in the middle for that long, or was ended there with its thread.  As with
+ * meanwhile.  Other calls may go on: what they disturb is not judged, and a difference counts only if further looks,
+ * over half a second, find the very same.  So a verdict on a manager that nobody uses is exact; on one in use
+ * S_FALSE is wrong only if a call stood still in the middle for that long, or was ended there with its thread.  As with
  * hostmem_walk_blocks, the last reference to an IHostMalloc may be given back in here.
  *
  * Returns S_OK: nothing differs; S_FALSE: something does (memory that was freed by raw VirtualFree behind the

@@ -90,6 +90,18 @@ static void books_try(struct books *books, hostmem_manager *manager, struct list
     books->quiet = same_moment(&before, &books->statistics);
 }
 
+/* hostmem_verify locks the heaps that have blocks, and in a dying process their owners may have stopped for good. */
+static void books_verify(struct books *books, hostmem_manager *manager)
+{
+    hostmem_verify_report report = {.size = sizeof report};
+
+    if (books->statistics.blocks != 0)
+        return;
+    hostmem_verify(manager, &report);
+    books->finding = report.finding;
+    books->finding_address = report.address;
+}
+
 void books_read(struct books *books, hostmem_manager *manager)
 {
     struct list list = {0};
@@ -107,6 +119,7 @@ void books_read(struct books *books, hostmem_manager *manager)
             Sleep(1);
         books_try(books, manager, &list);
     }
+    books_verify(books, manager);
     list_sort(&list);
     books->regions = list.regions;
     books->region_count = list.count;
@@ -147,8 +160,8 @@ bool books_agree(const struct books *books)
 {
     const hostmem_statistics *statistics = &books->statistics;
 
-    return books->complete && books->reserved == statistics->reserved.now &&
-           books->committed == statistics->committed.now && books->mapped == statistics->mapped.now &&
-           books->query_reserved == statistics->reserved.now &&
+    return books->complete && books->finding == HOSTMEM_FINDING_NONE &&
+           books->reserved == statistics->reserved.now && books->committed == statistics->committed.now &&
+           books->mapped == statistics->mapped.now && books->query_reserved == statistics->reserved.now &&
            books->query_committed == statistics->committed.now;
 }

@@ -23,6 +23,9 @@ struct books {
 
     /* The same memory, page by page as VirtualQuery has it. */
     uint64_t query_reserved, query_committed;
+
+    uint32_t finding; /* of hostmem_verify, HOSTMEM_FINDING_NONE where it was not asked */
+    const void *finding_address;
 };
 
 /* Reads; the pages for the list stay. */
@@ -34,7 +37,7 @@ void books_read(struct books *books, hostmem_manager *manager);
  */
 bool books_sample(hostmem_manager *manager, uint64_t *committed, uint64_t *heap);
 
-/* Do the figures, the list and VirtualQuery have the same totals? */
+/* Do the figures, the list and VirtualQuery have the same totals, and do the books agree with themselves? */
 bool books_agree(const struct books *books);
 
 #endif

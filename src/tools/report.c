@@ -324,6 +324,7 @@ static void json_regions(struct writer *writer, const struct books *books)
     key(writer, ",\n", "virtual_query");
     key_number(writer, "{", "reserved", books->query_reserved);
     key_number(writer, ", ", "committed", books->query_committed);
+    key_number(writer, ", ", "finding", books->finding);
     key_bool(writer, ", ", "agrees", books_agree(books));
     key_bool(writer, ", ", "quiet", books->quiet);
     writer_text(writer, "}");

@@ -197,6 +197,12 @@ static void text_regions(struct writer *writer, const struct books *books)
         writer_text(writer, books_have >= windows_has ? " bytes more committed" : " bytes less committed");
         if (!books->complete)
             writer_text(writer, ", and the list is not complete");
+        if (books->finding != HOSTMEM_FINDING_NONE) {
+            writer_text(writer, ", and hostmem_verify has finding ");
+            writer_number(writer, books->finding, 0);
+            writer_text(writer, " at ");
+            writer_hex(writer, (uintptr_t)books->finding_address, 1);
+        }
     }
     writer_text(writer, books->quiet ? "\n" : " (other threads kept allocating meanwhile)\n");
 }
