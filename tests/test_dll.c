@@ -173,11 +173,12 @@ static void test_version(void **state)
     assert_true(FreeLibrary(module));
 }
 
-/* The functions of the DLL that the last test calls. */
+/* The functions of the DLL that the last tests call. */
 struct api {
     HRESULT(HOSTMEM_CALL *create)(const hostmem_options *, hostmem_manager **);
     HRESULT(HOSTMEM_CALL *create_host_control)(hostmem_manager *, IHostControl *, IHostControl **);
     HRESULT(HOSTMEM_CALL *get_memory_manager)(hostmem_manager *, IHostMemoryManager **);
+    HRESULT(HOSTMEM_CALL *force_pressure)(hostmem_manager *, uint32_t);
     void(HOSTMEM_CALL *release)(hostmem_manager *);
     HRESULT(HOSTMEM_CALL *verify)(hostmem_manager *, hostmem_verify_report *);
 };
@@ -187,6 +188,7 @@ static struct api api_of(HMODULE module)
     return (struct api){.create = (void *)GetProcAddress(module, "hostmem_create"),
                         .create_host_control = (void *)GetProcAddress(module, "hostmem_create_host_control"),
                         .get_memory_manager = (void *)GetProcAddress(module, "hostmem_get_memory_manager"),
+                        .force_pressure = (void *)GetProcAddress(module, "hostmem_force_pressure"),
                         .release = (void *)GetProcAddress(module, "hostmem_release"),
                         .verify = (void *)GetProcAddress(module, "hostmem_verify")};
 }
@@ -210,6 +212,80 @@ static void test_unloads(void **state)
     assert_true(VirtualQuery(manager, &info, sizeof info) != 0 && info.State == MEM_FREE);
     assert_true(FreeLibrary(module));
     assert_null(GetModuleHandleW(L"hostmem.dll"));
+}
+
+static void HOSTMEM_CALL hear(const hostmem_event *event, void *context)
+{
+    (void)event;
+    SetEvent(context);
+}
+
+/* Freed while the library's own thread is on its way out, or in a callback: it goes when that has left. */
+static void test_unloads_behind_its_thread(void **state)
+{
+    (void)state;
+    HANDLE heard = CreateEventW(NULL, FALSE, FALSE, NULL);
+    for (int i = 0; i < 20; i++) {
+        HMODULE module = load();
+        struct api api = api_of(module);
+        hostmem_manager *manager;
+        hostmem_options options = {.size = sizeof options, .event = hear, .context = heard};
+        assert_int_equal(api.create(&options, &manager), S_OK);
+        assert_int_equal(api.force_pressure(manager, eMemoryAvailableLow), S_OK);
+        if (i % 2)
+            assert_int_equal(WaitForSingleObject(heard, 30000), WAIT_OBJECT_0);
+        assert_int_equal(api.verify(manager, NULL), S_OK);
+        api.release(manager);
+        assert_true(FreeLibrary(module));
+        for (int n = 0; n < 30000 && GetModuleHandleW(L"hostmem.dll") != NULL; n++)
+            Sleep(1);
+        assert_null(GetModuleHandleW(L"hostmem.dll"));
+    }
+    CloseHandle(heard);
+}
+
+static ULONG STDMETHODCALLTYPE count_constantly(ICLRMemoryNotificationCallback *iface)
+{
+    (void)iface;
+    return 1;
+}
+
+static HRESULT STDMETHODCALLTYPE hear_of_memory(ICLRMemoryNotificationCallback *iface,
+                                                EMemoryAvailable available)
+{
+    (void)iface;
+    (void)available;
+    return S_OK;
+}
+
+/* Whoever registers a callback is a CLR, and stays.  A copy of the DLL: nothing undoes it. */
+static void test_pinned_by_a_callback(void **state)
+{
+    (void)state;
+    static ICLRMemoryNotificationCallbackVtbl vtable = {
+        .AddRef = count_constantly, .Release = count_constantly, .OnMemoryNotification = hear_of_memory};
+    ICLRMemoryNotificationCallback callback = {.lpVtbl = &vtable};
+    wchar_t copy[MAX_PATH];
+    wcscpy(copy, dll_path);
+    wcscpy(wcsrchr(copy, L'\\'), L"\\tests\\hostmem_pinned.dll");
+    assert_true(CopyFileW(dll_path, copy, FALSE));
+    HMODULE module = LoadLibraryW(copy);
+    assert_non_null(module);
+    struct api api = api_of(module);
+    hostmem_manager *manager;
+    IHostMemoryManager *memory;
+    assert_int_equal(api.create(NULL, &manager), S_OK);
+    assert_int_equal(api.get_memory_manager(manager, &memory), S_OK);
+    assert_int_equal(IHostMemoryManager_RegisterMemoryNotificationCallback(memory, &callback), S_OK);
+    for (int i = 0; i < 100; i++)
+        FreeLibrary(module);
+    assert_ptr_equal(GetModuleHandleW(L"hostmem_pinned.dll"), module);
+    assert_int_equal(api.force_pressure(manager, eMemoryAvailableLow), S_OK);
+    assert_int_equal(IHostMemoryManager_RegisterMemoryNotificationCallback(memory, NULL), S_OK);
+    assert_int_equal(api.verify(manager, NULL), S_OK);
+    IHostMemoryManager_Release(memory);
+    api.release(manager);
+    assert_ptr_equal(GetModuleHandleW(L"hostmem_pinned.dll"), module);
 }
 
 /* From the first GetHostManager on it stays, however often it is freed.  The last test: nothing undoes it. */
@@ -241,8 +317,14 @@ static void test_pinned(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exports), cmocka_unit_test(test_imports), cmocka_unit_test(test_image),
-        cmocka_unit_test(test_version), cmocka_unit_test(test_unloads), cmocka_unit_test(test_pinned),
+        cmocka_unit_test(test_exports),
+        cmocka_unit_test(test_imports),
+        cmocka_unit_test(test_image),
+        cmocka_unit_test(test_version),
+        cmocka_unit_test(test_unloads),
+        cmocka_unit_test(test_unloads_behind_its_thread),
+        cmocka_unit_test(test_pinned_by_a_callback),
+        cmocka_unit_test(test_pinned),
     };
     return cmocka_run_group_tests(tests, find_dll, NULL);
 }

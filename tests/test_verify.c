@@ -1,7 +1,8 @@
 /*
  * test_verify.c - hostmem_verify: good books are good, and each kind of damage is found and named
  *
- * The damage is done to the manager's inside, and undone again, so that the fixture's teardown finds good books.
+ * The damage is done to the manager's inside, and undone again, so that the fixture's teardown finds good books.  Over
+ * fake_os, with which the looks follow each other without a pause.
  */
 #include "support/manager_fixture.h"
 
@@ -9,6 +10,8 @@
 #include <string.h>
 
 #include "com/malloc.h"
+#include "support/fake_os.h"
+#include "support/fake_pages.h"
 #include "support/verified.h"
 
 /* Small: the word itself; middling: an array; big: stripes. */
@@ -31,6 +34,8 @@ static char *reserve_and_commit(struct fixture *f, SIZE_T pages, SIZE_T first, S
 
 static int setup(void **state)
 {
+    fake_os_reset();
+    fake_pages_fail_from(0);
     struct damaged *d = calloc(1, sizeof *d);
     struct fixture *made;
     if (d == NULL || fixture_setup((void **)&made) != 0)

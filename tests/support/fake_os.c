@@ -11,7 +11,7 @@ static struct {
     DWORD error;
 } plan[FAKE_OS_CALLS];
 
-static atomic_long outstanding;
+static atomic_long outstanding, threads;
 static struct os_memory memory_answer;
 static bool memory_set;
 static void (*before_free)(void *address);
@@ -44,10 +44,20 @@ long fake_os_outstanding(void)
     return outstanding;
 }
 
-void fake_os_reset(void)
+long fake_os_threads(void)
+{
+    return threads;
+}
+
+void fake_os_count_again(void)
 {
     for (int call = 0; call < FAKE_OS_CALLS; call++)
         fake_os_fail((enum fake_os_call)call, 0, 0);
+}
+
+void fake_os_reset(void)
+{
+    fake_os_count_again();
     memory_set = pauses_allowed = clock_stopped = false;
     pauses = 0;
     resources = (struct os_resources){false, false};
@@ -135,7 +145,7 @@ bool os_heap_free(HANDLE heap, void *block)
 
 bool os_heap_lock(HANDLE heap)
 {
-    return HeapLock(heap);
+    return !fails(FAKE_OS_HEAP_LOCK) && HeapLock(heap);
 }
 
 void os_heap_unlock(HANDLE heap)
@@ -193,7 +203,7 @@ uint64_t os_ticks(void)
 
 HANDLE os_event_create(void)
 {
-    return CreateEventW(NULL, FALSE, FALSE, NULL);
+    return fails(FAKE_OS_EVENT) ? NULL : CreateEventW(NULL, FALSE, FALSE, NULL);
 }
 
 void os_event_set(HANDLE event)
@@ -212,12 +222,18 @@ void os_wait(HANDLE event, struct os_resources now, DWORD milliseconds)
 static DWORD WINAPI thread_main(void *run)
 {
     ((void (*)(void))run)();
+    threads--;
     return 0;
 }
 
 HANDLE os_thread_start(void (*run)(void))
 {
-    return fails(FAKE_OS_THREAD) ? NULL : CreateThread(NULL, 0, thread_main, (void *)run, 0, NULL);
+    if (fails(FAKE_OS_THREAD))
+        return NULL;
+    threads++;
+    HANDLE thread = CreateThread(NULL, 0, thread_main, (void *)run, 0, NULL);
+    threads -= thread == NULL;
+    return thread;
 }
 
 bool os_thread_ended(HANDLE thread, DWORD milliseconds)
@@ -227,7 +243,7 @@ bool os_thread_ended(HANDLE thread, DWORD milliseconds)
 
 HANDLE os_mutex_create(void)
 {
-    return CreateMutexW(NULL, FALSE, NULL);
+    return fails(FAKE_OS_MUTEX) ? NULL : CreateMutexW(NULL, FALSE, NULL);
 }
 
 void os_mutex_lock(HANDLE mutex)

@@ -15,7 +15,10 @@ enum fake_os_call {
     FAKE_OS_HEAP_CREATE,
     FAKE_OS_HEAP_ALLOC,
     FAKE_OS_HEAP_FREE,
+    FAKE_OS_HEAP_LOCK,
     FAKE_OS_THREAD,
+    FAKE_OS_EVENT,
+    FAKE_OS_MUTEX,
     FAKE_OS_CALLS
 };
 
@@ -30,6 +33,12 @@ long fake_os_count(enum fake_os_call call);
 
 /* Regions that os_virtual_alloc made and os_virtual_free has not released. */
 long fake_os_outstanding(void);
+
+/* Threads of os_thread_start that have not ended. */
+long fake_os_threads(void);
+
+/* Nothing fails, all counts 0; what is answered by order stays. */
+void fake_os_count_again(void);
 
 /* Nothing fails, all counts 0, nothing is answered by order. */
 void fake_os_reset(void);
