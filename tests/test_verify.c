@@ -312,6 +312,15 @@ static void test_a_record_that_says_otherwise(void **state)
     atomic_store(&small->geometry, good - GRANULE_PAGES);
     expect(d, HOSTMEM_FINDING_GONE, d->small);
     atomic_store(&small->geometry, good);
+    /* The same where another run of pages begins just there. */
+    fixture_alloc(&d->f, d->small + (SMALL_PAGES - 4) * PAGE, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
+    commit_map_clear(&small->commit, SMALL_PAGES, SMALL_PAGES - 4, 4);
+    atomic_store(&small->geometry, good - 4);
+    report = expect(d, HOSTMEM_FINDING_GONE, d->small);
+    assert_int_equal(report.expected, (SMALL_PAGES - 4) * PAGE);
+    assert_int_equal(report.found, SMALL_PAGES * PAGE);
+    atomic_store(&small->geometry, good);
+    commit_map_set(&small->commit, SMALL_PAGES, SMALL_PAGES - 4, 4);
     uint8_t kind = small->kind;
     small->kind = 3;
     expect(d, HOSTMEM_FINDING_RECORD, d->small);
