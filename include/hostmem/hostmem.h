@@ -610,8 +610,7 @@ typedef struct hostmem_verify_report {
  *
  * Every region's record, every entry of the ownership table, each page of owned regions against VirtualQuery, every
  * block of an IHostMalloc, the sums against hostmem_statistics and the budgets.  It changes nothing and repairs nothing.
- * The time it takes grows with all of that, VirtualQuery's share being the largest: milliseconds for a small
- * program, a second for 100,000 regions.
+ * The time it takes grows with all of that; most of it is VirtualQuery's.
  *
  * Takes no lock but those of IHostMalloc heaps; a heap without MALLOC_THREADSAFE must not be in use by another thread
  * meanwhile.  Other calls may go on: what they disturb is not judged, and a difference counts only if further looks,
