@@ -86,6 +86,8 @@ static void test_neighbours_share_no_line(void **state)
     }
     for (uint32_t n = 1; n <= COUNT; n++)
         assert_int_equal(((struct item *)pool_item(&small, n))->owner, n);
+    for (uint32_t n = 1; n <= COUNT; n++)
+        assert_int_equal(pool_number(&small, pool_item(&small, n)), n);
     assert_in_range(metadata, COUNT * sizeof(struct item), COUNT * sizeof(struct item) + 12 * 65536);
     pool_destroy(&small);
 }

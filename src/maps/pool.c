@@ -133,7 +133,8 @@ uint32_t pool_number(const struct pool *pool, const void *item)
         size_t offset = (size_t)((uintptr_t)item - (uintptr_t)base);
         if (base == NULL || offset >= chunk_bytes(pool, k))
             continue;
-        uint32_t number = (((1u << k) - 1) << pool->first_shift) + (uint32_t)(offset / pool->item_size) + 1;
+        uint32_t before = pool_before_of(pool, (uint32_t)(offset / pool->item_size));
+        uint32_t number = (((1u << k) - 1) << pool->first_shift) + before + 1;
         return offset % pool->item_size == 0 && number <= pool_used(pool) ? number : 0;
     }
     return 0;

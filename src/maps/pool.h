@@ -74,6 +74,13 @@ static inline uint32_t pool_place_of(const struct pool *pool, uint32_t before)
     return (before ^ low) | (((low << 3 | low >> 3) ^ 32) & pool->spread);
 }
 
+/* The other way round. */
+static inline uint32_t pool_before_of(const struct pool *pool, uint32_t place)
+{
+    uint32_t low = (place ^ 32) & pool->spread;
+    return (place & ~pool->spread) | ((low << 3 | low >> 3) & pool->spread);
+}
+
 /* Where item `number` (1 .. used) is. */
 static inline void *pool_item(const struct pool *pool, uint32_t number)
 {

@@ -153,8 +153,11 @@ static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t
 static uint32_t spare_records(const struct region_table *table)
 {
     uint32_t count = 0;
-    for (unsigned i = 0; i < LANES; i++)
-        count += atomic_load_explicit(&table->lane[i].record, memory_order_acquire) != 0;
+    for (unsigned i = 0; i < LANES; i++) {
+        const struct lane *lane = &table->stats->lane[i];
+        count += atomic_load_explicit(&lane->record, memory_order_acquire) != 0;
+        count += atomic_load_explicit(&lane->shared_record, memory_order_acquire) != 0;
+    }
     return count;
 }
 
