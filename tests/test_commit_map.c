@@ -169,7 +169,7 @@ enum { WORKERS = 4, SHARED = 3 * STRIPE };
 
 static HANDLE gate;
 static struct commit_map shared;
-static LONG volatile unprepared;
+static atomic_int unprepared;
 
 struct sum {
     int64_t turned;
@@ -186,7 +186,7 @@ static DWORD WINAPI turn(void *context)
         uint64_t first = STRIPE - 200 + (s >> 24); /* across two stripes */
         uint64_t count = s >> 3 & 255;
         if (!commit_map_prepare(&shared, &store, SHARED, first, count))
-            InterlockedIncrement(&unprepared);
+            unprepared++;
         sum->turned += (int64_t)commit_map_set(&shared, SHARED, first, count);
         if (i % 2)
             sum->turned -= (int64_t)commit_map_clear(&shared, SHARED, first + count / 2, count);

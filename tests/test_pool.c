@@ -143,7 +143,7 @@ static void test_failing_pages_leave_it_usable(void **state)
 
 enum { WORKERS = 4, HELD = 16, ROUNDS = 60000 };
 
-static LONG volatile twice;
+static atomic_int twice;
 
 /* Take and give in short cycles, so that the free list has the same heads again and again (ABA). */
 static DWORD WINAPI churn(void *context)
@@ -155,12 +155,12 @@ static DWORD WINAPI churn(void *context)
         uint32_t *slot = &held[seed >> 28];
         if (*slot != 0) {
             if (atomic_fetch_sub(&item(*slot)->users, 1) != 1)
-                InterlockedIncrement(&twice);
+                twice++;
             pool_give(&pool, *slot);
         }
         *slot = pool_take(&pool);
         if (*slot == 0 || atomic_fetch_add(&item(*slot)->users, 1) != 0)
-            InterlockedIncrement(&twice);
+            twice++;
     }
     for (int i = 0; i < HELD; i++)
         if (held[i] != 0) {
@@ -199,7 +199,7 @@ static DWORD WINAPI grow(void *context)
     for (int i = 0; i < 20000; i++) {
         uint32_t number = pool_take(&pool);
         if (number == 0 || atomic_fetch_add(&item(number)->users, 1) != 0)
-            InterlockedIncrement(&twice);
+            twice++;
     }
     return 0;
 }

@@ -299,7 +299,7 @@ static void test_failing_pages(void **state)
  */
 enum { PLACES = 64, SPACING = 600, LONGEST = 280, CHURNS = 30000 };
 
-static LONG volatile wrong, stop;
+static atomic_int wrong, stop;
 static const uint64_t churn_base = 2000;
 
 static DWORD WINAPI churn(void *context)
@@ -314,15 +314,15 @@ static DWORD WINAPI churn(void *context)
         if (sizes[p] != 0) {
             region_map_erase(map, start, sizes[p], p + add);
             if (region_map_first(map, start, LONGEST) != 0)
-                InterlockedIncrement(&wrong);
+                wrong++;
             sizes[p] = 0;
         } else {
             sizes[p] = 1 + (seed >> 4) % LONGEST;
             if (!region_map_prepare(map, start, sizes[p]))
-                InterlockedIncrement(&wrong);
+                wrong++;
             region_map_publish(map, start, sizes[p], p + add);
             if (owner(start + sizes[p] - 1) != p + add)
-                InterlockedIncrement(&wrong);
+                wrong++;
         }
     }
     return 0;
@@ -338,9 +338,9 @@ static DWORD WINAPI look(void *context)
         uint32_t p = g / SPACING, in = g % SPACING;
         uint32_t mine = in < LONGEST ? p + 1 : in >= SPACING / 2 && in < SPACING / 2 + LONGEST ? p + 1001 : 0;
         if (found != 0 && found != mine)
-            InterlockedIncrement(&wrong);
+            wrong++;
         if (owner(1500) != 77) /* one that stays */
-            InterlockedIncrement(&wrong);
+            wrong++;
     }
     return 0;
 }
@@ -358,6 +358,10 @@ static void test_lookups_beside_churn(void **state)
     assert_int_equal(WaitForMultipleObjects(2, churners, TRUE, 120000), WAIT_OBJECT_0);
     stop = 1;
     assert_int_equal(WaitForMultipleObjects(2, lookers, TRUE, 120000), WAIT_OBJECT_0);
+    for (int i = 0; i < 2; i++) {
+        CloseHandle(lookers[i]);
+        CloseHandle(churners[i]);
+    }
     assert_int_equal(wrong, 0);
 }
 

@@ -1,0 +1,488 @@
+/*
+ * fuzz_region.c - the records beside a plain table of them, with several calls at work at once
+ *
+ * One thread plays many: each hold is somebody in the middle of a call, and the input says who goes on.  The
+ * caller's rules are kept: charged before published, prepared before set, and the range of a region whose release
+ * Windows refused is given to nobody else.
+ */
+#include "fuzz.h"
+
+#include "memory/region.h"
+
+enum { RECORDS = 8, HOLDS = 6, PAGES = 17000, FIRST_GRANULE = 1000 };
+
+static struct region_table table;
+static struct stats stats;
+
+static struct record {
+    bool taken, live, refused; /* refused: unpublished, and to be restored */
+    uint64_t base, pages;
+    hostmem_region_kind kind;
+    unsigned level, at_work, commits_ended, changes_ended;
+    uint64_t set; /* of the pages below */
+    bool committed[PAGES];
+} records[RECORDS + 1]; /* by number */
+
+static struct hold {
+    bool open;
+    struct region_hold real;
+    struct record *record;
+    unsigned commits_ended, changes_ended; /* as it came */
+    bool will_restore;
+    uint64_t first, count, charged; /* a commit under way; count 0: none */
+} holds[HOLDS];
+
+static uint64_t stale, charged_more, reserved_peak, committed_peak, mapped_peak;
+static hostmem_calls calls[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
+
+static uint64_t granule_end(const struct record *record)
+{
+    return record->base + (record->pages + GRANULE_PAGES - 1) / GRANULE_PAGES * (GRANULE_PAGES * PAGE_BYTES);
+}
+
+static uint64_t committed_in(const struct record *record, uint64_t first, uint64_t count)
+{
+    return count_set(record->committed + first, count);
+}
+
+static void note(struct record *record, uint64_t first, uint64_t count, bool committed)
+{
+    record->set -= committed_in(record, first, count);
+    record->set += committed ? count : 0;
+    memset(record->committed + first, committed, count);
+}
+
+static struct record *find(uint64_t address)
+{
+    for (struct record *r = records + 1; r <= records + RECORDS; r++)
+        if (r->live && address >= r->base && address - r->base < r->pages * PAGE_BYTES)
+            return r;
+    return NULL;
+}
+
+static uint32_t number_of(const struct record *record)
+{
+    return record == NULL ? 0 : (uint32_t)(record - records);
+}
+
+static void check_address(uint64_t address)
+{
+    uint64_t geometry;
+    struct record *expected = find(address);
+    DEMAND(region_find(&table, address, &geometry) == number_of(expected));
+    DEMAND(region_kind_at(&table, address) == (expected == NULL ? 0 : expected->kind));
+    if (expected == NULL)
+        return;
+    DEMAND(geometry_base(geometry) == expected->base && geometry_pages(geometry) == expected->pages);
+    DEMAND(geometry_end(geometry) == expected->base + expected->pages * PAGE_BYTES);
+}
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The books say what the table does; the budgets only, or all of them. */
+static void check_books(bool all)
+{
+    static hostmem_statistics books;
+    uint64_t reserved = 0, mapped = 0, committed = 0, regions = 0, views = 0;
+    for (struct record *r = records + 1; r <= records + RECORDS; r++) {
+        if (!r->live && r->at_work == 0)
+            continue;
+        bool view = r->kind == HOSTMEM_REGION_VIEW;
+        *(view ? &views : &regions) += 1;
+        *(view ? &mapped : &reserved) += r->pages * PAGE_BYTES;
+        committed += view ? 0 : r->set * PAGE_BYTES;
+    }
+    reserved_peak = larger(reserved_peak, reserved);
+    mapped_peak = larger(mapped_peak, mapped);
+    committed_peak = larger(committed_peak, committed);
+    DEMAND(budget_used(&table.commit) == committed + charged_more);
+    DEMAND(budget_used(&table.reserve) == reserved);
+    if (!all)
+        return;
+    stats_read(&stats, &books);
+    DEMAND(books.regions == regions && books.views == views && books.blocks == 0);
+    DEMAND(account_now(&table.reserved) == reserved && table.reserved.gauge.peak == reserved_peak);
+    DEMAND(books.mapped.now == mapped && books.mapped.peak == mapped_peak);
+    DEMAND(account_now(&table.committed) == committed && table.committed.gauge.peak == committed_peak);
+    DEMAND(books.stale_regions == stale);
+    DEMAND(memcmp(books.calls, calls, sizeof calls) == 0);
+}
+
+/* ------------------------------------------------------------------------------------------------- publishing */
+
+static void leave_record(struct record *record)
+{
+    record->at_work--;
+    if (record->live || record->at_work != 0)
+        return;
+    record->taken = false;
+}
+
+static bool overlaps(const struct record *record, const struct region_origin *origin)
+{
+    uint64_t granules = (origin->pages + GRANULE_PAGES - 1) / GRANULE_PAGES;
+    return origin->base < granule_end(record) &&
+           record->base < origin->base + granules * (GRANULE_PAGES * PAGE_BYTES);
+}
+
+/* Has the table let go of what the range held?  With `done` it must have, else all or nothing. */
+static void drop_stale(const struct region_origin *origin, bool done)
+{
+    uint64_t geometry;
+    for (struct record *r = records + 1; r <= records + RECORDS; r++) {
+        if (!r->live || !overlaps(r, origin))
+            continue;
+        if (!done && region_find(&table, r->base, &geometry) == number_of(r))
+            continue;
+        r->live = false;
+        r->at_work++;
+        leave_record(r);
+        stale += r->kind == HOSTMEM_REGION_PRIVATE;
+    }
+}
+
+static bool allowed(const struct region_origin *origin)
+{
+    for (struct record *r = records + 1; r <= records + RECORDS; r++)
+        if (r->refused && overlaps(r, origin))
+            return false;
+    return true;
+}
+
+static void charge(const struct region_origin *origin, bool back)
+{
+    uint64_t bytes = origin->pages * PAGE_BYTES;
+    if (origin->kind == HOSTMEM_REGION_VIEW)
+        return;
+    if (back) {
+        account_cancel(&table.reserved, bytes);
+        account_cancel(&table.committed, origin->committed ? bytes : 0);
+    } else {
+        DEMAND(account_charge(&table.reserved, bytes, BUDGET_TASK).verdict == BUDGET_GRANTED);
+        DEMAND(account_charge(&table.committed, origin->committed ? bytes : 0, BUDGET_TASK).verdict ==
+               BUDGET_GRANTED);
+    }
+}
+
+static void publish(struct input *input)
+{
+    static const uint64_t sizes[] = {1, 15, 16, 17, 63, 64, 65, 200, 4000, 16384, 16385, PAGES};
+    uint32_t how = take_byte(input);
+    struct region_origin origin = {.base = (FIRST_GRANULE + take_number(input, 2) % 2500) << GRANULE_SHIFT,
+                                   .pages = how & 0x80 ? 1 + take_byte(input) : PICK(input, sizes),
+                                   .committed = how & 1,
+                                   .kind = how & 6 ? HOSTMEM_REGION_PRIVATE : HOSTMEM_REGION_VIEW,
+                                   .level = how >> 4 & 7,
+                                   .type = how,
+                                   .protect = ~how};
+    static const uint64_t bad_sizes[] = {0, REGION_MAX_PAGES, REGION_MAX_PAGES + 1};
+    bool bad = (how & 0x78) == 0x78;
+    if (bad) {
+        origin.pages = PICK(input, bad_sizes);
+        origin.base = (REGION_MAP_GRANULES - 1) << GRANULE_SHIFT;
+    }
+    if (!allowed(&origin))
+        return;
+    bool may_fail = order_failures(input);
+    uint32_t number = region_take(&table);
+    DEMAND(number != 0 || may_fail);
+    if (number == 0) {
+        fake_pages_fail_from(0);
+        return;
+    }
+    DEMAND(number <= RECORDS + 1);
+    if (number > RECORDS || bad) {
+        DEMAND(!bad || !region_publish(&table, number, &origin));
+        region_give(&table, number);
+        fake_pages_fail_from(0);
+        return;
+    }
+    struct record *record = &records[number];
+    DEMAND(!record->taken);
+    charge(&origin, false);
+    bool published = region_publish(&table, number, &origin);
+    fake_pages_fail_from(0);
+    DEMAND(published || may_fail);
+    drop_stale(&origin, published);
+    if (!published) {
+        charge(&origin, true);
+        region_give(&table, number);
+        return;
+    }
+    record->taken = record->live = true;
+    record->base = origin.base;
+    record->pages = origin.pages;
+    record->kind = origin.kind;
+    record->level = origin.level > HOSTMEM_LEVEL_NONE ? HOSTMEM_LEVEL_NONE : origin.level;
+    memset(record->committed, 0, sizeof record->committed);
+    record->set = 0;
+    note(record, 0, origin.pages, origin.committed);
+    check_address(origin.base + origin.pages * PAGE_BYTES - 1);
+    check_address(origin.base + origin.pages * PAGE_BYTES);
+}
+
+/* ------------------------------------------------------------------------------------------------------- holds */
+
+/* An address that is somebody's, or close to it. */
+static uint64_t take_address(struct input *input)
+{
+    uint32_t how = take_byte(input);
+    const struct record *record = &records[1 + how % RECORDS];
+    uint64_t at = record->base + take_number(input, 2) * 1024;
+    if (how >= 0xF0)
+        return take_number(input, 6);
+    return how < 0xA0 && record->pages != 0
+               ? record->base + (at - record->base) % (record->pages * PAGE_BYTES)
+               : at;
+}
+
+static void enter(struct input *input, struct hold *hold)
+{
+    static const enum region_use uses[] = {REGION_COMMIT, REGION_CHANGE, REGION_LOOK, REGION_CHANGE};
+    uint32_t how = take_byte(input);
+    enum region_use use = uses[how % 4];
+    if (how & 0x80) {
+        uint32_t number = 1 + how / 4 % RECORDS;
+        if (number > pool_used(&table.records))
+            return;
+        hold->record = &records[number];
+        hold->open = region_enter_number(&table, number, &hold->real);
+        DEMAND(hold->open == records[number].live);
+        use = REGION_LOOK;
+    } else {
+        uint64_t address = take_address(input);
+        hold->record = find(address);
+        hold->open = region_enter(&table, address, use, &hold->real);
+        DEMAND(hold->open == (hold->record != NULL));
+    }
+    if (!hold->open)
+        return;
+    struct record *record = hold->record;
+    record->at_work++;
+    hold->commits_ended = record->commits_ended;
+    hold->changes_ended = record->changes_ended;
+    DEMAND(hold->real.number == number_of(record));
+    DEMAND(hold->real.use == use);
+    DEMAND(geometry_base(hold->real.geometry) == record->base);
+    DEMAND(geometry_pages(hold->real.geometry) == record->pages);
+    DEMAND(hold->real.region->kind == record->kind && hold->real.region->level == record->level);
+}
+
+static void end_commit(struct hold *hold)
+{
+    account_cancel(&table.committed, hold->charged);
+    charged_more -= hold->charged;
+    hold->count = hold->charged = 0;
+}
+
+static void restore(struct hold *hold)
+{
+    region_restore(&table, &hold->real);
+    hold->record->live = true;
+    hold->record->refused = hold->will_restore = false;
+}
+
+static void leave(struct hold *hold, bool unchanged)
+{
+    struct record *record = hold->record;
+    if (hold->count != 0)
+        end_commit(hold);
+    if (hold->will_restore)
+        restore(hold);
+    if (unchanged || hold->real.use == REGION_LOOK) {
+        region_leave_unchanged(&table, &hold->real);
+        hold->open = false;
+        leave_record(record);
+        return;
+    }
+    bool commit = hold->real.use == REGION_COMMIT;
+    bool overlapped = record->live && (hold->changes_ended != record->changes_ended ||
+                                       (!commit && hold->commits_ended != record->commits_ended));
+    enum region_left expected = overlapped ? REGION_OVERLAPPED : record->live ? REGION_LEFT : REGION_RELEASED;
+    ++*(commit ? &record->commits_ended : &record->changes_ended);
+    DEMAND(region_leave(&table, &hold->real) == expected);
+    hold->open = overlapped;
+    if (overlapped)
+        DEMAND(hold->real.use == REGION_LOOK);
+    else
+        leave_record(record);
+}
+
+static void unpublish(struct input *input, struct hold *hold)
+{
+    struct record *record = hold->record;
+    if (record->refused) /* one release at a time gets to Windows */
+        return;
+    DEMAND(region_unpublish(&table, &hold->real) == record->live);
+    hold->will_restore = record->live && take_byte(input) % 2;
+    record->refused = hold->will_restore;
+    record->live = false;
+}
+
+/* In two steps: pages are counted and charged, and others may come in between before they are set. */
+static void commit(struct input *input, struct hold *hold)
+{
+    struct record *record = hold->record;
+    if (record->kind == HOSTMEM_REGION_VIEW)
+        return;
+    if (hold->count == 0) {
+        uint64_t offset = take_below(input, record->pages * PAGE_BYTES), size = 1 + take_number(input, 3);
+        hold->count = region_pages_within(&hold->real, record->base + offset, size, &hold->first);
+        uint64_t end =
+            offset + size < record->pages * PAGE_BYTES ? offset + size : record->pages * PAGE_BYTES;
+        DEMAND(hold->first == offset / PAGE_BYTES);
+        DEMAND(hold->first + hold->count == (end + PAGE_BYTES - 1) / PAGE_BYTES);
+        hold->charged = region_uncommitted(&hold->real, hold->first, hold->count);
+        DEMAND(hold->charged == (hold->count - committed_in(record, hold->first, hold->count)) * PAGE_BYTES);
+        charged_more += hold->charged;
+        DEMAND(account_charge(&table.committed, hold->charged, BUDGET_TASK).verdict == BUDGET_GRANTED);
+        return;
+    }
+    bool may_fail = order_failures(input);
+    bool prepared = region_prepare_commit(&table, &hold->real, hold->first, hold->count);
+    fake_pages_fail_from(0);
+    DEMAND(prepared || may_fail);
+    if (!prepared) {
+        end_commit(hold);
+        return;
+    }
+    region_set_committed(&table, &hold->real, hold->first, hold->count, hold->charged);
+    note(record, hold->first, hold->count, true);
+    charged_more -= hold->charged;
+    hold->count = hold->charged = 0;
+}
+
+static void decommit(struct input *input, struct hold *hold)
+{
+    struct record *record = hold->record;
+    if (record->kind == HOSTMEM_REGION_VIEW)
+        return;
+    uint64_t first = take_below(input, record->pages), count = take_below(input, record->pages - first + 1);
+    uint64_t set = committed_in(record, first, count);
+    DEMAND(region_agrees(&hold->real, first, count, true) == (set == count));
+    DEMAND(region_agrees(&hold->real, first, count, false) == (set == 0));
+    region_set_decommitted(&table, &hold->real, first, count);
+    note(record, first, count, false);
+}
+
+static void go_on(struct input *input, struct hold *hold, uint32_t operation)
+{
+    switch (operation) {
+    case 0:
+    case 1:
+        leave(hold, false);
+        break;
+    case 2:
+        leave(hold, true);
+        break;
+    case 3:
+        if (hold->will_restore)
+            restore(hold);
+        else
+            unpublish(input, hold);
+        break;
+    case 4:
+        decommit(input, hold);
+        break;
+    case 5:
+        if (hold->real.use == REGION_LOOK) {
+            region_begin_repair(&hold->real);
+            hold->commits_ended = hold->record->commits_ended;
+            hold->changes_ended = hold->record->changes_ended;
+        }
+        break;
+    default:
+        commit(input, hold);
+    }
+    if (hold->open)
+        DEMAND(region_committed(&hold->real) ==
+               (hold->record->kind == HOSTMEM_REGION_VIEW ? 0 : hold->record->set));
+}
+
+/* ------------------------------------------------------------------------------------------------------- inputs */
+
+static void count_call(struct input *input)
+{
+    hostmem_method method = take_byte(input) % HOSTMEM_METHOD_COUNT;
+    unsigned level = take_byte(input) % 6;
+    hostmem_calls *expected = &calls[method][level < HOSTMEM_LEVEL_NONE ? level : HOSTMEM_LEVEL_NONE];
+    HRESULT result = level & 1 ? E_FAIL : S_OK;
+    DEMAND(stats_call(&stats, method, level, result) == result);
+    expected->calls++;
+    expected->failures += result != S_OK;
+}
+
+static void step(struct input *input)
+{
+    uint32_t operation = take_byte(input);
+    struct hold *hold = &holds[operation / 16 % HOLDS];
+    switch (operation % 16) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        publish(input);
+        break;
+    case 4:
+        check_address(take_address(input));
+        break;
+    case 5:
+        count_call(input);
+        break;
+    default:
+        if (hold->open)
+            go_on(input, hold, operation % 16 - 6);
+        else
+            enter(input, hold);
+    }
+}
+
+static void begin(void)
+{
+    memset(&table, 0, sizeof table);
+    memset(&stats, 0, sizeof stats);
+    memset(holds, 0, sizeof holds);
+    memset(calls, 0, sizeof calls);
+    for (struct record *r = records; r <= records + RECORDS; r++)
+        memset(r, 0, offsetof(struct record, committed));
+    stale = charged_more = reserved_peak = committed_peak = mapped_peak = 0;
+    region_table_init(&table, &stats);
+}
+
+/* Everybody leaves, everything is released. */
+static void end(void)
+{
+    for (struct hold *hold = holds; hold < holds + HOLDS; hold++)
+        if (hold->open)
+            leave(hold, true);
+    for (struct record *r = records + 1; r <= records + RECORDS; r++) {
+        struct hold last = {.open = true, .record = r};
+        if (!r->live)
+            continue;
+        DEMAND(region_enter(&table, r->base, REGION_CHANGE, &last.real));
+        r->at_work++;
+        DEMAND(region_unpublish(&table, &last.real));
+        r->live = false;
+        leave(&last, true);
+    }
+    check_books(true);
+    DEMAND(region_map_first(&table.map, 0, REGION_MAP_GRANULES) == 0);
+    region_table_destroy(&table);
+    DEMAND(stats.metadata == 0);
+    DEMAND(fake_pages_outstanding() == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input input = {data, data + size};
+    begin();
+    for (unsigned steps = 1; more(&input); steps++) {
+        step(&input);
+        check_books(steps % 16 == 0);
+    }
+    end();
+    return 0;
+}

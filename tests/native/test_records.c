@@ -1,0 +1,383 @@
+/*
+ * test_records.c - the records and their books, with several threads that do what the manager does
+ *
+ * Reserve, commit, decommit and release at a few places that are everybody's, in the manager's own order of steps,
+ * beside threads that only look; some memory is freed behind the books' back, some releases are refused, some
+ * places are views for a while.  When all stand still, the page bits, the budgets and the gauges are what
+ * Windows has.
+ *
+ * Windows is played by an array.  Its lock is one that a race detector does not see (relaxed, with fences): so it
+ * orders nothing that the records should have ordered themselves.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "memory/os.h"
+#include "memory/reconcile.h"
+#include "support/crew.h"
+#include "support/fake_pages.h"
+
+enum { PLACES = 6, PAGES = 16500, WORKERS = 4, LOOKERS = 1, ROUNDS = 40, STEPS = 1500 };
+
+/* ------------------------------------------------------------------------------------------------- the system */
+
+enum use { FREE, PRIVATE, VIEW };
+
+static struct place {
+    atomic_flag lock;
+    _Atomic(enum use) use;
+    _Atomic uint32_t allocation; /* the how manieth */
+    uint64_t base, pages;
+    _Atomic bool committed[PAGES];
+} places[PLACES];
+
+static void lock(struct place *place)
+{
+    while (atomic_flag_test_and_set_explicit(&place->lock, memory_order_relaxed))
+        SwitchToThread();
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+static void unlock(struct place *place)
+{
+    atomic_thread_fence(memory_order_seq_cst);
+    atomic_flag_clear_explicit(&place->lock, memory_order_relaxed);
+}
+
+static enum use use_of(const struct place *place)
+{
+    return atomic_load_explicit(&place->use, memory_order_relaxed);
+}
+
+/* Allocate what is free; 0: it is not, else the allocation's number. */
+static uint32_t allocate(struct place *place, enum use use, bool committed)
+{
+    uint32_t allocation = 0;
+    lock(place);
+    if (use_of(place) == FREE) {
+        allocation = atomic_fetch_add_explicit(&place->allocation, 1, memory_order_relaxed) + 1;
+        atomic_store_explicit(&place->use, use, memory_order_relaxed);
+        for (uint64_t p = 0; p < place->pages; p++)
+            atomic_store_explicit(&place->committed[p], committed, memory_order_relaxed);
+    }
+    unlock(place);
+    return allocation;
+}
+
+/* (Windows could not tell an allocation from the next one there; to free that instead is another's bug.) */
+static bool deallocate(struct place *place, uint32_t allocation)
+{
+    lock(place);
+    bool can =
+        use_of(place) != FREE && atomic_load_explicit(&place->allocation, memory_order_relaxed) == allocation;
+    if (can)
+        atomic_store_explicit(&place->use, FREE, memory_order_relaxed);
+    unlock(place);
+    return can;
+}
+
+static bool set_pages(struct place *place, uint64_t first, uint64_t count, bool committed)
+{
+    lock(place);
+    bool can = use_of(place) == PRIVATE;
+    for (uint64_t p = first; can && p < first + count; p++)
+        atomic_store_explicit(&place->committed[p], committed, memory_order_relaxed);
+    unlock(place);
+    return can;
+}
+
+SIZE_T os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
+{
+    uint64_t at = (uintptr_t)address;
+    struct place *place = places;
+    while (at < place->base || at >= place->base + place->pages * PAGE_BYTES)
+        place++;
+    uint64_t first = (at - place->base) / PAGE_BYTES, end = first + 1;
+    lock(place);
+    bool committed = atomic_load_explicit(&place->committed[first], memory_order_relaxed);
+    while (end < place->pages &&
+           atomic_load_explicit(&place->committed[end], memory_order_relaxed) == committed)
+        end++;
+    *buffer = (MEMORY_BASIC_INFORMATION){.BaseAddress = (void *)(uintptr_t)(place->base + first * PAGE_BYTES),
+                                         .AllocationBase = (void *)(uintptr_t)place->base,
+                                         .RegionSize = (end - first) * PAGE_BYTES,
+                                         .State = use_of(place) == FREE ? MEM_FREE
+                                                  : committed           ? MEM_COMMIT
+                                                                        : MEM_RESERVE};
+    unlock(place);
+    return length;
+}
+
+/* ------------------------------------------------------------------------------------------------- the manager */
+
+static struct region_table table;
+static struct stats stats;
+static atomic_uint commits, decommits, releases, restores, stale, views, refused;
+
+/* Between two steps of a call somebody else may come. */
+static void dawdle(struct member *member)
+{
+    if (crew_random(member, 4) == 0)
+        SwitchToThread();
+}
+
+static void reserve(struct member *member, struct place *place)
+{
+    bool committed = crew_random(member, 4) == 0;
+    uint64_t bytes = place->pages * PAGE_BYTES, charged = committed ? bytes : 0;
+    struct region_origin origin = {.base = place->base,
+                                   .pages = place->pages,
+                                   .committed = committed,
+                                   .kind = HOSTMEM_REGION_PRIVATE,
+                                   .level = crew_random(member, 4)};
+    account_charge(&table.reserved, bytes, BUDGET_TASK);
+    uint32_t number = 0;
+    if (account_charge(&table.committed, charged, BUDGET_TASK).verdict != BUDGET_GRANTED)
+        goto refund_reserve;
+    number = region_take(&table);
+    crew_check(member, number != 0, number);
+    origin.protect = allocate(place, PRIVATE, committed); /* noted in the record */
+    if (origin.protect != 0) {
+        dawdle(member);
+        crew_check(member, region_publish(&table, number, &origin), number);
+        reconcile_range(&table, origin.base, origin.base + bytes);
+        return;
+    }
+    region_give(&table, number);
+    account_cancel(&table.committed, charged);
+refund_reserve:
+    account_cancel(&table.reserved, bytes);
+}
+
+static void commit(struct member *member, struct place *place, struct region_hold *hold, uint64_t first,
+                   uint64_t count)
+{
+    uint64_t charged = region_uncommitted(hold, first, count);
+    if (account_charge(&table.committed, charged, BUDGET_TASK).verdict != BUDGET_GRANTED) {
+        region_leave_unchanged(&table, hold);
+        refused++;
+        return;
+    }
+    crew_check(member, region_prepare_commit(&table, hold, first, count), first);
+    dawdle(member);
+    if (!set_pages(place, first, count, true)) {
+        account_cancel(&table.committed, charged);
+        region_leave_unchanged(&table, hold);
+        return;
+    }
+    dawdle(member);
+    region_set_committed(&table, hold, first, count, charged);
+    reconcile_leave(&table, hold, first, count);
+    commits++;
+}
+
+static void decommit(struct member *member, struct place *place, struct region_hold *hold, uint64_t first,
+                     uint64_t count)
+{
+    dawdle(member);
+    if (!set_pages(place, first, count, false)) {
+        region_leave_unchanged(&table, hold);
+        return;
+    }
+    dawdle(member);
+    region_set_decommitted(&table, hold, first, count);
+    reconcile_leave(&table, hold, first, count);
+    decommits++;
+}
+
+/* Windows refuses a release now and then, but not where memory goes behind our back: both at once have no right
+ * outcome. */
+static bool freed_behind_our_back(const struct place *place)
+{
+    return (place - places) % 2 != 0;
+}
+
+static void release(struct member *member, struct place *place, struct region_hold *hold)
+{
+    if (!region_unpublish(&table, hold)) {
+        region_leave_unchanged(&table, hold);
+        return;
+    }
+    dawdle(member);
+    bool refuse = !freed_behind_our_back(place) && crew_random(member, 4) == 0;
+    if (!refuse) {
+        deallocate(place, hold->region->allocation_protect);
+        region_leave_unchanged(&table, hold);
+        releases++;
+        return;
+    }
+    region_restore(&table, hold);
+    reconcile_leave(&table, hold, 0, 0);
+    reconcile_range(&table, place->base, place->base + place->pages * PAGE_BYTES);
+    restores++;
+}
+
+/* Mapped and reported; unmapped and, mostly, reported by the same thread. */
+static void map_view(struct member *member, struct place *place)
+{
+    const struct region_origin origin = {
+        .base = place->base, .pages = place->pages, .kind = HOSTMEM_REGION_VIEW};
+    uint32_t allocation = allocate(place, VIEW, false);
+    if (allocation == 0)
+        return;
+    uint32_t number = region_take(&table);
+    crew_check(member, number != 0 && region_publish(&table, number, &origin), number);
+    dawdle(member);
+    deallocate(place, allocation);
+    views++;
+    struct region_hold hold;
+    if (crew_random(member, 8) == 0 || !region_enter(&table, place->base, REGION_CHANGE, &hold))
+        return;
+    if (hold.region->kind == HOSTMEM_REGION_VIEW)
+        region_unpublish(&table, &hold);
+    region_leave_unchanged(&table, &hold);
+}
+
+static void work_once(struct member *member)
+{
+    struct place *place = &places[crew_random(member, PLACES)];
+    unsigned what = crew_random(member, 100);
+    if (what < 2)
+        map_view(member, place);
+    else if (what < 8)
+        reserve(member, place);
+    if (what < 8)
+        return;
+    uint64_t first = crew_random(member, (unsigned)place->pages);
+    uint64_t count = 1 + crew_random(member, (unsigned)(place->pages - first));
+    if (place->pages > 1000 && count > 100 && what % 16 != 0)
+        count = 1 + count % 100;
+    struct region_hold hold;
+    bool commits_pages = what < 55;
+    if (!region_enter(&table, place->base + first * PAGE_BYTES, commits_pages ? REGION_COMMIT : REGION_CHANGE,
+                      &hold))
+        return;
+    if (hold.region->kind == HOSTMEM_REGION_VIEW)
+        region_leave_unchanged(&table, &hold);
+    else if (what == 99 && freed_behind_our_back(place)) {
+        stale += deallocate(place, hold.region->allocation_protect);
+        region_leave_unchanged(&table, &hold);
+    } else if (what >= 98)
+        release(member, place, &hold);
+    else if (commits_pages)
+        commit(member, place, &hold, first, count);
+    else
+        decommit(member, place, &hold, first, count);
+}
+
+/* Whatever is seen is possible. */
+static void look(struct member *member)
+{
+    struct place *place = &places[crew_random(member, PLACES)];
+    uint64_t address = place->base + crew_random(member, (unsigned)place->pages) * (uint64_t)PAGE_BYTES;
+    uint64_t geometry = 0;
+    uint32_t number = region_find(&table, address, &geometry);
+    if (number != 0)
+        crew_check(member, geometry_base(geometry) == place->base && geometry_pages(geometry) == place->pages,
+                   number);
+    unsigned kind = region_kind_at(&table, address);
+    crew_check(member, kind <= HOSTMEM_REGION_VIEW, kind);
+    uint32_t used = pool_used(&table.records);
+    struct region_hold hold;
+    if (used == 0 || !region_enter_number(&table, 1 + crew_random(member, used), &hold))
+        return;
+    uint64_t committed = region_committed(&hold);
+    crew_check(member, committed <= geometry_pages(hold.geometry), committed);
+    crew_check(member, hold.region->level <= HOSTMEM_LEVEL_NONE, hold.region->level);
+    region_leave_unchanged(&table, &hold);
+}
+
+/* Nobody is at work. */
+static void check_books(struct member *member)
+{
+    static hostmem_statistics books;
+    uint64_t committed = 0, reserved = 0, mapped = 0, regions = 0, seen_views = 0;
+    for (struct place *place = places; place < places + PLACES; place++) {
+        struct region_hold hold;
+        if (!region_enter(&table, place->base, REGION_LOOK, &hold)) {
+            crew_check(member, use_of(place) == FREE, place - places);
+            continue;
+        }
+        uint64_t noted = region_committed(&hold);
+        if (hold.region->kind == HOSTMEM_REGION_VIEW) {
+            seen_views++;
+            mapped += place->pages;
+        } else {
+            regions++;
+            reserved += place->pages;
+            committed += noted;
+        }
+        if (use_of(place) == PRIVATE)
+            for (uint64_t p = 0; p < place->pages; p++)
+                crew_check(member, region_agrees(&hold, p, 1, place->committed[p]), (long)p);
+        region_leave_unchanged(&table, &hold);
+    }
+    stats_read(&stats, &books);
+    crew_check(member, books.regions == regions, books.regions);
+    crew_check(member, books.views == seen_views, books.views);
+    crew_check(member, books.mapped.now == mapped * PAGE_BYTES, books.mapped.now);
+    crew_check(member,
+               account_now(&table.committed) == committed * PAGE_BYTES &&
+                   budget_used(&table.commit) == committed * PAGE_BYTES,
+               budget_used(&table.commit));
+    crew_check(member,
+               account_now(&table.reserved) == reserved * PAGE_BYTES &&
+                   budget_used(&table.reserve) == reserved * PAGE_BYTES,
+               budget_used(&table.reserve));
+}
+
+static void be_busy(struct member *member, void *context)
+{
+    (void)context;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        for (unsigned step = 0; step < STEPS; step++)
+            if (member->number < WORKERS)
+                work_once(member);
+            else
+                look(member);
+        crew_meet(member);
+        if (member->number == 0)
+            check_books(member);
+        crew_meet(member);
+    }
+}
+
+static void test_books_of_many_threads(void **state)
+{
+    (void)state;
+    static const uint64_t pages[PLACES] = {3, 40, 64, 65, 900, PAGES};
+    struct crew crew;
+    uint64_t base = (uint64_t)1020 << GRANULE_SHIFT, all = 0;
+    region_table_init(&table, &stats);
+    for (unsigned i = 0; i < PLACES; i++) {
+        places[i].base = base;
+        places[i].pages = pages[i];
+        base += (pages[i] + GRANULE_PAGES - 1) / GRANULE_PAGES << GRANULE_SHIFT;
+        all += pages[i];
+    }
+    const struct budget_limits limits = {.limit = all * PAGE_BYTES / 2,
+                                         .task_limit = all * PAGE_BYTES / 2,
+                                         .soft = BUDGET_UNLIMITED,
+                                         .fail_after = BUDGET_UNLIMITED};
+    budget_set(&table.commit, &limits);
+    crew_run(&crew, WORKERS + LOOKERS, be_busy, NULL);
+    print_message("%u commits (and %u refused), %u decommits, %u releases, %u restores, %u views, %u stale\n",
+                  commits, refused, decommits, releases, restores, views, stale);
+    assert_true(commits > 1000 && decommits > 1000 && releases > 100);
+    assert_true(restores > 10 && views > 10 && stale > 10 && stats.stale_regions > 0 && refused > 10);
+    region_table_destroy(&table);
+    assert_int_equal(stats.metadata, 0);
+    assert_int_equal(fake_pages_outstanding(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_books_of_many_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
