@@ -125,6 +125,14 @@ void books_read(struct books *books, hostmem_manager *manager)
     books->region_count = list.count;
 }
 
+bool books_are_current(const struct books *books, hostmem_manager *manager)
+{
+    hostmem_statistics now = {.size = sizeof now};
+
+    hostmem_get_statistics(manager, &now);
+    return same_moment(&books->statistics, &now);
+}
+
 struct sample {
     uint64_t committed, heap;
 };

@@ -17,6 +17,8 @@
 #include "tools/run_hostfxr.h"
 
 static struct options options;
+enum { MOMENTS = 8 };
+
 static struct program program;
 static struct hostfxr_runtime runtime;
 static hostmem_manager *manager; /* NULL: --raw */
@@ -54,6 +56,22 @@ static void report_discard(void)
         DeleteFileW(options.report);
 }
 
+/*
+ * The books, and the process at the same moment, for which other threads may give us several tries; the process not
+ * if to look at it may end us.
+ */
+static void moment_read(const struct ending *ending)
+{
+    for (unsigned i = 0; i < MOMENTS; i++) {
+        if (manager)
+            books_read(&report.books, manager);
+        if (!ending->threads_are_gone)
+            process_map_read(&report.process, is_owned, false);
+        if (!manager || books_are_current(&report.books, manager))
+            return;
+    }
+}
+
 /* The last thing that happens. On the thread that ends the process, whatever state that is in. */
 static void report_write(const struct ending *ending)
 {
@@ -63,7 +81,7 @@ static void report_write(const struct ending *ending)
     report.ending = *ending;
     if (manager) {
         report.watched = watch_end();
-        books_read(&report.books, manager);
+        moment_read(ending);
         if (!govern_started(&options, ending, &report.books.statistics)) {
             report_discard();
             TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
@@ -74,9 +92,8 @@ static void report_write(const struct ending *ending)
     }
     report.bridge.size = sizeof report.bridge;
     hostmem_bridge_get_statistics(&report.bridge);
-    /* The process belongs to the same moment as the books, unless to look at it may end us. */
-    if (!ending->threads_are_gone)
-        process_map_read(&report.process, is_owned, false);
+    if (!manager)
+        moment_read(ending);
     writer_open(&writer, report_file);
     (options.json ? report_json_books : report_text_books)(&writer, &report);
     if (ending->threads_are_gone)

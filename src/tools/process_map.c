@@ -24,6 +24,7 @@ static struct claim {
 } claims[CLAIM_SLOTS];
 static unsigned claim_count;
 static bool claims_overflowed;
+static bool heaps_tried, heaps_walked; /* once: the walker is there for one walk */
 
 /*
  * Threads that live, or lived when the process began to exit: Wine leaves the stacks of those in place. In
@@ -298,7 +299,10 @@ void process_map_read(struct process_map *map, bool (*is_owned)(const void *base
     if (under_wine && atomic_load(&last_exited_stack))
         claim_stack(atomic_load(&last_exited_stack));
     own_pages_walk(claim_metadata);
-    map->heaps_walked = claim_heaps_or_give_up(threads_are_gone);
+    if (!heaps_tried)
+        heaps_walked = claim_heaps_or_give_up(threads_are_gone);
+    heaps_tried = true;
+    map->heaps_walked = heaps_walked;
     claim_environment();
 
     for (const char *at = NULL; VirtualQuery(at, &found, sizeof found);
