@@ -9,6 +9,7 @@
 #include <initguid.h>
 #include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
+#include <hostmem/verify.h>
 
 static HRESULT HOSTMEM_CALL count_region(const hostmem_region *region, void *context)
 {

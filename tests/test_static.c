@@ -10,6 +10,7 @@
 
 #include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
+#include <hostmem/verify.h>
 
 static int calls;
 

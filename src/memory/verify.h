@@ -8,6 +8,8 @@
 #ifndef HOSTMEM_MEMORY_VERIFY_H
 #define HOSTMEM_MEMORY_VERIFY_H
 
+#include <hostmem/verify.h>
+
 #include "memory/vm.h"
 
 struct verify {

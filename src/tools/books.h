@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include <hostmem/hostmem.h>
+#include <hostmem/verify.h>
 
 struct books {
     hostmem_statistics statistics;

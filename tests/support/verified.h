@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-#include <hostmem/hostmem.h>
+#include <hostmem/verify.h>
 
 /* Say what a report has found. */
 static inline void verify_print(const hostmem_verify_report *report)
