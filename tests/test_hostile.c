@@ -15,6 +15,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "support/deaf_callback.h"
 #include "support/hostile.h"
 #include "support/windows_hooks.h"
 
@@ -330,34 +331,11 @@ static void query_interface(void)
         IUnknown_Release((IUnknown *)made);
 }
 
-static HRESULT STDMETHODCALLTYPE callback_query(ICLRMemoryNotificationCallback *iface, REFIID riid,
-                                                void **out)
-{
-    (void)iface, (void)riid, (void)out;
-    return E_NOINTERFACE;
-}
-
-static ULONG STDMETHODCALLTYPE callback_count(ICLRMemoryNotificationCallback *iface)
-{
-    (void)iface;
-    return 1;
-}
-
-static HRESULT STDMETHODCALLTYPE callback_tell(ICLRMemoryNotificationCallback *iface, EMemoryAvailable level)
-{
-    (void)iface, (void)level;
-    return S_OK;
-}
-
-static ICLRMemoryNotificationCallbackVtbl callback_vtbl = {callback_query, callback_count, callback_count,
-                                                           callback_tell};
-static ICLRMemoryNotificationCallback callbacks[2] = {{&callback_vtbl}, {&callback_vtbl}};
-
 static void set_callback(void)
 {
     calling("RegisterMemoryNotificationCallback", 0, 0, 0, 0, 0);
     HRESULT result = IHostMemoryManager_RegisterMemoryNotificationCallback(
-        hostile.memory, below(3) ? &callbacks[below(2)] : NULL);
+        hostile.memory, below(3) ? &deaf_callbacks[below(2)] : NULL);
     called(HOSTMEM_REGISTER_CALLBACK, result);
     require(result == S_OK);
 }

@@ -16,6 +16,8 @@
 #include <cmocka.h>
 #include <hostmem/hostmem.h>
 
+#include "support/verified.h"
+
 enum { PAGE = 4096, GRANULE = 65536, WORKERS = 2, PATIENCE = 20000 };
 
 #define OWN_BYTES ((SIZE_T)64 << 20)
@@ -262,6 +264,7 @@ static void test_suspended_at_random(void **state)
     CloseHandle(answered);
     assert_int_equal(IHostMalloc_Release(heap), 0);
     IHostMemoryManager_Release(memory);
+    assert_true(verified(manager));
     hostmem_release(manager);
 }
 

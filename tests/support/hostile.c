@@ -10,6 +10,8 @@
 
 #include "support/hostile.h"
 
+#include "support/verified.h"
+
 struct hostile hostile;
 
 static uint64_t generator;
@@ -350,6 +352,7 @@ void check_books(void)
         }
         require(calls == hostile.calls[m] && failures == hostile.failures[m]);
     }
+    require(verified(hostile.manager));
     check_bystander();
 }
 

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/deaf_callback.h"
 #include "support/free_space.h"
+#include "support/verified.h"
 
 enum { PAGE = 4096, GRANULE = 65536, MIB = 1 << 20 };
 
@@ -68,31 +70,6 @@ static HRESULT HOSTMEM_CALL see_block(const hostmem_block *block, void *context)
     (void)block, (void)context;
     return S_OK;
 }
-
-/* A CLR's, whose count is constant. */
-
-static HRESULT STDMETHODCALLTYPE callback_query(ICLRMemoryNotificationCallback *iface, REFIID riid,
-                                                void **out)
-{
-    (void)iface, (void)riid, (void)out;
-    return E_NOINTERFACE;
-}
-
-static ULONG STDMETHODCALLTYPE callback_count(ICLRMemoryNotificationCallback *iface)
-{
-    (void)iface;
-    return 1;
-}
-
-static HRESULT STDMETHODCALLTYPE callback_tell(ICLRMemoryNotificationCallback *iface, EMemoryAvailable level)
-{
-    (void)iface, (void)level;
-    return S_OK;
-}
-
-static ICLRMemoryNotificationCallbackVtbl callback_vtbl = {callback_query, callback_count, callback_count,
-                                                           callback_tell};
-static ICLRMemoryNotificationCallback callback = {&callback_vtbl};
 
 /* What the paths are made of */
 
@@ -221,7 +198,7 @@ static void block(void)
 
 static void registered(void)
 {
-    IHostMemoryManager_RegisterMemoryNotificationCallback(scene.memory, &callback);
+    IHostMemoryManager_RegisterMemoryNotificationCallback(scene.memory, &deaf_callbacks[0]);
 }
 
 static void unmapped(void)
@@ -273,7 +250,7 @@ CALL(query_wrong, IHostMemoryManager_VirtualQuery(scene.memory, scene.region, &i
 CALL(protect, IHostMemoryManager_VirtualProtect(scene.memory, scene.region, PAGE, PAGE_READONLY, &old))
 CALL(protect_wrong, IHostMemoryManager_VirtualProtect(scene.memory, scene.region, PAGE, 0x333, &old))
 CALL(memory_load, IHostMemoryManager_GetMemoryLoad(scene.memory, &load, &size))
-CALL(set_callback, IHostMemoryManager_RegisterMemoryNotificationCallback(scene.memory, &callback))
+CALL(set_callback, IHostMemoryManager_RegisterMemoryNotificationCallback(scene.memory, &deaf_callbacks[0]))
 CALL(no_callback, IHostMemoryManager_RegisterMemoryNotificationCallback(scene.memory, NULL))
 CALL(needs, IHostMemoryManager_NeedsVirtualAddressSpace(scene.memory, scene.region, PAGE))
 CALL(needs_free, IHostMemoryManager_NeedsVirtualAddressSpace(scene.memory, scene.at, PAGE))
@@ -486,6 +463,8 @@ void method_path_end(void)
     IHostMemoryManager_AddRef(scene.memory);
     while (IHostMemoryManager_Release(scene.memory) > 1)
         ;
+    if (!verified(scene.manager))
+        exit(1);
     hostmem_release(scene.manager);
     hostmem_release_budget(scene.shared);
     UnmapViewOfFile(scene.view);
