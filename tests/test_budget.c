@@ -280,6 +280,22 @@ static void test_strict_and_fail_after_of_a_parent(void **state)
     assert_int_equal(budget_ceiling(&b), 10);
 }
 
+/* The failure is found when the parent has granted already: it has to have its bytes back. */
+static void test_fail_after_below_a_parent(void **state)
+{
+    (void)state;
+    struct budget parent = make(1000, 1000, 0), b = make(BUDGET_UNLIMITED, BUDGET_UNLIMITED, 0);
+    b.parent = &parent;
+    struct budget_limits limits;
+    budget_get(&b, &limits);
+    limits.fail_after = 1;
+    budget_set(&b, &limits);
+    assert_granted(&b, 100, BUDGET_TASK);
+    assert_refused(&b, 800, BUDGET_TASK, BUDGET_FAILED, &b, BUDGET_UNLIMITED);
+    assert_used(&b, 100, 100);
+    assert_int_equal(parent.used, 100);
+}
+
 /* A limit below use takes nothing away, and is no overrun. */
 static void test_limits_changed(void **state)
 {
@@ -501,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_fail_after),
         cmocka_unit_test(test_parent),
         cmocka_unit_test(test_strict_and_fail_after_of_a_parent),
+        cmocka_unit_test(test_fail_after_below_a_parent),
         cmocka_unit_test(test_limits_changed),
         cmocka_unit_test(test_watermarks),
         cmocka_unit_test(test_a_crossing_is_told_once),

@@ -107,6 +107,22 @@ static void test_what_was_given_is_taken_again(void **state)
     assert_int_equal(pool_take(&pool), c + 1);
 }
 
+/* The same first item, with another one behind it: who saw the list before must not take it for the same (ABA). */
+static void test_a_list_is_never_the_same_again(void **state)
+{
+    (void)state;
+    uint32_t a = pool_take(&pool), b = pool_take(&pool), number;
+    pool_give(&pool, b);
+    pool_give(&pool, a);
+    uint64_t before = pool.free_list;
+    number = pool_take(&pool);
+    assert_int_equal(number, a);
+    assert_int_equal(pool_take(&pool), b);
+    pool_give(&pool, number);
+    assert_int_equal((uint32_t)pool.free_list, (uint32_t)before);
+    assert_true(pool.free_list != before);
+}
+
 /* Every number of calls to pages_... is a place to fail; the pool hands out what it has, and goes on
  * afterwards. */
 static void test_failing_pages_leave_it_usable(void **state)
@@ -232,6 +248,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_numbers_are_dense_and_items_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(test_neighbours_share_no_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_given_is_taken_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_list_is_never_the_same_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failing_pages_leave_it_usable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_number_is_given_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_growing_at_once, setup, teardown),
