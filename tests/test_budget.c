@@ -293,7 +293,17 @@ static void test_fail_after_below_a_parent(void **state)
     assert_granted(&b, 100, BUDGET_TASK);
     assert_refused(&b, 800, BUDGET_TASK, BUDGET_FAILED, &b, BUDGET_UNLIMITED);
     assert_used(&b, 100, 100);
-    assert_int_equal(parent.used, 100);
+    assert_used(&parent, 100, 100);
+
+    /* What the parent refuses was no charge that counts. */
+    limits.fail_after = 2;
+    budget_set(&b, &limits);
+    assert_granted(&b, 100, BUDGET_TASK);
+    assert_refused(&b, 900, BUDGET_TASK, BUDGET_OVER, &parent, 1000);
+    assert_refused(&b, 900, BUDGET_TASK, BUDGET_OVER, &parent, 1000);
+    assert_granted(&b, 100, BUDGET_TASK);
+    assert_refused(&b, 100, BUDGET_TASK, BUDGET_FAILED, &b, BUDGET_UNLIMITED);
+    assert_used(&parent, 300, 300);
 }
 
 /* A limit below use takes nothing away, and is no overrun. */

@@ -142,20 +142,33 @@ static bool refuses(const struct budget_answer *answer)
     return answer->verdict == BUDGET_OVER || answer->verdict == BUDGET_FAILED;
 }
 
+/* The charge was none after all. */
+static void not_yet(struct budget *budget)
+{
+    uint64_t left = load(&budget->fail_left);
+    while (left != BUDGET_UNLIMITED &&
+           !atomic_compare_exchange_weak_explicit(&budget->fail_left, &left, left + 1, memory_order_relaxed,
+                                                  memory_order_relaxed))
+        ;
+}
+
 /* The budget, then its parent; whatever one of them refuses leaves no mark on the other. */
 static struct budget_answer charge(struct budget *budget, uint64_t bytes, unsigned level)
 {
     struct budget_answer own = take(budget, bytes, level), parents = {.verdict = BUDGET_GRANTED};
+    const bool may_fail = level != BUDGET_PROCESS;
     if (refuses(&own))
         return own;
+    if (may_fail && !before_failure(budget)) {
+        give(budget, bytes);
+        return (struct budget_answer){BUDGET_FAILED, budget, own.ceiling, own.used - bytes};
+    }
     if (budget->parent != NULL)
         parents = charge(budget->parent, bytes, level);
-    if (!refuses(&parents) && level != BUDGET_PROCESS && !before_failure(budget)) {
-        budget_refund(budget->parent, bytes);
-        parents = (struct budget_answer){BUDGET_FAILED, budget, own.ceiling, own.used - bytes};
-    }
     if (refuses(&parents)) {
         give(budget, bytes);
+        if (may_fail)
+            not_yet(budget);
         return parents;
     }
     note(budget, bytes, &own);
