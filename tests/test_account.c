@@ -13,6 +13,7 @@
 #include <windows.h>
 
 #include "memory/account.h"
+#include "support/crew.h"
 
 enum { THREADS = 4, OPERATIONS = 20000, OUTSTANDING = 64 };
 
@@ -322,6 +323,67 @@ static void test_no_credit(void **state)
     assert_int_equal(budget_used(&books.budget), 0);
 }
 
+enum { MEMBERS = 24, ROUNDS = 30000, HOLD = 4 };
+
+static _Atomic uint64_t granted; /* no more than what is in use: later by a grant, sooner by a refund */
+static _Atomic uint64_t most_granted;
+static atomic_uint refusals;
+
+/* Everything is refunded in the end. */
+static void charge_and_refund(struct member *member, void *limit)
+{
+    uint64_t held[HOLD] = {0};
+    crew_meet(member);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        unsigned which = crew_random(member, HOLD);
+        struct account *account = which % 2 ? &books.heap : &books.committed;
+        if (held[which] != 0) {
+            atomic_fetch_sub(&granted, held[which]);
+            account_refund(account, held[which]);
+            held[which] = 0;
+            continue;
+        }
+        uint64_t bytes = (1 + crew_random(member, 32)) * 4096;
+        if (account_charge(account, bytes, BUDGET_TASK).verdict != BUDGET_GRANTED) {
+            atomic_fetch_add(&refusals, 1);
+            continue;
+        }
+        if (crew_random(member, 8) == 0) {
+            account_cancel(account, bytes);
+            continue;
+        }
+        account_settle(account, bytes);
+        uint64_t now = atomic_fetch_add(&granted, bytes) + bytes;
+        crew_check(member, now <= *(const uint64_t *)limit, now);
+        raise_to(&most_granted, now);
+        held[which] = bytes;
+    }
+    for (unsigned which = 0; which < HOLD; which++) {
+        atomic_fetch_sub(&granted, held[which]);
+        account_refund(which % 2 ? &books.heap : &books.committed, held[which]);
+    }
+}
+
+/* Threads at once, more than have lanes to themselves: never above the limit, no byte lost, no peak missed. */
+static void test_all_at_once(void **state)
+{
+    (void)state;
+    static uint64_t limits[] = {BUDGET_UNLIMITED, 1000000};
+    for (unsigned i = 0; i < 2; i++) {
+        static struct crew crew;
+        start(limits[i], BUDGET_UNLIMITED);
+        granted = most_granted = 0;
+        refusals = 0;
+        crew_run(&crew, MEMBERS, charge_and_refund, &limits[i]);
+        assert_int_equal(budget_used(&books.budget), 0);
+        assert_int_equal(account_now(&books.committed), 0);
+        assert_int_equal(account_now(&books.heap), 0);
+        assert_in_range(books.budget.peak, most_granted, limits[i]);
+        assert_true((refusals > 0) == (limits[i] != BUDGET_UNLIMITED));
+        assert_int_equal(books.budget.overruns, 0);
+    }
+}
+
 static int start_threads(void **state)
 {
     (void)state;
@@ -344,6 +406,7 @@ int main(void)
         cmocka_unit_test(test_big_figures),
         cmocka_unit_test(test_credit_is_nobodys_own),
         cmocka_unit_test(test_no_credit),
+        cmocka_unit_test(test_all_at_once),
     };
     return cmocka_run_group_tests(tests, start_threads, NULL);
 }

@@ -58,49 +58,20 @@ static void take_off(struct account *account, bool all)
     }
 }
 
-void account_collect(struct budget *budget, bool all)
+static void collect(struct budget *budget, bool all)
 {
     for (unsigned place = 0; place < BUDGET_CREDITS && budget->credit[place] != NULL; place++)
         take_off((struct account *)((char *)budget->credit[place] - offsetof(struct account, credit)), all);
 }
 
+void account_collect(struct budget *budget, uint64_t bytes)
+{
+    collect(budget, load(&budget->used) + bytes > load(&budget->ceiling[BUDGET_PROCESS]));
+}
+
 static bool granted(const struct budget_answer *answer)
 {
     return answer->verdict == BUDGET_GRANTED || answer->verdict == BUDGET_OVERRUN;
-}
-
-struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level)
-{
-    struct budget *budget = account->budget;
-    struct budget_answer answer = {.verdict = BUDGET_GRANTED};
-    const struct credit_amount amount = {.budget = bytes, .gauge = account->early ? bytes : 0};
-    if (bytes == 0)
-        return answer;
-    if (may_use_credit(budget) && budget_below_marks(account, 0, level) &&
-        (!account->early || gauge_below_peak(account, 0)) && credit_pay(&account->credit, amount)) {
-        budget_look(budget); /* a watermark may have been armed just now */
-        return answer;
-    }
-    if (!budget_below_marks(account, bytes, level) || !gauge_below_peak(account, amount.gauge))
-        account_collect(budget, load(&budget->used) + bytes > ceiling(account, level));
-    answer = budget_charge(budget, bytes, level);
-    if (granted(&answer))
-        atomic_fetch_add_explicit(&account->gauge.now, amount.gauge, memory_order_relaxed);
-    return answer;
-}
-
-void account_settle(struct account *account, uint64_t bytes)
-{
-    if (!account->early && bytes != 0) {
-        const struct credit_amount amount = {.gauge = bytes};
-        if (gauge_below_peak(account, 0) && credit_pay(&account->credit, amount))
-            return;
-        if (!gauge_below_peak(account, bytes))
-            take_off(account, false);
-        atomic_fetch_add_explicit(&account->gauge.now, bytes, memory_order_relaxed);
-    }
-    if (!gauge_below_peak(account, 0))
-        raise_to(&account->gauge.peak, account_now(account));
 }
 
 static void give_back(struct account *account, struct credit_amount amount)
@@ -114,6 +85,65 @@ static void give_back(struct account *account, struct credit_amount amount)
     }
     gauge_sub(&account->gauge, amount.gauge);
     budget_refund(budget, amount.budget);
+}
+
+/* May credit pay?  The sums, which count all of it as used, are at or below every mark. */
+static bool credit_will_do(const struct account *account, unsigned level)
+{
+    return budget_below_marks(account, 0, level) && (!account->early || gauge_below_peak(account, 0));
+}
+
+/* By credit; and the marks are looked at again once it is paid, for another thread may have come nearer to them. */
+static bool paid(struct account *account, struct credit_amount amount, unsigned level)
+{
+    if (!credit_will_do(account, level) || !credit_pay(&account->credit, amount))
+        return false;
+    if (credit_will_do(account, level))
+        return true;
+    give_back(account, amount);
+    return false;
+}
+
+struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level)
+{
+    struct budget *budget = account->budget;
+    struct budget_answer answer = {.verdict = BUDGET_GRANTED};
+    const struct credit_amount amount = {.budget = bytes, .gauge = account->early ? bytes : 0};
+    if (bytes == 0)
+        return answer;
+    if (may_use_credit(budget) && paid(account, amount, level)) {
+        budget_look(budget); /* a watermark may have been armed just now */
+        return answer;
+    }
+    if (!budget_below_marks(account, bytes, level) || !gauge_below_peak(account, amount.gauge))
+        collect(budget, load(&budget->used) + bytes > ceiling(account, level));
+    answer = budget_charge(budget, bytes, level);
+    if (answer.verdict == BUDGET_OVER && budget->parent == NULL) {
+        collect(budget, true); /* what became credit since */
+        answer = budget_charge(budget, bytes, level);
+    }
+    if (granted(&answer))
+        atomic_fetch_add_explicit(&account->gauge.now, amount.gauge, memory_order_relaxed);
+    return answer;
+}
+
+/* The gauge has come to count more. */
+static void follow(struct account *account)
+{
+    if (!gauge_below_peak(account, 0))
+        raise_to(&account->gauge.peak, account_now(account));
+}
+
+void account_settle(struct account *account, uint64_t bytes)
+{
+    const struct credit_amount amount = {.gauge = bytes};
+    if (!account->early && bytes != 0 &&
+        !(gauge_below_peak(account, 0) && credit_pay(&account->credit, amount))) {
+        if (!gauge_below_peak(account, bytes))
+            take_off(account, false);
+        atomic_fetch_add_explicit(&account->gauge.now, bytes, memory_order_seq_cst);
+    }
+    follow(account);
 }
 
 void account_cancel(struct account *account, uint64_t bytes)
@@ -130,9 +160,10 @@ struct budget_answer account_force(struct account *account, uint64_t bytes)
 {
     if (bytes == 0)
         return (struct budget_answer){.verdict = BUDGET_GRANTED};
-    account_collect(account->budget, false);
+    account_collect(account->budget, bytes);
     struct budget_answer answer = budget_force(account->budget, bytes);
-    gauge_add(&account->gauge, bytes);
+    atomic_fetch_add_explicit(&account->gauge.now, bytes, memory_order_seq_cst);
+    follow(account);
     return answer;
 }
 

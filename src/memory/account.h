@@ -10,13 +10,15 @@
  * Where no mark is within reach a charge is paid from the lane's credit instead (credit.h), which changes no
  * sum that other threads read; and a refund becomes credit:
  *
- *      charge by credit    only while the sums, which count all credit as used, are at or below every mark: peak,
- *                          ceiling, watermark.  What is in use stays at or below the sums.
+ *      charge by credit    only while the sums, which count all credit as used, are within every mark: peak, ceiling,
+ *                          watermark; both before it is paid and after.  What is in use stays at or below the sums.
  *      refund to credit    only while the watermark below is out of reach for all credit together.
  *      any other charge    takes credit off the sums first if one of them would pass a mark.
  *
- * So peaks, ceilings and watermarks are as exact as if there were no credit.  An account whose budget has a parent
- * keeps none.
+ * So ceilings and watermarks are as exact as if there were no credit, and so are peaks but for this: of bytes that
+ * another thread is taking off the sums at that moment, a peak may count a lane's worth.  (They may also make a charge
+ * at the ceiling fail, or an overrun be counted, as those of any refund that is under way.)  An account whose
+ * budget has a parent keeps no credit.
  */
 #ifndef HOSTMEM_MEMORY_ACCOUNT_H
 #define HOSTMEM_MEMORY_ACCOUNT_H
@@ -44,7 +46,8 @@ struct account {
     struct gauge gauge;
     struct credit credit;
     struct budget *budget;
-    /* The gauge counts from the charge on, a step less: for what no two calls can be granted twice. */
+    /* The gauge counts from the charge on, which is a step less.  Not for pages: two calls that commit the same ones
+     * are both charged, until one of them has turned out to be second. */
     bool early;
 };
 
@@ -69,8 +72,7 @@ void account_refund(struct account *account, uint64_t bytes);
 
 uint64_t account_now(const struct account *account);
 
-/* Take all credit off the sums, so that a charge by other ways (budget_force) sees what is in use.  `all`: also from
- * lanes that another thread is emptying just now. */
-void account_collect(struct budget *budget, bool all);
+/* Take all credit off the sums, so that a charge of so many bytes by other ways (budget_force) sees what is in use. */
+void account_collect(struct budget *budget, uint64_t bytes);
 
 #endif

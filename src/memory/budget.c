@@ -114,12 +114,21 @@ static void note(struct budget *budget, uint64_t bytes, const struct budget_answ
     raise_to(&budget->overrun_peak, answer->used - answer->ceiling);
 }
 
+/* Without any, `used` says it all.  (Who keeps some just now looks at the watermark itself.) */
+static bool has_credit(const struct budget *budget)
+{
+    uint32_t holders = 0;
+    for (unsigned i = 0; i < BUDGET_CREDITS && budget->credit[i] != NULL; i++)
+        holders |= credit_holders(budget->credit[i], false);
+    return holders != 0;
+}
+
 static void give(struct budget *budget, uint64_t bytes)
 {
     uint64_t now = counted(atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_seq_cst) - bytes);
     if (now < atomic_load_explicit(&budget->wake_below, memory_order_seq_cst))
         passed(budget, &budget->wake_below, 0);
-    else if (budget->credit[0] != NULL && budget_near_below(budget))
+    else if (has_credit(budget) && budget_near_below(budget))
         budget_look_closely(budget);
 }
 

@@ -6,7 +6,7 @@
  *                        pressure                     eAppDomainCritical
  *                                                                   eProcessCritical: refused, or an overrun
  *
- * A charge checks and takes in one atomic step, so no two threads together get more than there is.  A budget may
+ * A charge checks and takes in one atomic step (but for credit, account.h), so no two threads together get more than there is.  A budget may
  * have a parent, which several share: what is charged to the child is charged to the parent too, and either
  * may refuse.  (A charge that the parent refuses is taken back from the child; one of another thread that came
  * in between may have been refused by the child for its sake.)

@@ -53,17 +53,17 @@ bool credit_keep(struct credit *credit, struct credit_amount amount)
     return true;
 }
 
-uint32_t credit_holders(struct credit *credit, bool all)
+uint32_t credit_holders(const struct credit *credit, bool all)
 {
-    if (!all && atomic_load_explicit(&credit->holders, memory_order_relaxed) == 0)
-        return 0;
-    uint32_t holders = atomic_exchange_explicit(&credit->holders, 0, memory_order_seq_cst);
-    return all ? UINT32_MAX : holders;
+    return all ? UINT32_MAX : atomic_load_explicit(&credit->holders, memory_order_seq_cst);
 }
 
 struct credit_amount credit_empty(struct credit *credit, unsigned lane)
 {
     _Atomic uint64_t *word = held_by(credit, lane);
+    const uint32_t bit = (uint32_t)1 << lane;
+    if (atomic_load_explicit(&credit->holders, memory_order_relaxed) & bit)
+        atomic_fetch_and_explicit(&credit->holders, ~bit, memory_order_seq_cst);
     if (atomic_load_explicit(word, memory_order_seq_cst) == 0)
         return (struct credit_amount){0, 0};
     return unpack(atomic_exchange_explicit(word, 0, memory_order_seq_cst));

@@ -13,8 +13,8 @@
  *
  *      | gauge 32 | budget 32 |
  *
- * `holders` has a bit for each lane that may hold some: set after the credit was put there, taken away before it
- * is collected.
+ * `holders` has a bit for each lane that may hold some: set after the credit was put there, taken away before the lane
+ * is emptied.
  */
 #ifndef HOSTMEM_MEMORY_CREDIT_H
 #define HOSTMEM_MEMORY_CREDIT_H
@@ -46,10 +46,11 @@ bool credit_pay(struct credit *credit, struct credit_amount amount);
 /* Put into this thread's lane; false: that would be too much for it. */
 bool credit_keep(struct credit *credit, struct credit_amount amount);
 
-/* A bit for each lane worth emptying; they are the caller's to empty now.  `all`: every lane. */
-uint32_t credit_holders(struct credit *credit, bool all);
+/* A bit for each lane worth emptying.  `all`: every lane, since the one that another thread is emptying has no bit. */
+uint32_t credit_holders(const struct credit *credit, bool all);
 
-/* Empty a lane; what there was. */
+/* Empty a lane; what there was, which is for the caller to take off the sums.  (A thread killed before it has
+ * done so leaves them too big by that: CREDIT_MOST at most.) */
 struct credit_amount credit_empty(struct credit *credit, unsigned lane);
 
 /* A sum, less the credit that it counts, of up to `most` kinds (NULL: no more); others may be at both. */

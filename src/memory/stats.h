@@ -1,7 +1,7 @@
 /*
  * stats.h - what happened: gauges and counters
  *
- * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over the lanes: the owner of
+ * Gauges that have no account are one shared number each, since now and peak must be exact.  Counters are sums over the lanes: the owner of
  * a lane counts by itself, without a locked instruction; its other threads share a second set.
  */
 #ifndef HOSTMEM_MEMORY_STATS_H

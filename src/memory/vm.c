@@ -259,7 +259,7 @@ refund:
 /* What is committed in a view has to be granted: a runtime that is refused there ends (decision 2). */
 static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
 {
-    account_collect(&vm->table.commit, false);
+    account_collect(&vm->table.commit, bytes);
     struct budget_answer answer = budget_force(&vm->table.commit, bytes);
     gauge_add(&vm->stats.view_committed, bytes);
     if (answer.verdict == BUDGET_OVERRUN)
