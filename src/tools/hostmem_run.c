@@ -17,7 +17,7 @@
 #include "tools/run_hostfxr.h"
 
 static struct options options;
-enum { MOMENTS = 8 };
+enum { MOMENTS = 3 };
 
 static struct program program;
 static struct hostfxr_runtime runtime;
