@@ -31,6 +31,9 @@ struct books {
 /* Reads; the pages for the list stay. */
 void books_read(struct books *books, hostmem_manager *manager);
 
+/* What hostmem_verify finds, unless blocks of an IHostMalloc live; after books_read. */
+void books_verify(struct books *books, hostmem_manager *manager);
+
 /* Has nobody called the manager since?  Then what was read of the process meanwhile belongs to the same moment. */
 bool books_are_current(const struct books *books, hostmem_manager *manager);
 

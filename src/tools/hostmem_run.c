@@ -79,9 +79,11 @@ static void report_write(const struct ending *ending)
     report.runtime = runtime.path;
     report.runtime_version = runtime.version;
     report.ending = *ending;
-    if (manager) {
+    if (manager)
         report.watched = watch_end();
-        moment_read(ending);
+    moment_read(ending);
+    if (manager) {
+        books_verify(&report.books, manager);
         if (!govern_started(&options, ending, &report.books.statistics)) {
             report_discard();
             TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
@@ -92,8 +94,6 @@ static void report_write(const struct ending *ending)
     }
     report.bridge.size = sizeof report.bridge;
     hostmem_bridge_get_statistics(&report.bridge);
-    if (!manager)
-        moment_read(ending);
     writer_open(&writer, report_file);
     (options.json ? report_json_books : report_text_books)(&writer, &report);
     if (ending->threads_are_gone)
