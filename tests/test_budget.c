@@ -280,7 +280,7 @@ static void test_strict_and_fail_after_of_a_parent(void **state)
     assert_int_equal(budget_ceiling(&b), 10);
 }
 
-/* The failure is found when the parent has granted already: it has to have its bytes back. */
+/* Of what fails by order the parent sees nothing; of what the parent refuses the order counts nothing. */
 static void test_fail_after_below_a_parent(void **state)
 {
     (void)state;

@@ -18,6 +18,11 @@ static _Atomic uint32_t *next_cell(const struct run *run, _Atomic uint32_t *cell
     return (_Atomic uint32_t *)((char *)cell + run->stride);
 }
 
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* A cell that holds another number, or is missing, stays. */
 static void erase_cell(_Atomic uint32_t *cell, uint32_t number)
 {
@@ -80,14 +85,14 @@ static struct run run_at(struct region_map *map, uint64_t granule, uint64_t coun
         return (struct run){.step = left};
     slot = &middle[granule >> REGION_MAP_NODE_BITS & (NODE - 1)];
     if (granule % NODE == 0 && count >= NODE) {
-        uint64_t cells = (count < left ? count : left) / NODE;
+        uint64_t cells = smaller(count, left) / NODE;
         return (struct run){&slot->span, sizeof *slot, cells, cells * NODE};
     }
     left = NODE - granule % NODE;
     _Atomic uint32_t *leaf = child_of(slot, make ? &map->leaves : NULL);
     if (leaf == NULL)
         return (struct run){.step = left};
-    uint64_t cells = count < left ? count : left;
+    uint64_t cells = smaller(count, left);
     return (struct run){&leaf[granule & (NODE - 1)], sizeof *leaf, cells, cells};
 }
 
@@ -103,11 +108,6 @@ static uint32_t first_in_leaf(const _Atomic uint32_t *leaf, uint64_t from, uint6
     return 0;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* As first_at, from the slots of one root slot. */
 static uint32_t first_in_middle(const struct region_map_slot *middle, uint64_t from, uint64_t end,
                                 uint64_t *at)
@@ -119,7 +119,7 @@ static uint32_t first_in_middle(const struct region_map_slot *middle, uint64_t f
         next = (from / NODE + 1) * NODE;
         *at = from;
         if (number == 0 && leaf != NULL)
-            number = first_in_leaf(leaf, from, earlier(next, end), at);
+            number = first_in_leaf(leaf, from, smaller(next, end), at);
         if (number != 0)
             return number;
     }
@@ -129,7 +129,7 @@ static uint32_t first_in_middle(const struct region_map_slot *middle, uint64_t f
 /* As region_map_first; *at receives the granule. */
 static uint32_t first_at(const struct region_map *map, uint64_t from, uint64_t count, uint64_t *at)
 {
-    uint64_t end = earlier(from + count, REGION_MAP_GRANULES);
+    uint64_t end = smaller(from + count, REGION_MAP_GRANULES);
     for (uint64_t next; from < end; from = next) {
         const struct region_map_slot *slot = &map->root[from >> 2 * REGION_MAP_NODE_BITS];
         uint32_t number = atomic_load_explicit(&slot->span, memory_order_acquire);
@@ -137,7 +137,7 @@ static uint32_t first_at(const struct region_map *map, uint64_t from, uint64_t c
         next = (from / ROOT_SPAN + 1) * ROOT_SPAN;
         *at = from;
         if (number == 0 && middle != NULL)
-            number = first_in_middle(middle, from, earlier(next, end), at);
+            number = first_in_middle(middle, from, smaller(next, end), at);
         if (number != 0)
             return number;
     }
@@ -267,7 +267,7 @@ void region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, 
 {
     while (count != 0) {
         struct run run = run_at(map, granule, count, false);
-        uint64_t step = run.step < count ? run.step : count;
+        uint64_t step = smaller(run.step, count);
         for (_Atomic uint32_t *cell = run.cell; run.cells != 0; run.cells--, cell = next_cell(&run, cell))
             erase_cell(cell, number);
         granule += step;
