@@ -5,6 +5,8 @@
  */
 #include "com/manager.h"
 
+#include "maps/hot.h"
+
 #include "com/malloc.h"
 #include "com/unknown.h"
 #include "memory/address_space.h"
@@ -62,9 +64,9 @@ static HRESULT STDMETHODCALLTYPE manager_CreateMalloc(IHostMemoryManager *iface,
     return count(manager, HOSTMEM_CREATE_MALLOC, create_malloc(manager, flags, out));
 }
 
-static HRESULT STDMETHODCALLTYPE manager_VirtualAlloc(IHostMemoryManager *iface, void *address, SIZE_T size,
-                                                      DWORD type, DWORD protect, EMemoryCriticalLevel level,
-                                                      void **memory)
+HOT static HRESULT STDMETHODCALLTYPE manager_VirtualAlloc(IHostMemoryManager *iface, void *address,
+                                                          SIZE_T size, DWORD type, DWORD protect,
+                                                          EMemoryCriticalLevel level, void **memory)
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
     HRESULT result =
@@ -72,8 +74,8 @@ static HRESULT STDMETHODCALLTYPE manager_VirtualAlloc(IHostMemoryManager *iface,
     return stats_call(&manager->vm.stats, HOSTMEM_VIRTUAL_ALLOC, level, result);
 }
 
-static HRESULT STDMETHODCALLTYPE manager_VirtualFree(IHostMemoryManager *iface, LPVOID address, SIZE_T size,
-                                                     DWORD type)
+HOT static HRESULT STDMETHODCALLTYPE manager_VirtualFree(IHostMemoryManager *iface, LPVOID address,
+                                                         SIZE_T size, DWORD type)
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
     return count(manager, HOSTMEM_VIRTUAL_FREE, vm_free(&manager->vm, address, size, type));

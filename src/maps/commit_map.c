@@ -3,6 +3,8 @@
  */
 #include "maps/commit_map.h"
 
+#include "maps/hot.h"
+
 enum {
     WORD_PAGES = 64,
     STRIPE_PAGES = 16384, /* 64 MiB */
@@ -72,7 +74,7 @@ static size_t array_bytes(uint64_t pages)
     return (size_t)((pages + WORD_PAGES - 1) / WORD_PAGES * sizeof(uint64_t));
 }
 
-bool commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages)
+HOT bool commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
     if (pages <= WORD_PAGES) {
         atomic_init(&map->word, 0);
@@ -86,8 +88,8 @@ bool commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t p
     return map->stripes != NULL;
 }
 
-bool commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first,
-                        uint64_t count)
+HOT bool commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first,
+                            uint64_t count)
 {
     if (pages <= STRIPE_PAGES || count == 0)
         return true;
@@ -150,22 +152,22 @@ static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t fi
     return turned;
 }
 
-uint64_t commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+HOT uint64_t commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
 {
     return apply(map, pages, first, count, SET);
 }
 
-uint64_t commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+HOT uint64_t commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
 {
     return apply(map, pages, first, count, CLEAR);
 }
 
-uint64_t commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+HOT uint64_t commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
 {
     return apply(map, pages, first, count, COUNT);
 }
 
-uint64_t commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)
+HOT uint64_t commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
     uint64_t set = apply(map, pages, 0, pages, EMPTY);
     if (pages <= WORD_PAGES)

@@ -6,6 +6,8 @@
  */
 #include "maps/region_map.h"
 
+#include "maps/hot.h"
+
 /* Cells of one size, one beside the other, and how many granules they cover in all. */
 struct run {
     _Atomic uint32_t *cell;
@@ -74,7 +76,7 @@ static inline void *child_of(struct region_map_slot *slot, struct pool *make)
  * The largest cells that begin at `granule` and lie within `count` granules, as many as are in one node.  `cell` NULL:
  * the node is missing (and, with `make`, there was no memory); `step` then skips what is missing.
  */
-static struct run run_at(struct region_map *map, uint64_t granule, uint64_t count, bool make)
+HOT static struct run run_at(struct region_map *map, uint64_t granule, uint64_t count, bool make)
 {
     struct region_map_slot *slot = &map->root[granule >> 2 * REGION_MAP_NODE_BITS];
     if (granule % ROOT_SPAN == 0 && count >= ROOT_SPAN)
@@ -127,7 +129,7 @@ static uint32_t first_in_middle(const struct region_map_slot *middle, uint64_t f
 }
 
 /* As region_map_first; *at receives the granule. */
-static uint32_t first_at(const struct region_map *map, uint64_t from, uint64_t count, uint64_t *at)
+HOT static uint32_t first_at(const struct region_map *map, uint64_t from, uint64_t count, uint64_t *at)
 {
     uint64_t end = smaller(from + count, REGION_MAP_GRANULES);
     for (uint64_t next; from < end; from = next) {
@@ -204,13 +206,13 @@ void region_map_destroy(struct region_map *map)
     (void)map;
 }
 
-static struct run run_at(struct region_map *map, uint64_t granule, uint64_t count, bool make)
+HOT static struct run run_at(struct region_map *map, uint64_t granule, uint64_t count, bool make)
 {
     (void)make;
     return (struct run){&map->cell[granule], sizeof map->cell[0], count, count};
 }
 
-static uint32_t first_at(const struct region_map *map, uint64_t granule, uint64_t count, uint64_t *at)
+HOT static uint32_t first_at(const struct region_map *map, uint64_t granule, uint64_t count, uint64_t *at)
 {
     for (; count != 0 && granule < REGION_MAP_GRANULES; granule++, count--) {
         uint32_t number = region_map_find(map, granule << GRANULE_SHIFT);
@@ -238,7 +240,7 @@ static void erase_at(struct region_map *map, uint64_t granule, uint32_t number)
 
 #endif
 
-bool region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count)
+HOT bool region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count)
 {
     if (granule > REGION_MAP_GRANULES || count > REGION_MAP_GRANULES - granule)
         return false;
@@ -252,7 +254,7 @@ bool region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count
     return true;
 }
 
-void region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+HOT void region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     while (count != 0) {
         struct run run = run_at(map, granule, count, false);
@@ -263,7 +265,7 @@ void region_map_publish(struct region_map *map, uint64_t granule, uint64_t count
     }
 }
 
-void region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+HOT void region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     while (count != 0) {
         struct run run = run_at(map, granule, count, false);
@@ -275,7 +277,7 @@ void region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, 
     }
 }
 
-uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)
+HOT uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)
 {
     uint64_t at = granule;
     return first_at(map, granule, count, &at);

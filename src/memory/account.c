@@ -3,6 +3,8 @@
  */
 #include "memory/account.h"
 
+#include "maps/hot.h"
+
 #include <stddef.h>
 
 static uint64_t load(const _Atomic uint64_t *number)
@@ -29,7 +31,7 @@ static uint64_t ceiling(const struct account *account, unsigned level)
 }
 
 /* Does the budget's sum, with so many bytes more, stay below every mark? */
-static bool budget_below_marks(const struct account *account, uint64_t bytes, unsigned level)
+HOT static bool budget_below_marks(const struct account *account, uint64_t bytes, unsigned level)
 {
     const struct budget *budget = account->budget;
     uint64_t used = load(&budget->used) + bytes;
@@ -74,7 +76,7 @@ static bool granted(const struct budget_answer *answer)
     return answer->verdict == BUDGET_GRANTED || answer->verdict == BUDGET_OVERRUN;
 }
 
-static void give_back(struct account *account, struct credit_amount amount)
+HOT static void give_back(struct account *account, struct credit_amount amount)
 {
     struct budget *budget = account->budget;
     if (amount.budget == 0)
@@ -104,7 +106,7 @@ static bool paid(struct account *account, struct credit_amount amount, unsigned 
     return false;
 }
 
-struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level)
+HOT struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level)
 {
     struct budget *budget = account->budget;
     struct budget_answer answer = {.verdict = BUDGET_GRANTED};
@@ -128,13 +130,13 @@ struct budget_answer account_charge(struct account *account, uint64_t bytes, uns
 }
 
 /* The gauge has come to count more. */
-static void follow(struct account *account)
+HOT static void follow(struct account *account)
 {
     if (!gauge_below_peak(account, 0))
         raise_to(&account->gauge.peak, account_now(account));
 }
 
-void account_settle(struct account *account, uint64_t bytes)
+HOT void account_settle(struct account *account, uint64_t bytes)
 {
     const struct credit_amount amount = {.gauge = bytes};
     if (!account->early && bytes != 0 &&
@@ -151,12 +153,12 @@ void account_cancel(struct account *account, uint64_t bytes)
     give_back(account, (struct credit_amount){.budget = bytes, .gauge = account->early ? bytes : 0});
 }
 
-void account_refund(struct account *account, uint64_t bytes)
+HOT void account_refund(struct account *account, uint64_t bytes)
 {
     give_back(account, (struct credit_amount){.budget = bytes, .gauge = bytes});
 }
 
-struct budget_answer account_force(struct account *account, uint64_t bytes)
+HOT struct budget_answer account_force(struct account *account, uint64_t bytes)
 {
     if (bytes == 0)
         return (struct budget_answer){.verdict = BUDGET_GRANTED};

@@ -3,6 +3,8 @@
  */
 #include "memory/credit.h"
 
+#include "maps/hot.h"
+
 #include <stddef.h>
 
 #include "memory/thread.h"
@@ -23,7 +25,7 @@ static uint64_t pack(struct credit_amount amount)
     return amount.gauge << 32 | amount.budget;
 }
 
-bool credit_pay(struct credit *credit, struct credit_amount amount)
+HOT bool credit_pay(struct credit *credit, struct credit_amount amount)
 {
     _Atomic uint64_t *own = held_by(credit, lane_of(thread_here()));
     uint64_t word = atomic_load_explicit(own, memory_order_relaxed);
@@ -36,7 +38,7 @@ bool credit_pay(struct credit *credit, struct credit_amount amount)
     return true;
 }
 
-bool credit_keep(struct credit *credit, struct credit_amount amount)
+HOT bool credit_keep(struct credit *credit, struct credit_amount amount)
 {
     const unsigned lane = lane_of(thread_here());
     _Atomic uint64_t *own = held_by(credit, lane);

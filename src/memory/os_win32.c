@@ -3,17 +3,19 @@
  */
 #include "memory/os.h"
 
+#include "maps/hot.h"
+
 #include <psapi.h>
 #include <stdatomic.h>
 
 #include "maps/pages.h"
 
-void *os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
+HOT void *os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
 {
     return VirtualAlloc(address, size, type, protect);
 }
 
-bool os_virtual_free(void *address, SIZE_T size, DWORD type)
+HOT bool os_virtual_free(void *address, SIZE_T size, DWORD type)
 {
     return VirtualFree(address, size, type);
 }

@@ -3,6 +3,8 @@
  */
 #include "memory/reconcile.h"
 
+#include "maps/hot.h"
+
 #include "memory/os.h"
 
 static uint64_t base_of(const struct region_hold *hold)
@@ -65,7 +67,7 @@ static void settle(struct region_table *table, struct region_hold *hold, uint64_
     SetLastError(error);
 }
 
-void reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
+HOT void reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
 {
     uint64_t start = base_of(hold) + (first << PAGE_SHIFT);
     switch (region_leave(table, hold)) {

@@ -3,6 +3,8 @@
  */
 #include "memory/region.h"
 
+#include "maps/hot.h"
+
 #include "memory/thread.h"
 
 #define LIVE          ((uint64_t)1)
@@ -70,7 +72,7 @@ unsigned region_kind_at(const struct region_table *table, uint64_t address)
  * A lane keeps a free record for its owner, and one for its other threads: those that reserve and release do not meet
  * at the pool's list.
  */
-uint32_t region_take(struct region_table *table)
+HOT uint32_t region_take(struct region_table *table)
 {
     const uintptr_t thread = thread_here();
     struct lane *lane = &table->stats->lane[lane_of(thread)];
@@ -84,7 +86,7 @@ uint32_t region_take(struct region_table *table)
     return number != 0 ? number : pool_take(&table->records);
 }
 
-void region_give(struct region_table *table, uint32_t number)
+HOT void region_give(struct region_table *table, uint32_t number)
 {
     const uintptr_t thread = thread_here();
     struct lane *lane = &table->stats->lane[lane_of(thread)];
@@ -105,7 +107,7 @@ static enum stats_counter kind_counter(const struct region *region)
 }
 
 /* Nobody can find the record and nobody is in it: refund and recycle. */
-static void recycle(struct region_table *table, struct region *region, uint32_t number)
+HOT static void recycle(struct region_table *table, struct region *region, uint32_t number)
 {
     uint64_t pages = geometry_pages(atomic_load_explicit(&region->geometry, memory_order_relaxed));
     if (region->kind == HOSTMEM_REGION_PRIVATE) {
@@ -120,7 +122,7 @@ static void recycle(struct region_table *table, struct region *region, uint32_t 
     region_give(table, number);
 }
 
-bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
+HOT bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
 {
     struct region *region = record(table, number);
     uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
@@ -159,7 +161,7 @@ static void drop_stale(struct region_table *table, uint64_t granule, uint64_t gr
     }
 }
 
-bool region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin)
+HOT bool region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin)
 {
     struct region *region = record(table, number);
     uint64_t granule = origin->base >> GRANULE_SHIFT;
@@ -203,21 +205,41 @@ static uint64_t ended(const struct region_hold *hold, uint64_t state)
     return state - AT_WORK_ONE + (hold->use == REGION_COMMIT ? COMMIT_ENDED : CHANGE_ENDED);
 }
 
-bool region_enter(struct region_table *table, uint64_t address, enum region_use use, struct region_hold *hold)
+/* A live region that has the address is the one: another comes there only when this one is not live any more. */
+static inline bool enter_at(struct region_table *table, uint32_t number, uint64_t address,
+                            struct region_hold *hold)
 {
-    for (;;) {
-        uint32_t number = region_map_find(&table->map, address);
-        if (number == 0 || !region_enter_number(table, number, hold))
+    if (!region_enter_number(table, number, hold))
+        return false;
+    if (geometry_has(hold->geometry, address))
+        return true;
+    region_leave_unchanged(table, hold);
+    return false;
+}
+
+/* Most calls are for the region of the call before: a look at its record spares the way through the map. */
+HOT bool region_enter(struct region_table *table, uint64_t address, enum region_use use,
+                      struct region_hold *hold)
+{
+    _Atomic uint32_t *last = &table->stats->lane[lane_of(thread_here())].last;
+    uint32_t number = atomic_load_explicit(last, memory_order_relaxed);
+    bool entered =
+        number != 0 &&
+        geometry_has(atomic_load_explicit(&record(table, number)->geometry, memory_order_relaxed), address) &&
+        enter_at(table, number, address, hold);
+    while (!entered) {
+        number = region_map_find(&table->map, address);
+        if (number == 0)
             return false;
-        hold->use = use;
-        /* Held now, but the record may have been recycled just before. */
-        bool here = region_map_find(&table->map, address) == number;
-        if (here && geometry_has(hold->geometry, address))
-            return true;
-        region_leave_unchanged(table, hold);
-        if (here) /* in its last granule, behind its end */
+        entered = enter_at(table, number, address, hold);
+        if (entered)
+            atomic_store_explicit(last, number, memory_order_relaxed);
+        /* It has gone, or ends in its last granule before the address; or the record has just been recycled. */
+        else if (region_map_find(&table->map, address) == number)
             return false;
     }
+    hold->use = use;
+    return true;
 }
 
 /* Has a call that could have turned this one's bits the other way ended since this one entered? */
@@ -236,7 +258,7 @@ static void after_leaving(struct region_table *table, const struct region_hold *
         recycle(table, hold->region, hold->number);
 }
 
-enum region_left region_leave(struct region_table *table, struct region_hold *hold)
+HOT enum region_left region_leave(struct region_table *table, struct region_hold *hold)
 {
     uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
     uint64_t wanted;
@@ -261,7 +283,7 @@ void region_begin_repair(struct region_hold *hold)
     hold->use = REGION_CHANGE;
 }
 
-void region_leave_unchanged(struct region_table *table, struct region_hold *hold)
+HOT void region_leave_unchanged(struct region_table *table, struct region_hold *hold)
 {
     uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
     if ((state & (LIVE | AT_WORK)) == AT_WORK_ONE) /* nobody else is in it, and nobody can enter any more */
@@ -272,7 +294,7 @@ void region_leave_unchanged(struct region_table *table, struct region_hold *hold
     after_leaving(table, hold, state);
 }
 
-bool region_unpublish(struct region_table *table, struct region_hold *hold)
+HOT bool region_unpublish(struct region_table *table, struct region_hold *hold)
 {
     if (!(atomic_fetch_and_explicit(&hold->region->state, ~LIVE, memory_order_acq_rel) & LIVE))
         return false;
@@ -288,8 +310,8 @@ void region_restore(struct region_table *table, struct region_hold *hold)
     atomic_fetch_or_explicit(&hold->region->state, LIVE, memory_order_acq_rel);
 }
 
-bool region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
-                           uint64_t count)
+HOT bool region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
+                               uint64_t count)
 {
     return commit_map_prepare(&hold->region->commit, &table->bits, geometry_pages(hold->geometry), first,
                               count);
@@ -299,8 +321,8 @@ bool region_prepare_commit(struct region_table *table, struct region_hold *hold,
  * Another thread may have committed some of the pages since they were counted for the charge: less is owed.  Or
  * decommitted some that were: more is, and it is committed by now.
  */
-struct budget_answer region_set_committed(struct region_table *table, struct region_hold *hold,
-                                          uint64_t first, uint64_t count, uint64_t charged)
+HOT struct budget_answer region_set_committed(struct region_table *table, struct region_hold *hold,
+                                              uint64_t first, uint64_t count, uint64_t charged)
 {
     uint64_t pages = geometry_pages(hold->geometry);
     uint64_t turned = commit_map_set(&hold->region->commit, pages, first, count) << PAGE_SHIFT;
@@ -310,15 +332,16 @@ struct budget_answer region_set_committed(struct region_table *table, struct reg
     return account_force(&table->committed, turned > charged ? turned - charged : 0);
 }
 
-void region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
-                            uint64_t count)
+HOT void region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
+                                uint64_t count)
 {
     uint64_t pages = geometry_pages(hold->geometry);
     account_refund(&table->committed, commit_map_clear(&hold->region->commit, pages, first, count)
                                           << PAGE_SHIFT);
 }
 
-uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size, uint64_t *first)
+HOT uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
+                                 uint64_t *first)
 {
     uint64_t base = geometry_base(hold->geometry);
     uint64_t limit = geometry_end(hold->geometry);
@@ -327,7 +350,7 @@ uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, u
     return ((end - base + PAGE_BYTES - 1) >> PAGE_SHIFT) - *first;
 }
 
-uint64_t region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count)
+HOT uint64_t region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count)
 {
     uint64_t pages = geometry_pages(hold->geometry);
     return (count - commit_map_count(&hold->region->commit, pages, first, count)) << PAGE_SHIFT;

@@ -49,15 +49,16 @@ struct region {
     uint8_t level;
 };
 
+/* What every call looks at comes first, and so on few pages. */
 struct region_table {
-    struct region_map map;
-    struct pool records;
-    struct bit_store bits;
-    struct stats *stats;
     struct budget commit;     /* committed pages of regions; the vm charges more to it */
     struct budget reserve;    /* address space of regions: one limit for all levels */
     struct account committed; /* of regions */
     struct account reserved;
+    struct stats *stats;
+    struct pool records;
+    struct bit_store bits;
+    struct region_map map;
 };
 
 enum region_use {

@@ -3,17 +3,19 @@
  */
 #include "memory/stats.h"
 
+#include "maps/hot.h"
+
 #include <stdbool.h>
 
 #include "memory/thread.h"
 
 /* This thread's own counters, or those that it shares. */
-static struct stats_counters *counters_here(struct stats *stats, bool *shared)
+static struct lane_counters *counters_here(struct stats *stats, bool *shared)
 {
     const uintptr_t thread = thread_here();
     const unsigned lane = lane_of(thread);
     *shared = !lane_is_own(&stats->lane[lane], thread);
-    return *shared ? &stats->shared[lane] : &stats->own[lane];
+    return *shared ? &stats->shared[lane] : &stats->lane[lane].counters;
 }
 
 static void add(_Atomic uint64_t *counter, uint64_t amount, bool shared)
@@ -25,19 +27,19 @@ static void add(_Atomic uint64_t *counter, uint64_t amount, bool shared)
                               memory_order_relaxed);
 }
 
-void stats_count(struct stats *stats, enum stats_counter counter, int amount)
+HOT void stats_count(struct stats *stats, enum stats_counter counter, int amount)
 {
     bool shared;
-    struct stats_counters *here = counters_here(stats, &shared);
+    struct lane_counters *here = counters_here(stats, &shared);
     add(&here->counter[counter], (uint64_t)(int64_t)amount, shared);
 }
 
-HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
+HOT HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
 {
     if (level > HOSTMEM_LEVEL_NONE)
         level = HOSTMEM_LEVEL_NONE;
     bool shared;
-    struct stats_counters *here = counters_here(stats, &shared);
+    struct lane_counters *here = counters_here(stats, &shared);
     add(&here->method[method][level].calls, 1, shared);
     if (result != S_OK)
         add(&here->method[method][level].failures, 1, shared);
@@ -61,7 +63,8 @@ static uint64_t read_counter(const struct stats *stats, enum stats_counter count
 {
     uint64_t sum = 0;
     for (unsigned lane = 0; lane < LANES; lane++)
-        sum += read(&stats->own[lane].counter[counter]) + read(&stats->shared[lane].counter[counter]);
+        sum +=
+            read(&stats->lane[lane].counters.counter[counter]) + read(&stats->shared[lane].counter[counter]);
     return (int64_t)sum < 0 ? 0 : sum;
 }
 
@@ -87,7 +90,8 @@ void stats_read(const struct stats *stats, hostmem_statistics *out)
         for (unsigned l = 0; l < HOSTMEM_LEVEL_COUNT; l++) {
             hostmem_calls sum = {0, 0};
             for (unsigned s = 0; s < 2 * LANES; s++) {
-                const struct stats_counters *set = s < LANES ? &stats->own[s] : &stats->shared[s - LANES];
+                const struct lane_counters *set =
+                    s < LANES ? &stats->lane[s].counters : &stats->shared[s - LANES];
                 sum.calls += read(&set->method[m][l].calls);
                 sum.failures += read(&set->method[m][l].failures);
             }

@@ -1,8 +1,8 @@
 /*
  * stats.h - what happened: gauges and counters
  *
- * Gauges that have no account are one shared number each, since now and peak must be exact.  Counters are sums over the lanes: the owner of
- * a lane counts by itself, without a locked instruction; its other threads share a second set.
+ * Gauges that have no account are one shared number each, since now and peak must be exact.  Counters are sums over
+ * the lanes: the owner of a lane counts by itself, without a locked instruction; its other threads share a second set.
  */
 #ifndef HOSTMEM_MEMORY_STATS_H
 #define HOSTMEM_MEMORY_STATS_H
@@ -10,9 +10,6 @@
 #include <hostmem/hostmem.h>
 
 #include "memory/account.h"
-
-/* What is only counted: no peak.  Foreign frees are the calls that HOST_E_INVALIDOPERATION answered. */
-enum stats_counter { STATS_REGIONS, STATS_VIEWS, STATS_BLOCKS, STATS_FOREIGN_FREES, STATS_COUNTERS };
 
 struct stats {
     struct gauge mapped, view_committed; /* all other memory has an account */
@@ -24,12 +21,7 @@ struct stats {
     _Atomic uint64_t stale_regions;
     _Atomic uint64_t metadata;
     struct lane lane[LANES];
-    struct stats_counters {
-        _Alignas(64) _Atomic uint64_t counter[STATS_COUNTERS];
-        struct {
-            _Atomic uint64_t calls, failures;
-        } method[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
-    } own[LANES], shared[LANES];
+    struct lane_counters shared[LANES]; /* of threads that do not own their lane */
 };
 
 static inline void stats_bump(_Atomic uint64_t *counter)

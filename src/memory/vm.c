@@ -8,6 +8,8 @@
  */
 #include "memory/vm.h"
 
+#include "maps/hot.h"
+
 #include "memory/hresult.h"
 #include "memory/os.h"
 #include "memory/patience.h"
@@ -126,7 +128,7 @@ static hostmem_reason reason_of(const struct budget *budget, const struct budget
                                          : HOSTMEM_REASON_MARGIN;
 }
 
-HRESULT vm_charge(struct vm *vm, struct account *account, uint64_t bytes, unsigned level)
+HOT HRESULT vm_charge(struct vm *vm, struct account *account, uint64_t bytes, unsigned level)
 {
     struct budget_answer answer = account_charge(account, bytes, level);
     if (answer.verdict == BUDGET_GRANTED)
@@ -150,7 +152,8 @@ static HRESULT charge_reserve(struct vm *vm, uint64_t bytes, unsigned level)
 }
 
 /* VirtualAlloc, and for commits again, while Windows may be about to have more (patience.h). */
-static void *allocate(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level)
+HOT static void *allocate(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect,
+                          unsigned level)
 {
     struct patience patience = patience_for(level);
     void *memory;
@@ -288,8 +291,8 @@ static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD
     return S_OK;
 }
 
-HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
-                 void **memory)
+HOT HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
+                     void **memory)
 {
     *memory = NULL;
     bool takes_memory = (type & (MEM_RESERVE | MEM_COMMIT)) != 0;
@@ -338,7 +341,7 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
     return hresult_from_win32(error);
 }
 
-HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
+HOT HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
 {
     struct region_hold hold;
     if (!region_enter(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold))

@@ -12,11 +12,11 @@
 #include "memory/region.h"
 
 struct vm {
+    _Atomic bool closed; /* refuses new reserves and commits */
     struct region_table table;
     struct stats stats;
     struct account heap; /* IHostMalloc: charged to the table's commit budget */
     struct event_queue events;
-    _Atomic bool closed; /* refuses new reserves and commits */
 };
 
 /* The memory of `vm` must be zero. */
