@@ -120,8 +120,27 @@ static _Atomic uint64_t *word_of(struct commit_map *map, uint64_t pages, uint64_
 
 enum operation { SET, CLEAR, COUNT, EMPTY };
 
-static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
-                             enum operation operation)
+/* On `count` bits of one word, from `bit` on. */
+static inline uint64_t apply_to_word(_Atomic uint64_t *word, unsigned bit, uint64_t count,
+                                     enum operation operation)
+{
+    uint64_t mask = (UINT64_MAX >> (WORD_PAGES - count)) << bit;
+    uint64_t hit;
+    if (operation == SET)
+        hit = mask & ~atomic_fetch_or_explicit(word, mask, memory_order_acq_rel);
+    else if (operation == CLEAR)
+        hit = mask & atomic_fetch_and_explicit(word, ~mask, memory_order_acq_rel);
+    else
+        hit = mask & atomic_load_explicit(word, memory_order_acquire);
+    if (operation == EMPTY && hit != 0) /* nobody else is there */
+        atomic_store_explicit(word, 0, memory_order_relaxed);
+    if (hit == mask || hit == 0) /* mostly so: a call less */
+        return hit == 0 ? 0 : count;
+    return (uint64_t)__builtin_popcountll(hit);
+}
+
+APART static uint64_t apply_to_words(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
+                                     enum operation operation)
 {
     uint64_t turned = 0;
     uint64_t end = first + count;
@@ -133,23 +152,20 @@ static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t fi
         }
         unsigned bit = (unsigned)(first % WORD_PAGES);
         uint64_t n = WORD_PAGES - bit < end - first ? WORD_PAGES - bit : end - first;
-        uint64_t mask = (n == WORD_PAGES ? UINT64_MAX : ((uint64_t)1 << n) - 1) << bit;
-        uint64_t hit;
-        if (operation == SET)
-            hit = mask & ~atomic_fetch_or_explicit(word, mask, memory_order_acq_rel);
-        else if (operation == CLEAR)
-            hit = mask & atomic_fetch_and_explicit(word, ~mask, memory_order_acq_rel);
-        else
-            hit = mask & atomic_load_explicit(word, memory_order_acquire);
-        if (operation == EMPTY && hit != 0) /* nobody else is there */
-            atomic_store_explicit(word, 0, memory_order_relaxed);
-        if (hit == mask) /* mostly all of them, or none: a call less */
-            turned += n;
-        else if (hit != 0)
-            turned += (uint64_t)__builtin_popcountll(hit);
+        turned += apply_to_word(word, bit, n, operation);
         first += n;
     }
     return turned;
+}
+
+static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
+                             enum operation operation)
+{
+    const unsigned bit = (unsigned)(first % WORD_PAGES);
+    if (count == 0 || count > WORD_PAGES - bit)
+        return apply_to_words(map, pages, first, count, operation);
+    _Atomic uint64_t *word = word_of(map, pages, first); /* mostly it is but one */
+    return word == NULL ? 0 : apply_to_word(word, bit, count, operation);
 }
 
 HOT uint64_t commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)

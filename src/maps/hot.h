@@ -10,4 +10,8 @@
 /* The linker sorts what comes after the dollar sign. */
 #define HOT __attribute__((section(".text$hot")))
 
+/* Is not to be inlined between what runs each time: the longer way, and what hardly ever runs at all. */
+#define APART __attribute__((noinline))
+#define COLD  __attribute__((cold, noinline))
+
 #endif

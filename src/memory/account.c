@@ -48,7 +48,7 @@ static bool may_use_credit(const struct budget *budget)
     return budget->parent == NULL && load(&budget->fail_left) == BUDGET_UNLIMITED;
 }
 
-static void take_off(struct account *account, bool all)
+COLD static void take_off(struct account *account, bool all)
 {
     uint32_t holders = credit_holders(&account->credit, all);
     for (unsigned lane = 0; holders != 0; lane++, holders >>= 1) {
@@ -60,7 +60,7 @@ static void take_off(struct account *account, bool all)
     }
 }
 
-static void collect(struct budget *budget, bool all)
+COLD static void collect(struct budget *budget, bool all)
 {
     for (unsigned place = 0; place < BUDGET_CREDITS && budget->credit[place] != NULL; place++)
         take_off((struct account *)((char *)budget->credit[place] - offsetof(struct account, credit)), all);
@@ -106,20 +106,15 @@ static bool paid(struct account *account, struct credit_amount amount, unsigned 
     return false;
 }
 
-HOT struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level)
+/* By the sums: also each charge that raises the peak. */
+APART static struct budget_answer charge_sums(struct account *account, struct credit_amount amount,
+                                              unsigned level)
 {
     struct budget *budget = account->budget;
-    struct budget_answer answer = {.verdict = BUDGET_GRANTED};
-    const struct credit_amount amount = {.budget = bytes, .gauge = account->early ? bytes : 0};
-    if (bytes == 0)
-        return answer;
-    if (may_use_credit(budget) && paid(account, amount, level)) {
-        budget_look(budget); /* a watermark may have been armed just now */
-        return answer;
-    }
+    const uint64_t bytes = amount.budget;
     if (!budget_below_marks(account, bytes, level) || !gauge_below_peak(account, amount.gauge))
         collect(budget, load(&budget->used) + bytes > ceiling(account, level));
-    answer = budget_charge(budget, bytes, level);
+    struct budget_answer answer = budget_charge(budget, bytes, level);
     if (answer.verdict == BUDGET_OVER && budget->parent == NULL) {
         collect(budget, true); /* what became credit since */
         answer = budget_charge(budget, bytes, level);
@@ -127,6 +122,17 @@ HOT struct budget_answer account_charge(struct account *account, uint64_t bytes,
     if (granted(&answer))
         atomic_fetch_add_explicit(&account->gauge.now, amount.gauge, memory_order_relaxed);
     return answer;
+}
+
+HOT struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level)
+{
+    const struct credit_amount amount = {.budget = bytes, .gauge = account->early ? bytes : 0};
+    if (bytes != 0) {
+        if (!may_use_credit(account->budget) || !paid(account, amount, level))
+            return charge_sums(account, amount, level);
+        budget_look(account->budget); /* a watermark may have been armed just now */
+    }
+    return (struct budget_answer){.verdict = BUDGET_GRANTED};
 }
 
 /* The gauge has come to count more. */

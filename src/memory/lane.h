@@ -33,7 +33,7 @@ struct lane {
     _Atomic uintptr_t owner;                                    /* thread_here(); 0: nobody yet */
     /* A free region record of the owner, and of the others; 0: none. */
     _Atomic uint32_t record, shared_record;
-    _Atomic uint32_t last;         /* the region that was entered last: a guess */
+    _Atomic(struct region *) last; /* entered last: a guess at the next */
     struct lane_counters counters; /* the owner's */
 };
 

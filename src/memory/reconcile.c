@@ -53,7 +53,7 @@ static bool compare(struct region_table *table, struct region_hold *hold, uint64
 }
 
 /* Compare, and write until there is nothing to write; the hold is a REGION_LOOK, and ends. */
-static void settle(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
+COLD static void settle(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
 {
     DWORD error = GetLastError();
     bool inside = true;

@@ -83,7 +83,9 @@ HOT uint32_t region_take(struct region_table *table)
     } else {
         number = atomic_exchange_explicit(&lane->shared_record, 0, memory_order_acquire);
     }
-    return number != 0 ? number : pool_take(&table->records);
+    if (number == 0 && (number = pool_take(&table->records)) != 0)
+        atomic_store_explicit(&record(table, number)->link, number, memory_order_relaxed);
+    return number;
 }
 
 HOT void region_give(struct region_table *table, uint32_t number)
@@ -111,8 +113,9 @@ HOT static void recycle(struct region_table *table, struct region *region, uint3
 {
     uint64_t pages = geometry_pages(atomic_load_explicit(&region->geometry, memory_order_relaxed));
     if (region->kind == HOSTMEM_REGION_PRIVATE) {
-        account_refund(&table->committed, commit_map_clear_all(&region->commit, &table->bits, pages)
-                                              << PAGE_SHIFT);
+        uint64_t committed = commit_map_clear_all(&region->commit, &table->bits, pages);
+        if (committed != 0)
+            account_refund(&table->committed, committed << PAGE_SHIFT);
         account_refund(&table->reserved, pages << PAGE_SHIFT);
     } else {
         gauge_sub(&table->stats->mapped, pages << PAGE_SHIFT);
@@ -122,9 +125,8 @@ HOT static void recycle(struct region_table *table, struct region *region, uint3
     region_give(table, number);
 }
 
-HOT bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
+static inline bool enter(struct region *region, struct region_hold *hold)
 {
-    struct region *region = record(table, number);
     uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
     do {
         if (!(state & LIVE))
@@ -132,11 +134,16 @@ HOT bool region_enter_number(struct region_table *table, uint32_t number, struct
     } while (!atomic_compare_exchange_weak_explicit(&region->state, &state, state + AT_WORK_ONE,
                                                     memory_order_acq_rel, memory_order_relaxed));
     *hold = (struct region_hold){.region = region,
-                                 .number = number,
+                                 .number = atomic_load_explicit(&region->link, memory_order_relaxed),
                                  .use = REGION_LOOK,
                                  .entered = state + AT_WORK_ONE,
                                  .geometry = atomic_load_explicit(&region->geometry, memory_order_acquire)};
     return true;
+}
+
+bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
+{
+    return enter(record(table, number), hold);
 }
 
 /*
@@ -180,8 +187,8 @@ HOT bool region_publish(struct region_table *table, uint32_t number, const struc
                 return false;
             }
             commit_map_set(&region->commit, origin->pages, 0, origin->pages);
+            account_settle(&table->committed, origin->pages << PAGE_SHIFT);
         }
-        account_settle(&table->committed, origin->committed ? origin->pages << PAGE_SHIFT : 0);
         account_settle(&table->reserved, origin->pages << PAGE_SHIFT);
     } else {
         gauge_add(&table->stats->mapped, origin->pages << PAGE_SHIFT);
@@ -206,10 +213,10 @@ static uint64_t ended(const struct region_hold *hold, uint64_t state)
 }
 
 /* A live region that has the address is the one: another comes there only when this one is not live any more. */
-static inline bool enter_at(struct region_table *table, uint32_t number, uint64_t address,
+static inline bool enter_at(struct region_table *table, struct region *region, uint64_t address,
                             struct region_hold *hold)
 {
-    if (!region_enter_number(table, number, hold))
+    if (!enter(region, hold))
         return false;
     if (geometry_has(hold->geometry, address))
         return true;
@@ -221,19 +228,19 @@ static inline bool enter_at(struct region_table *table, uint32_t number, uint64_
 HOT bool region_enter(struct region_table *table, uint64_t address, enum region_use use,
                       struct region_hold *hold)
 {
-    _Atomic uint32_t *last = &table->stats->lane[lane_of(thread_here())].last;
-    uint32_t number = atomic_load_explicit(last, memory_order_relaxed);
-    bool entered =
-        number != 0 &&
-        geometry_has(atomic_load_explicit(&record(table, number)->geometry, memory_order_relaxed), address) &&
-        enter_at(table, number, address, hold);
+    _Atomic(struct region *) *last = &table->stats->lane[lane_of(thread_here())].last;
+    struct region *region = atomic_load_explicit(last, memory_order_relaxed);
+    bool entered = region != NULL &&
+                   geometry_has(atomic_load_explicit(&region->geometry, memory_order_relaxed), address) &&
+                   enter_at(table, region, address, hold);
     while (!entered) {
-        number = region_map_find(&table->map, address);
+        uint32_t number = region_map_find(&table->map, address);
         if (number == 0)
             return false;
-        entered = enter_at(table, number, address, hold);
+        region = record(table, number);
+        entered = enter_at(table, region, address, hold);
         if (entered)
-            atomic_store_explicit(last, number, memory_order_relaxed);
+            atomic_store_explicit(last, region, memory_order_relaxed);
         /* It has gone, or ends in its last granule before the address; or the record has just been recycled. */
         else if (region_map_find(&table->map, address) == number)
             return false;

@@ -39,7 +39,7 @@ enum { PAGE_SHIFT = 12, PAGE_BYTES = 1 << PAGE_SHIFT, GRANULE_PAGES = 16 };
 #define REGION_MAX_PAGES (((uint64_t)1 << 33) - 1)
 
 struct region {
-    _Atomic uint32_t link; /* the pool's */
+    _Atomic uint32_t link; /* the pool's while the record is free, then its own number */
     uint32_t allocation_protect;
     _Atomic uint64_t geometry;
     _Atomic uint64_t state;

@@ -2,9 +2,9 @@
  * vm.c - reserve, commit, decommit, release
  *
  * Order of a reserve: charge, take a record, VirtualAlloc, publish.  Of a commit: charge for the pages that are not
- * committed yet, get the memory for the bits, VirtualAlloc, turn the bits.  Of a release: see that Windows will do it, unpublish, VirtualFree - in this
- * order, since the address may be handed out again at once - then leave, which refunds.  Windows failing
- * after all puts the entry back.
+ * committed yet, get the memory for the bits, VirtualAlloc, turn the bits.  Of a release: see that Windows will do it,
+ * unpublish, VirtualFree - in this order, since the address may be handed out again at once - then leave, which
+ * refunds.  Windows failing after all puts the entry back.
  */
 #include "memory/vm.h"
 
@@ -42,7 +42,7 @@ void vm_destroy(struct vm *vm)
 }
 
 /* Bytes committed in [start, end), within the allocation that `start` lies in; another one ends the walk. */
-static uint64_t query_committed(uint64_t start, uint64_t end)
+COLD static uint64_t query_committed(uint64_t start, uint64_t end)
 {
     uint64_t committed = 0;
     void *allocation = NULL;
@@ -71,7 +71,7 @@ static bool fits(const struct region_hold *hold, uint64_t address, uint64_t size
 }
 
 /* Drop the held region from the table if its memory has gone; true: this call has dropped it. */
-static bool drop_if_gone(struct vm *vm, struct region_hold *hold)
+COLD static bool drop_if_gone(struct vm *vm, struct region_hold *hold)
 {
     DWORD error = GetLastError();
     bool dropped = !reconcile_still_there(hold) && region_unpublish(&vm->table, hold);
@@ -80,14 +80,14 @@ static bool drop_if_gone(struct vm *vm, struct region_hold *hold)
 }
 
 /* The same after a refusal: it was freed behind our back. */
-static void drop_if_stale(struct vm *vm, struct region_hold *hold)
+COLD static void drop_if_stale(struct vm *vm, struct region_hold *hold)
 {
     if (drop_if_gone(vm, hold))
         stats_bump(&vm->stats.stale_regions);
 }
 
-static void tell(struct vm *vm, hostmem_event_kind kind, hostmem_reason reason, uint64_t bytes,
-                 unsigned level, const struct budget_answer *answer)
+COLD static void tell(struct vm *vm, hostmem_event_kind kind, hostmem_reason reason, uint64_t bytes,
+                      unsigned level, const struct budget_answer *answer)
 {
     hostmem_event event = {.size = sizeof event,
                            .kind = kind,
@@ -100,7 +100,8 @@ static void tell(struct vm *vm, hostmem_event_kind kind, hostmem_reason reason, 
     pressure_wake();
 }
 
-static void tell_overrun(struct vm *vm, uint64_t bytes, unsigned level, const struct budget_answer *answer)
+COLD static void tell_overrun(struct vm *vm, uint64_t bytes, unsigned level,
+                              const struct budget_answer *answer)
 {
     bool own = answer->by == &vm->table.commit;
     tell(vm, HOSTMEM_EVENT_OVERRUN, own ? HOSTMEM_REASON_MARGIN : HOSTMEM_REASON_SHARED, bytes, level,
@@ -108,8 +109,8 @@ static void tell_overrun(struct vm *vm, uint64_t bytes, unsigned level, const st
 }
 
 /* A refusal by a budget, as Windows would put it. */
-static HRESULT over_budget(struct vm *vm, hostmem_reason reason, uint64_t bytes, unsigned level,
-                           const struct budget_answer *answer)
+COLD static HRESULT over_budget(struct vm *vm, hostmem_reason reason, uint64_t bytes, unsigned level,
+                                const struct budget_answer *answer)
 {
     tell(vm, HOSTMEM_EVENT_REFUSED, reason, bytes, level, answer);
     SetLastError(ERROR_COMMITMENT_LIMIT);
@@ -182,8 +183,7 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
     HRESULT result = charge_reserve(vm, bytes, level);
     if (result != S_OK)
         return result;
-    result = vm_charge(vm, &table->committed, committed, level);
-    if (result != S_OK)
+    if (committed != 0 && (result = vm_charge(vm, &table->committed, committed, level)) != S_OK)
         goto refund_reserve;
     uint32_t number = region_take(table);
     if (number == 0) {
@@ -270,8 +270,8 @@ static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
 }
 
 /* MEM_COMMIT in memory that is not ours: Windows decides, and an account of its own says how much it was. */
-static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect,
-                                unsigned level, void **memory)
+COLD static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect,
+                                     unsigned level, void **memory)
 {
     uint64_t start = page_floor((uintptr_t)address);
     uint64_t end = page_ceil((uintptr_t)address + (uint64_t)size);
