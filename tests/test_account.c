@@ -325,27 +325,37 @@ static void test_no_credit(void **state)
 
 enum { MEMBERS = 24, ROUNDS = 30000, HOLD = 4 };
 
-static _Atomic uint64_t granted; /* no more than what is in use: later by a grant, sooner by a refund */
+/* No more than what is in use: later by a grant, sooner by a refund. */
+static _Atomic uint64_t granted, granted_to_tasks;
 static _Atomic uint64_t most_granted;
-static atomic_uint refusals;
+static atomic_uint refusals[BUDGET_LEVELS];
 
-/* Everything is refunded in the end. */
-static void charge_and_refund(struct member *member, void *limit)
+static void take_away(bool task, uint64_t bytes)
 {
+    atomic_fetch_sub(&granted, bytes);
+    atomic_fetch_sub(&granted_to_tasks, task ? bytes : 0);
+}
+
+/* Everything is refunded in the end.  Tasks have a lower ceiling than the others. */
+static void charge_and_refund(struct member *member, void *limits)
+{
+    const struct budget_limits *const limit = limits;
+    const bool task = member->number % 2 == 0;
+    const unsigned level = task ? BUDGET_TASK : BUDGET_DOMAIN;
     uint64_t held[HOLD] = {0};
     crew_meet(member);
     for (unsigned i = 0; i < ROUNDS; i++) {
         unsigned which = crew_random(member, HOLD);
         struct account *account = which % 2 ? &books.heap : &books.committed;
         if (held[which] != 0) {
-            atomic_fetch_sub(&granted, held[which]);
+            take_away(task, held[which]);
             account_refund(account, held[which]);
             held[which] = 0;
             continue;
         }
         uint64_t bytes = (1 + crew_random(member, 32)) * 4096;
-        if (account_charge(account, bytes, BUDGET_TASK).verdict != BUDGET_GRANTED) {
-            atomic_fetch_add(&refusals, 1);
+        if (account_charge(account, bytes, level).verdict != BUDGET_GRANTED) {
+            atomic_fetch_add(&refusals[level], 1);
             continue;
         }
         if (crew_random(member, 8) == 0) {
@@ -353,33 +363,43 @@ static void charge_and_refund(struct member *member, void *limit)
             continue;
         }
         account_settle(account, bytes);
+        uint64_t of_tasks = atomic_fetch_add(&granted_to_tasks, task ? bytes : 0) + (task ? bytes : 0);
         uint64_t now = atomic_fetch_add(&granted, bytes) + bytes;
-        crew_check(member, now <= *(const uint64_t *)limit, now);
+        crew_check(member, !task || of_tasks <= limit->task_limit, of_tasks);
+        crew_check(member, now <= limit->limit, now);
         raise_to(&most_granted, now);
         held[which] = bytes;
     }
     for (unsigned which = 0; which < HOLD; which++) {
-        atomic_fetch_sub(&granted, held[which]);
+        take_away(task, held[which]);
         account_refund(which % 2 ? &books.heap : &books.committed, held[which]);
     }
 }
 
-/* Threads at once, more than have lanes to themselves: never above the limit, no byte lost, no peak missed. */
+/* Threads at once, more than have lanes to themselves: never above their ceilings, no byte lost, no peak missed. */
 static void test_all_at_once(void **state)
 {
     (void)state;
-    static uint64_t limits[] = {BUDGET_UNLIMITED, 1000000};
-    for (unsigned i = 0; i < 2; i++) {
+    static struct {
+        uint64_t task, all;
+    } ceilings[] = {{BUDGET_UNLIMITED, BUDGET_UNLIMITED}, {1000000, 1000000}, {700000, 1000000}};
+    for (unsigned i = 0; i < 3; i++) {
         static struct crew crew;
-        start(limits[i], BUDGET_UNLIMITED);
-        granted = most_granted = 0;
-        refusals = 0;
-        crew_run(&crew, MEMBERS, charge_and_refund, &limits[i]);
+        struct budget_limits limits = {.limit = ceilings[i].all,
+                                       .task_limit = ceilings[i].task,
+                                       .soft = BUDGET_UNLIMITED,
+                                       .fail_after = BUDGET_UNLIMITED};
+        start(BUDGET_UNLIMITED, BUDGET_UNLIMITED);
+        budget_set(&books.budget, &limits);
+        granted = granted_to_tasks = most_granted = 0;
+        refusals[BUDGET_TASK] = refusals[BUDGET_DOMAIN] = 0;
+        crew_run(&crew, MEMBERS, charge_and_refund, &limits);
         assert_int_equal(budget_used(&books.budget), 0);
         assert_int_equal(account_now(&books.committed), 0);
         assert_int_equal(account_now(&books.heap), 0);
-        assert_in_range(books.budget.peak, most_granted, limits[i]);
-        assert_true((refusals > 0) == (limits[i] != BUDGET_UNLIMITED));
+        assert_in_range(books.budget.peak, most_granted, limits.limit);
+        assert_true((refusals[BUDGET_TASK] > 0) == (limits.task_limit != BUDGET_UNLIMITED));
+        assert_true((refusals[BUDGET_DOMAIN] > 0) == (limits.limit != BUDGET_UNLIMITED));
         assert_int_equal(books.budget.overruns, 0);
     }
 }

@@ -304,14 +304,22 @@ static void test_replaced_while_called(void **state)
     }
 }
 
+/* Is anything called that only its maker still refers to? */
+static void look_for_a_reference(struct listener *listener)
+{
+    if (listener->references < 2)
+        ++*(atomic_uint *)listener->context;
+}
+
 /* Registering and unregistering all the time while the thread calls. */
 static void test_replaced_at_any_moment(void **state)
 {
     (void)state;
     static struct listener clr[3];
+    static atomic_uint called_too_late;
     struct plain plain = plain_make();
     for (unsigned i = 0; i < 3; i++)
-        listener_init(&clr[i], NULL, NULL);
+        listener_init(&clr[i], look_for_a_reference, &called_too_late);
     for (unsigned i = 0; i < 3000; i++) {
         enlist(&plain, i % 5 == 4 ? NULL : &clr[i % 3]);
         force(&plain, i % 2 ? HIGH : LOW);
@@ -326,6 +334,7 @@ static void test_replaced_at_any_moment(void **state)
         calls += clr[i].count;
     }
     assert_true(calls > 50);
+    assert_int_equal(called_too_late, 0);
 }
 
 /* The last reference goes inside a call of the CLR's callback. */

@@ -309,6 +309,15 @@ test_endings() {
     ran 42 done --raw "${json[@]}" "$program" return 42
     report '.mode == "raw" and .exit.status == 42 and (has("statistics") | not) and (.process | length) > 5'
 
+    # Without what else the process has.
+    ran 42 done --books-only "${json[@]}" "$program" return 42
+    report '.statistics.regions > 0 and .virtual_query.agrees and (has("process") or has("other") | not)'
+    ran 42 done --raw --books-only "${json[@]}" "$program" return 42
+    report '.mode == "raw" and (has("statistics") or has("process") | not)'
+    ran 9 done --books-only --report "$work/report.txt" "$program" return 9
+    grep -q '^  committed ' "$work/report.txt" && ! grep -q 'all of the process' "$work/report.txt" ||
+        wrong "the text report is not of the books only"
+
     # Input, arguments.
     head -c 300000 /dev/urandom | base64 > "$work/input"
     input=$work/input host "${json[@]}" "$program" echo

@@ -65,7 +65,7 @@ static void moment_read(const struct ending *ending)
     for (unsigned i = 0; i < MOMENTS; i++) {
         if (manager)
             books_read(&report.books, manager);
-        if (!ending->threads_are_gone)
+        if (!ending->threads_are_gone && !options.books_only)
             process_map_read(&report.process, is_owned, false);
         if (!manager || books_are_current(&report.books, manager))
             return;
@@ -79,6 +79,7 @@ static void report_write(const struct ending *ending)
     report.runtime = runtime.path;
     report.runtime_version = runtime.version;
     report.ending = *ending;
+    report.books_only = options.books_only;
     if (manager)
         report.watched = watch_end();
     moment_read(ending);
@@ -96,7 +97,7 @@ static void report_write(const struct ending *ending)
     hostmem_bridge_get_statistics(&report.bridge);
     writer_open(&writer, report_file);
     (options.json ? report_json_books : report_text_books)(&writer, &report);
-    if (ending->threads_are_gone)
+    if (ending->threads_are_gone && !options.books_only)
         process_map_read(&report.process, is_owned, true);
     (options.json ? report_json_process : report_text_process)(&writer, &report);
     if (options.report) {

@@ -19,6 +19,7 @@ static const char help[] =
     "  --report FILE     write the report to FILE instead of stderr\n"
     "  --json            as JSON\n"
     "  --raw             leave the runtime as it is, and report the process only\n"
+    "  --books-only      do not report what else the process has, which takes a while to find out\n"
     "  --any-runtime     also runtimes that hostmem was not tried on\n"
     "\n"
     "limits (SIZE: bytes, or with K, M or G):\n"
@@ -178,6 +179,8 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             flag = &options->json;
         else if (wcscmp(name, L"--raw") == 0)
             flag = &options->raw;
+        else if (wcscmp(name, L"--books-only") == 0)
+            flag = &options->books_only;
         else if (wcscmp(name, L"--any-runtime") == 0)
             flag = &options->any_runtime;
         else if (wcscmp(name, L"--watch") == 0)

@@ -344,10 +344,8 @@ void report_json_books(struct writer *writer, const struct report *report)
     writer_flush(writer);
 }
 
-void report_json_process(struct writer *writer, const struct report *report)
+static void json_process(struct writer *writer, const struct process_map *process)
 {
-    const struct process_map *process = &report->process;
-
     key(writer, ",\n", "process");
     writer_text(writer, "[");
     for (unsigned kind = 0; kind < PROCESS_KIND_COUNT; kind++) {
@@ -375,6 +373,12 @@ void report_json_process(struct writer *writer, const struct report *report)
     }
     writer_text(writer, "]");
     key_bool(writer, ",\n", "heaps_walked", process->heaps_walked && process->complete);
+}
+
+void report_json_process(struct writer *writer, const struct report *report)
+{
+    if (!report->books_only)
+        json_process(writer, &report->process);
     writer_text(writer, "\n}\n");
     writer_flush(writer);
 }

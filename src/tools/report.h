@@ -31,6 +31,7 @@ struct report {
     hostmem_bridge_statistics bridge;
     const wchar_t *runtime; /* path of the coreclr.dll, or empty */
     uint64_t runtime_version;
+    bool books_only; /* nobody has asked for `process` */
     struct process_map process;
 };
 

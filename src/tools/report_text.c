@@ -225,6 +225,8 @@ void report_text_process(struct writer *writer, const struct report *report)
 {
     const struct process_map *process = &report->process;
 
+    if (report->books_only)
+        return;
     writer_text(writer, "\n  all of the process            regions          reserved         committed\n");
     for (unsigned kind = 0; kind < PROCESS_KIND_COUNT; kind++) {
         const struct process_row *row = &process->rows[kind];

@@ -1,0 +1,106 @@
+/*
+ * test_recycled.c - a record that stands for another region from one moment to the next
+ *
+ * One thread has a view at one place and a region at another, in turn, mostly in the same record. The others find records
+ * by address and must never take what they find for what it stood for before, or will next.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "memory/region.h"
+#include "support/crew.h"
+#include "support/fake_pages.h"
+
+enum { LOOKERS = 2, TURNS = 60000 };
+
+static const struct place {
+    uint64_t base;
+    hostmem_region_kind kind;
+} places[] = {{(uint64_t)100 << GRANULE_SHIFT, HOSTMEM_REGION_VIEW},
+              {(uint64_t)5000 << GRANULE_SHIFT, HOSTMEM_REGION_PRIVATE}};
+enum { PLACES = 2, PAGES = GRANULE_PAGES };
+
+static struct region_table table;
+static struct stats stats;
+static atomic_bool ended;
+static atomic_uint found, entered;
+
+static void come(struct member *member, const struct place *place)
+{
+    struct region_origin origin = {.base = place->base, .pages = PAGES, .kind = place->kind};
+    uint32_t number = region_take(&table);
+    if (place->kind == HOSTMEM_REGION_PRIVATE)
+        account_charge(&table.reserved, PAGES * PAGE_BYTES, BUDGET_TASK);
+    crew_check(member, number != 0 && region_publish(&table, number, &origin), number);
+}
+
+static void go(struct member *member, const struct place *place)
+{
+    struct region_hold hold;
+    bool there = region_enter(&table, place->base, REGION_CHANGE, &hold);
+    crew_check(member, there, place->kind);
+    if (there) {
+        crew_check(member, region_unpublish(&table, &hold), hold.number);
+        region_leave_unchanged(&table, &hold);
+    }
+}
+
+static void look(struct member *member, const struct place *place)
+{
+    uint64_t address = place->base + crew_random(member, PAGES) * (uint64_t)PAGE_BYTES, geometry;
+    unsigned kind = region_kind_at(&table, address);
+    crew_check(member, kind == 0 || kind == place->kind, kind);
+    if (region_find(&table, address, &geometry) != 0) {
+        crew_check(member, geometry_base(geometry) == place->base, geometry_base(geometry));
+        found++;
+    }
+    struct region_hold hold;
+    if (!region_enter(&table, address, REGION_LOOK, &hold))
+        return;
+    crew_check(member, geometry_base(hold.geometry) == place->base, geometry_base(hold.geometry));
+    crew_check(member, hold.region->kind == place->kind, hold.region->kind);
+    region_leave_unchanged(&table, &hold);
+    entered++;
+}
+
+static void turn_or_look(struct member *member, void *context)
+{
+    (void)context;
+    for (unsigned turn = 0; member->number == 0 && turn < TURNS; turn++) {
+        come(member, &places[turn % PLACES]);
+        go(member, &places[turn % PLACES]);
+    }
+    if (member->number == 0)
+        ended = true;
+    for (unsigned turn = 0; !ended; turn++)
+        look(member, &places[turn % PLACES]);
+}
+
+static void test_recycled(void **state)
+{
+    (void)state;
+    static struct crew crew;
+    static hostmem_statistics books;
+    region_table_init(&table, &stats);
+    crew_run(&crew, 1 + LOOKERS, turn_or_look, NULL);
+    print_message("found %u, entered %u\n", found, entered);
+    assert_true(found > 100 && entered > 100);
+    stats_read(&stats, &books);
+    assert_int_equal(books.regions, 0);
+    assert_int_equal(books.views, 0);
+    assert_int_equal(books.mapped.now, 0);
+    assert_int_equal(account_now(&table.reserved), 0);
+    assert_true(pool_used(&table.records) < 2 * (1 + LOOKERS) + 2);
+    region_table_destroy(&table);
+    assert_int_equal(fake_pages_outstanding(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recycled),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
