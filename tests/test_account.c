@@ -309,7 +309,8 @@ static void test_no_credit(void **state)
     assert_int_equal(parent.used, 0);
     assert_int_equal(books.budget.used, 0);
 
-    const struct budget_limits limits = {BUDGET_UNLIMITED, BUDGET_UNLIMITED, 0, BUDGET_UNLIMITED, 1, false};
+    const struct budget_limits limits = {
+        .limit = BUDGET_UNLIMITED, .task_limit = BUDGET_UNLIMITED, .soft = BUDGET_UNLIMITED, .fail_after = 1};
     start(BUDGET_UNLIMITED, BUDGET_UNLIMITED);
     account_charge(&books.heap, 4096, BUDGET_TASK);
     account_settle(&books.heap, 4096);

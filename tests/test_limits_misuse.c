@@ -30,7 +30,7 @@ static hostmem_limits spoil(unsigned how)
         limits.size = sizeof limits + 8;
         break;
     case 3:
-        limits.flags = 2;
+        limits.flags = 4;
         break;
     case 4:
         limits.flags = HOSTMEM_LIMITS_STRICT | 0x80000000u;

@@ -77,7 +77,7 @@ test_limit_options() {
     for value in abc 0 0M M 5X 5KB -5 +5 1.5G '5 ' ' 5' 0x10 99999999999999999999 9999999999G; do
         said 2 "--limit wants a size above 0 such as 200M, not '$value'" --limit "$value" x.dll
     done
-    for option in --limit --soft --margin; do
+    for option in --limit --heap-limit --soft --margin; do
         said 2 "$option needs a value" $option
         said 2 "$option wants a size above 0 such as 200M, not '0k'" $option 0k x.dll
     done
@@ -89,11 +89,14 @@ test_limit_options() {
         said 2 "$option is given twice" $option 5 $option 5 x.dll
     done
     said 2 "--limit is given twice" --limit 5M --limit 5M x.dll
+    said 2 "--heap-limit is given twice" --heap-limit 5M --heap-limit 5M x.dll
+    said 2 "--limit and --heap-limit are two ways of limiting the same" --limit 5M --heap-limit 5M x.dll
     said 2 "--soft is above --limit" --limit 5M --soft 6M x.dll
+    said 2 "--soft is above --limit" --heap-limit 5M --soft 6M x.dll
     said 2 "--soft is above --limit" --soft 5242881 --limit 5M x.dll
     said 2 "--margin makes no sense without --limit" --margin 5M x.dll
     said 2 "--no-job makes no sense without --limit" --no-job x.dll
-    for option in '--limit 5M' '--soft 5M' --watch '--sample 5' '--fail-after 5'; do
+    for option in '--limit 5M' '--heap-limit 5M' '--soft 5M' --watch '--sample 5' '--fail-after 5'; do
         said 2 "${option% *} makes no sense with --raw: there is no manager then" --raw $option x.dll
     done
     said 2 "unknown option --job" --limit 5M --job x.dll
@@ -235,10 +238,10 @@ test_framework() {
     local size
     for size in 67108864 65536K 65536k 64M 64m; do
         ran 3 'Sample.Entry.Run("3")' --limit $size "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
-        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256}'
+        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "margin_first": false}'
     done
     ran 3 'Sample.Entry.Run("3")' --limit 2G --margin 3g --soft 1G "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
-    report '.limits == {"limit": 2147483648, "task_limit": 2147483648, "margin": 3221225472, "soft": 1073741824}'
+    report '.limits == {"limit": 2147483648, "task_limit": 2147483648, "margin": 3221225472, "soft": 1073741824, "margin_first": false}'
     report '.refused == {} and .overruns.count == 0'
 
     # A report that cannot be written: one line, whether the other threads are there or gone.

@@ -37,13 +37,21 @@ test_grow() { # PROGRAM
         [ ! -s "$work/err" ] || wrong "a program that lives with its limit: stderr has $(head -n 1 "$work/err")"
         [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
         books_agree
-        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256}'
+        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "margin_first": false}'
         report '.refused["task limit"] > 0 and .refusals == .refused["task limit"]'
         report '.charged.peak <= 67108864 + 16777216 and .charged.peak > 50e6 and .overruns.count == 0'
         report '.notifications.low >= 1'
         report '.bridge.started_charged > 500e3 and .bridge.started_charged < 16e6'
         report '[.bridge.functions[] | select(.function == "GlobalMemoryStatusEx")][0].calls > 0'
     done
+
+    # The heap alone: it has all of it, and code and tables have the margin.
+    ran 0 done --heap-limit 64M --sample 20 "${json[@]}" "$1" 400
+    [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
+    books_agree
+    report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "margin_first": true}'
+    report '.sampled.heap_peak <= 67108864 and .charged.peak > 67108864 * 0.9 and .charged.peak <= 67108864 + 16777216'
+    report '.overruns.count == 0 and .notifications.low >= 1'
 
     # It does not come near this limit: nobody hears of it.
     ran 0 done --limit 1G "${json[@]}" "$1" 20

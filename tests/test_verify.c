@@ -401,6 +401,10 @@ static void test_sums(void **state)
     budget_force(&d->table->commit, PAGE);
     assert_int_equal(expect(d, HOSTMEM_FINDING_CHARGED, NULL).expected, 1204 * PAGE + 1000);
     budget_refund(&d->table->commit, PAGE);
+    budget_note_critical(&d->table->commit, PAGE);
+    hostmem_verify_report critical = expect(d, HOSTMEM_FINDING_CRITICAL, NULL);
+    assert_int_equal(critical.found, critical.expected + PAGE);
+    budget_drop_critical(&d->table->commit, PAGE);
     budget_force(&d->table->reserve, PAGE);
     expect(d, HOSTMEM_FINDING_RESERVE_CHARGED, NULL);
     budget_refund(&d->table->reserve, PAGE);

@@ -172,7 +172,12 @@ enum {
     /* Refuse eProcessCritical beyond limit + margin, too.  Without it such a charge is granted, counted as an
      * overrun and told to the host: a CLR that is refused there is disabled, and .NET 8-10 ends the process.
      * A commit inside a reported view is granted at any level, with the flag and without. */
-    HOSTMEM_LIMITS_STRICT = 0x1
+    HOSTMEM_LIMITS_STRICT = 0x1,
+    /* Memory at eProcessCritical takes from the margin first: as far as it is there, it counts against neither limit,
+     * task_limit nor soft, which are the rest's alone. So the heap of .NET 8-10 has what DOTNET_GCHeapHardLimit of
+     * that size would give it, whatever code and tables need. In all there is still no more than limit + margin.
+     * What counts is pages of regions, and commits inside views. Without a margin it changes nothing. */
+    HOSTMEM_LIMITS_MARGIN_FIRST = 0x2
 };
 
 /*

@@ -37,7 +37,8 @@ typedef enum hostmem_finding {
     HOSTMEM_FINDING_HEAP,
     HOSTMEM_FINDING_CHARGED,
     HOSTMEM_FINDING_RESERVE_CHARGED, /* against reserve_limit */
-    HOSTMEM_FINDING_SHARED           /* the shared budget holds less (found) than this manager's part of it */
+    HOSTMEM_FINDING_SHARED,          /* the shared budget holds less (found) than this manager's part of it */
+    HOSTMEM_FINDING_CRITICAL /* a sum, as above: committed at eProcessCritical (HOSTMEM_LIMITS_MARGIN_FIRST) */
 } hostmem_finding;
 
 typedef struct hostmem_verify_report {

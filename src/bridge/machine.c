@@ -48,10 +48,17 @@ static uint64_t ceiling_of(IHostMemoryManager *manager)
     return own ? budget_ceiling(&own->vm.table.commit) : UINT64_MAX;
 }
 
+/* What the runtime may take in all, as its heap sees it: the size of the machine or of the job that it is shown. */
+static uint64_t size_of(IHostMemoryManager *manager)
+{
+    struct hostmem_manager *own = manager_of(manager);
+    return own ? budget_least_size(&own->vm.table.commit) : UINT64_MAX;
+}
+
 /* The process is to be in a job, whatever Windows says. */
 static bool in_job(IHostMemoryManager *manager)
 {
-    return atomic_load_explicit(&plays_job, memory_order_relaxed) && ceiling_of(manager) != UINT64_MAX;
+    return atomic_load_explicit(&plays_job, memory_order_relaxed) && size_of(manager) != UINT64_MAX;
 }
 
 /*
@@ -74,7 +81,7 @@ void machine_watch_budget(IHostMemoryManager *manager)
         return;
     atomic_store(&own->tenant.ceiling_changed, managed_refresh_limit);
     /* What the start needed to see is not what the collector is to go by. */
-    if (ceiling_of(manager) < least_to_start || in_job(manager))
+    if (size_of(manager) < least_to_start || in_job(manager))
         managed_refresh_limit();
 }
 
@@ -83,10 +90,10 @@ static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
     DWORD load;
     SIZE_T available;
 
-    uint64_t ceiling = ceiling_of(manager);
-    if (ceiling < least_to_start && !managed_started())
-        ceiling = least_to_start;
-    status->ullTotalPhys = least(status->ullTotalPhys, ceiling);
+    uint64_t size = size_of(manager);
+    if (size < least_to_start && !managed_started())
+        size = least_to_start;
+    status->ullTotalPhys = least(status->ullTotalPhys, size);
     if (IHostMemoryManager_GetMemoryLoad(manager, &load, &available) == S_OK) {
         status->dwMemoryLoad = load;
         status->ullAvailPhys = available > status->ullTotalVirtual ? status->ullAvailVirtual : available;
@@ -119,7 +126,7 @@ static bool show_job_limits(IHostMemoryManager *manager, JOBOBJECT_EXTENDED_LIMI
         if (!answered)
             ZeroMemory(limits, sizeof *limits);
         DWORD *flags = &limits->BasicLimitInformation.LimitFlags;
-        uint64_t limit = least(ceiling_of(manager), SIZE_MAX);
+        uint64_t limit = least(size_of(manager), SIZE_MAX);
         if (*flags & JOB_OBJECT_LIMIT_PROCESS_MEMORY)
             limit = least(limit, limits->ProcessMemoryLimit);
         limits->ProcessMemoryLimit = (SIZE_T)limit;

@@ -65,6 +65,7 @@ static void finish(struct tenant *tenant)
     pool_destroy(&manager->mallocs);
     if (shared != NULL) {
         /* What leaked stays where it is, but is nobody's any more. */
+        budget_drop_critical(&shared->commit, budget_critical(&manager->vm.table.commit));
         budget_refund(&shared->commit, budget_gauge(&manager->vm.table.commit).now);
         budget_refund(&shared->reserve, budget_gauge(&manager->vm.table.reserve).now);
     }

@@ -9,7 +9,8 @@
 
 HRESULT limits_check(const hostmem_limits *limits)
 {
-    bool known = limits->size == sizeof *limits && !(limits->flags & ~(uint32_t)HOSTMEM_LIMITS_STRICT);
+    bool known = limits->size == sizeof *limits &&
+                 !(limits->flags & ~(uint32_t)(HOSTMEM_LIMITS_STRICT | HOSTMEM_LIMITS_MARGIN_FIRST));
     if (!known || limits->limit == 0 || limits->task_limit > limits->limit || limits->soft > limits->limit)
         return E_INVALIDARG;
     return S_OK;
@@ -33,7 +34,9 @@ void limits_set(struct budget *commit, struct budget *reserve, const hostmem_lim
                                             .margin = limits->margin,
                                             .soft = unless_zero(limits->soft, default_soft(task_limit)),
                                             .fail_after = unless_zero(limits->fail_after, BUDGET_UNLIMITED),
-                                            .strict = (limits->flags & HOSTMEM_LIMITS_STRICT) != 0};
+                                            .strict = (limits->flags & HOSTMEM_LIMITS_STRICT) != 0,
+                                            .margin_first =
+                                                (limits->flags & HOSTMEM_LIMITS_MARGIN_FIRST) != 0};
     const uint64_t most = unless_zero(limits->reserve_limit, BUDGET_UNLIMITED);
     const struct budget_limits of_reserve = {
         .limit = most, .task_limit = most, .soft = BUDGET_UNLIMITED, .fail_after = BUDGET_UNLIMITED};
@@ -47,7 +50,8 @@ void limits_get(const struct budget *commit, const struct budget *reserve, hostm
     budget_get(commit, &of_commit);
     budget_get(reserve, &of_reserve);
     *limits = (hostmem_limits){.size = sizeof *limits,
-                               .flags = of_commit.strict ? HOSTMEM_LIMITS_STRICT : 0,
+                               .flags = (of_commit.strict ? HOSTMEM_LIMITS_STRICT : 0) |
+                                        (of_commit.margin_first ? HOSTMEM_LIMITS_MARGIN_FIRST : 0),
                                .limit = of_commit.limit,
                                .task_limit = of_commit.task_limit,
                                .margin = of_commit.margin,

@@ -27,7 +27,7 @@ void account_init(struct account *account, struct budget *budget, struct lane *l
 
 static uint64_t ceiling(const struct account *account, unsigned level)
 {
-    return load(&account->budget->ceiling[level > BUDGET_PROCESS ? BUDGET_PROCESS : level]);
+    return budget_ceiling_at(account->budget, level > BUDGET_PROCESS ? BUDGET_PROCESS : level);
 }
 
 /* Does the budget's sum, with so many bytes more, stay below every mark? */

@@ -37,6 +37,7 @@ void budget_set(struct budget *budget, const struct budget_limits *limits)
     store(&budget->margin, limits->margin);
     store(&budget->fail_after, limits->fail_after);
     store(&budget->fail_left, limits->fail_after);
+    atomic_store_explicit(&budget->margin_first, limits->margin_first, memory_order_relaxed);
     atomic_store_explicit(&budget->strict, limits->strict, memory_order_relaxed);
     if (budget->crossed != NULL)
         budget->crossed();
@@ -49,6 +50,7 @@ void budget_get(const struct budget *budget, struct budget_limits *limits)
     limits->margin = load(&budget->margin);
     limits->soft = load(&budget->soft);
     limits->fail_after = load(&budget->fail_after);
+    limits->margin_first = atomic_load_explicit(&budget->margin_first, memory_order_relaxed);
     limits->strict = atomic_load_explicit(&budget->strict, memory_order_relaxed);
 }
 
@@ -71,6 +73,31 @@ uint64_t budget_used(const struct budget *budget)
     return counted(credit_less(&budget->used, budget->credit, BUDGET_CREDITS, CREDIT_BUDGET));
 }
 
+static uint64_t without(uint64_t used, uint64_t apart)
+{
+    return used > apart ? used - apart : 0;
+}
+
+uint64_t budget_used_of_limit(const struct budget *budget)
+{
+    return without(budget_used(budget), budget_apart(budget));
+}
+
+void budget_note_critical(struct budget *budget, uint64_t bytes)
+{
+    for (struct budget *b = bytes != 0 ? budget : NULL; b != NULL; b = b->parent)
+        atomic_fetch_add_explicit(&b->critical, BUDGET_MOST + bytes, memory_order_seq_cst);
+}
+
+void budget_drop_critical(struct budget *budget, uint64_t bytes)
+{
+    for (struct budget *b = bytes != 0 ? budget : NULL; b != NULL; b = b->parent) {
+        atomic_fetch_add_explicit(&b->critical, BUDGET_MOST - bytes, memory_order_seq_cst);
+        if (atomic_load_explicit(&b->margin_first, memory_order_relaxed) && b->crossed != NULL)
+            b->crossed(); /* the watermarks were armed for more of it */
+    }
+}
+
 void budget_look_closely(struct budget *budget)
 {
     uint64_t used = budget_used(budget);
@@ -78,40 +105,6 @@ void budget_look_closely(struct budget *budget)
         passed(budget, &budget->wake_above, UINT64_MAX);
     if (used < atomic_load_explicit(&budget->wake_below, memory_order_seq_cst))
         passed(budget, &budget->wake_below, 0);
-}
-
-/* Use alone: what is to be noted of it is noted when it is certain. */
-static struct budget_answer take(struct budget *budget, uint64_t bytes, unsigned level)
-{
-    uint64_t ceiling = load(&budget->ceiling[level]);
-    uint64_t used = load(&budget->used);
-    do {
-        if (bytes > ceiling || counted(used) > ceiling - bytes) {
-            if (level != BUDGET_PROCESS || bytes > BUDGET_MOST ||
-                atomic_load_explicit(&budget->strict, memory_order_relaxed))
-                return (struct budget_answer){BUDGET_OVER, budget, ceiling, used};
-            used = atomic_fetch_add_explicit(&budget->used, bytes, memory_order_seq_cst) + bytes;
-            return (struct budget_answer){counted(used) > ceiling ? BUDGET_OVERRUN : BUDGET_GRANTED, budget,
-                                          ceiling, used};
-        }
-    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes, memory_order_seq_cst,
-                                                    memory_order_relaxed));
-    return (struct budget_answer){BUDGET_GRANTED, budget, ceiling, used + bytes};
-}
-
-/* `bytes` have been taken for good, with this answer. */
-static void note(struct budget *budget, uint64_t bytes, const struct budget_answer *answer)
-{
-    if (counted(answer->used) == 0)
-        return;
-    raise_to(&budget->peak, answer->used);
-    if (answer->used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
-        passed(budget, &budget->wake_above, UINT64_MAX);
-    if (answer->verdict != BUDGET_OVERRUN)
-        return;
-    atomic_fetch_add_explicit(&budget->overruns, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&budget->overrun_bytes, bytes, memory_order_relaxed);
-    raise_to(&budget->overrun_peak, answer->used - answer->ceiling);
 }
 
 /* Without any, `used` says it all.  (Who keeps some just now looks at the watermark itself.) */
@@ -130,6 +123,56 @@ static void give(struct budget *budget, uint64_t bytes)
         passed(budget, &budget->wake_below, 0);
     else if (has_credit(budget) && budget_near_below(budget))
         budget_look_closely(budget);
+}
+
+/* As the level sees it: what is apart is not mentioned. */
+static struct budget_answer over(const struct budget *budget, unsigned level, uint64_t used)
+{
+    uint64_t apart = level < BUDGET_PROCESS ? budget_apart(budget) : 0;
+    return (struct budget_answer){BUDGET_OVER, budget, load(&budget->ceiling[level]),
+                                  apart != 0 ? without(counted(used), apart) : used};
+}
+
+/* Use alone: what is to be noted of it is noted when it is certain. */
+static struct budget_answer take(struct budget *budget, uint64_t bytes, unsigned level)
+{
+    for (;;) {
+        uint64_t critical = atomic_load_explicit(&budget->critical, memory_order_seq_cst);
+        uint64_t ceiling = budget_ceiling_at(budget, level);
+        uint64_t used = load(&budget->used);
+        if (bytes > ceiling || counted(used) > ceiling - bytes) {
+            if (level != BUDGET_PROCESS || bytes > BUDGET_MOST ||
+                atomic_load_explicit(&budget->strict, memory_order_relaxed))
+                return over(budget, level, used);
+            used = atomic_fetch_add_explicit(&budget->used, bytes, memory_order_seq_cst) + bytes;
+            return (struct budget_answer){counted(used) > ceiling ? BUDGET_OVERRUN : BUDGET_GRANTED, budget,
+                                          ceiling, used};
+        }
+        if (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes, memory_order_seq_cst,
+                                                   memory_order_relaxed))
+            continue;
+        const struct budget_answer answer = {BUDGET_GRANTED, budget, ceiling, used + bytes};
+        bool within = counted(used + bytes) <= load(&budget->ceiling[level]);
+        if (within || level == BUDGET_PROCESS ||
+            atomic_load_explicit(&budget->critical, memory_order_seq_cst) == critical)
+            return answer;
+        give(budget, bytes); /* what is apart has changed meanwhile */
+    }
+}
+
+/* `bytes` have been taken for good, with this answer. */
+static void note(struct budget *budget, uint64_t bytes, const struct budget_answer *answer)
+{
+    if (counted(answer->used) == 0)
+        return;
+    raise_to(&budget->peak, answer->used);
+    if (answer->used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
+        passed(budget, &budget->wake_above, UINT64_MAX);
+    if (answer->verdict != BUDGET_OVERRUN)
+        return;
+    atomic_fetch_add_explicit(&budget->overruns, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&budget->overrun_bytes, bytes, memory_order_relaxed);
+    raise_to(&budget->overrun_peak, answer->used - answer->ceiling);
 }
 
 /* One of the charges that are granted before the ordered failure; false: they are used up. */
@@ -221,6 +264,15 @@ uint64_t budget_ceiling(const struct budget *budget)
     return least;
 }
 
+uint64_t budget_least_size(const struct budget *budget)
+{
+    uint64_t least = UINT64_MAX;
+    for (const struct budget *b = budget; b != NULL; b = b->parent)
+        if (budget_size(b) < least)
+            least = budget_size(b);
+    return least;
+}
+
 /* The pressure that `used` means after `before`; from *below up to *above, and not there, it stays so. */
 static enum budget_pressure judge(uint64_t used, uint64_t soft, enum budget_pressure before, uint64_t *below,
                                   uint64_t *above)
@@ -252,7 +304,10 @@ enum budget_pressure budget_pressure(struct budget *budget)
     uint64_t below, above, used;
     /* Armed first, then read again: a change in between is seen by one of the two. */
     do {
-        pressure = judge(budget_used(budget), load(&budget->soft), pressure, &below, &above);
+        uint64_t apart = budget_apart(budget);
+        pressure = judge(without(budget_used(budget), apart), load(&budget->soft), pressure, &below, &above);
+        below = below != 0 ? add(below, apart) : 0;
+        above = add(above, apart);
         atomic_store_explicit(&budget->wake_below, below, memory_order_seq_cst);
         atomic_store_explicit(&budget->wake_above, above, memory_order_seq_cst);
         used = budget_used(budget);

@@ -46,8 +46,9 @@ enum budget_pressure { BUDGET_LOW = 1, BUDGET_NEUTRAL = 2, BUDGET_HIGH = 3 };
 struct budget_limits {
     uint64_t limit, task_limit, margin, soft;
     uint64_t
-        fail_after; /* refusable charges that are granted before all are refused; BUDGET_UNLIMITED: off */
-    bool strict;    /* refuse BUDGET_PROCESS beyond limit + margin instead of counting an overrun */
+        fail_after;    /* refusable charges that are granted before all are refused; BUDGET_UNLIMITED: off */
+    bool strict;       /* refuse BUDGET_PROCESS beyond limit + margin instead of counting an overrun */
+    bool margin_first; /* what BUDGET_PROCESS has of the margin counts against no lower ceiling */
 };
 
 enum { BUDGET_CREDITS = 2 };
@@ -58,11 +59,13 @@ struct budget {
     void (*crossed)(void);
     struct credit *credit[BUDGET_CREDITS]; /* counted in `used`; NULL: no more of them */
     _Atomic uint64_t used, peak;
+    _Atomic uint64_t
+        critical; /* of `used`, BUDGET_PROCESS's as far as it is known; above 48 bits: changes of it */
     _Atomic uint64_t ceiling[BUDGET_LEVELS];
     _Atomic uint64_t soft, margin;
     _Atomic uint64_t wake_above, wake_below; /* armed: be there, or below, once, and `crossed` is called */
     _Atomic uint64_t fail_after, fail_left;  /* as set, and what is left of it */
-    _Atomic bool strict;
+    _Atomic bool strict, margin_first;
     _Atomic uint32_t pressure; /* budget_pressure as last determined */
     _Atomic uint64_t overruns, overrun_bytes, overrun_peak;
 };
@@ -96,6 +99,39 @@ struct budget_answer budget_force(struct budget *budget, uint64_t bytes);
 
 void budget_refund(struct budget *budget, uint64_t bytes);
 
+/*
+ * Of what is in use, so much is BUDGET_PROCESS's, or is not any more: after it was charged, and before it is refunded, so
+ * that there is never less of it in use.
+ */
+void budget_note_critical(struct budget *budget, uint64_t bytes);
+void budget_drop_critical(struct budget *budget, uint64_t bytes);
+
+static inline uint64_t budget_critical(const struct budget *budget)
+{
+    return atomic_load_explicit(&budget->critical, memory_order_seq_cst) & (BUDGET_MOST - 1);
+}
+
+/* What BUDGET_PROCESS has of a margin that it takes first. */
+static inline uint64_t budget_apart(const struct budget *budget)
+{
+    if (!atomic_load_explicit(&budget->margin_first, memory_order_relaxed))
+        return 0;
+    uint64_t most = atomic_load_explicit(&budget->margin, memory_order_relaxed);
+    uint64_t critical = budget_critical(budget);
+    return critical < most ? critical : most;
+}
+
+/* What `used` may be after a charge at this level. */
+static inline uint64_t budget_ceiling_at(const struct budget *budget, unsigned level)
+{
+    uint64_t ceiling = atomic_load_explicit(&budget->ceiling[level], memory_order_relaxed);
+    uint64_t apart = level < BUDGET_PROCESS ? budget_apart(budget) : 0;
+    return ceiling + apart < ceiling ? UINT64_MAX : ceiling + apart;
+}
+
+/* Bytes in use that count against the lower ceilings. */
+uint64_t budget_used_of_limit(const struct budget *budget);
+
 /* Bytes in use: without credit. */
 uint64_t budget_used(const struct budget *budget);
 
@@ -120,6 +156,18 @@ static inline void budget_look(struct budget *budget)
 
 /* Bytes that eTaskCritical may hold in all: the tighter of the budget and its parent. */
 uint64_t budget_ceiling(const struct budget *budget);
+
+/* The size of one budget as eTaskCritical sees it: up to its ceiling, and the margin, where that is apart. */
+static inline uint64_t budget_size(const struct budget *budget)
+{
+    bool apart = atomic_load_explicit(&budget->margin_first, memory_order_relaxed);
+    uint64_t ceiling = atomic_load_explicit(&budget->ceiling[BUDGET_TASK], memory_order_relaxed);
+    uint64_t size = ceiling + (apart ? atomic_load_explicit(&budget->margin, memory_order_relaxed) : 0);
+    return size < ceiling ? UINT64_MAX : size;
+}
+
+/* The tighter of the budget's and its parent's. */
+uint64_t budget_least_size(const struct budget *budget);
 
 /*
  * The pressure in the budget alone, its parent's not counted.  Low from `soft` on until use is an eighth below

@@ -34,10 +34,8 @@ struct memory_load memory_load_of(const struct os_memory *memory)
 
 void memory_load_tighten(struct memory_load *load, const struct budget *budget)
 {
-    for (const struct budget *b = budget; b != NULL; b = b->parent) {
-        uint64_t ceiling = atomic_load_explicit(&b->ceiling[BUDGET_TASK], memory_order_relaxed);
-        tighten(load, ceiling, budget_used(b));
-    }
+    for (const struct budget *b = budget; b != NULL; b = b->parent)
+        tighten(load, budget_size(b), budget_used(b));
 }
 
 HRESULT memory_load_read(struct memory_load *load, const struct budget *budget)

@@ -104,7 +104,7 @@ static const struct budget *tightest_budget(const struct budget *budget)
     uint64_t least = UINT64_MAX;
     for (const struct budget *b = budget; b != NULL; b = b->parent) {
         uint64_t ceiling = atomic_load_explicit(&b->ceiling[BUDGET_TASK], memory_order_relaxed);
-        uint64_t used = budget_used(b);
+        uint64_t used = budget_used_of_limit(b);
         uint64_t left = used < ceiling ? ceiling - used : 0;
         if (ceiling != BUDGET_UNLIMITED && left < least) {
             least = left;

@@ -108,12 +108,33 @@ static enum stats_counter kind_counter(const struct region *region)
     return region->kind == HOSTMEM_REGION_VIEW ? STATS_VIEWS : STATS_REGIONS;
 }
 
+static void note_critical(struct region_table *table, struct region *region, uint64_t pages)
+{
+    budget_note_critical(&table->commit,
+                         pages << PAGE_SHIFT); /* first: who drops it finds it in the region */
+    atomic_fetch_add_explicit(&region->critical, (uint32_t)pages, memory_order_release);
+}
+
+/* `pages` of the region are going; which of them were charged at what level nobody knows, if not all of them were alike. */
+static void drop_critical(struct region_table *table, struct region *region, uint64_t pages)
+{
+    uint32_t critical = atomic_load_explicit(&region->critical, memory_order_acquire), less;
+    do {
+        less = critical < pages ? critical : (uint32_t)pages;
+        if (less == 0)
+            return;
+    } while (!atomic_compare_exchange_weak_explicit(&region->critical, &critical, critical - less,
+                                                    memory_order_acquire, memory_order_acquire));
+    budget_drop_critical(&table->commit, (uint64_t)less << PAGE_SHIFT);
+}
+
 /* Nobody can find the record and nobody is in it: refund and recycle. */
 HOT static void recycle(struct region_table *table, struct region *region, uint32_t number)
 {
     uint64_t pages = geometry_pages(atomic_load_explicit(&region->geometry, memory_order_relaxed));
     if (region->kind == HOSTMEM_REGION_PRIVATE) {
         uint64_t committed = commit_map_clear_all(&region->commit, &table->bits, pages);
+        drop_critical(table, region, UINT32_MAX);
         if (committed != 0)
             account_refund(&table->committed, committed << PAGE_SHIFT);
         account_refund(&table->reserved, pages << PAGE_SHIFT);
@@ -188,6 +209,8 @@ HOT bool region_publish(struct region_table *table, uint32_t number, const struc
             }
             commit_map_set(&region->commit, origin->pages, 0, origin->pages);
             account_settle(&table->committed, origin->pages << PAGE_SHIFT);
+            if (origin->level >= BUDGET_PROCESS)
+                note_critical(table, region, origin->pages);
         }
         account_settle(&table->reserved, origin->pages << PAGE_SHIFT);
     } else {
@@ -334,6 +357,8 @@ HOT struct budget_answer region_set_committed(struct region_table *table, struct
     uint64_t pages = geometry_pages(hold->geometry);
     uint64_t turned = commit_map_set(&hold->region->commit, pages, first, count) << PAGE_SHIFT;
     account_settle(&table->committed, turned < charged ? turned : charged);
+    if (hold->critical)
+        note_critical(table, hold->region, turned >> PAGE_SHIFT);
     if (turned < charged)
         account_cancel(&table->committed, charged - turned);
     return account_force(&table->committed, turned > charged ? turned - charged : 0);
@@ -343,8 +368,9 @@ HOT void region_set_decommitted(struct region_table *table, struct region_hold *
                                 uint64_t count)
 {
     uint64_t pages = geometry_pages(hold->geometry);
-    account_refund(&table->committed, commit_map_clear(&hold->region->commit, pages, first, count)
-                                          << PAGE_SHIFT);
+    uint64_t turned = commit_map_clear(&hold->region->commit, pages, first, count);
+    drop_critical(table, hold->region, turned);
+    account_refund(&table->committed, turned << PAGE_SHIFT);
 }
 
 HOT uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,

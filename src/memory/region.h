@@ -44,6 +44,7 @@ struct region {
     _Atomic uint64_t geometry;
     _Atomic uint64_t state;
     struct commit_map commit;
+    _Atomic uint32_t critical; /* committed pages that were charged at eProcessCritical */
     uint32_t allocation_type;
     _Atomic uint8_t kind; /* hostmem_region_kind; also read by whoever holds nothing (region_kind_at) */
     uint8_t level;
@@ -72,6 +73,7 @@ struct region_hold {
     struct region *region;
     uint32_t number;
     enum region_use use;
+    bool critical;    /* what this call commits was charged at eProcessCritical */
     uint64_t entered; /* state as it was right after entering */
     uint64_t geometry;
 };

@@ -114,6 +114,8 @@ static bool check_region(struct verify *verify, struct region_hold *hold)
         return true;
     }
     verify->committed += region_committed(hold) << PAGE_SHIFT;
+    verify->critical += (uint64_t)atomic_load_explicit(&hold->region->critical, memory_order_relaxed)
+                        << PAGE_SHIFT;
     return check_pages(verify, hold);
 }
 
@@ -182,6 +184,8 @@ static __attribute__((noinline)) void check_sums(struct verify *verify)
     check_sum(verify, HOSTMEM_FINDING_HEAP, verify->block_bytes, account_now(&verify->vm->heap));
     check_sum(verify, HOSTMEM_FINDING_CHARGED,
               verify->committed + figures.view_committed.now + verify->block_bytes, budget_used(commit));
+    check_sum(verify, HOSTMEM_FINDING_CRITICAL, verify->critical + figures.view_committed.now,
+              budget_critical(commit));
     check_sum(verify, HOSTMEM_FINDING_RESERVE_CHARGED, verify->reserved, budget_used(reserve));
     /* The rest of a shared budget is other managers'. */
     if (commit->parent != NULL && budget_used(commit->parent) < budget_used(commit))

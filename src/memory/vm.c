@@ -247,6 +247,7 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
             drop_if_stale(vm, hold);
         goto refund;
     }
+    hold->critical = level >= BUDGET_PROCESS;
     struct budget_answer more = region_set_committed(&vm->table, hold, first, count, charged);
     if (more.verdict == BUDGET_OVERRUN)
         tell_overrun(vm, more.used - more.ceiling, level, &more);
@@ -264,6 +265,7 @@ static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
 {
     account_collect(&vm->table.commit, bytes);
     struct budget_answer answer = budget_force(&vm->table.commit, bytes);
+    budget_note_critical(&vm->table.commit, bytes);
     gauge_add(&vm->stats.view_committed, bytes);
     if (answer.verdict == BUDGET_OVERRUN)
         tell_overrun(vm, bytes, level, &answer);

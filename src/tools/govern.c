@@ -25,6 +25,7 @@ enum { PATIENCE_MS = 10000 };
 bool govern_limits(const struct options *options, hostmem_limits *limits)
 {
     *limits = (hostmem_limits){.size = sizeof *limits,
+                               .flags = options->heap_limit ? HOSTMEM_LIMITS_MARGIN_FIRST : 0,
                                .limit = options->limit ? options->limit : HOSTMEM_UNLIMITED,
                                .margin = options->margin ? options->margin : DEFAULT_MARGIN,
                                .soft = options->soft,
@@ -82,8 +83,9 @@ bool govern_start(const struct options *options, const hostmem_event *event)
         return true;
     if (event->kind == HOSTMEM_EVENT_OVERRUN && !(bridge.state & HOSTMEM_BRIDGE_RUNNING))
         return can_start(options, event->used);
+    uint64_t beside = options->heap_limit ? 0 : bridge.started_charged;
     if (event->kind == HOSTMEM_EVENT_REFUSED && event->reason == HOSTMEM_REASON_TASK_LIMIT &&
-        bridge.started_charged + LEAST_ROOM > event->limit)
+        beside + LEAST_ROOM > event->limit)
         return can_start(options, bridge.started_charged);
     return true;
 }

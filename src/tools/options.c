@@ -25,6 +25,8 @@ static const char help[] =
     "limits (SIZE: bytes, or with K, M or G):\n"
     "  --limit SIZE      what the runtime may commit: its heap is refused above, and it is shown a\n"
     "                    machine of that size\n"
+    "  --heap-limit SIZE what the heap may commit, as under DOTNET_GCHeapHardLimit; the rest of the\n"
+    "                    runtime takes from the margin first\n"
     "  --margin SIZE     what the rest of the runtime (code, tables) may take above the limit before it\n"
     "                    counts as an overrun; default 16M\n"
     "  --soft SIZE       from here on the collector is told that memory is low; default 7/8 of the limit\n"
@@ -121,7 +123,8 @@ static bool options_make_sense(const struct options *options)
     }
     if (options->raw && (options->limit || options->fail_after || options->watch || options->sample)) {
         complain(L"%ls %ls",
-                 options->limit        ? L"--limit"
+                 options->heap_limit   ? L"--heap-limit"
+                 : options->limit      ? L"--limit"
                  : options->fail_after ? L"--fail-after"
                  : options->watch      ? L"--watch"
                                        : L"--sample",
@@ -193,6 +196,8 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             number = &options->soft;
         else if ((size = wcscmp(name, L"--margin") == 0))
             number = &options->margin;
+        else if ((size = wcscmp(name, L"--heap-limit") == 0))
+            number = &options->heap_limit;
         else if (wcscmp(name, L"--fail-after") == 0)
             number = &options->fail_after;
         else if (wcscmp(name, L"--sample") == 0)
@@ -224,5 +229,11 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         options->argc = argc - at - 1;
         options->argv = argv + at + 1;
     }
+    if (options->limit && options->heap_limit) {
+        complain(L"--limit and --heap-limit are two ways of limiting the same: one of them");
+        return OPTIONS_WRONG;
+    }
+    if (options->heap_limit)
+        options->limit = options->heap_limit;
     return options_make_sense(options) ? OPTIONS_RUN : OPTIONS_WRONG;
 }

@@ -18,7 +18,7 @@
  *                    methods without
  *   "refusals"       requests for memory that the manager itself refused; what Windows refused is a failure
  *                    only
- *   "limits"         {"limit", "task_limit", "margin", "soft"}, null: none
+ *   "limits"         {"limit", "task_limit", "margin", "soft", "margin_first"}, null: none
  *   "charged"        {"now", "peak"}: what counts under the limits
  *   "refused"        {reason: count}, of "refusals"; reasons with a count only
  *   "overruns"       {"count", "bytes", "peak"}: granted above limit and margin, and the most by which they were passed
@@ -248,6 +248,7 @@ static void json_limits(struct writer *writer, const struct report *report)
     key_limit(writer, ", ", "task_limit", report->limits.task_limit);
     key_number(writer, ", ", "margin", report->limits.margin);
     key_limit(writer, ", ", "soft", report->limits.soft);
+    key_bool(writer, ", ", "margin_first", report->limits.flags & HOSTMEM_LIMITS_MARGIN_FIRST);
     writer_text(writer, "}");
     key_gauge(writer, ",\n", "charged", &books->charged);
     key(writer, ",\n", "refused");

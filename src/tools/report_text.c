@@ -92,7 +92,8 @@ static void text_limits(struct writer *writer, const struct report *report)
     const hostmem_statistics *books = &report->books.statistics;
 
     if (report->limits.limit != HOSTMEM_UNLIMITED || report->limits.soft != HOSTMEM_UNLIMITED) {
-        text_bytes(writer, "  limit ", report->limits.limit);
+        bool of_heap = (report->limits.flags & HOSTMEM_LIMITS_MARGIN_FIRST) != 0;
+        text_bytes(writer, of_heap ? "  heap limit " : "  limit ", report->limits.limit);
         text_bytes(writer, ", margin ", report->limits.margin);
         text_bytes(writer, ", soft ", report->limits.soft);
         text_number(writer, "; charged at most ", books->charged.peak);
