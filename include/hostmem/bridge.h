@@ -52,13 +52,14 @@
  * which only the initial ones are recognised.
  *
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
- * its budget (task_limit, the shared one's if that is less), though not below 32 MiB before the runtime has started:
- * .NET 10 reserves twice the total for its heap.  So the collector works harder before it runs into a refusal.  Job
- * objects: see HOSTMEM_BRIDGE_JOB; K32GetProcessMemoryInfo gives, in a job with a limit, a working set that is
- * GetMemoryLoad's part of it.  Each Low of OnMemoryNotification is one pulse of the event
- * that the runtime gets from CreateMemoryResourceNotification, at which it collects its youngest generation; and
- * at most every 8,192 ms the bridge has it collect all of its heap and give back what it can.  A budget changed while the runtime runs is told to it by
- * GC._RefreshMemoryLimit, on a thread of the bridge's own.
+ * its budget (task_limit, and with HOSTMEM_LIMITS_MARGIN_FIRST the margin, too; the shared one's if that is less),
+ * though not below 32 MiB before the runtime has started: .NET 10 reserves twice the total for its heap.  So the
+ * collector works harder before it runs into a refusal.  Job objects: see HOSTMEM_BRIDGE_JOB;
+ * K32GetProcessMemoryInfo gives, in a job with a limit, a working set that is GetMemoryLoad's part of it.  Each Low
+ * of OnMemoryNotification is one pulse of the event that the runtime gets from CreateMemoryResourceNotification, at
+ * which it collects its youngest generation; and at most every 8,192 ms the bridge has it collect all of its heap and
+ * give back what it can.  A budget changed while the runtime runs is told to it by GC._RefreshMemoryLimit, on a
+ * thread of the bridge's own.
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
  * to the manager, nor under the loader lock.  The redirected functions take no lock and allocate nothing.
@@ -86,11 +87,11 @@ extern "C" {
 enum {
     /* Bind to any version of the runtime, not only to those that the bridge was tried on (8, 9, 10). */
     HOSTMEM_BRIDGE_ANY_VERSION = 0x1,
-    /* Let the runtime believe that it is in a job object whose limit is the budget of its manager (task_limit), if
-     * that is a hostmem manager with one when the runtime starts.  The collector then sizes itself as in a
-     * container: smaller generations and regions, and a hard limit of its own, which is made the budget's when the
-     * runtime has started and with each change of the budget.  Programs get along with a good deal less memory than
-     * by refusals alone. */
+    /* Let the runtime believe that it is in a job object whose limit is the budget of its manager (task_limit, and
+     * with HOSTMEM_LIMITS_MARGIN_FIRST the margin), if that is a hostmem manager with one when the runtime starts.
+     * The collector then sizes itself as in a container: smaller generations and regions, and a hard limit of its
+     * own, which is made task_limit when the runtime has started and with each change of the budget.  Programs get
+     * along with a good deal less memory than by refusals alone. */
     HOSTMEM_BRIDGE_JOB = 0x2
 };
 

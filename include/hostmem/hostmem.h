@@ -174,9 +174,11 @@ enum {
      * A commit inside a reported view is granted at any level, with the flag and without. */
     HOSTMEM_LIMITS_STRICT = 0x1,
     /* Memory at eProcessCritical takes from the margin first: as far as it is there, it counts against neither limit,
-     * task_limit nor soft, which are the rest's alone. So the heap of .NET 8-10 has what DOTNET_GCHeapHardLimit of
-     * that size would give it, whatever code and tables need. In all there is still no more than limit + margin.
-     * What counts is pages of regions, and commits inside views. Without a margin it changes nothing. */
+     * task_limit nor soft, which are the rest's alone.  So the heap of .NET 8-10 has what DOTNET_GCHeapHardLimit of
+     * that size would give it, whatever code and tables need.  In all there is still no more than limit + margin;
+     * GetMemoryLoad tells what of task_limit + margin is in use.  What counts is pages of regions, and commits
+     * inside views; of a region in which some pages were asked for at another level, those that are decommitted
+     * first are taken for the process-critical ones.  Without a margin it changes nothing. */
     HOSTMEM_LIMITS_MARGIN_FIRST = 0x2
 };
 
@@ -250,7 +252,8 @@ typedef struct hostmem_event {
 /*
  * Called on the library's thread, for one event after the other, some time after it.  No lock is held: the callback
  * may call any function of this library, hostmem_shutdown and hostmem_release included (but not
- * hostmem_bridge_get_collections), and may end the process.  While it runs no manager of this module tells anybody anything: it had better be quick.
+ * hostmem_bridge_get_collections), and may end the process.  While it runs no manager of this module tells anybody
+ * anything: it had better be quick.
  */
 typedef void(HOSTMEM_CALL *hostmem_event_callback)(const hostmem_event *event, void *context);
 

@@ -6,10 +6,13 @@
  *                        pressure                     eAppDomainCritical
  *                                                                   eProcessCritical: refused, or an overrun
  *
- * A charge checks and takes in one atomic step (but for credit, account.h), so no two threads together get more than there is.  A budget may
- * have a parent, which several share: what is charged to the child is charged to the parent too, and either
- * may refuse.  (A charge that the parent refuses is taken back from the child; one of another thread that came
- * in between may have been refused by the child for its sake.)
+ * A charge checks and takes in one atomic step (but for credit, account.h), so no two threads together get more than
+ * there is.  A budget may have a parent, which several share: what is charged to the child is charged to the parent
+ * too, and either may refuse.  (A charge that the parent refuses is taken back from the child; one of another thread
+ * that came in between may have been refused by the child for its sake.)
+ *
+ * With the margin first, what eProcessCritical has of it is apart: the picture begins behind it.  Another thread's charge
+ * may then be refused for the sake of one that is taken back because what is apart has just changed.
  *
  * Of what `used` counts, accounts may hold some as credit (account.h): not in use, but not refunded yet either.
  * Pressure is judged without it.
@@ -100,8 +103,8 @@ struct budget_answer budget_force(struct budget *budget, uint64_t bytes);
 void budget_refund(struct budget *budget, uint64_t bytes);
 
 /*
- * Of what is in use, so much is BUDGET_PROCESS's, or is not any more: after it was charged, and before it is refunded, so
- * that there is never less of it in use.
+ * Of what is in use, so much is BUDGET_PROCESS's, or is not any more: after it was charged, and before it is refunded,
+ * so that there is never less of it in use.
  */
 void budget_note_critical(struct budget *budget, uint64_t bytes);
 void budget_drop_critical(struct budget *budget, uint64_t bytes);
@@ -171,8 +174,8 @@ uint64_t budget_least_size(const struct budget *budget);
 
 /*
  * The pressure in the budget alone, its parent's not counted.  Low from `soft` on until use is an eighth below
- * it; High up to half of `soft` until use is an eighth of it above that.  Arms the watermarks at which it may be different.  For
- * one thread at a time.
+ * it; High up to half of `soft` until use is an eighth of it above that.  Use without what is apart (budget_apart).
+ * Arms the watermarks at which it may be different.  For one thread at a time.
  */
 enum budget_pressure budget_pressure(struct budget *budget);
 

@@ -115,7 +115,7 @@ static void note_critical(struct region_table *table, struct region *region, uin
     atomic_fetch_add_explicit(&region->critical, (uint32_t)pages, memory_order_release);
 }
 
-/* `pages` of the region are going; which of them were charged at what level nobody knows, if not all of them were alike. */
+/* `pages` of the region are going.  Which of them were charged at what level nobody knows, if not all were alike. */
 static void drop_critical(struct region_table *table, struct region *region, uint64_t pages)
 {
     uint32_t critical = atomic_load_explicit(&region->critical, memory_order_acquire), less;
@@ -223,9 +223,10 @@ HOT bool region_publish(struct region_table *table, uint32_t number, const struc
     stats_count(table->stats, kind_counter(region), 1);
 
     atomic_store_explicit(&region->geometry, geometry, memory_order_release);
+    /* Before it is live: who releases a region must find all of its entries there. */
+    region_map_publish(&table->map, granule, granules, number);
     uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
     atomic_store_explicit(&region->state, state | LIVE, memory_order_release);
-    region_map_publish(&table->map, granule, granules, number);
     return true;
 }
 
@@ -355,10 +356,12 @@ HOT struct budget_answer region_set_committed(struct region_table *table, struct
                                               uint64_t first, uint64_t count, uint64_t charged)
 {
     uint64_t pages = geometry_pages(hold->geometry);
+    if (hold->critical) /* before another can decommit them */
+        note_critical(table, hold->region, charged >> PAGE_SHIFT);
     uint64_t turned = commit_map_set(&hold->region->commit, pages, first, count) << PAGE_SHIFT;
     account_settle(&table->committed, turned < charged ? turned : charged);
-    if (hold->critical)
-        note_critical(table, hold->region, turned >> PAGE_SHIFT);
+    if (hold->critical && turned < charged)
+        drop_critical(table, hold->region, (charged - turned) >> PAGE_SHIFT);
     if (turned < charged)
         account_cancel(&table->committed, charged - turned);
     return account_force(&table->committed, turned > charged ? turned - charged : 0);

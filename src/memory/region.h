@@ -1,7 +1,8 @@
 /*
  * region.h - the records: what is owned, how much of it is committed, who is at work in it
  *
- * One record a region (or reported view), found by address through the region map, without a lock.
+ * One record a region (or reported view), found by address through the region map, without a lock; or by a guess, the
+ * record that the thread's lane entered last, if that is live and has the address.
  *
  *      geometry  | first granule 31 | pages 33 |      one load is the whole answer; 0: free
  *      state     | commits ended 20 | changes ended 19 | at work 24 | LIVE |

@@ -249,6 +249,7 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
     }
     hold->critical = level >= BUDGET_PROCESS;
     struct budget_answer more = region_set_committed(&vm->table, hold, first, count, charged);
+    hold->critical = false; /* a repair is nobody's */
     if (more.verdict == BUDGET_OVERRUN)
         tell_overrun(vm, more.used - more.ceiling, level, &more);
     reconcile_leave(&vm->table, hold, first, count);

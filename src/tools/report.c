@@ -2,7 +2,7 @@
  * report.c - what text and JSON have in common; the JSON report
  *
  * One object. Sizes are numbers of bytes, addresses strings of the form "0x%016x"; a key is always there,
- * except where noted.
+ * except where noted ("process", "other" and "heaps_walked": not with --books-only).
  *
  *   "program"        path of the managed file
  *   "mode"           "bridge" (.NET), "framework" (.NET Framework) or "raw" (no manager: besides "program"

@@ -74,6 +74,17 @@ void __wrap_region_map_erase(struct region_map *map, uint64_t granule, uint64_t 
     __real_region_map_erase(map, granule, count, number);
 }
 
+void __real_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+
+void __wrap_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+{
+    if (self != NULL)
+        self->published = number;
+    pass(BEFORE_PUBLISH);
+    __real_region_map_publish(map, granule, count, number);
+    pass(AFTER_PUBLISH);
+}
+
 static DWORD WINAPI late_run(void *context)
 {
     struct late *late = self = context;

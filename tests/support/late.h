@@ -1,7 +1,7 @@
 /*
  * late.h - a call that is stopped in the middle
  *
- * Hooks stand between the library and Windows, and before region_map_erase: linked in by --wrap
+ * Hooks stand between the library and Windows, before region_map_erase, and about region_map_publish: linked in by --wrap
  * (tests/CMakeLists.txt). A late call runs on a thread of its own and stops where the test says; one that
  * never comes there fails the test. The test's own thread plays everybody else, so each order of events is a
  * certain one.
@@ -20,7 +20,9 @@ enum late_point {
     BEFORE_FREE,
     AFTER_FREE,
     AFTER_QUERY,
-    BEFORE_ERASE /* LIVE has been taken away, the region's entries are there still */
+    BEFORE_ERASE, /* LIVE has been taken away, the region's entries are there still */
+    BEFORE_PUBLISH,
+    AFTER_PUBLISH /* the entries are there */
 };
 
 enum late_method { ALLOC, FREE, RELEASED };
@@ -36,6 +38,7 @@ struct late {
     IHostMemoryManager *memory;
     unsigned passes; /* that many times it does not stop yet */
     HRESULT result;
+    uint32_t published; /* the record's number */
     HANDLE thread, stopped, go;
 };
 
