@@ -37,6 +37,16 @@ static struct budget make(uint64_t limit, uint64_t task_limit, uint64_t margin)
     return budget;
 }
 
+/* Refusable charges fail after that many; and whether process-critical ones are refused, too. */
+static void order_failures(struct budget *budget, uint64_t fail_after, bool strict)
+{
+    struct budget_limits limits;
+    budget_get(budget, &limits);
+    limits.fail_after = fail_after;
+    limits.strict = strict;
+    budget_set(budget, &limits);
+}
+
 static void assert_used(const struct budget *budget, uint64_t used, uint64_t peak)
 {
     assert_int_equal(budget->used, used);
@@ -120,11 +130,7 @@ static void test_force(void **state)
 {
     (void)state;
     struct budget b = make(1000, 10, 100);
-    struct budget_limits limits;
-    budget_get(&b, &limits);
-    limits.strict = true;
-    limits.fail_after = 0;
-    budget_set(&b, &limits);
+    order_failures(&b, 0, true);
     assert_int_equal(budget_force(&b, 1100).verdict, BUDGET_GRANTED);
     struct budget_answer answer = budget_force(&b, 5);
     assert_int_equal(answer.verdict, BUDGET_OVERRUN);
@@ -140,11 +146,7 @@ static void test_nothing_is_always_granted(void **state)
 {
     (void)state;
     struct budget parent = make(1, 1, 0), b = make(10, 5, 0);
-    struct budget_limits limits;
-    budget_get(&parent, &limits);
-    limits.fail_after = 0;
-    limits.strict = true;
-    budget_set(&parent, &limits);
+    order_failures(&parent, 0, true);
     b.parent = &parent;
     budget_force(&b, 100);
     for (unsigned level = 0; level < 5; level++)
@@ -262,11 +264,7 @@ static void test_strict_and_fail_after_of_a_parent(void **state)
     (void)state;
     struct budget parent = make(1000, 1000, 0), b = make(BUDGET_UNLIMITED, BUDGET_UNLIMITED, 0);
     b.parent = &parent;
-    struct budget_limits limits;
-    budget_get(&parent, &limits);
-    limits.strict = true;
-    limits.fail_after = 1;
-    budget_set(&parent, &limits);
+    order_failures(&parent, 1, true);
     assert_granted(&b, 100, BUDGET_TASK);
     assert_refused(&b, 100, BUDGET_TASK, BUDGET_FAILED, &parent, 1000);
     assert_refused(&b, 901, BUDGET_PROCESS, BUDGET_OVER, &parent, 1000);
@@ -286,18 +284,14 @@ static void test_fail_after_below_a_parent(void **state)
     (void)state;
     struct budget parent = make(1000, 1000, 0), b = make(BUDGET_UNLIMITED, BUDGET_UNLIMITED, 0);
     b.parent = &parent;
-    struct budget_limits limits;
-    budget_get(&b, &limits);
-    limits.fail_after = 1;
-    budget_set(&b, &limits);
+    order_failures(&b, 1, false);
     assert_granted(&b, 100, BUDGET_TASK);
     assert_refused(&b, 800, BUDGET_TASK, BUDGET_FAILED, &b, BUDGET_UNLIMITED);
     assert_used(&b, 100, 100);
     assert_used(&parent, 100, 100);
 
     /* What the parent refuses was no charge that counts. */
-    limits.fail_after = 2;
-    budget_set(&b, &limits);
+    order_failures(&b, 2, false);
     assert_granted(&b, 100, BUDGET_TASK);
     assert_refused(&b, 900, BUDGET_TASK, BUDGET_OVER, &parent, 1000);
     assert_refused(&b, 900, BUDGET_TASK, BUDGET_OVER, &parent, 1000);

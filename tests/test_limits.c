@@ -7,16 +7,6 @@
 #include "support/free_space.h"
 #include "support/governed.h"
 
-static uint64_t pages(uint64_t count)
-{
-    return count * PAGE;
-}
-
-static struct refusal task(uint64_t bytes, uint64_t limit, uint64_t used)
-{
-    return (struct refusal){HOSTMEM_REASON_TASK_LIMIT, bytes, limit, used};
-}
-
 /* Commit in a region: what counts are pages that are not committed yet. */
 static void test_commit(void **state)
 {

@@ -4,11 +4,6 @@
 #include "support/governed.h"
 #include "support/verified.h"
 
-static uint64_t pages(uint64_t count)
-{
-    return count * PAGE;
-}
-
 static hostmem_budget *make_budget(const hostmem_limits *limits)
 {
     hostmem_budget *budget = NULL;

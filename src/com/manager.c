@@ -5,10 +5,9 @@
  */
 #include "com/manager.h"
 
-#include "maps/hot.h"
-
 #include "com/malloc.h"
 #include "com/unknown.h"
+#include "maps/hot.h"
 #include "memory/address_space.h"
 #include "memory/memory_load.h"
 #include "memory/os.h"

@@ -3,9 +3,9 @@
  */
 #include "memory/account.h"
 
-#include "maps/hot.h"
-
 #include <stddef.h>
+
+#include "maps/hot.h"
 
 static uint64_t load(const _Atomic uint64_t *number)
 {

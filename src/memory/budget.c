@@ -13,11 +13,6 @@ static void store(_Atomic uint64_t *number, uint64_t value)
     atomic_store_explicit(number, value, memory_order_relaxed);
 }
 
-static uint64_t add(uint64_t a, uint64_t b)
-{
-    return a + b < a ? UINT64_MAX : a + b;
-}
-
 void budget_init(struct budget *budget)
 {
     const struct budget_limits none = {.limit = BUDGET_UNLIMITED,
@@ -32,7 +27,7 @@ void budget_set(struct budget *budget, const struct budget_limits *limits)
 {
     store(&budget->ceiling[BUDGET_TASK], limits->task_limit);
     store(&budget->ceiling[BUDGET_DOMAIN], limits->limit);
-    store(&budget->ceiling[BUDGET_PROCESS], add(limits->limit, limits->margin));
+    store(&budget->ceiling[BUDGET_PROCESS], budget_sum(limits->limit, limits->margin));
     store(&budget->soft, limits->soft);
     store(&budget->margin, limits->margin);
     store(&budget->fail_after, limits->fail_after);
@@ -255,22 +250,29 @@ void budget_refund(struct budget *budget, uint64_t bytes)
         give(b, bytes);
 }
 
-uint64_t budget_ceiling(const struct budget *budget)
+static uint64_t task_ceiling(const struct budget *budget)
+{
+    return load(&budget->ceiling[BUDGET_TASK]);
+}
+
+/* The least of a budget's figure and its parents'. */
+static uint64_t tightest(const struct budget *budget, uint64_t (*figure)(const struct budget *budget))
 {
     uint64_t least = UINT64_MAX;
     for (const struct budget *b = budget; b != NULL; b = b->parent)
-        if (load(&b->ceiling[BUDGET_TASK]) < least)
-            least = load(&b->ceiling[BUDGET_TASK]);
+        if (figure(b) < least)
+            least = figure(b);
     return least;
+}
+
+uint64_t budget_ceiling(const struct budget *budget)
+{
+    return tightest(budget, task_ceiling);
 }
 
 uint64_t budget_least_size(const struct budget *budget)
 {
-    uint64_t least = UINT64_MAX;
-    for (const struct budget *b = budget; b != NULL; b = b->parent)
-        if (budget_size(b) < least)
-            least = budget_size(b);
-    return least;
+    return tightest(budget, budget_size);
 }
 
 /* The pressure that `used` means after `before`; from *below up to *above, and not there, it stays so. */
@@ -306,8 +308,8 @@ enum budget_pressure budget_pressure(struct budget *budget)
     do {
         uint64_t apart = budget_apart(budget);
         pressure = judge(without(budget_used(budget), apart), load(&budget->soft), pressure, &below, &above);
-        below = below != 0 ? add(below, apart) : 0;
-        above = add(above, apart);
+        below = below != 0 ? budget_sum(below, apart) : 0;
+        above = budget_sum(above, apart);
         atomic_store_explicit(&budget->wake_below, below, memory_order_seq_cst);
         atomic_store_explicit(&budget->wake_above, above, memory_order_seq_cst);
         used = budget_used(budget);

@@ -114,6 +114,12 @@ static inline uint64_t budget_critical(const struct budget *budget)
     return atomic_load_explicit(&budget->critical, memory_order_seq_cst) & (BUDGET_MOST - 1);
 }
 
+/* A sum of figures of which one may be BUDGET_UNLIMITED. */
+static inline uint64_t budget_sum(uint64_t a, uint64_t b)
+{
+    return a + b < a ? BUDGET_UNLIMITED : a + b;
+}
+
 /* What BUDGET_PROCESS has of a margin that it takes first. */
 static inline uint64_t budget_apart(const struct budget *budget)
 {
@@ -128,8 +134,7 @@ static inline uint64_t budget_apart(const struct budget *budget)
 static inline uint64_t budget_ceiling_at(const struct budget *budget, unsigned level)
 {
     uint64_t ceiling = atomic_load_explicit(&budget->ceiling[level], memory_order_relaxed);
-    uint64_t apart = level < BUDGET_PROCESS ? budget_apart(budget) : 0;
-    return ceiling + apart < ceiling ? UINT64_MAX : ceiling + apart;
+    return level < BUDGET_PROCESS ? budget_sum(ceiling, budget_apart(budget)) : ceiling;
 }
 
 /* Bytes in use that count against the lower ceilings. */
@@ -165,8 +170,7 @@ static inline uint64_t budget_size(const struct budget *budget)
 {
     bool apart = atomic_load_explicit(&budget->margin_first, memory_order_relaxed);
     uint64_t ceiling = atomic_load_explicit(&budget->ceiling[BUDGET_TASK], memory_order_relaxed);
-    uint64_t size = ceiling + (apart ? atomic_load_explicit(&budget->margin, memory_order_relaxed) : 0);
-    return size < ceiling ? UINT64_MAX : size;
+    return apart ? budget_sum(ceiling, atomic_load_explicit(&budget->margin, memory_order_relaxed)) : ceiling;
 }
 
 /* The tighter of the budget's and its parent's. */

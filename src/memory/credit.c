@@ -3,10 +3,9 @@
  */
 #include "memory/credit.h"
 
-#include "maps/hot.h"
-
 #include <stddef.h>
 
+#include "maps/hot.h"
 #include "memory/thread.h"
 
 static _Atomic uint64_t *held_by(const struct credit *credit, unsigned lane)

@@ -3,11 +3,10 @@
  */
 #include "memory/os.h"
 
-#include "maps/hot.h"
-
 #include <psapi.h>
 #include <stdatomic.h>
 
+#include "maps/hot.h"
 #include "maps/pages.h"
 
 HOT void *os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)

@@ -4,7 +4,6 @@
 #include "memory/reconcile.h"
 
 #include "maps/hot.h"
-
 #include "memory/os.h"
 
 static uint64_t base_of(const struct region_hold *hold)

@@ -4,7 +4,6 @@
 #include "memory/region.h"
 
 #include "maps/hot.h"
-
 #include "memory/thread.h"
 
 #define LIVE          ((uint64_t)1)
@@ -108,10 +107,10 @@ static enum stats_counter kind_counter(const struct region *region)
     return region->kind == HOSTMEM_REGION_VIEW ? STATS_VIEWS : STATS_REGIONS;
 }
 
+/* The budget first: who drops pages goes by what the region says. */
 static void note_critical(struct region_table *table, struct region *region, uint64_t pages)
 {
-    budget_note_critical(&table->commit,
-                         pages << PAGE_SHIFT); /* first: who drops it finds it in the region */
+    budget_note_critical(&table->commit, pages << PAGE_SHIFT);
     atomic_fetch_add_explicit(&region->critical, (uint32_t)pages, memory_order_release);
 }
 

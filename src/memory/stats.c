@@ -3,10 +3,9 @@
  */
 #include "memory/stats.h"
 
-#include "maps/hot.h"
-
 #include <stdbool.h>
 
+#include "maps/hot.h"
 #include "memory/thread.h"
 
 /* This thread's own counters, or those that it shares. */

@@ -9,7 +9,6 @@
 #include "memory/vm.h"
 
 #include "maps/hot.h"
-
 #include "memory/hresult.h"
 #include "memory/os.h"
 #include "memory/patience.h"

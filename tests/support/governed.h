@@ -41,6 +41,18 @@ void refuse(struct governed *g, void *address, SIZE_T size, DWORD type, unsigned
             struct refusal expected);
 void refuse_block(struct governed *g, SIZE_T size, unsigned level, struct refusal expected);
 
+/* Bytes. */
+static inline uint64_t pages(uint64_t count)
+{
+    return count * PAGE;
+}
+
+/* A refusal by task_limit. */
+static inline struct refusal task(uint64_t bytes, uint64_t limit, uint64_t used)
+{
+    return (struct refusal){HOSTMEM_REASON_TASK_LIMIT, bytes, limit, used};
+}
+
 /* VirtualAlloc must succeed beyond limit + margin, counted as an overrun and told. */
 void *overrun(struct governed *g, void *address, SIZE_T size, DWORD type, unsigned level,
               struct refusal expected);
