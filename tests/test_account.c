@@ -324,57 +324,73 @@ static void test_no_credit(void **state)
     assert_int_equal(budget_used(&books.budget), 0);
 }
 
-enum { MEMBERS = 24, ROUNDS = 30000, HOLD = 4 };
+enum { MEMBERS = 24, ROUNDS = 30000, HOLD = 4, MOST_HELD = 32 * 4096 };
 
 /* No more than what is in use: later by a grant, sooner by a refund. */
 static _Atomic uint64_t granted, granted_to_tasks;
 static _Atomic uint64_t most_granted;
 static atomic_uint refusals[BUDGET_LEVELS];
 
-static void take_away(bool task, uint64_t bytes)
+static bool is_task(const struct member *member)
 {
-    atomic_fetch_sub(&granted, bytes);
-    atomic_fetch_sub(&granted_to_tasks, task ? bytes : 0);
+    return member->number % 2 == 0;
 }
 
-/* Everything is refunded in the end.  Tasks have a lower ceiling than the others. */
+static struct account *account_of(unsigned which)
+{
+    return which % 2 ? &books.heap : &books.committed;
+}
+
+static void give_up(const struct member *member, unsigned which, uint64_t *held)
+{
+    atomic_fetch_sub(&granted, *held);
+    atomic_fetch_sub(&granted_to_tasks, is_task(member) ? *held : 0);
+    account_refund(account_of(which), *held);
+    *held = 0;
+}
+
+static void try_to_hold(struct member *member, const struct budget_limits *limit, unsigned which,
+                        uint64_t bytes, uint64_t *held)
+{
+    const bool task = is_task(member);
+    const unsigned level = task ? BUDGET_TASK : BUDGET_DOMAIN;
+    if (account_charge(account_of(which), bytes, level).verdict != BUDGET_GRANTED) {
+        atomic_fetch_add(&refusals[level], 1);
+        return;
+    }
+    if (crew_random(member, 8) == 0) {
+        account_cancel(account_of(which), bytes);
+        return;
+    }
+    account_settle(account_of(which), bytes);
+    uint64_t of_tasks = atomic_fetch_add(&granted_to_tasks, task ? bytes : 0) + (task ? bytes : 0);
+    uint64_t now = atomic_fetch_add(&granted, bytes) + bytes;
+    crew_check(member, !task || of_tasks <= limit->task_limit, of_tasks);
+    crew_check(member, now <= limit->limit, now);
+    raise_to(&most_granted, now);
+    *held = bytes;
+}
+
+/*
+ * Everything is refunded in the end.  Tasks have a lower ceiling than the others.  Before anybody gives up anything all
+ * have tried to hold more than there is: some are refused, however they are scheduled.
+ */
 static void charge_and_refund(struct member *member, void *limits)
 {
-    const struct budget_limits *const limit = limits;
-    const bool task = member->number % 2 == 0;
-    const unsigned level = task ? BUDGET_TASK : BUDGET_DOMAIN;
     uint64_t held[HOLD] = {0};
+    crew_meet(member);
+    for (unsigned which = 0; which < HOLD; which++)
+        try_to_hold(member, limits, which, MOST_HELD, &held[which]);
     crew_meet(member);
     for (unsigned i = 0; i < ROUNDS; i++) {
         unsigned which = crew_random(member, HOLD);
-        struct account *account = which % 2 ? &books.heap : &books.committed;
-        if (held[which] != 0) {
-            take_away(task, held[which]);
-            account_refund(account, held[which]);
-            held[which] = 0;
-            continue;
-        }
-        uint64_t bytes = (1 + crew_random(member, 32)) * 4096;
-        if (account_charge(account, bytes, level).verdict != BUDGET_GRANTED) {
-            atomic_fetch_add(&refusals[level], 1);
-            continue;
-        }
-        if (crew_random(member, 8) == 0) {
-            account_cancel(account, bytes);
-            continue;
-        }
-        account_settle(account, bytes);
-        uint64_t of_tasks = atomic_fetch_add(&granted_to_tasks, task ? bytes : 0) + (task ? bytes : 0);
-        uint64_t now = atomic_fetch_add(&granted, bytes) + bytes;
-        crew_check(member, !task || of_tasks <= limit->task_limit, of_tasks);
-        crew_check(member, now <= limit->limit, now);
-        raise_to(&most_granted, now);
-        held[which] = bytes;
+        if (held[which] != 0)
+            give_up(member, which, &held[which]);
+        else
+            try_to_hold(member, limits, which, (1 + crew_random(member, 32)) * 4096, &held[which]);
     }
-    for (unsigned which = 0; which < HOLD; which++) {
-        take_away(task, held[which]);
-        account_refund(which % 2 ? &books.heap : &books.committed, held[which]);
-    }
+    for (unsigned which = 0; which < HOLD; which++)
+        give_up(member, which, &held[which]);
 }
 
 /* Threads at once, more than have lanes to themselves: never above their ceilings, no byte lost, no peak missed. */

@@ -175,7 +175,7 @@ static void test_soft_and_load(void **state)
     assert_int_equal(budget_pressure(&b), BUDGET_NEUTRAL);
 }
 
-enum { MEMBERS = 6, ROUNDS = 100000, HOLD = 3, HEAP = 1000, MARGIN = 400 };
+enum { MEMBERS = 6, ROUNDS = 100000, HOLD = 3, MOST = 300, HEAP = 1000, MARGIN = 400 };
 
 static struct contest {
     struct budget budget;
@@ -184,10 +184,9 @@ static struct contest {
 } contest;
 
 /* Bytes of the heap's, or critical ones; 0: refused. */
-static uint64_t take(struct member *member, bool heap)
+static uint64_t take(struct member *member, bool heap, uint64_t bytes)
 {
     struct budget *budget = &contest.budget;
-    uint64_t bytes = 1 + crew_random(member, 300);
     if (budget_charge(budget, bytes, heap ? BUDGET_TASK : BUDGET_PROCESS).verdict != BUDGET_GRANTED) {
         contest.refused[heap]++;
         return 0;
@@ -217,10 +216,13 @@ static void compete(struct member *member, void *context)
     uint64_t held[HOLD] = {0};
     (void)context;
     crew_meet(member);
+    for (unsigned h = 0; h < HOLD; h++)
+        held[h] = take(member, heap, MOST);
+    crew_meet(member); /* all wanted more than there is: some were refused, however they were scheduled */
     for (unsigned i = 0; i < ROUNDS; i++) {
         uint64_t *slot = &held[crew_random(member, HOLD)];
         uint64_t before = *slot;
-        *slot = before == 0 ? take(member, heap) : 0;
+        *slot = before == 0 ? take(member, heap, 1 + crew_random(member, MOST)) : 0;
         give(heap, before);
     }
     for (unsigned h = 0; h < HOLD; h++)
