@@ -45,13 +45,27 @@ test_grow() { # PROGRAM
         report '[.bridge.functions[] | select(.function == "GlobalMemoryStatusEx")][0].calls > 0'
     done
 
-    # The heap alone: it has all of it, and code and tables have the margin.
-    ran 0 done --heap-limit 64M --sample 20 "${json[@]}" "$1" 400
-    [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
-    books_agree
-    report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "margin_first": true}'
-    report '.sampled.heap_peak <= 67108864 and .charged.peak > 67108864 * 0.9 and .charged.peak <= 67108864 + 16777216'
-    report '.overruns.count == 0 and .notifications.low >= 1'
+    # The heap alone: it has all of it, and code and tables have the margin. Its collector keeps to it by itself, unless it
+    # is not told.
+    for job in '' --no-job; do
+        ran 0 done --heap-limit 64M $job --sample 20 "${json[@]}" "$1" 400
+        [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
+        books_agree
+        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "margin_first": true}'
+        report '.sampled.heap_peak <= 67108864 and .charged.peak > 67108864 * 0.9 and .charged.peak <= 67108864 + 16777216'
+        report '.overruns.count == 0 and .notifications.low >= 1'
+        report "$([ -z "$job" ] && echo '.refused == {}' || echo '.refused["task limit"] > 0')"
+    done
+
+    # A program that has asked for less for itself has that.
+    rm -rf "$work/own"
+    cp -r "$(dirname "$1")" "$work/own"
+    jq '.runtimeOptions.configProperties["System.GC.HeapHardLimit"] = 24000000' "$work/own/grow.runtimeconfig.json" > "$work/own.json" &&
+        mv "$work/own.json" "$work/own/grow.runtimeconfig.json"
+    ran 0 done --heap-limit 64M --sample 20 "${json[@]}" "$work/own/grow.dll" 400
+    report '.refused == {} and .sampled.heap_peak <= 24000000'
+    ran 0 done --heap-limit 20M --sample 20 "${json[@]}" "$work/own/grow.dll" 400
+    report '.refused == {} and .sampled.heap_peak <= 20971520'
 
     # It does not come near this limit: nobody hears of it.
     ran 0 done --limit 1G "${json[@]}" "$1" 20
@@ -91,6 +105,7 @@ test_no_start() { # PROGRAM
         [ ! -e "$work/report.json" ] || wrong "--limit $limit: a program that did not start has left a report"
     done
     no_start "the runtime cannot start under a limit of 1.0M: its start takes " --limit 1M "$1" 400
+    no_start "the runtime cannot start under a limit of 1.0M" --heap-limit 1M "$1" 400
 }
 
 # The end is what it is under the collector's own limit, and its reason is said.
@@ -108,6 +123,8 @@ test_exhausted() { # PROGRAM
         report ".exit == $(jq -c . "$work/raw.exit")"
         report '.refused["task limit"] > 0 and .charged.peak <= .limits.limit + .limits.margin'
     done
+    on_err "$raw" ": ended by OutOfMemoryException: its collector keeps to the limit of 64.0M" --heap-limit 64M "${json[@]}" "$1" memory
+    report '.refused == {}'
     on_err "$raw" "commits were refused as --fail-after wants it" --fail-after 60 "${json[@]}" "$1" memory
     report '.refused["fail after"] > 0 and .limits.limit == null'
 

@@ -92,7 +92,12 @@ enum {
      * The collector then sizes itself as in a container: smaller generations and regions, and a hard limit of its
      * own, which is made task_limit when the runtime has started and with each change of the budget.  Programs get
      * along with a good deal less memory than by refusals alone. */
-    HOSTMEM_BRIDGE_JOB = 0x2
+    HOSTMEM_BRIDGE_JOB = 0x2,
+    /* The collector has a hard limit of its own, as by DOTNET_GCHeapHardLimit: the host has set the runtime property
+     * System.GC.HeapHardLimit to task_limit (hostfxr_set_runtime_property_value, before the runtime starts), and with
+     * each change of the budget the bridge makes it task_limit again.  For HOSTMEM_LIMITS_MARGIN_FIRST: it counts the
+     * heap alone. */
+    HOSTMEM_BRIDGE_HARD_LIMIT = 0x4
 };
 
 /* Options of a bind.  Zero everything, then set size. */

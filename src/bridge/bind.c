@@ -30,7 +30,8 @@ HRESULT bridge_options_check(const hostmem_bridge_options *options)
     if (!options)
         return S_OK;
     if (options->size != sizeof *options ||
-        options->flags & ~(uint32_t)(HOSTMEM_BRIDGE_ANY_VERSION | HOSTMEM_BRIDGE_JOB))
+        options->flags &
+            ~(uint32_t)(HOSTMEM_BRIDGE_ANY_VERSION | HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_HARD_LIMIT))
         return E_INVALIDARG;
     return S_OK;
 }
@@ -112,7 +113,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     if (hr != S_OK)
         goto redirection;
 
-    machine_play_job(options && options->flags & HOSTMEM_BRIDGE_JOB);
+    machine_set_flags(options ? options->flags : 0);
     managed_bind(host, machine_heap_limit);
     bridge_publish(host_manager, host);
     machine_watch_budget(host_manager);

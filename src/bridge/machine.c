@@ -14,7 +14,7 @@ typedef BOOL(WINAPI *in_job_function)(HANDLE, HANDLE, PBOOL);
 typedef BOOL(WINAPI *job_limits_function)(HANDLE, JOBOBJECTINFOCLASS, LPVOID, DWORD, LPDWORD);
 typedef HANDLE(WINAPI *low_memory_function)(MEMORY_RESOURCE_NOTIFICATION_TYPE);
 
-static atomic_bool plays_job;
+static _Atomic uint32_t asked_for; /* HOSTMEM_BRIDGE_... */
 
 /* The limits that the runtime has been told last: what it relates its working set to. */
 static _Atomic uint64_t told_total = UINT64_MAX, told_job = UINT64_MAX;
@@ -30,9 +30,14 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-void machine_play_job(bool play)
+void machine_set_flags(uint32_t bridge_flags)
 {
-    atomic_store_explicit(&plays_job, play, memory_order_relaxed);
+    atomic_store_explicit(&asked_for, bridge_flags, memory_order_relaxed);
+}
+
+static bool is_set(uint32_t any_of)
+{
+    return (atomic_load_explicit(&asked_for, memory_order_relaxed) & any_of) != 0;
 }
 
 uint64_t machine_charged(IHostMemoryManager *manager)
@@ -58,18 +63,18 @@ static uint64_t size_of(IHostMemoryManager *manager)
 /* The process is to be in a job, whatever Windows says. */
 static bool in_job(IHostMemoryManager *manager)
 {
-    return atomic_load_explicit(&plays_job, memory_order_relaxed) && size_of(manager) != UINT64_MAX;
+    return is_set(HOSTMEM_BRIDGE_JOB) && size_of(manager) != UINT64_MAX;
 }
 
 /*
  * In a job the collector keeps a quarter of the limit free for what is not heap.  Once it has started it is given all of
- * it: the budget knows how much of it is not heap, and refuses.
+ * it: the budget knows how much of it is not heap, and refuses.  A limit that the host gave it is as it should be.
  */
 uint64_t machine_heap_limit(void)
 {
     uint64_t ceiling = ceiling_of(atomic_load_explicit(&bridge_manager, memory_order_acquire));
 
-    if (!atomic_load_explicit(&plays_job, memory_order_relaxed))
+    if (!is_set(HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_HARD_LIMIT))
         return MANAGED_AS_IT_IS;
     return ceiling == UINT64_MAX ? 0 : ceiling;
 }

@@ -16,8 +16,11 @@
 
 #include "bridge/caller.h"
 
-/* Answer as if the process were in a job object whose limit is the budget. */
-void machine_play_job(bool play);
+/*
+ * HOSTMEM_BRIDGE_JOB: answer as if the process were in a job object whose limit is the budget.
+ * HOSTMEM_BRIDGE_HARD_LIMIT: the collector has a hard limit, which follows the budget.
+ */
+void machine_set_flags(uint32_t bridge_flags);
 
 /* What managed.h is to make the collector's hard limit. */
 uint64_t machine_heap_limit(void);

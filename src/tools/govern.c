@@ -51,6 +51,7 @@ static void begin_line(struct writer *writer, const struct options *options)
     writer_wide(writer, options->program);
 }
 
+/* `taken`: by the start, as far as it got; 0: it is not known, or not what failed. */
 static void say_cannot_start(const struct options *options, uint64_t taken)
 {
     static struct writer writer;
@@ -58,8 +59,10 @@ static void say_cannot_start(const struct options *options, uint64_t taken)
     begin_line(&writer, options);
     writer_text(&writer, ": the runtime cannot start under a limit of ");
     megabytes(&writer, options->limit);
-    writer_text(&writer, ": its start takes ");
-    megabytes(&writer, taken);
+    if (taken != 0) {
+        writer_text(&writer, ": its start takes ");
+        megabytes(&writer, taken);
+    }
     writer_text(&writer, "\n");
     writer_flush(&writer);
 }
@@ -102,7 +105,8 @@ bool govern_started(const struct options *options, const struct ending *ending,
 {
     hostmem_bridge_statistics bridge = {.size = sizeof bridge};
 
-    if (!options->limit || ending->status != HOSTFXR_START_FAILED || refused_by_limits(books) == 0 ||
+    if (!options->limit || ending->status != HOSTFXR_START_FAILED ||
+        (refused_by_limits(books) == 0 && !options_tell_collector(options)) ||
         hostmem_bridge_get_statistics(&bridge) != S_OK)
         return true;
     say_cannot_start(options, bridge.started_charged);
@@ -116,18 +120,22 @@ void govern_ending(const struct options *options, const struct ending *ending,
     uint64_t refused = refused_by_limits(books);
     bool by_exception =
         strcmp(ending->how, "unhandled exception") == 0 || strcmp(ending->how, "fail fast") == 0;
-    if (refused == 0 || !(ending->out_of_memory || by_exception))
+    if (refused == 0 ? !(ending->out_of_memory && options_tell_collector(options))
+                     : !(ending->out_of_memory || by_exception))
         return;
     begin_line(&writer, options);
     /* Another exception may have come of it: of a type that could not be initialized, for one. */
     writer_text(&writer, ending->out_of_memory ? ": ended by OutOfMemoryException: "
                                                : ": ended by an exception that nobody handled, after ");
-    writer_number(&writer, refused, 0);
+    if (refused != 0) {
+        writer_number(&writer, refused, 0);
+        writer_text(&writer, " commits were refused ");
+    }
     if (options->limit) {
-        writer_text(&writer, " commits were refused under its limit of ");
+        writer_text(&writer, refused != 0 ? "under its limit of " : "its collector keeps to the limit of ");
         megabytes(&writer, options->limit);
     } else {
-        writer_text(&writer, " commits were refused as --fail-after wants it");
+        writer_text(&writer, "as --fail-after wants it");
     }
     writer_text(&writer, "\n");
     writer_flush(&writer);

@@ -133,8 +133,13 @@ static int report_open(void)
 
 static uint32_t bridge_flags(void)
 {
-    return (options.any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0) |
-           (options.limit && !options.no_job ? HOSTMEM_BRIDGE_JOB : 0);
+    uint32_t flags = options.any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0;
+
+    if (options_tell_collector(&options))
+        flags |= HOSTMEM_BRIDGE_HARD_LIMIT;
+    else if (options.limit && !options.no_job)
+        flags |= HOSTMEM_BRIDGE_JOB;
+    return flags;
 }
 
 static bool framework_options_fit(void)
@@ -227,7 +232,8 @@ int wmain(int argc, wchar_t **argv)
         status = run_framework(&program, options.method, options.argc ? options.argv[0] : L"", control,
                                manager, options.mscoree);
     else
-        status = run_hostfxr(&program, options.argc, options.argv, control, bridge_flags(), &runtime);
+        status = run_hostfxr(&program, options.argc, options.argv, control, bridge_flags(), options.limit,
+                             &runtime);
 report:
     if (!ending_is_expected())
         report_discard();

@@ -28,6 +28,7 @@ static struct {
     int32_t(__cdecl *initialize)(int argc, const wchar_t **argv,
                                  const struct initialize_parameters *parameters, void **context);
     int32_t(__cdecl *get_property)(void *context, const wchar_t *name, const wchar_t **value);
+    int32_t(__cdecl *set_property)(void *context, const wchar_t *name, const wchar_t *value);
     int32_t(__cdecl *run)(void *context);
     int32_t(__cdecl *close)(void *context);
 } fxr;
@@ -62,9 +63,10 @@ static bool hostfxr_load(const wchar_t *path)
     }
     fxr.initialize = (void *)GetProcAddress(module, "hostfxr_initialize_for_dotnet_command_line");
     fxr.get_property = (void *)GetProcAddress(module, "hostfxr_get_runtime_property_value");
+    fxr.set_property = (void *)GetProcAddress(module, "hostfxr_set_runtime_property_value");
     fxr.run = (void *)GetProcAddress(module, "hostfxr_run_app");
     fxr.close = (void *)GetProcAddress(module, "hostfxr_close");
-    if (fxr.initialize && fxr.get_property && fxr.run && fxr.close)
+    if (fxr.initialize && fxr.get_property && fxr.set_property && fxr.run && fxr.close)
         return true;
     complain(L"%ls: is too old (.NET 8 or later is needed)", path);
     return false;
@@ -80,6 +82,22 @@ static const wchar_t *initialize_error(int32_t status)
     default:
         return L"hostfxr cannot start it";
     }
+}
+
+/* The collector sizes itself for its hard limit when it starts, so it is told before. */
+static bool hard_limit_set(void *context, uint64_t limit)
+{
+    static const wchar_t name[] = L"System.GC.HeapHardLimit";
+    const wchar_t *own = NULL;
+    wchar_t text[24];
+
+    if (fxr.get_property(context, name, &own) == 0 && own) {
+        uint64_t lower = wcstoull(own, NULL, 0);
+        if (lower != 0 && lower < limit)
+            return true;
+    }
+    swprintf(text, sizeof text / sizeof *text, L"%llu", (unsigned long long)limit);
+    return fxr.set_property(context, name, text) == 0;
 }
 
 /* Gives the runtime our memory, or tells why not. */
@@ -117,7 +135,7 @@ static bool runtime_watch(const wchar_t *path, HMODULE runtime)
 }
 
 int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IHostControl *control,
-                uint32_t bridge_flags, struct hostfxr_runtime *found)
+                uint32_t bridge_flags, uint64_t limit, struct hostfxr_runtime *found)
 {
     static wchar_t root[PATH_CHARS], path[PATH_CHARS], self[PATH_CHARS];
     const wchar_t *directories = NULL;
@@ -155,6 +173,10 @@ int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IH
     }
     if (!machine_check(path))
         goto failed;
+    if (bridge_flags & HOSTMEM_BRIDGE_HARD_LIMIT && !hard_limit_set(context, limit)) {
+        complain(L"%ls: its collector cannot be given a limit", program->assembly);
+        goto failed;
+    }
     if (control) {
         if (!runtime_bind(path, control, bridge_flags, &runtime))
             goto failed;

@@ -24,12 +24,14 @@ struct hostfxr_runtime {
  *
  *   control       asked for the memory manager; NULL: the runtime keeps its memory to itself.
  *   found         receives, before the program starts, what runs it.
- *   bridge_flags   HOSTMEM_BRIDGE_..., of the bind.
+ *   bridge_flags  HOSTMEM_BRIDGE_..., of the bind.
+ *   limit         with HOSTMEM_BRIDGE_HARD_LIMIT the collector's, in bytes; a lower one in the program's own
+ *                 configuration stays.
  *
  * Returns the program's exit status, or STATUS_FAILED after having told the user why it did not start. Most
  * ways in which a program ends do not come back here, see ending.h.
  */
 int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IHostControl *control,
-                uint32_t bridge_flags, struct hostfxr_runtime *found);
+                uint32_t bridge_flags, uint64_t limit, struct hostfxr_runtime *found);
 
 #endif
