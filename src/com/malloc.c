@@ -7,6 +7,7 @@
 #include "com/malloc.h"
 
 #include "com/unknown.h"
+#include "maps/hot.h"
 #include "maps/pages.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
@@ -137,24 +138,29 @@ static ULONG STDMETHODCALLTYPE malloc_Release(IHostMalloc *iface)
     return left;
 }
 
-static void *heap_alloc(struct malloc_object *object, SIZE_T bytes, unsigned level)
+/* Windows had none. */
+COLD static void *heap_alloc_again(struct malloc_object *object, SIZE_T bytes, unsigned level)
 {
     struct patience patience = patience_for(level);
-    void *memory;
+    void *memory = NULL;
     /* A heap leaves no last error; Windows out of memory is the only one there is. */
-    while ((memory = os_heap_alloc(object->heap, bytes)) == NULL &&
-           patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY))
+    while (memory == NULL && patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY)) {
         stats_bump(&stats_of(object)->os_retries);
+        memory = os_heap_alloc(object->heap, bytes);
+    }
     return memory;
 }
 
 /* A zeroed block of `bytes`, charged, with `extra` bytes behind it that are not the caller's; NULL: refused. */
-static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes, SIZE_T extra, unsigned level)
+static inline struct block_header *allocate(struct malloc_object *object, SIZE_T bytes, SIZE_T extra,
+                                            unsigned level)
 {
     SIZE_T total = sizeof(struct block_header) + bytes + extra;
     if (total < bytes || vm_charge(&object->manager->vm, account_of(object), bytes, level) != S_OK)
         return NULL;
-    struct block_header *header = heap_alloc(object, total, level);
+    struct block_header *header = os_heap_alloc(object->heap, total);
+    if (header == NULL)
+        header = heap_alloc_again(object, total, level);
     if (header == NULL) {
         account_cancel(account_of(object), bytes);
         return NULL;
@@ -164,8 +170,8 @@ static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes,
     return header;
 }
 
-/* Let the finished block be known as one. */
-static HRESULT publish(struct malloc_object *object, struct block_header *header, void **memory)
+/* Let the finished block be known as one; it is still to be counted. */
+static inline HRESULT publish(struct malloc_object *object, struct block_header *header, void **memory)
 {
     SIZE_T bytes = header->bytes;
     if (!block_map_add(object->blocks, (uintptr_t)(header + 1))) {
@@ -174,13 +180,12 @@ static HRESULT publish(struct malloc_object *object, struct block_header *header
         return stats_refuse(stats_of(object), HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     }
     account_settle(account_of(object), bytes);
-    stats_count(stats_of(object), STATS_BLOCKS, 1);
     *memory = header + 1;
     return S_OK;
 }
 
-static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes, EMemoryCriticalLevel level,
-                                              void **memory)
+HOT static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes,
+                                                  EMemoryCriticalLevel level, void **memory)
 {
     struct malloc_object *object = impl_from_IHostMalloc(iface);
     HRESULT result = E_POINTER;
@@ -189,7 +194,8 @@ static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes, 
         struct block_header *header = allocate(object, bytes, 0, level);
         result = header == NULL ? E_OUTOFMEMORY : publish(object, header, memory);
     }
-    return stats_call(stats_of(object), HOSTMEM_MALLOC_ALLOC, level, result);
+    return stats_call_and_count(stats_of(object), HOSTMEM_MALLOC_ALLOC, level, result, STATS_BLOCKS,
+                                result == S_OK);
 }
 
 /* The end of a file name tells more than its beginning. */
@@ -226,27 +232,23 @@ static HRESULT STDMETHODCALLTYPE malloc_DebugAlloc(IHostMalloc *iface, SIZE_T by
             result = publish(object, header, memory);
         }
     }
-    return stats_call(stats_of(object), HOSTMEM_MALLOC_DEBUG_ALLOC, level, result);
+    return stats_call_and_count(stats_of(object), HOSTMEM_MALLOC_DEBUG_ALLOC, level, result, STATS_BLOCKS,
+                                result == S_OK);
 }
 
-static HRESULT free_block(struct malloc_object *object, void *memory)
-{
-    if (memory == NULL)
-        return S_OK;
-    if (!block_map_remove(object->blocks, (uintptr_t)memory))
-        return HOST_E_INVALIDOPERATION;
-    struct block_header *header = (struct block_header *)memory - 1;
-    SIZE_T bytes = header->bytes;
-    bool freed = os_heap_free(object->heap, header);
-    account_refund(account_of(object), bytes);
-    stats_count(stats_of(object), STATS_BLOCKS, -1);
-    return freed ? S_OK : E_FAIL;
-}
-
-static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
+HOT static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
 {
     struct malloc_object *object = impl_from_IHostMalloc(iface);
-    return stats_call(stats_of(object), HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, free_block(object, memory));
+    struct stats *stats = stats_of(object);
+    if (memory == NULL)
+        return stats_call(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, S_OK);
+    if (!block_map_remove(object->blocks, (uintptr_t)memory))
+        return stats_call(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, HOST_E_INVALIDOPERATION);
+    struct block_header *header = (struct block_header *)memory - 1;
+    SIZE_T bytes = header->bytes;
+    HRESULT result = os_heap_free(object->heap, header) ? S_OK : E_FAIL;
+    account_refund(account_of(object), bytes);
+    return stats_call_and_count(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result, STATS_BLOCKS, -1);
 }
 
 static const IHostMallocVtbl malloc_vtbl = {

@@ -1,20 +1,18 @@
 /*
- * block_map.c - bits of block starts, three levels (x86-64) or two (x86)
+ * block_map.c - marks of block starts, three levels (x86-64) or two (x86)
  */
 #include "maps/block_map.h"
 
-enum {
-    WORD_BITS = 64,
-    LEAF_BITS = (1 << BLOCK_MAP_LEAF_SHIFT) / BLOCK_MAP_ALIGN,
-    LEAF_WORDS = LEAF_BITS / WORD_BITS
-};
+#include "maps/hot.h"
+
+enum { LEAF_PLACES = (1 << BLOCK_MAP_LEAF_SHIFT) / BLOCK_MAP_ALIGN };
 
 static const uintptr_t leaf_span = (uintptr_t)1 << BLOCK_MAP_LEAF_SHIFT;
 
 void block_map_init(struct block_map *map, _Atomic uint64_t *metadata)
 {
     pool_init(&map->middles, BLOCK_MAP_MIDDLE * sizeof(void *), 2, metadata);
-    pool_init(&map->leaves, LEAF_BITS / 8, 2, metadata);
+    pool_init(&map->leaves, LEAF_PLACES, 2, metadata);
 }
 
 void block_map_destroy(struct block_map *map)
@@ -23,7 +21,7 @@ void block_map_destroy(struct block_map *map)
     pool_destroy(&map->middles);
 }
 
-static void *make_node(_Atomic(void *) *slot, struct pool *make)
+COLD static void *make_node(_Atomic(void *) *slot, struct pool *make)
 {
     void *node = NULL;
     uint32_t number = pool_take(make);
@@ -45,7 +43,7 @@ static inline void *node_of(_Atomic(void *) *slot, struct pool *make)
 }
 
 /* The leaf for `address`; NULL: beyond the address space, missing, or no memory. */
-static _Atomic uint64_t *leaf_of(const struct block_map *map, uintptr_t address, bool make)
+static inline _Atomic uint8_t *leaf_of(const struct block_map *map, uintptr_t address, bool make)
 {
     struct block_map *m = (struct block_map *)map;
     uintptr_t leaf = address >> BLOCK_MAP_LEAF_SHIFT;
@@ -62,44 +60,48 @@ static _Atomic uint64_t *leaf_of(const struct block_map *map, uintptr_t address,
     return node_of(slot, make ? &m->leaves : NULL);
 }
 
-static size_t bit_of(uintptr_t address)
+/* In its leaf. */
+static size_t place_of(uintptr_t address)
 {
     return (address & (leaf_span - 1)) / BLOCK_MAP_ALIGN;
 }
 
-bool block_map_add(struct block_map *map, uintptr_t address)
+HOT bool block_map_add(struct block_map *map, uintptr_t address)
 {
-    _Atomic uint64_t *leaf = leaf_of(map, address, true);
+    _Atomic uint8_t *leaf = leaf_of(map, address, true);
     if (leaf == NULL)
         return false;
-    size_t bit = bit_of(address);
-    atomic_fetch_or_explicit(&leaf[bit / WORD_BITS], (uint64_t)1 << bit % WORD_BITS, memory_order_acq_rel);
+    atomic_store_explicit(&leaf[place_of(address)], 1, memory_order_release);
     return true;
 }
 
-/* The word and bit for `address` where a leaf exists; NULL: no block can begin there. */
-static _Atomic uint64_t *find_word(const struct block_map *map, uintptr_t address, uint64_t *mask)
+/* The mark for `address` where a leaf exists; NULL: no block can begin there. */
+static inline _Atomic uint8_t *find_mark(const struct block_map *map, uintptr_t address)
 {
     if (address % BLOCK_MAP_ALIGN != 0)
         return NULL;
-    _Atomic uint64_t *leaf = leaf_of(map, address, false);
-    size_t bit = bit_of(address);
-    *mask = (uint64_t)1 << bit % WORD_BITS;
-    return leaf == NULL ? NULL : &leaf[bit / WORD_BITS];
+    _Atomic uint8_t *leaf = leaf_of(map, address, false);
+    return leaf == NULL ? NULL : &leaf[place_of(address)];
 }
 
-bool block_map_remove(struct block_map *map, uintptr_t address)
+HOT bool block_map_remove(struct block_map *map, uintptr_t address)
 {
-    uint64_t mask;
-    _Atomic uint64_t *word = find_word(map, address, &mask);
-    return word != NULL && (atomic_fetch_and_explicit(word, ~mask, memory_order_acq_rel) & mask) != 0;
+    _Atomic uint8_t *mark = find_mark(map, address);
+    return mark != NULL && atomic_exchange_explicit(mark, 0, memory_order_acq_rel) != 0;
 }
 
 bool block_map_has(const struct block_map *map, uintptr_t address)
 {
-    uint64_t mask;
-    _Atomic uint64_t *word = find_word(map, address, &mask);
-    return word != NULL && (atomic_load_explicit(word, memory_order_acquire) & mask) != 0;
+    _Atomic uint8_t *mark = find_mark(map, address);
+    return mark != NULL && atomic_load_explicit(mark, memory_order_acquire) != 0;
+}
+
+/* The first block of a leaf at or after a place; LEAF_PLACES: there is none. */
+static size_t next_place(const _Atomic uint8_t *leaf, size_t place)
+{
+    while (place < LEAF_PLACES && atomic_load_explicit(&leaf[place], memory_order_acquire) == 0)
+        place++;
+    return place;
 }
 
 uintptr_t block_map_next(const struct block_map *map, uintptr_t from)
@@ -109,22 +111,13 @@ uintptr_t block_map_next(const struct block_map *map, uintptr_t from)
     from = (from + BLOCK_MAP_ALIGN - 1) & ~(uintptr_t)(BLOCK_MAP_ALIGN - 1);
     while ((from >> BLOCK_MAP_LEAF_SHIFT) / BLOCK_MAP_MIDDLE < BLOCK_MAP_ROOT) {
         uintptr_t root = (from >> BLOCK_MAP_LEAF_SHIFT) / BLOCK_MAP_MIDDLE;
-        _Atomic uint64_t *leaf = leaf_of(map, from, false);
-        uintptr_t next_leaf = (from | (leaf_span - 1)) + 1;
-        if (leaf == NULL) {
-            bool no_middle = atomic_load_explicit(&map->root[root], memory_order_acquire) == NULL;
-            from = no_middle ? (root + 1) * BLOCK_MAP_MIDDLE << BLOCK_MAP_LEAF_SHIFT : next_leaf;
-        } else {
-            size_t bit = bit_of(from);
-            uint64_t word = atomic_load_explicit(&leaf[bit / WORD_BITS], memory_order_acquire);
-            word = word >> bit % WORD_BITS << bit % WORD_BITS;
-            uintptr_t base = from & ~(leaf_span - 1);
-            if (word != 0)
-                return base +
-                       ((bit & ~(size_t)(WORD_BITS - 1)) + (size_t)__builtin_ctzll(word)) * BLOCK_MAP_ALIGN;
-            bit = (bit / WORD_BITS + 1) * WORD_BITS;
-            from = bit < LEAF_BITS ? base + bit * BLOCK_MAP_ALIGN : next_leaf;
-        }
+        uintptr_t base = from & ~(leaf_span - 1);
+        _Atomic uint8_t *leaf = leaf_of(map, from, false);
+        size_t place = leaf != NULL ? next_place(leaf, place_of(from)) : LEAF_PLACES;
+        if (place < LEAF_PLACES)
+            return base + place * BLOCK_MAP_ALIGN;
+        bool no_middle = atomic_load_explicit(&map->root[root], memory_order_acquire) == NULL;
+        from = no_middle ? (root + 1) * BLOCK_MAP_MIDDLE << BLOCK_MAP_LEAF_SHIFT : base + leaf_span;
         if (from == 0) /* past the top of a 32-bit address space */
             return 0;
     }

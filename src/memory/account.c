@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "maps/hot.h"
+#include "memory/credit_here.h"
 
 static uint64_t load(const _Atomic uint64_t *number)
 {
@@ -31,7 +32,7 @@ static uint64_t ceiling(const struct account *account, unsigned level)
 }
 
 /* Does the budget's sum, with so many bytes more, stay below every mark? */
-HOT static bool budget_below_marks(const struct account *account, uint64_t bytes, unsigned level)
+static inline bool budget_below_marks(const struct account *account, uint64_t bytes, unsigned level)
 {
     const struct budget *budget = account->budget;
     uint64_t used = load(&budget->used) + bytes;
@@ -90,7 +91,7 @@ HOT static void give_back(struct account *account, struct credit_amount amount)
 }
 
 /* May credit pay?  The sums, which count all of it as used, are at or below every mark. */
-static bool credit_will_do(const struct account *account, unsigned level)
+HOT static bool credit_will_do(const struct account *account, unsigned level)
 {
     return budget_below_marks(account, 0, level) && (!account->early || gauge_below_peak(account, 0));
 }
@@ -124,15 +125,26 @@ APART static struct budget_answer charge_sums(struct account *account, struct cr
     return answer;
 }
 
+static struct credit_amount amount_of(const struct account *account, uint64_t bytes)
+{
+    return (struct credit_amount){.budget = bytes, .gauge = account->early ? bytes : 0};
+}
+
+HOT bool account_pay(struct account *account, uint64_t bytes, unsigned level)
+{
+    if (bytes == 0)
+        return true;
+    if (!may_use_credit(account->budget) || !paid(account, amount_of(account, bytes), level))
+        return false;
+    budget_look(account->budget); /* a watermark may have been armed just now */
+    return true;
+}
+
 HOT struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level)
 {
-    const struct credit_amount amount = {.budget = bytes, .gauge = account->early ? bytes : 0};
-    if (bytes != 0) {
-        if (!may_use_credit(account->budget) || !paid(account, amount, level))
-            return charge_sums(account, amount, level);
-        budget_look(account->budget); /* a watermark may have been armed just now */
-    }
-    return (struct budget_answer){.verdict = BUDGET_GRANTED};
+    if (account_pay(account, bytes, level))
+        return (struct budget_answer){.verdict = BUDGET_GRANTED};
+    return charge_sums(account, amount_of(account, bytes), level);
 }
 
 /* The gauge has come to count more. */
@@ -156,7 +168,7 @@ HOT void account_settle(struct account *account, uint64_t bytes)
 
 void account_cancel(struct account *account, uint64_t bytes)
 {
-    give_back(account, (struct credit_amount){.budget = bytes, .gauge = account->early ? bytes : 0});
+    give_back(account, amount_of(account, bytes));
 }
 
 HOT void account_refund(struct account *account, uint64_t bytes)

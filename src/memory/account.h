@@ -55,6 +55,9 @@ struct account {
 void account_init(struct account *account, struct budget *budget, struct lane *lanes, enum lane_credit kind,
                   bool early);
 
+/* Charge by credit; false: nothing is charged, and account_charge may find another way. */
+bool account_pay(struct account *account, uint64_t bytes, unsigned level);
+
 /* As budget_charge. */
 struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level);
 

@@ -1,58 +1,9 @@
 /*
- * credit.c - pay, keep, empty
+ * credit.c - who holds credit, how much, and taking it away
  */
 #include "memory/credit.h"
 
 #include <stddef.h>
-
-#include "maps/hot.h"
-#include "memory/thread.h"
-
-static _Atomic uint64_t *held_by(const struct credit *credit, unsigned lane)
-{
-    return &credit->lanes[lane].credit[credit->kind];
-}
-
-static struct credit_amount unpack(uint64_t word)
-{
-    return (struct credit_amount){.budget = (uint32_t)word, .gauge = word >> 32};
-}
-
-/* Neither is above CREDIT_MOST. */
-static uint64_t pack(struct credit_amount amount)
-{
-    return amount.gauge << 32 | amount.budget;
-}
-
-HOT bool credit_pay(struct credit *credit, struct credit_amount amount)
-{
-    _Atomic uint64_t *own = held_by(credit, lane_of(thread_here()));
-    uint64_t word = atomic_load_explicit(own, memory_order_relaxed);
-    do {
-        struct credit_amount held = unpack(word);
-        if (held.budget < amount.budget || held.gauge < amount.gauge)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(own, &word, word - pack(amount), memory_order_seq_cst,
-                                                    memory_order_relaxed));
-    return true;
-}
-
-HOT bool credit_keep(struct credit *credit, struct credit_amount amount)
-{
-    const unsigned lane = lane_of(thread_here());
-    _Atomic uint64_t *own = held_by(credit, lane);
-    uint64_t word = atomic_load_explicit(own, memory_order_relaxed);
-    do {
-        struct credit_amount held = unpack(word);
-        if (amount.budget > CREDIT_MOST - held.budget || amount.gauge > CREDIT_MOST - held.gauge)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(own, &word, word + pack(amount), memory_order_seq_cst,
-                                                    memory_order_relaxed));
-    const uint32_t bit = (uint32_t)1 << lane;
-    if (!(atomic_load_explicit(&credit->holders, memory_order_seq_cst) & bit))
-        atomic_fetch_or_explicit(&credit->holders, bit, memory_order_seq_cst);
-    return true;
-}
 
 uint32_t credit_holders(const struct credit *credit, bool all)
 {
@@ -61,13 +12,13 @@ uint32_t credit_holders(const struct credit *credit, bool all)
 
 struct credit_amount credit_empty(struct credit *credit, unsigned lane)
 {
-    _Atomic uint64_t *word = held_by(credit, lane);
+    _Atomic uint64_t *word = credit_held(credit, lane);
     const uint32_t bit = (uint32_t)1 << lane;
     if (atomic_load_explicit(&credit->holders, memory_order_relaxed) & bit)
         atomic_fetch_and_explicit(&credit->holders, ~bit, memory_order_seq_cst);
     if (atomic_load_explicit(word, memory_order_seq_cst) == 0)
         return (struct credit_amount){0, 0};
-    return unpack(atomic_exchange_explicit(word, 0, memory_order_seq_cst));
+    return credit_unpack(atomic_exchange_explicit(word, 0, memory_order_seq_cst));
 }
 
 static uint64_t held(const struct credit *credit, enum credit_sum which)
@@ -75,7 +26,7 @@ static uint64_t held(const struct credit *credit, enum credit_sum which)
     uint64_t sum = 0;
     for (unsigned lane = 0; lane < LANES; lane++) {
         struct credit_amount amount =
-            unpack(atomic_load_explicit(held_by(credit, lane), memory_order_seq_cst));
+            credit_unpack(atomic_load_explicit(credit_held(credit, lane), memory_order_seq_cst));
         sum += which == CREDIT_BUDGET ? amount.budget : amount.gauge;
     }
     return sum;

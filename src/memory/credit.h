@@ -40,11 +40,22 @@ struct credit_amount {
     uint64_t budget, gauge;
 };
 
-/* Pay from this thread's lane; false: there is not enough. */
-bool credit_pay(struct credit *credit, struct credit_amount amount);
+/* What a lane holds. */
+static inline _Atomic uint64_t *credit_held(const struct credit *credit, unsigned lane)
+{
+    return &credit->lanes[lane].credit[credit->kind];
+}
 
-/* Put into this thread's lane; false: that would be too much for it. */
-bool credit_keep(struct credit *credit, struct credit_amount amount);
+static inline struct credit_amount credit_unpack(uint64_t word)
+{
+    return (struct credit_amount){.budget = (uint32_t)word, .gauge = word >> 32};
+}
+
+/* Neither is above CREDIT_MOST. */
+static inline uint64_t credit_pack(struct credit_amount amount)
+{
+    return amount.gauge << 32 | amount.budget;
+}
 
 /* A bit for each lane worth emptying.  `all`: every lane, since the one that another thread is emptying has no bit. */
 uint32_t credit_holders(const struct credit *credit, bool all);

@@ -78,13 +78,13 @@ void os_heap_destroy(HANDLE heap)
     HeapDestroy(heap);
 }
 
-void *os_heap_alloc(HANDLE heap, SIZE_T bytes)
+HOT void *os_heap_alloc(HANDLE heap, SIZE_T bytes)
 {
     /* HEAP_ZERO_MEMORY never reaches a host: the caller may have asked for it (contract 3.5). */
     return HeapAlloc(heap, HEAP_ZERO_MEMORY, bytes);
 }
 
-bool os_heap_free(HANDLE heap, void *block)
+HOT bool os_heap_free(HANDLE heap, void *block)
 {
     return HeapFree(heap, 0, block);
 }

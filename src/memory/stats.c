@@ -26,24 +26,46 @@ static void add(_Atomic uint64_t *counter, uint64_t amount, bool shared)
                               memory_order_relaxed);
 }
 
+static void count(struct lane_counters *here, bool shared, enum stats_counter counter, int amount)
+{
+    add(&here->counter[counter], (uint64_t)(int64_t)amount, shared);
+}
+
+static void call(struct lane_counters *here, bool shared, hostmem_method method, unsigned level,
+                 HRESULT result)
+{
+    if (level > HOSTMEM_LEVEL_NONE)
+        level = HOSTMEM_LEVEL_NONE;
+    add(&here->method[method][level].calls, 1, shared);
+    if (result == S_OK)
+        return;
+    add(&here->method[method][level].failures, 1, shared);
+    if (result == HOST_E_INVALIDOPERATION)
+        count(here, shared, STATS_FOREIGN_FREES, 1);
+}
+
 HOT void stats_count(struct stats *stats, enum stats_counter counter, int amount)
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
-    add(&here->counter[counter], (uint64_t)(int64_t)amount, shared);
+    count(here, shared, counter, amount);
 }
 
 HOT HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
 {
-    if (level > HOSTMEM_LEVEL_NONE)
-        level = HOSTMEM_LEVEL_NONE;
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
-    add(&here->method[method][level].calls, 1, shared);
-    if (result != S_OK)
-        add(&here->method[method][level].failures, 1, shared);
-    if (result == HOST_E_INVALIDOPERATION)
-        add(&here->counter[STATS_FOREIGN_FREES], 1, shared);
+    call(here, shared, method, level, result);
+    return result;
+}
+
+HOT HRESULT stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level, HRESULT result,
+                                 enum stats_counter counter, int amount)
+{
+    bool shared;
+    struct lane_counters *here = counters_here(stats, &shared);
+    call(here, shared, method, level, result);
+    count(here, shared, counter, amount);
     return result;
 }
 

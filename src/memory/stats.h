@@ -42,6 +42,10 @@ void stats_count(struct stats *stats, enum stats_counter counter, int amount);
 /* Count one call of `method`, which returns `result`; returns it. */
 HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result);
 
+/* Both. */
+HRESULT stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level, HRESULT result,
+                             enum stats_counter counter, int amount);
+
 /* What is read here has no account. */
 void stats_read(const struct stats *stats, hostmem_statistics *out);
 

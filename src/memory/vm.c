@@ -130,6 +130,8 @@ static hostmem_reason reason_of(const struct budget *budget, const struct budget
 
 HOT HRESULT vm_charge(struct vm *vm, struct account *account, uint64_t bytes, unsigned level)
 {
+    if (account_pay(account, bytes, level))
+        return S_OK;
     struct budget_answer answer = account_charge(account, bytes, level);
     if (answer.verdict == BUDGET_GRANTED)
         return S_OK;
