@@ -2,7 +2,7 @@
  * books.h - the manager's figures and what Windows says of the same memory, both of one moment
  *
  * The program's other threads may still be at work when the process ends, so the figures are read, then
- * VirtualQuery is asked, then the figures are read again, until nothing has been called in between.
+ * VirtualQuery is asked, then the figures are read again, until nothing has been called in between and all agree.
  */
 #ifndef HOSTMEM_TOOLS_BOOKS_H
 #define HOSTMEM_TOOLS_BOOKS_H
