@@ -20,7 +20,7 @@ DWORD bridge_child(const wchar_t *arguments, DWORD milliseconds)
         return code;
     }
     if (WaitForSingleObject(process.hProcess, milliseconds) != WAIT_OBJECT_0)
-        TerminateProcess(process.hProcess, code);
+        TerminateProcess(process.hProcess, BRIDGE_CHILD_HANGS);
     GetExitCodeProcess(process.hProcess, &code);
     CloseHandle(process.hProcess);
     CloseHandle(process.hThread);

@@ -8,7 +8,10 @@
 
 enum { BRIDGE_PATH = 1024 };
 
-/* Runs this program again with these arguments and its own output; the exit code, or 2 after that many milliseconds. */
+/* Of a child that was ended because it did not end. */
+enum { BRIDGE_CHILD_HANGS = 258 };
+
+/* Runs this program again with these arguments and its own output, for so many milliseconds at most; the exit code. */
 DWORD bridge_child(const wchar_t *arguments, DWORD milliseconds);
 
 /*

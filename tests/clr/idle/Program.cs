@@ -55,7 +55,7 @@ static unsafe class Program
 
     private static void Cache(int megabytes, bool show)
     {
-        byte[]?[] blocks = NewBlocks(megabytes);
+        byte[]?[]? blocks = null;
         int held = 0, next = 0, refused = 0;
         long available = 0;
 
@@ -63,11 +63,14 @@ static unsafe class Program
         {
             try
             {
+                blocks ??= NewBlocks(megabytes);
                 held = Refresh(blocks, held, ref next, ref available);
             }
             catch (OutOfMemoryException)
             {
                 refused++;
+                if (blocks == null)
+                    continue;
                 while (held > 0 && blocks[held - 1] == null)
                     held--;
                 Array.Clear(blocks, held / 2, blocks.Length - held / 2);
@@ -75,6 +78,32 @@ static unsafe class Program
             }
             if (show)
                 ends = s_shown(1, available) | s_shown(2, (long)held * BlockSize) | s_shown(3, refused);
+        }
+    }
+
+    // Not before another thread allocates. A limit that falls below what is in use refuses whatever is asked for, until
+    // the collector has given enough back.
+    private static void End(bool exit)
+    {
+        for (Thread? other = null;;)
+        {
+            try
+            {
+                if (other == null)
+                {
+                    var thread = new Thread(() => Cache(8, false)) { IsBackground = true };
+                    thread.Start();
+                    other = thread;
+                }
+                Thread.Sleep(50);
+                if (exit)
+                    Environment.Exit(42);
+                return;
+            }
+            catch (OutOfMemoryException)
+            {
+                Thread.Sleep(1);
+            }
         }
     }
 
@@ -92,12 +121,7 @@ static unsafe class Program
 
         Console.WriteLine("done");
         if (args.Length > 2)
-        {
-            new Thread(() => Cache(8, false)) { IsBackground = true }.Start();
-            Thread.Sleep(50);
-            if (args[2] == "exit")
-                Environment.Exit(42);
-        }
+            End(args[2] == "exit");
         return 42;
     }
 }
