@@ -107,6 +107,17 @@ static void test_erase_spares_other_owners(void **state)
     assert_int_equal(region_map_first(map, 90, 14), 2);
     region_map_erase(map, 100, 10, 9);
     assert_int_equal(find(104), 2);
+    region_map_erase(map, 103, 3, 2);
+
+    /* One of any two that lie side by side. */
+    for (uint64_t foreign = 100; foreign < 110; foreign++) {
+        publish(100, 10, 1);
+        region_map_publish(map, foreign, 1, 2);
+        region_map_erase(map, 100, 10, 1);
+        for (uint64_t g = 99; g < 112; g++)
+            assert_int_equal(find(g), g == foreign ? 2 : 0);
+        region_map_erase(map, foreign, 1, 2);
+    }
 }
 
 #if UINTPTR_MAX > UINT32_MAX

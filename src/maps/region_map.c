@@ -25,9 +25,6 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Two cells of a leaf, as one number. */
-typedef uint64_t __attribute__((may_alias)) cell_pair;
-
 /* A cell that holds another number, or is missing, stays. */
 static void erase_cell(_Atomic uint32_t *cell, uint32_t number)
 {
@@ -242,6 +239,9 @@ static void erase_at(struct region_map *map, uint64_t granule, uint32_t number)
 }
 
 #endif
+
+/* Two cells of a leaf.  (Readers of one of them are right beside a locked instruction on both, on x86.) */
+typedef uint64_t __attribute__((may_alias)) cell_pair;
 
 /* Two at a time where both hold the number, for a locked instruction is all that it costs. */
 HOT static void erase_run(const struct run *run, uint32_t number)
