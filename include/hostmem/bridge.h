@@ -93,10 +93,11 @@ enum {
      * own, which is made task_limit when the runtime has started and with each change of the budget.  Programs get
      * along with a good deal less memory than by refusals alone. */
     HOSTMEM_BRIDGE_JOB = 0x2,
-    /* The collector has a hard limit of its own, as by DOTNET_GCHeapHardLimit: the host has set the runtime property
-     * System.GC.HeapHardLimit to task_limit (hostfxr_set_runtime_property_value, before the runtime starts), and with
-     * each change of the budget the bridge makes it task_limit again.  For HOSTMEM_LIMITS_MARGIN_FIRST: it counts the
-     * heap alone. */
+    /* The collector has a hard limit of its own: the host has set the runtime property System.GC.HeapHardLimit to
+     * task_limit (hostfxr_set_runtime_property_value, before the bind), and with each change of the budget after it the
+     * bridge makes it task_limit again, or none.  For HOSTMEM_LIMITS_MARGIN_FIRST: it counts the heap alone.
+     * DOTNET_GCHeapHardLimit in the environment counts instead of the property.  32-bit collectors take 1 GiB at
+     * most.  With HOSTMEM_BRIDGE_JOB a job is shown as well, which adds nothing. */
     HOSTMEM_BRIDGE_HARD_LIMIT = 0x4
 };
 

@@ -68,7 +68,7 @@ static bool in_job(IHostMemoryManager *manager)
 
 /*
  * In a job the collector keeps a quarter of the limit free for what is not heap.  Once it has started it is given all of
- * it: the budget knows how much of it is not heap, and refuses.  A limit that the host gave it is as it should be.
+ * it: the budget knows how much of it is not heap, and refuses.  One that the host gave it follows the budget.
  */
 uint64_t machine_heap_limit(void)
 {

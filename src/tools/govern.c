@@ -17,6 +17,9 @@ enum { DEFAULT_MARGIN = 16 << 20 };
 /* What a program needs beside what the start of its runtime has taken, to come to anything. */
 enum { LEAST_ROOM = 1 << 20 };
 
+/* Under a hard limit below this a collector may not be able to start, and says no more than that. */
+enum { LEAST_HARD_LIMIT = 32 << 20 };
+
 enum { PATIENCE_MS = 10000 };
 
 /* CoreClrInitFailure, of hostfxr_run_app. */
@@ -101,41 +104,41 @@ static uint64_t refused_by_limits(const hostmem_statistics *books)
 
 /* The runtime may notice before we do: hostfxr says that its initialization failed. */
 bool govern_started(const struct options *options, const struct ending *ending,
-                    const hostmem_statistics *books)
+                    const hostmem_statistics *books, uint64_t hard_limit)
 {
+    const bool too_low = hard_limit != 0 && hard_limit < LEAST_HARD_LIMIT;
     hostmem_bridge_statistics bridge = {.size = sizeof bridge};
 
     if (!options->limit || ending->status != HOSTFXR_START_FAILED ||
-        (refused_by_limits(books) == 0 && !options_tell_collector(options)) ||
-        hostmem_bridge_get_statistics(&bridge) != S_OK)
+        (refused_by_limits(books) == 0 && !too_low) || hostmem_bridge_get_statistics(&bridge) != S_OK)
         return true;
     say_cannot_start(options, bridge.started_charged);
     return false;
 }
 
 void govern_ending(const struct options *options, const struct ending *ending,
-                   const hostmem_statistics *books)
+                   const hostmem_statistics *books, uint64_t hard_limit)
 {
     static struct writer writer;
     uint64_t refused = refused_by_limits(books);
     bool by_exception =
         strcmp(ending->how, "unhandled exception") == 0 || strcmp(ending->how, "fail fast") == 0;
-    if (refused == 0 ? !(ending->out_of_memory && options_tell_collector(options))
-                     : !(ending->out_of_memory || by_exception))
+    const bool by_collector = refused == 0 && hard_limit != 0;
+    if (by_collector ? !ending->out_of_memory : refused == 0 || !(ending->out_of_memory || by_exception))
         return;
     begin_line(&writer, options);
     /* Another exception may have come of it: of a type that could not be initialized, for one. */
     writer_text(&writer, ending->out_of_memory ? ": ended by OutOfMemoryException: "
                                                : ": ended by an exception that nobody handled, after ");
-    if (refused != 0) {
-        writer_number(&writer, refused, 0);
-        writer_text(&writer, " commits were refused ");
-    }
-    if (options->limit) {
-        writer_text(&writer, refused != 0 ? "under its limit of " : "its collector keeps to the limit of ");
-        megabytes(&writer, options->limit);
+    if (by_collector) {
+        writer_text(&writer, "its collector has a limit of ");
+        megabytes(&writer, hard_limit);
     } else {
-        writer_text(&writer, "as --fail-after wants it");
+        writer_number(&writer, refused, 0);
+        writer_text(&writer, options->limit ? " commits were refused under its limit of "
+                                            : " commits were refused as --fail-after wants it");
+        if (options->limit)
+            megabytes(&writer, options->limit);
     }
     writer_text(&writer, "\n");
     writer_flush(&writer);

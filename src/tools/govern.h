@@ -18,12 +18,15 @@ bool govern_limits(const struct options *options, hostmem_limits *limits);
  */
 bool govern_start(const struct options *options, const hostmem_event *event);
 
-/* False: the program came back since its runtime could not start under the limits, and one line on stderr says so. */
+/*
+ * False: the program came back since its runtime could not start under the limits, and one line on stderr says so.
+ * hard_limit: the collector's own, in bytes; 0: none.
+ */
 bool govern_started(const struct options *options, const struct ending *ending,
-                    const hostmem_statistics *books);
+                    const hostmem_statistics *books, uint64_t hard_limit);
 
-/* One line on stderr, if the program was ended by its limits. */
+/* One line on stderr, if the program was ended by its limits, or by want of memory under the collector's. */
 void govern_ending(const struct options *options, const struct ending *ending,
-                   const hostmem_statistics *books);
+                   const hostmem_statistics *books, uint64_t hard_limit);
 
 #endif

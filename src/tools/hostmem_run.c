@@ -85,13 +85,13 @@ static void report_write(const struct ending *ending)
     moment_read(ending);
     if (manager) {
         books_verify(&report.books, manager);
-        if (!govern_started(&options, ending, &report.books.statistics)) {
+        if (!govern_started(&options, ending, &report.books.statistics, runtime.hard_limit)) {
             report_discard();
             TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
         }
         report.limits.size = sizeof report.limits;
         hostmem_get_limits(manager, &report.limits);
-        govern_ending(&options, ending, &report.books.statistics);
+        govern_ending(&options, ending, &report.books.statistics, runtime.hard_limit);
     }
     report.bridge.size = sizeof report.bridge;
     hostmem_bridge_get_statistics(&report.bridge);
@@ -135,10 +135,8 @@ static uint32_t bridge_flags(void)
 {
     uint32_t flags = options.any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0;
 
-    if (options_tell_collector(&options))
-        flags |= HOSTMEM_BRIDGE_HARD_LIMIT;
-    else if (options.limit && !options.no_job)
-        flags |= HOSTMEM_BRIDGE_JOB;
+    if (options.limit && !options.no_job)
+        flags |= options.heap_limit ? HOSTMEM_BRIDGE_HARD_LIMIT : HOSTMEM_BRIDGE_JOB;
     return flags;
 }
 

@@ -25,8 +25,9 @@ static const char help[] =
     "limits (SIZE: bytes, or with K, M or G):\n"
     "  --limit SIZE      what the runtime may commit: its heap is refused above, and it is shown a\n"
     "                    machine of that size\n"
-    "  --heap-limit SIZE what the heap may commit, which its collector is told as DOTNET_GCHeapHardLimit\n"
-    "                    would; the rest of the runtime takes from the margin first\n"
+    "  --heap-limit SIZE what the heap may commit: its collector is given this limit, as with\n"
+    "                    DOTNET_GCHeapHardLimit (which counts instead, where it is set); the rest of the\n"
+    "                    runtime takes from the margin first\n"
     "  --margin SIZE     what the rest of the runtime (code, tables) may take above the limit before it\n"
     "                    counts as an overrun; default 16M\n"
     "  --soft SIZE       from here on the collector is told that memory is low; default 7/8 of the limit\n"
@@ -132,7 +133,8 @@ static bool options_make_sense(const struct options *options)
         return false;
     }
     if (!options->limit && (options->margin || options->no_job)) {
-        complain(L"%ls makes no sense without --limit", options->margin ? L"--margin" : L"--no-job");
+        complain(L"%ls makes no sense without --limit or --heap-limit",
+                 options->margin ? L"--margin" : L"--no-job");
         return false;
     }
     if (options->raw && options->soft) {

@@ -22,12 +22,6 @@ struct options {
     wchar_t **argv;
 };
 
-/* Does the collector keep to the limit by itself, because it is told? */
-static inline bool options_tell_collector(const struct options *options)
-{
-    return options->heap_limit != 0 && !options->no_job;
-}
-
 enum options_result {
     OPTIONS_RUN,
     OPTIONS_DONE /* help or version was asked for and given */,

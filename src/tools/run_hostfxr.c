@@ -84,8 +84,14 @@ static const wchar_t *initialize_error(int32_t status)
     }
 }
 
-/* The collector sizes itself for its hard limit when it starts, so it is told before. */
-static bool hard_limit_set(void *context, uint64_t limit)
+/* More is refused by a 32-bit collector, which then does not start. */
+static const uint64_t most_hard_limit = sizeof(void *) == 4 ? (uint64_t)1 << 30 : UINT64_MAX;
+
+/*
+ * The collector sizes itself for its hard limit when it starts, so it is told before.  What it has in the end; 0: none.
+ * (DOTNET_GCHeapHardLimit in the environment counts instead, for the runtime asks it first.)
+ */
+static uint64_t hard_limit_set(void *context, uint64_t limit)
 {
     static const wchar_t name[] = L"System.GC.HeapHardLimit";
     const wchar_t *own = NULL;
@@ -94,10 +100,10 @@ static bool hard_limit_set(void *context, uint64_t limit)
     if (fxr.get_property(context, name, &own) == 0 && own) {
         uint64_t lower = wcstoull(own, NULL, 0);
         if (lower != 0 && lower < limit)
-            return true;
+            return lower;
     }
     swprintf(text, sizeof text / sizeof *text, L"%llu", (unsigned long long)limit);
-    return fxr.set_property(context, name, text) == 0;
+    return limit <= most_hard_limit && fxr.set_property(context, name, text) == 0 ? limit : 0;
 }
 
 /* Gives the runtime our memory, or tells why not. */
@@ -173,9 +179,10 @@ int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IH
     }
     if (!machine_check(path))
         goto failed;
-    if (bridge_flags & HOSTMEM_BRIDGE_HARD_LIMIT && !hard_limit_set(context, limit)) {
-        complain(L"%ls: its collector cannot be given a limit", program->assembly);
-        goto failed;
+    if (bridge_flags & HOSTMEM_BRIDGE_HARD_LIMIT) {
+        found->hard_limit = hard_limit_set(context, limit);
+        if (found->hard_limit != limit) /* nothing that is to follow the budget */
+            bridge_flags &= ~(uint32_t)HOSTMEM_BRIDGE_HARD_LIMIT;
     }
     if (control) {
         if (!runtime_bind(path, control, bridge_flags, &runtime))

@@ -16,7 +16,8 @@ enum { STATUS_USAGE = 2, STATUS_FAILED = 125 };
 /* The runtime that runs the program: its coreclr.dll. */
 struct hostfxr_runtime {
     wchar_t path[PATH_CHARS];
-    uint64_t version; /* of the file: four numbers of 16 bits */
+    uint64_t version;    /* of the file: four numbers of 16 bits */
+    uint64_t hard_limit; /* bytes, that its collector was given with HOSTMEM_BRIDGE_HARD_LIMIT; 0: none */
 };
 
 /*
@@ -25,8 +26,8 @@ struct hostfxr_runtime {
  *   control       asked for the memory manager; NULL: the runtime keeps its memory to itself.
  *   found         receives, before the program starts, what runs it.
  *   bridge_flags  HOSTMEM_BRIDGE_..., of the bind.
- *   limit         with HOSTMEM_BRIDGE_HARD_LIMIT the collector's, in bytes; a lower one in the program's own
- *                 configuration stays.
+ *   limit         with HOSTMEM_BRIDGE_HARD_LIMIT the collector's, in bytes; a lower System.GC.HeapHardLimit in the
+ *                 program's own configuration stays, and is not kept in step with the budget then.
  *
  * Returns the program's exit status, or STATUS_FAILED after having told the user why it did not start. Most
  * ways in which a program ends do not come back here, see ending.h.
