@@ -372,7 +372,7 @@ static void try_to_hold(struct member *member, const struct budget_limits *limit
 }
 
 /*
- * Everything is refunded in the end.  Tasks have a lower ceiling than the others.  Before anybody gives up anything all
+ * Everything is refunded in the end.  Tasks have a lower ceiling than the others.  Before anybody refunds anything all
  * have tried to hold more than there is: some are refused, however they are scheduled.
  */
 static void charge_and_refund(struct member *member, void *limits)

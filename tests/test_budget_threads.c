@@ -125,7 +125,8 @@ static void sit(struct member *member, void *context)
     bool seated = budget_charge(&seats->own, 1, BUDGET_TASK).verdict == BUDGET_GRANTED;
     crew_meet(member); /* all have asked: some were refused, however they were scheduled */
     seats->refused += !seated;
-    budget_refund(&seats->own, seated);
+    if (seated)
+        budget_refund(&seats->own, 1);
     crew_meet(member);
     for (unsigned i = 0; i < SITTINGS; i++) {
         if (budget_charge(&seats->own, 1, BUDGET_TASK).verdict != BUDGET_GRANTED)

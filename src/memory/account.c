@@ -107,12 +107,16 @@ static bool paid(struct account *account, struct credit_amount amount, unsigned 
     return false;
 }
 
+static struct credit_amount amount_of(const struct account *account, uint64_t bytes)
+{
+    return (struct credit_amount){.budget = bytes, .gauge = account->early ? bytes : 0};
+}
+
 /* By the sums: also each charge that raises the peak. */
-APART static struct budget_answer charge_sums(struct account *account, struct credit_amount amount,
-                                              unsigned level)
+APART struct budget_answer account_charge_sums(struct account *account, uint64_t bytes, unsigned level)
 {
     struct budget *budget = account->budget;
-    const uint64_t bytes = amount.budget;
+    const struct credit_amount amount = amount_of(account, bytes);
     if (!budget_below_marks(account, bytes, level) || !gauge_below_peak(account, amount.gauge))
         collect(budget, load(&budget->used) + bytes > ceiling(account, level));
     struct budget_answer answer = budget_charge(budget, bytes, level);
@@ -123,11 +127,6 @@ APART static struct budget_answer charge_sums(struct account *account, struct cr
     if (granted(&answer))
         atomic_fetch_add_explicit(&account->gauge.now, amount.gauge, memory_order_relaxed);
     return answer;
-}
-
-static struct credit_amount amount_of(const struct account *account, uint64_t bytes)
-{
-    return (struct credit_amount){.budget = bytes, .gauge = account->early ? bytes : 0};
 }
 
 HOT bool account_pay(struct account *account, uint64_t bytes, unsigned level)
@@ -144,7 +143,7 @@ HOT struct budget_answer account_charge(struct account *account, uint64_t bytes,
 {
     if (account_pay(account, bytes, level))
         return (struct budget_answer){.verdict = BUDGET_GRANTED};
-    return charge_sums(account, amount_of(account, bytes), level);
+    return account_charge_sums(account, bytes, level);
 }
 
 /* The gauge has come to count more. */

@@ -55,10 +55,13 @@ struct account {
 void account_init(struct account *account, struct budget *budget, struct lane *lanes, enum lane_credit kind,
                   bool early);
 
-/* Charge by credit; false: nothing is charged, and account_charge may find another way. */
+/* Charge by credit; false: nothing is charged. */
 bool account_pay(struct account *account, uint64_t bytes, unsigned level);
 
-/* As budget_charge. */
+/* Charge by the sums, as budget_charge. */
+struct budget_answer account_charge_sums(struct account *account, uint64_t bytes, unsigned level);
+
+/* The one, or else the other. */
 struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level);
 
 /* What was charged is there. */

@@ -64,8 +64,8 @@ HOT HRESULT stats_call_and_count(struct stats *stats, hostmem_method method, uns
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
+    count(here, shared, counter, amount); /* first: a call that is counted has ended */
     call(here, shared, method, level, result);
-    count(here, shared, counter, amount);
     return result;
 }
 

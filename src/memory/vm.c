@@ -132,7 +132,7 @@ HOT HRESULT vm_charge(struct vm *vm, struct account *account, uint64_t bytes, un
 {
     if (account_pay(account, bytes, level))
         return S_OK;
-    struct budget_answer answer = account_charge(account, bytes, level);
+    struct budget_answer answer = account_charge_sums(account, bytes, level);
     if (answer.verdict == BUDGET_GRANTED)
         return S_OK;
     if (answer.verdict == BUDGET_OVERRUN) {
