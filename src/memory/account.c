@@ -39,11 +39,6 @@ static inline bool budget_below_marks(const struct account *account, uint64_t by
     return used <= load(&budget->peak) && used <= ceiling(account, level) && used < load(&budget->wake_above);
 }
 
-static bool gauge_below_peak(const struct account *account, uint64_t bytes)
-{
-    return load(&account->gauge.now) + bytes <= load(&account->gauge.peak);
-}
-
 static bool may_use_credit(const struct budget *budget)
 {
     return budget->parent == NULL && load(&budget->fail_left) == BUDGET_UNLIMITED;
@@ -77,23 +72,25 @@ static bool granted(const struct budget_answer *answer)
     return answer->verdict == BUDGET_GRANTED || answer->verdict == BUDGET_OVERRUN;
 }
 
-HOT static void give_back(struct account *account, struct credit_amount amount)
+/* Bytes of the budget's and of the gauge's. */
+HOT static void give_back(struct account *account, uint64_t charged, uint64_t counted)
 {
+    const struct credit_amount amount = {.budget = charged, .gauge = counted};
     struct budget *budget = account->budget;
-    if (amount.budget == 0)
+    if (charged == 0)
         return;
     if (may_use_credit(budget) && !budget_near_below(budget) && credit_keep(&account->credit, amount)) {
         budget_look(budget);
         return;
     }
-    gauge_sub(&account->gauge, amount.gauge);
-    budget_refund(budget, amount.budget);
+    gauge_sub(&account->gauge, counted);
+    budget_refund(budget, charged);
 }
 
 /* May credit pay?  The sums, which count all of it as used, are at or below every mark. */
 HOT static bool credit_will_do(const struct account *account, unsigned level)
 {
-    return budget_below_marks(account, 0, level) && (!account->early || gauge_below_peak(account, 0));
+    return budget_below_marks(account, 0, level) && (!account->early || gauge_below_peak(&account->gauge, 0));
 }
 
 /* By credit; and the marks are looked at again once it is paid, for another thread may have come nearer to them. */
@@ -103,7 +100,7 @@ static bool paid(struct account *account, struct credit_amount amount, unsigned 
         return false;
     if (credit_will_do(account, level))
         return true;
-    give_back(account, amount);
+    give_back(account, amount.budget, amount.gauge);
     return false;
 }
 
@@ -117,7 +114,7 @@ APART struct budget_answer account_charge_sums(struct account *account, uint64_t
 {
     struct budget *budget = account->budget;
     const struct credit_amount amount = amount_of(account, bytes);
-    if (!budget_below_marks(account, bytes, level) || !gauge_below_peak(account, amount.gauge))
+    if (!budget_below_marks(account, bytes, level) || !gauge_below_peak(&account->gauge, amount.gauge))
         collect(budget, load(&budget->used) + bytes > ceiling(account, level));
     struct budget_answer answer = budget_charge(budget, bytes, level);
     if (answer.verdict == BUDGET_OVER && budget->parent == NULL) {
@@ -149,16 +146,16 @@ HOT struct budget_answer account_charge(struct account *account, uint64_t bytes,
 /* The gauge has come to count more. */
 HOT static void follow(struct account *account)
 {
-    if (!gauge_below_peak(account, 0))
+    if (!gauge_below_peak(&account->gauge, 0))
         raise_to(&account->gauge.peak, account_now(account));
 }
 
-HOT void account_settle(struct account *account, uint64_t bytes)
+HOT void account_settle_gauge(struct account *account, uint64_t bytes)
 {
     const struct credit_amount amount = {.gauge = bytes};
     if (!account->early && bytes != 0 &&
-        !(gauge_below_peak(account, 0) && credit_pay(&account->credit, amount))) {
-        if (!gauge_below_peak(account, bytes))
+        !(gauge_below_peak(&account->gauge, 0) && credit_pay(&account->credit, amount))) {
+        if (!gauge_below_peak(&account->gauge, bytes))
             take_off(account, false);
         atomic_fetch_add_explicit(&account->gauge.now, bytes, memory_order_seq_cst);
     }
@@ -167,12 +164,12 @@ HOT void account_settle(struct account *account, uint64_t bytes)
 
 void account_cancel(struct account *account, uint64_t bytes)
 {
-    give_back(account, amount_of(account, bytes));
+    give_back(account, bytes, account->early ? bytes : 0);
 }
 
 HOT void account_refund(struct account *account, uint64_t bytes)
 {
-    give_back(account, (struct credit_amount){.budget = bytes, .gauge = bytes});
+    give_back(account, bytes, bytes);
 }
 
 HOT struct budget_answer account_force(struct account *account, uint64_t bytes)

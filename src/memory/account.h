@@ -64,8 +64,22 @@ struct budget_answer account_charge_sums(struct account *account, uint64_t bytes
 /* The one, or else the other. */
 struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level);
 
+/* Would the gauge stay at its peak or below, with so many bytes more? */
+static inline bool gauge_below_peak(const struct gauge *gauge, uint64_t bytes)
+{
+    return atomic_load_explicit(&gauge->now, memory_order_relaxed) + bytes <=
+           atomic_load_explicit(&gauge->peak, memory_order_relaxed);
+}
+
+/* As account_settle, when there is something to do. */
+void account_settle_gauge(struct account *account, uint64_t bytes);
+
 /* What was charged is there. */
-void account_settle(struct account *account, uint64_t bytes);
+static inline void account_settle(struct account *account, uint64_t bytes)
+{
+    if (!account->early || !gauge_below_peak(&account->gauge, 0))
+        account_settle_gauge(account, bytes);
+}
 
 /* What was charged will not come. */
 void account_cancel(struct account *account, uint64_t bytes);

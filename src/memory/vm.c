@@ -128,10 +128,8 @@ static hostmem_reason reason_of(const struct budget *budget, const struct budget
                                          : HOSTMEM_REASON_MARGIN;
 }
 
-HOT HRESULT vm_charge(struct vm *vm, struct account *account, uint64_t bytes, unsigned level)
+APART HRESULT vm_charge_sums(struct vm *vm, struct account *account, uint64_t bytes, unsigned level)
 {
-    if (account_pay(account, bytes, level))
-        return S_OK;
     struct budget_answer answer = account_charge_sums(account, bytes, level);
     if (answer.verdict == BUDGET_GRANTED)
         return S_OK;

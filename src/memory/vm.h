@@ -23,11 +23,17 @@ struct vm {
 void vm_init(struct vm *vm);
 void vm_destroy(struct vm *vm);
 
+/* As vm_charge, when credit did not pay. */
+HRESULT vm_charge_sums(struct vm *vm, struct account *account, uint64_t bytes, unsigned level);
+
 /*
  * Charge an account of the commit budget for memory that is about to be taken: S_OK; or the refusal, counted and
  * told, with ERROR_COMMITMENT_LIMIT as last error.
  */
-HRESULT vm_charge(struct vm *vm, struct account *account, uint64_t bytes, unsigned level);
+static inline HRESULT vm_charge(struct vm *vm, struct account *account, uint64_t bytes, unsigned level)
+{
+    return account_pay(account, bytes, level) ? S_OK : vm_charge_sums(vm, account, bytes, level);
+}
 
 HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                  void **memory);
