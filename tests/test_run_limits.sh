@@ -68,6 +68,8 @@ test_grow() { # PROGRAM
         grep -q '^round .* stopped by OutOfMemoryException$' "$work/out" || wrong "grow: $(cat "$work/out")"
         report '.refused == {} and .sampled.heap_peak <= 12000000 and .sampled.heap_peak <= .limits.limit'
     done
+    DOTNET_GCHeapHardLimit=b71b00 ran 0 done --heap-limit 64M --sample 20 "${json[@]}" "$1" 400
+    report '.refused == {} and .sampled.heap_peak <= 12000000'
 
     # It does not come near this limit: nobody hears of it.
     ran 0 done --limit 1G "${json[@]}" "$1" 20
@@ -111,8 +113,11 @@ test_no_start() { # PROGRAM
 
     # What fails for another reason is not said to be the limit's.
     checks=$((checks + 1))
-    DOTNET_GCName=none.dll host --heap-limit 1G "$1" 400
-    [ $status -ne 0 ] && ! grep -q "cannot start under a limit" "$work/err" || wrong "a missing collector: status $status, $(head -n 2 "$work/err")"
+    for program in "$1" "$work/own/grow.dll"; do
+        DOTNET_GCName=none.dll host --heap-limit 1G "$program" 400
+        [ $status -ne 0 ] && ! grep -q "cannot start under a limit" "$work/err" ||
+            wrong "a missing collector: status $status, $(head -n 2 "$work/err")"
+    done
 }
 
 # The end is what it is under the collector's own limit, and its reason is said.

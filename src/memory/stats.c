@@ -64,7 +64,7 @@ HOT HRESULT stats_call_and_count(struct stats *stats, hostmem_method method, uns
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
-    count(here, shared, counter, amount); /* first: a call that is counted has ended */
+    count(here, shared, counter, amount); /* before the call, which says that it has ended */
     call(here, shared, method, level, result);
     return result;
 }

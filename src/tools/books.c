@@ -9,7 +9,8 @@
 
 #include "tools/process_map.h"
 
-enum { ATTEMPTS = 100, SPARE_REGIONS = 4096 };
+/* At most so many looks, and so many that are quiet and find something wrong. */
+enum { ATTEMPTS = 100, WRONG = 20, SPARE_REGIONS = 4096 };
 
 struct list {
     hostmem_region *regions;
@@ -126,10 +127,13 @@ void books_read(struct books *books, hostmem_manager *manager)
     process_map_claim(list.regions, PROCESS_REPORT);
     /* A thread that was stopped within a call, with the memory there and not yet in the books, is nothing that quiet can
      * tell; it goes on, and books that are wrong stay wrong. */
-    for (unsigned i = 0; i < ATTEMPTS && !(books->quiet && books_agree(books)); i++) {
+    for (unsigned i = 0, wrong = 0; i < ATTEMPTS && wrong < WRONG; i++) {
         if (i)
             Sleep(1);
         books_try(books, manager, &list);
+        if (books->quiet && books_agree(books))
+            break;
+        wrong += books->quiet && books->complete;
     }
     list_sort(&list);
     books->regions = list.regions;

@@ -106,7 +106,7 @@ static uint64_t refused_by_limits(const hostmem_statistics *books)
 bool govern_started(const struct options *options, const struct ending *ending,
                     const hostmem_statistics *books, uint64_t hard_limit)
 {
-    const bool too_low = hard_limit != 0 && hard_limit < LEAST_HARD_LIMIT;
+    const bool too_low = hard_limit == options->limit && hard_limit < LEAST_HARD_LIMIT;
     hostmem_bridge_statistics bridge = {.size = sizeof bridge};
 
     if (!options->limit || ending->status != HOSTFXR_START_FAILED ||

@@ -87,9 +87,17 @@ static const wchar_t *initialize_error(int32_t status)
 /* More is refused by a 32-bit collector, which then does not start. */
 static const uint64_t most_hard_limit = sizeof(void *) == 4 ? (uint64_t)1 << 30 : UINT64_MAX;
 
+/* Has the user set the limit?  The runtime asks the environment first. */
+static bool hard_limit_is_set(void)
+{
+    wchar_t text[2];
+    return GetEnvironmentVariableW(L"DOTNET_GCHeapHardLimit", text, 2) ||
+           GetEnvironmentVariableW(L"COMPlus_GCHeapHardLimit", text, 2);
+}
+
 /*
- * The collector sizes itself for its hard limit when it starts, so it is told before.  What it has in the end; 0: none.
- * (DOTNET_GCHeapHardLimit in the environment counts instead, for the runtime asks it first.)
+ * The collector sizes itself for its hard limit when it starts, so it is told before.  What it has by us or by the
+ * program's configuration; 0: nothing.
  */
 static uint64_t hard_limit_set(void *context, uint64_t limit)
 {
@@ -97,6 +105,8 @@ static uint64_t hard_limit_set(void *context, uint64_t limit)
     const wchar_t *own = NULL;
     wchar_t text[24];
 
+    if (hard_limit_is_set())
+        return 0;
     if (fxr.get_property(context, name, &own) == 0 && own) {
         uint64_t lower = wcstoull(own, NULL, 0);
         if (lower != 0 && lower < limit)

@@ -16,8 +16,9 @@ enum { STATUS_USAGE = 2, STATUS_FAILED = 125 };
 /* The runtime that runs the program: its coreclr.dll. */
 struct hostfxr_runtime {
     wchar_t path[PATH_CHARS];
-    uint64_t version;    /* of the file: four numbers of 16 bits */
-    uint64_t hard_limit; /* bytes, that its collector was given with HOSTMEM_BRIDGE_HARD_LIMIT; 0: none */
+    uint64_t version; /* of the file: four numbers of 16 bits */
+    uint64_t
+        hard_limit; /* bytes: its collector's, by us or by the program's configuration; 0: none that we know */
 };
 
 /*

@@ -21,6 +21,7 @@ DWORD bridge_child(const wchar_t *arguments, DWORD milliseconds)
     }
     if (WaitForSingleObject(process.hProcess, milliseconds) != WAIT_OBJECT_0)
         TerminateProcess(process.hProcess, BRIDGE_CHILD_HANGS);
+    WaitForSingleObject(process.hProcess, INFINITE);
     GetExitCodeProcess(process.hProcess, &code);
     CloseHandle(process.hProcess);
     CloseHandle(process.hThread);

@@ -69,11 +69,10 @@ static unsafe class Program
             catch (OutOfMemoryException)
             {
                 refused++;
-                if (blocks == null)
-                    continue;
-                while (held > 0 && blocks[held - 1] == null)
+                while (held > 0 && blocks![held - 1] == null)
                     held--;
-                Array.Clear(blocks, held / 2, blocks.Length - held / 2);
+                if (blocks != null)
+                    Array.Clear(blocks, held / 2, blocks.Length - held / 2);
                 held /= 2;
             }
             if (show)
