@@ -324,7 +324,7 @@ static void test_no_credit(void **state)
     assert_int_equal(budget_used(&books.budget), 0);
 }
 
-enum { MEMBERS = 24, ROUNDS = 30000, HOLD = 4, MOST_HELD = 32 * 4096 };
+enum { MEMBERS = 24, ROUNDS = 30000, HOLD = 4, PIECE = 4096, MOST_HELD = 32 * PIECE };
 
 /* No more than what is in use: later by a grant, sooner by a refund. */
 static _Atomic uint64_t granted, granted_to_tasks;
@@ -387,7 +387,8 @@ static void charge_and_refund(struct member *member, void *limits)
         if (held[which] != 0)
             give_up(member, which, &held[which]);
         else
-            try_to_hold(member, limits, which, (1 + crew_random(member, 32)) * 4096, &held[which]);
+            try_to_hold(member, limits, which, (1 + crew_random(member, MOST_HELD / PIECE)) * PIECE,
+                        &held[which]);
     }
     for (unsigned which = 0; which < HOLD; which++)
         give_up(member, which, &held[which]);

@@ -93,9 +93,16 @@ HOT static bool credit_will_do(const struct account *account, unsigned level)
     return budget_below_marks(account, 0, level) && (!account->early || gauge_below_peak(&account->gauge, 0));
 }
 
-/* By credit; and the marks are looked at again once it is paid, for another thread may have come nearer to them. */
-static bool paid(struct account *account, struct credit_amount amount, unsigned level)
+/* Of what is charged, so much goes to the gauge already. */
+static uint64_t early_part(const struct account *account, uint64_t bytes)
 {
+    return account->early ? bytes : 0;
+}
+
+/* By credit; and the marks are looked at again once it is paid, for another thread may have come nearer to them. */
+static bool paid(struct account *account, uint64_t bytes, unsigned level)
+{
+    const struct credit_amount amount = {.budget = bytes, .gauge = early_part(account, bytes)};
     if (!credit_will_do(account, level) || !credit_pay(&account->credit, amount))
         return false;
     if (credit_will_do(account, level))
@@ -104,17 +111,12 @@ static bool paid(struct account *account, struct credit_amount amount, unsigned 
     return false;
 }
 
-static struct credit_amount amount_of(const struct account *account, uint64_t bytes)
-{
-    return (struct credit_amount){.budget = bytes, .gauge = account->early ? bytes : 0};
-}
-
 /* By the sums: also each charge that raises the peak. */
 APART struct budget_answer account_charge_sums(struct account *account, uint64_t bytes, unsigned level)
 {
     struct budget *budget = account->budget;
-    const struct credit_amount amount = amount_of(account, bytes);
-    if (!budget_below_marks(account, bytes, level) || !gauge_below_peak(&account->gauge, amount.gauge))
+    const uint64_t early = early_part(account, bytes);
+    if (!budget_below_marks(account, bytes, level) || !gauge_below_peak(&account->gauge, early))
         collect(budget, load(&budget->used) + bytes > ceiling(account, level));
     struct budget_answer answer = budget_charge(budget, bytes, level);
     if (answer.verdict == BUDGET_OVER && budget->parent == NULL) {
@@ -122,7 +124,7 @@ APART struct budget_answer account_charge_sums(struct account *account, uint64_t
         answer = budget_charge(budget, bytes, level);
     }
     if (granted(&answer))
-        atomic_fetch_add_explicit(&account->gauge.now, amount.gauge, memory_order_relaxed);
+        atomic_fetch_add_explicit(&account->gauge.now, early, memory_order_relaxed);
     return answer;
 }
 
@@ -130,7 +132,7 @@ HOT bool account_pay(struct account *account, uint64_t bytes, unsigned level)
 {
     if (bytes == 0)
         return true;
-    if (!may_use_credit(account->budget) || !paid(account, amount_of(account, bytes), level))
+    if (!may_use_credit(account->budget) || !paid(account, bytes, level))
         return false;
     budget_look(account->budget); /* a watermark may have been armed just now */
     return true;
@@ -164,7 +166,7 @@ HOT void account_settle_gauge(struct account *account, uint64_t bytes)
 
 void account_cancel(struct account *account, uint64_t bytes)
 {
-    give_back(account, bytes, account->early ? bytes : 0);
+    give_back(account, bytes, early_part(account, bytes));
 }
 
 HOT void account_refund(struct account *account, uint64_t bytes)

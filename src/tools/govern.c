@@ -123,14 +123,15 @@ void govern_ending(const struct options *options, const struct ending *ending,
     uint64_t refused = refused_by_limits(books);
     bool by_exception =
         strcmp(ending->how, "unhandled exception") == 0 || strcmp(ending->how, "fail fast") == 0;
-    const bool by_collector = refused == 0 && hard_limit != 0;
-    if (by_collector ? !ending->out_of_memory : refused == 0 || !(ending->out_of_memory || by_exception))
+    if (refused == 0 && hard_limit == 0)
+        return;
+    if (!ending->out_of_memory && (refused == 0 || !by_exception))
         return;
     begin_line(&writer, options);
     /* Another exception may have come of it: of a type that could not be initialized, for one. */
     writer_text(&writer, ending->out_of_memory ? ": ended by OutOfMemoryException: "
                                                : ": ended by an exception that nobody handled, after ");
-    if (by_collector) {
+    if (refused == 0) {
         writer_text(&writer, "its collector has a limit of ");
         megabytes(&writer, hard_limit);
     } else {

@@ -17,8 +17,8 @@ enum { STATUS_USAGE = 2, STATUS_FAILED = 125 };
 struct hostfxr_runtime {
     wchar_t path[PATH_CHARS];
     uint64_t version; /* of the file: four numbers of 16 bits */
-    uint64_t
-        hard_limit; /* bytes: its collector's, by us or by the program's configuration; 0: none that we know */
+    /* Its collector's in bytes, by us or by the program's configuration; 0: none that we know. */
+    uint64_t hard_limit;
 };
 
 /*
