@@ -56,14 +56,14 @@ static void count_crossing(void)
 static void obey(void)
 {
     if (order.kind == FORCE) {
-        order.answer = account_force(order.account, order.bytes);
+        order.answer = hm_account_force(order.account, order.bytes);
     } else if (order.kind == REFUND) {
-        account_refund(order.account, order.bytes);
+        hm_account_refund(order.account, order.bytes);
     } else {
-        order.answer = account_charge(order.account, order.bytes, order.level);
+        order.answer = hm_account_charge(order.account, order.bytes, order.level);
         bool granted = order.answer.verdict == BUDGET_GRANTED || order.answer.verdict == BUDGET_OVERRUN;
         if (granted && order.cancel)
-            account_cancel(order.account, order.bytes);
+            hm_account_cancel(order.account, order.bytes);
         else if (granted)
             account_settle(order.account, order.bytes);
     }
@@ -95,16 +95,16 @@ static void start(uint64_t limit, uint64_t soft)
     memset(&books, 0, sizeof books);
     memset(&model, 0, sizeof model);
     model.above = UINT64_MAX;
-    budget_init(&books.budget);
-    account_init(&books.committed, &books.budget, books.lanes, LANE_COMMITTED, false);
-    account_init(&books.heap, &books.budget, books.lanes, LANE_HEAP, true);
-    budget_set(&books.budget, &limits);
+    hm_budget_init(&books.budget);
+    hm_account_init(&books.committed, &books.budget, books.lanes, LANE_COMMITTED, false);
+    hm_account_init(&books.heap, &books.budget, books.lanes, LANE_HEAP, true);
+    hm_budget_set(&books.budget, &limits);
     books.budget.crossed = count_crossing;
 }
 
 static void arm(void)
 {
-    budget_pressure(&books.budget);
+    hm_budget_pressure(&books.budget);
     model.above = books.budget.wake_above;
     model.below = books.budget.wake_below;
 }
@@ -159,11 +159,11 @@ static void model_order(void)
 
 static void compare(void)
 {
-    assert_int_equal(budget_used(&books.budget), model.used);
+    assert_int_equal(hm_budget_used(&books.budget), model.used);
     assert_int_equal(books.budget.peak, model.peak);
     assert_int_equal(books.budget.overruns, model.overruns);
-    assert_int_equal(account_now(&books.committed), model.now[0]);
-    assert_int_equal(account_now(&books.heap), model.now[1]);
+    assert_int_equal(hm_account_now(&books.committed), model.now[0]);
+    assert_int_equal(hm_account_now(&books.heap), model.now[1]);
     assert_int_equal(books.committed.gauge.peak, model.gauge_peak[0]);
     assert_int_equal(books.heap.gauge.peak, model.gauge_peak[1]);
     assert_int_equal(books.crossings, model.crossings);
@@ -300,28 +300,28 @@ static void test_no_credit(void **state)
     (void)state;
     static struct budget parent;
     memset(&parent, 0, sizeof parent);
-    budget_init(&parent);
+    hm_budget_init(&parent);
     start(BUDGET_UNLIMITED, BUDGET_UNLIMITED);
     books.budget.parent = &parent;
-    account_charge(&books.heap, 4096, BUDGET_TASK);
+    hm_account_charge(&books.heap, 4096, BUDGET_TASK);
     account_settle(&books.heap, 4096);
-    account_refund(&books.heap, 4096);
+    hm_account_refund(&books.heap, 4096);
     assert_int_equal(parent.used, 0);
     assert_int_equal(books.budget.used, 0);
 
     const struct budget_limits limits = {
         .limit = BUDGET_UNLIMITED, .task_limit = BUDGET_UNLIMITED, .soft = BUDGET_UNLIMITED, .fail_after = 1};
     start(BUDGET_UNLIMITED, BUDGET_UNLIMITED);
-    account_charge(&books.heap, 4096, BUDGET_TASK);
+    hm_account_charge(&books.heap, 4096, BUDGET_TASK);
     account_settle(&books.heap, 4096);
-    account_refund(&books.heap, 4096);
+    hm_account_refund(&books.heap, 4096);
     assert_int_equal(books.budget.used, 4096); /* all of it credit */
-    budget_set(&books.budget, &limits);
-    assert_int_equal(account_charge(&books.heap, 4096, BUDGET_TASK).verdict, BUDGET_GRANTED);
+    hm_budget_set(&books.budget, &limits);
+    assert_int_equal(hm_account_charge(&books.heap, 4096, BUDGET_TASK).verdict, BUDGET_GRANTED);
     account_settle(&books.heap, 4096);
-    account_refund(&books.heap, 4096);
-    assert_int_equal(account_charge(&books.heap, 4096, BUDGET_TASK).verdict, BUDGET_FAILED);
-    assert_int_equal(budget_used(&books.budget), 0);
+    hm_account_refund(&books.heap, 4096);
+    assert_int_equal(hm_account_charge(&books.heap, 4096, BUDGET_TASK).verdict, BUDGET_FAILED);
+    assert_int_equal(hm_budget_used(&books.budget), 0);
 }
 
 enum { MEMBERS = 24, ROUNDS = 30000, HOLD = 4, PIECE = 4096, MOST_HELD = 32 * PIECE };
@@ -345,7 +345,7 @@ static void give_up(const struct member *member, unsigned which, uint64_t *held)
 {
     atomic_fetch_sub(&granted, *held);
     atomic_fetch_sub(&granted_to_tasks, is_task(member) ? *held : 0);
-    account_refund(account_of(which), *held);
+    hm_account_refund(account_of(which), *held);
     *held = 0;
 }
 
@@ -354,12 +354,12 @@ static void try_to_hold(struct member *member, const struct budget_limits *limit
 {
     const bool task = is_task(member);
     const unsigned level = task ? BUDGET_TASK : BUDGET_DOMAIN;
-    if (account_charge(account_of(which), bytes, level).verdict != BUDGET_GRANTED) {
+    if (hm_account_charge(account_of(which), bytes, level).verdict != BUDGET_GRANTED) {
         atomic_fetch_add(&refusals[level], 1);
         return;
     }
     if (crew_random(member, 8) == 0) {
-        account_cancel(account_of(which), bytes);
+        hm_account_cancel(account_of(which), bytes);
         return;
     }
     account_settle(account_of(which), bytes);
@@ -408,13 +408,13 @@ static void test_all_at_once(void **state)
                                        .soft = BUDGET_UNLIMITED,
                                        .fail_after = BUDGET_UNLIMITED};
         start(BUDGET_UNLIMITED, BUDGET_UNLIMITED);
-        budget_set(&books.budget, &limits);
+        hm_budget_set(&books.budget, &limits);
         granted = granted_to_tasks = most_granted = 0;
         refusals[BUDGET_TASK] = refusals[BUDGET_DOMAIN] = 0;
         crew_run(&crew, MEMBERS, charge_and_refund, &limits);
-        assert_int_equal(budget_used(&books.budget), 0);
-        assert_int_equal(account_now(&books.committed), 0);
-        assert_int_equal(account_now(&books.heap), 0);
+        assert_int_equal(hm_budget_used(&books.budget), 0);
+        assert_int_equal(hm_account_now(&books.committed), 0);
+        assert_int_equal(hm_account_now(&books.heap), 0);
         assert_in_range(books.budget.peak, most_granted, limits.limit);
         assert_true((refusals[BUDGET_TASK] > 0) == (limits.task_limit != BUDGET_UNLIMITED));
         assert_true((refusals[BUDGET_DOMAIN] > 0) == (limits.limit != BUDGET_UNLIMITED));

@@ -29,11 +29,11 @@ static struct budget make(uint64_t limit, uint64_t task_limit, uint64_t margin)
     struct budget budget;
     struct budget_limits limits = unlimited;
     memset(&budget, 0, sizeof budget);
-    budget_init(&budget);
+    hm_budget_init(&budget);
     limits.limit = limit;
     limits.task_limit = task_limit;
     limits.margin = margin;
-    budget_set(&budget, &limits);
+    hm_budget_set(&budget, &limits);
     return budget;
 }
 
@@ -41,10 +41,10 @@ static struct budget make(uint64_t limit, uint64_t task_limit, uint64_t margin)
 static void order_failures(struct budget *budget, uint64_t fail_after, bool strict)
 {
     struct budget_limits limits;
-    budget_get(budget, &limits);
+    hm_budget_get(budget, &limits);
     limits.fail_after = fail_after;
     limits.strict = strict;
-    budget_set(budget, &limits);
+    hm_budget_set(budget, &limits);
 }
 
 static void assert_used(const struct budget *budget, uint64_t used, uint64_t peak)
@@ -56,7 +56,7 @@ static void assert_used(const struct budget *budget, uint64_t used, uint64_t pea
 static void assert_granted(struct budget *budget, uint64_t bytes, unsigned level)
 {
     uint64_t before = budget->used;
-    assert_int_equal(budget_charge(budget, bytes, level).verdict, BUDGET_GRANTED);
+    assert_int_equal(hm_budget_charge(budget, bytes, level).verdict, BUDGET_GRANTED);
     assert_int_equal(budget->used, before + bytes);
 }
 
@@ -65,7 +65,7 @@ static void assert_refused(struct budget *budget, uint64_t bytes, unsigned level
                            const struct budget *by, uint64_t ceiling)
 {
     uint64_t used_by = by->used, before = budget->used;
-    struct budget_answer answer = budget_charge(budget, bytes, level);
+    struct budget_answer answer = hm_budget_charge(budget, bytes, level);
     assert_int_equal(answer.verdict, verdict);
     assert_ptr_equal(answer.by, by);
     assert_int_equal(answer.ceiling, ceiling);
@@ -88,7 +88,7 @@ static void test_ceilings_by_level(void **state)
     assert_granted(&b, 200, BUDGET_PROCESS);
     assert_used(&b, 1200, 1200);
     assert_int_equal(b.overruns, 0);
-    budget_refund(&b, 601);
+    hm_budget_refund(&b, 601);
     assert_granted(&b, 1, BUDGET_TASK);
     assert_used(&b, 600, 1200);
 }
@@ -101,15 +101,15 @@ static void test_beyond_the_margin(void **state)
                                                                                       : 1) {
         struct budget b = make(1000, 1000, 200);
         assert_granted(&b, 1200, level);
-        struct budget_answer answer = budget_charge(&b, 70, level);
+        struct budget_answer answer = hm_budget_charge(&b, 70, level);
         assert_int_equal(answer.verdict, BUDGET_OVERRUN);
         assert_ptr_equal(answer.by, &b);
         assert_int_equal(answer.ceiling, 1200);
         assert_int_equal(answer.used, 1270);
-        assert_int_equal(budget_charge(&b, 30, level).verdict, BUDGET_OVERRUN);
+        assert_int_equal(hm_budget_charge(&b, 30, level).verdict, BUDGET_OVERRUN);
         assert_used(&b, 1300, 1300);
-        budget_refund(&b, 90);
-        assert_int_equal(budget_charge(&b, 1, level).verdict, BUDGET_OVERRUN);
+        hm_budget_refund(&b, 90);
+        assert_int_equal(hm_budget_charge(&b, 1, level).verdict, BUDGET_OVERRUN);
         assert_int_equal(b.overruns, 3);
         assert_int_equal(b.overrun_bytes, 101);
         assert_int_equal(b.overrun_peak, 100);
@@ -118,7 +118,7 @@ static void test_beyond_the_margin(void **state)
         limits.limit = limits.task_limit = 1000;
         limits.margin = 400;
         limits.strict = true;
-        budget_set(&b, &limits);
+        hm_budget_set(&b, &limits);
         assert_granted(&b, 189, level); /* 1400 */
         assert_refused(&b, 1, level, BUDGET_OVER, &b, 1400);
         assert_int_equal(b.overruns, 3);
@@ -131,13 +131,13 @@ static void test_force(void **state)
     (void)state;
     struct budget b = make(1000, 10, 100);
     order_failures(&b, 0, true);
-    assert_int_equal(budget_force(&b, 1100).verdict, BUDGET_GRANTED);
-    struct budget_answer answer = budget_force(&b, 5);
+    assert_int_equal(hm_budget_force(&b, 1100).verdict, BUDGET_GRANTED);
+    struct budget_answer answer = hm_budget_force(&b, 5);
     assert_int_equal(answer.verdict, BUDGET_OVERRUN);
     assert_ptr_equal(answer.by, &b);
     assert_int_equal(answer.ceiling, 1100);
     assert_int_equal(answer.used, 1105);
-    assert_int_equal(budget_force(&b, 0).verdict, BUDGET_GRANTED);
+    assert_int_equal(hm_budget_force(&b, 0).verdict, BUDGET_GRANTED);
     assert_used(&b, 1105, 1105);
     assert_int_equal(b.overruns, 1);
 }
@@ -148,10 +148,10 @@ static void test_nothing_is_always_granted(void **state)
     struct budget parent = make(1, 1, 0), b = make(10, 5, 0);
     order_failures(&parent, 0, true);
     b.parent = &parent;
-    budget_force(&b, 100);
+    hm_budget_force(&b, 100);
     for (unsigned level = 0; level < 5; level++)
         assert_granted(&b, 0, level);
-    budget_refund(&b, 0);
+    hm_budget_refund(&b, 0);
     assert_used(&b, 100, 100);
     assert_used(&parent, 100, 100);
     assert_int_equal(parent.overruns, 1);
@@ -178,8 +178,8 @@ static void test_saturation(void **state)
     struct budget_limits limits = unlimited;
     limits.limit = UINT64_MAX - 10;
     limits.margin = 100;
-    budget_set(&b, &limits);
-    budget_get(&b, &limits);
+    hm_budget_set(&b, &limits);
+    hm_budget_get(&b, &limits);
     assert_int_equal(limits.margin, 100);
     assert_int_equal(b.ceiling[BUDGET_PROCESS], UINT64_MAX);
 
@@ -193,15 +193,15 @@ static void test_fail_after(void **state)
     (void)state;
     struct budget b = make(1000, 1000, 0);
     struct budget_limits limits;
-    budget_get(&b, &limits);
+    hm_budget_get(&b, &limits);
     assert_int_equal(limits.fail_after, BUDGET_UNLIMITED);
     limits.fail_after = 3;
-    budget_set(&b, &limits);
+    hm_budget_set(&b, &limits);
     assert_granted(&b, 1, BUDGET_TASK);
     assert_granted(&b, 1, BUDGET_PROCESS); /* none of those that are counted */
     assert_granted(&b, 0, BUDGET_TASK);    /* nor this */
     assert_granted(&b, 1, BUDGET_DOMAIN);
-    budget_get(&b, &limits);
+    hm_budget_get(&b, &limits);
     assert_int_equal(limits.fail_after, 3); /* as it was set */
     assert_int_equal(b.fail_left, 1);
     assert_granted(&b, 1, BUDGET_TASK);
@@ -210,10 +210,10 @@ static void test_fail_after(void **state)
         assert_refused(&b, 1, BUDGET_DOMAIN, BUDGET_FAILED, &b, 1000);
         assert_granted(&b, 1, BUDGET_PROCESS);
     }
-    budget_get(&b, &limits);
+    hm_budget_get(&b, &limits);
     assert_int_equal(b.fail_left, 0);
     limits.fail_after = BUDGET_UNLIMITED;
-    budget_set(&b, &limits);
+    hm_budget_set(&b, &limits);
     assert_granted(&b, 1, BUDGET_TASK);
 }
 
@@ -235,25 +235,25 @@ static void test_parent(void **state)
     assert_refused(&b, 1, BUDGET_DOMAIN, BUDGET_OVER, &parent, 1000);
 
     /* An overrun in one of them is the answer; in both, the child's own is. */
-    struct budget_answer answer = budget_charge(&a, 60, BUDGET_PROCESS);
+    struct budget_answer answer = hm_budget_charge(&a, 60, BUDGET_PROCESS);
     assert_int_equal(answer.verdict, BUDGET_OVERRUN);
     assert_ptr_equal(answer.by, &a);
     assert_int_equal(answer.ceiling, 550);
     assert_int_equal(answer.used, 560);
     assert_int_equal(parent.overruns, 0);
-    answer = budget_charge(&b, 50, BUDGET_PROCESS);
+    answer = hm_budget_charge(&b, 50, BUDGET_PROCESS);
     assert_int_equal(answer.verdict, BUDGET_OVERRUN);
     assert_ptr_equal(answer.by, &parent);
     assert_int_equal(answer.ceiling, 1100);
     assert_int_equal(answer.used, 1110);
     assert_int_equal(b.overruns, 0);
-    answer = budget_charge(&a, 1, BUDGET_PROCESS);
+    answer = hm_budget_charge(&a, 1, BUDGET_PROCESS);
     assert_ptr_equal(answer.by, &a);
     assert_int_equal(a.overruns, 2);
     assert_int_equal(parent.overruns, 2);
 
-    budget_refund(&a, 561);
-    budget_refund(&b, 550);
+    hm_budget_refund(&a, 561);
+    hm_budget_refund(&b, 550);
     assert_used(&a, 0, 561);
     assert_used(&b, 0, 550);
     assert_used(&parent, 0, 1111);
@@ -272,10 +272,10 @@ static void test_strict_and_fail_after_of_a_parent(void **state)
     assert_used(&parent, 1000, 1000);
 
     /* The tighter of the two, which eTaskCritical runs into. */
-    assert_int_equal(budget_ceiling(&b), 1000);
-    assert_int_equal(budget_ceiling(&parent), 1000);
+    assert_int_equal(hm_budget_ceiling(&b), 1000);
+    assert_int_equal(hm_budget_ceiling(&parent), 1000);
     b.ceiling[BUDGET_TASK] = 10;
-    assert_int_equal(budget_ceiling(&b), 10);
+    assert_int_equal(hm_budget_ceiling(&b), 10);
 }
 
 /* Of what fails by order the parent sees nothing; of what the parent refuses the order counts nothing. */
@@ -308,29 +308,29 @@ static void test_limits_changed(void **state)
     struct budget_limits limits;
     b.crossed = count_crossing;
     assert_granted(&b, 900, BUDGET_TASK);
-    budget_get(&b, &limits);
+    hm_budget_get(&b, &limits);
     limits.limit = limits.task_limit = 500;
     limits.margin = 100;
     limits.strict = true;
     crossings = 0;
-    budget_set(&b, &limits);
+    hm_budget_set(&b, &limits);
     assert_int_equal(crossings, 1);
     assert_used(&b, 900, 900);
     for (unsigned level = 0; level < BUDGET_LEVELS; level++)
         assert_refused(&b, 1, level, BUDGET_OVER, &b, level == BUDGET_PROCESS ? 600 : 500);
-    budget_refund(&b, 399);
+    hm_budget_refund(&b, 399);
     assert_refused(&b, 1, BUDGET_DOMAIN, BUDGET_OVER, &b, 500);
     assert_granted(&b, 99, BUDGET_PROCESS);
-    budget_refund(&b, 101);
+    hm_budget_refund(&b, 101);
     assert_granted(&b, 1, BUDGET_TASK);
     assert_refused(&b, 1, BUDGET_TASK, BUDGET_OVER, &b, 500);
     limits.limit = limits.task_limit = 2000;
-    budget_set(&b, &limits);
+    hm_budget_set(&b, &limits);
     assert_granted(&b, 1500, BUDGET_TASK);
     assert_used(&b, 2000, 2000);
     assert_int_equal(b.overruns, 0);
     struct budget_limits read;
-    budget_get(&b, &read);
+    hm_budget_get(&b, &read);
     assert_int_equal(read.limit, 2000);
     assert_int_equal(read.task_limit, 2000);
     assert_int_equal(read.margin, 100);
@@ -342,16 +342,16 @@ static void set_soft(struct budget *budget, uint64_t soft)
 {
     struct budget_limits limits = unlimited;
     limits.soft = soft;
-    budget_set(budget, &limits);
+    hm_budget_set(budget, &limits);
 }
 
 static void use(struct budget *budget, uint64_t bytes)
 {
     uint64_t used = budget->used;
     if (bytes > used)
-        budget_force(budget, bytes - used);
+        hm_budget_force(budget, bytes - used);
     else
-        budget_refund(budget, used - bytes);
+        hm_budget_refund(budget, used - bytes);
 }
 
 /* Up and down, byte by byte where it matters: 800 is an eighth of 100. */
@@ -361,7 +361,7 @@ static void test_watermarks(void **state)
     static const struct {
         uint64_t used;
         unsigned crossings; /* on the way there */
-        enum budget_pressure pressure;
+        enum hm_budget_pressure pressure;
     } rows[] = {
         {500, 0, BUDGET_HIGH},    {501, 1, BUDGET_NEUTRAL}, {401, 0, BUDGET_NEUTRAL},
         {799, 0, BUDGET_NEUTRAL}, {800, 1, BUDGET_LOW},     {5000, 0, BUDGET_LOW},
@@ -374,13 +374,13 @@ static void test_watermarks(void **state)
     struct budget b = make(BUDGET_UNLIMITED, BUDGET_UNLIMITED, 0);
     b.crossed = count_crossing;
     set_soft(&b, 800);
-    assert_int_equal(budget_pressure(&b), BUDGET_HIGH);
+    assert_int_equal(hm_budget_pressure(&b), BUDGET_HIGH);
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         crossings = 0;
         use(&b, rows[i].used);
         assert_int_equal(crossings, rows[i].crossings);
-        assert_int_equal(budget_pressure(&b), rows[i].pressure);
-        assert_int_equal(budget_pressure(&b), rows[i].pressure); /* looking twice changes nothing */
+        assert_int_equal(hm_budget_pressure(&b), rows[i].pressure);
+        assert_int_equal(hm_budget_pressure(&b), rows[i].pressure); /* looking twice changes nothing */
         assert_int_equal(crossings, rows[i].crossings);
     }
 }
@@ -392,17 +392,17 @@ static void test_a_crossing_is_told_once(void **state)
     struct budget b = make(BUDGET_UNLIMITED, BUDGET_UNLIMITED, 0);
     b.crossed = count_crossing;
     set_soft(&b, 800);
-    budget_pressure(&b);
+    hm_budget_pressure(&b);
     crossings = 0;
     for (uint64_t used = 1; used <= 900; used++)
         use(&b, used);
     assert_int_equal(crossings, 1); /* at 501; 800 was not armed */
-    assert_int_equal(budget_pressure(&b), BUDGET_LOW);
+    assert_int_equal(hm_budget_pressure(&b), BUDGET_LOW);
     for (uint64_t used = 899; used > 300; used--)
         use(&b, used);
     assert_int_equal(crossings, 2);
     use(&b, 900);
-    assert_int_equal(budget_pressure(&b), BUDGET_LOW);
+    assert_int_equal(hm_budget_pressure(&b), BUDGET_LOW);
     assert_int_equal(crossings, 2);
     use(&b, 699);
     assert_int_equal(crossings, 3);
@@ -420,14 +420,14 @@ static void test_watermarks_of_a_parent(void **state)
     crossings = 0;
     use(&a, 850);
     assert_int_equal(crossings, 0);
-    assert_int_equal(budget_pressure(&parent), BUDGET_LOW);
-    assert_int_equal(budget_pressure(&a), BUDGET_HIGH);
+    assert_int_equal(hm_budget_pressure(&parent), BUDGET_LOW);
+    assert_int_equal(hm_budget_pressure(&a), BUDGET_HIGH);
     use(&b, 10);
     use(&a, 690);
     assert_int_equal(crossings, 0);
     use(&b, 9);
     assert_int_equal(crossings, 1);
-    assert_int_equal(budget_pressure(&parent), BUDGET_NEUTRAL);
+    assert_int_equal(hm_budget_pressure(&parent), BUDGET_NEUTRAL);
 }
 
 /* A page that is refunded a moment before it is charged is use of nothing, not of everything: it is no pressure. */
@@ -439,14 +439,14 @@ static void test_use_below_nothing(void **state)
         b.crossed = count_crossing;
         set_soft(&b, 80000);
         use(&b, 90000);
-        assert_int_equal(budget_pressure(&b), BUDGET_LOW);
+        assert_int_equal(hm_budget_pressure(&b), BUDGET_LOW);
         crossings = 0;
-        budget_refund(&b, 90000 + early);
+        hm_budget_refund(&b, 90000 + early);
         assert_int_equal(crossings, 1);
-        assert_int_equal(budget_pressure(&b), BUDGET_HIGH);
-        budget_force(&b, early);
+        assert_int_equal(hm_budget_pressure(&b), BUDGET_HIGH);
+        hm_budget_force(&b, early);
         assert_used(&b, 0, 90000);
-        assert_int_equal(budget_pressure(&b), BUDGET_HIGH);
+        assert_int_equal(hm_budget_pressure(&b), BUDGET_HIGH);
     }
 }
 
@@ -458,23 +458,23 @@ static void test_small_soft_marks(void **state)
         struct budget b = make(BUDGET_UNLIMITED, BUDGET_UNLIMITED, 0);
         b.crossed = count_crossing;
         set_soft(&b, soft);
-        assert_int_equal(budget_pressure(&b), BUDGET_HIGH);
-        enum budget_pressure before = BUDGET_HIGH;
+        assert_int_equal(hm_budget_pressure(&b), BUDGET_HIGH);
+        enum hm_budget_pressure before = BUDGET_HIGH;
         for (unsigned step = 1; step <= 2 * soft; step++) {
             crossings = 0;
             use(&b, step <= soft ? step : 2 * soft - step);
             struct budget shadow = b;
             shadow.crossed = NULL;
-            bool changed = budget_pressure(&shadow) != before;
+            bool changed = hm_budget_pressure(&shadow) != before;
             assert_true(!changed || crossings == 1);
-            before = budget_pressure(&b);
+            before = hm_budget_pressure(&b);
             assert_true(b.used < soft || before == BUDGET_LOW);
             assert_true(b.used > soft / 2 || before == BUDGET_HIGH);
         }
     }
     struct budget b = make(1000, 1000, 0); /* no soft mark: no pressure from here */
     assert_granted(&b, 1000, BUDGET_TASK);
-    assert_int_equal(budget_pressure(&b), BUDGET_HIGH);
+    assert_int_equal(hm_budget_pressure(&b), BUDGET_HIGH);
 }
 
 /* The load that GetMemoryLoad answers, tightened by a budget and its parent. */
@@ -500,11 +500,11 @@ static void test_load_of_budgets(void **state)
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct budget parent = make(rows[i].parent_limit, rows[i].parent_limit, 0);
         struct budget b = make(BUDGET_UNLIMITED, rows[i].task_limit, 5000);
-        budget_force(&b, rows[i].used);
-        budget_force(&parent, rows[i].parent_used);
+        hm_budget_force(&b, rows[i].used);
+        hm_budget_force(&parent, rows[i].parent_used);
         b.parent = &parent;
         struct memory_load load = {.percent = 40, .available = 600};
-        memory_load_tighten(&load, &b);
+        hm_memory_load_tighten(&load, &b);
         assert_int_equal(load.percent, rows[i].percent);
         assert_int_equal(load.available, rows[i].available);
     }

@@ -17,7 +17,7 @@ static void set(struct budget *budget, uint64_t limit, uint64_t soft)
 {
     const struct budget_limits limits = {
         .limit = limit, .task_limit = limit, .soft = soft, .fail_after = BUDGET_UNLIMITED};
-    budget_set(budget, &limits);
+    hm_budget_set(budget, &limits);
 }
 
 /* Two budgets under one; the workers would like twice of what the shared one has. */
@@ -54,12 +54,12 @@ static void contend(struct member *member, void *context)
             SwitchToThread(); /* so that they are at it together, on few processors too */
         uint64_t *holding = &held[crew_random(member, HOLDINGS)];
         if (*holding != 0) {
-            budget_refund(budget, *holding);
+            hm_budget_refund(budget, *holding);
             *holding = 0;
             continue;
         }
         uint64_t bytes = 1 + crew_random(member, 2 * UNIT);
-        struct budget_answer answer = budget_charge(budget, bytes, crew_random(member, 2));
+        struct budget_answer answer = hm_budget_charge(budget, bytes, crew_random(member, 2));
         if (answer.verdict == BUDGET_GRANTED) {
             *holding = bytes;
             contest->granted++;
@@ -70,7 +70,7 @@ static void contend(struct member *member, void *context)
         }
     }
     for (unsigned i = 0; i < HOLDINGS; i++)
-        budget_refund(budget, held[i]);
+        hm_budget_refund(budget, held[i]);
     contest->working--;
 }
 
@@ -80,9 +80,9 @@ static void test_never_above_the_limit(void **state)
     static struct contest contest;
     struct crew crew;
     memset(&contest, 0, sizeof contest);
-    budget_init(&contest.shared);
+    hm_budget_init(&contest.shared);
     for (int i = 0; i < 2; i++) {
-        budget_init(&contest.own[i]);
+        hm_budget_init(&contest.own[i]);
         contest.own[i].parent = &contest.shared;
     }
     /* Half of the holdings are empty at a time: appetite for WORKERS * HOLDINGS / 2 units. */
@@ -122,20 +122,20 @@ static void sit(struct member *member, void *context)
 {
     struct seats *seats = context;
     unsigned granted = 0;
-    bool seated = budget_charge(&seats->own, 1, BUDGET_TASK).verdict == BUDGET_GRANTED;
+    bool seated = hm_budget_charge(&seats->own, 1, BUDGET_TASK).verdict == BUDGET_GRANTED;
     crew_meet(member); /* all have asked: some were refused, however they were scheduled */
     seats->refused += !seated;
     if (seated)
-        budget_refund(&seats->own, 1);
+        hm_budget_refund(&seats->own, 1);
     crew_meet(member);
     for (unsigned i = 0; i < SITTINGS; i++) {
-        if (budget_charge(&seats->own, 1, BUDGET_TASK).verdict != BUDGET_GRANTED)
+        if (hm_budget_charge(&seats->own, 1, BUDGET_TASK).verdict != BUDGET_GRANTED)
             continue;
         int others = atomic_fetch_add(&seats->taken, 1);
         crew_check(member, others < SEATS, others);
         granted++;
         atomic_fetch_sub(&seats->taken, 1);
-        budget_refund(&seats->own, 1);
+        hm_budget_refund(&seats->own, 1);
     }
     seats->granted += granted;
     seats->refused += SITTINGS - granted;
@@ -148,8 +148,8 @@ static void test_never_two_for_one(void **state)
     struct crew crew;
     for (int shared = 0; shared < 2; shared++) {
         memset(&seats, 0, sizeof seats);
-        budget_init(&seats.shared);
-        budget_init(&seats.own);
+        hm_budget_init(&seats.shared);
+        hm_budget_init(&seats.own);
         seats.own.parent = &seats.shared;
         set(shared ? &seats.shared : &seats.own, SEATS, BUDGET_UNLIMITED);
         crew_run(&crew, WORKERS, sit, &seats);
@@ -184,28 +184,28 @@ static void judge(struct member *member, void *context)
     for (unsigned round = 0; round < JUDGEMENTS; round++) {
         uint64_t mine = level_of[round % LEVELS] / JUDGE;
         if (member->number == JUDGE) {
-            static const enum budget_pressure expected[LEVELS] = {BUDGET_HIGH, BUDGET_NEUTRAL, BUDGET_LOW};
-            enum budget_pressure now = budget_pressure(&judged);
+            static const enum hm_budget_pressure expected[LEVELS] = {BUDGET_HIGH, BUDGET_NEUTRAL, BUDGET_LOW};
+            enum hm_budget_pressure now = hm_budget_pressure(&judged);
             crew_meet(member);
             while (now != expected[round % LEVELS]) {
                 if (WaitForSingleObject(woken, 20000) != WAIT_OBJECT_0) {
                     crew_fault(member, "nobody woke the judge", (long)judged.used);
                     break;
                 }
-                now = budget_pressure(&judged);
+                now = hm_budget_pressure(&judged);
             }
         } else {
             crew_meet(member);
             for (unsigned i = 0; i < 50; i++) {
                 uint64_t bytes = 1 + crew_random(member, 300);
-                budget_force(&judged, bytes);
-                budget_refund(&judged, bytes);
+                hm_budget_force(&judged, bytes);
+                hm_budget_refund(&judged, bytes);
             }
-            budget_force(&judged, mine);
+            hm_budget_force(&judged, mine);
         }
         crew_meet(member);
         if (member->number != JUDGE)
-            budget_refund(&judged, mine);
+            hm_budget_refund(&judged, mine);
         crew_meet(member);
     }
 }
@@ -216,7 +216,7 @@ static void test_no_crossing_is_lost(void **state)
     struct crew crew;
     woken = CreateEventW(NULL, FALSE, FALSE, NULL);
     memset(&judged, 0, sizeof judged);
-    budget_init(&judged);
+    hm_budget_init(&judged);
     judged.crossed = wake_judge;
     set(&judged, BUDGET_UNLIMITED, 800);
     crew_run(&crew, JUDGE + 1, judge, NULL);
@@ -258,9 +258,9 @@ static LONG CALLBACK let_in(EXCEPTION_POINTERS *exception)
     }
     intrusions++;
     if (intruder > 0)
-        budget_force(guarded, (uint64_t)intruder);
+        hm_budget_force(guarded, (uint64_t)intruder);
     else
-        budget_refund(guarded, (uint64_t)-intruder);
+        hm_budget_refund(guarded, (uint64_t)-intruder);
     return EXCEPTION_CONTINUE_EXECUTION;
 }
 
@@ -269,7 +269,7 @@ static void test_a_crossing_during_a_look(void **state)
     (void)state;
     static const struct {
         uint64_t before, at_first, at_last; /* soft is 800 */
-        enum budget_pressure pressure;
+        enum hm_budget_pressure pressure;
     } rows[] = {
         {0, 1000, 0, BUDGET_HIGH},      {0, 1000, 650, BUDGET_NEUTRAL},   {1000, 0, 1000, BUDGET_LOW},
         {1000, 0, 600, BUDGET_NEUTRAL}, {600, 1000, 600, BUDGET_NEUTRAL}, {600, 0, 600, BUDGET_NEUTRAL},
@@ -282,24 +282,24 @@ static void test_a_crossing_during_a_look(void **state)
     guarded = budget;
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         memset(pages, 0, 8192);
-        budget_init(budget);
+        hm_budget_init(budget);
         budget->crossed = count_wake;
         set(budget, BUDGET_UNLIMITED, 800);
-        budget_force(budget, rows[i].before);
-        budget_pressure(budget);
+        hm_budget_force(budget, rows[i].before);
+        hm_budget_pressure(budget);
         wakes = intrusions = 0;
         intruder = (int64_t)(rows[i].at_last - rows[i].at_first);
-        budget_force(budget, rows[i].at_first); /* never below the goal by the way */
-        budget_refund(budget, rows[i].before);
+        hm_budget_force(budget, rows[i].at_first); /* never below the goal by the way */
+        hm_budget_refund(budget, rows[i].before);
         assert_int_equal(wakes, 1); /* so somebody comes to look */
         guard(&budget->wake_above);
-        enum budget_pressure seen = budget_pressure(budget);
+        enum hm_budget_pressure seen = hm_budget_pressure(budget);
         assert_int_equal(intrusions, 1);
         assert_int_equal(budget->used, rows[i].at_last);
         /* Seen by the look, or by the one who came in: then there is another look. */
         if (seen != rows[i].pressure) {
             assert_int_equal(wakes, 2);
-            seen = budget_pressure(budget);
+            seen = hm_budget_pressure(budget);
         }
         assert_int_equal(seen, rows[i].pressure);
     }
@@ -317,7 +317,7 @@ static void write_numbers(struct event_queue *queue, uint64_t from, uint64_t to)
 {
     for (uint64_t n = from; n < to; n++) {
         hostmem_event event = numbered(n);
-        events_write(queue, &event);
+        hm_events_write(queue, &event);
     }
 }
 
@@ -327,7 +327,7 @@ static uint64_t read_numbers(struct event_queue *queue, uint64_t from, uint64_t 
     uint64_t lost = 0;
     for (uint64_t n = from; n < to; n++) {
         hostmem_event event = numbered(0), expected = numbered(n);
-        assert_true(events_read(queue, &event));
+        assert_true(hm_events_read(queue, &event));
         lost += event.lost;
         expected.lost = event.lost;
         assert_memory_equal(&event, &expected, sizeof event);
@@ -341,11 +341,11 @@ static void test_ring_in_order(void **state)
     static struct event_queue queue;
     hostmem_event event;
     memset(&queue, 0, sizeof queue);
-    assert_false(events_read(&queue, &event));
+    assert_false(hm_events_read(&queue, &event));
     for (uint64_t n = 0; n < 5 * EVENTS_MOST; n += 7) {
         write_numbers(&queue, n, n + 7);
         assert_int_equal(read_numbers(&queue, n, n + 7), 0);
-        assert_false(events_read(&queue, &event));
+        assert_false(hm_events_read(&queue, &event));
     }
     assert_int_equal(queue.lost_ever, 0);
 }
@@ -366,7 +366,7 @@ static void test_ring_when_full(void **state)
     assert_int_equal(read_numbers(&queue, 1, 2), 3);
     assert_int_equal(read_numbers(&queue, 2, EVENTS_MOST), 0);
     assert_int_equal(read_numbers(&queue, 1000, 1001), 0);
-    assert_false(events_read(&queue, &event));
+    assert_false(hm_events_read(&queue, &event));
 }
 
 /* Past 2^32 events. */
@@ -387,7 +387,7 @@ static void test_ring_wraps_around(void **state)
     assert_true(queue.written < start); /* it did wrap */
     write_numbers(&queue, 0, EVENTS_MOST + 1);
     assert_int_equal(read_numbers(&queue, 0, EVENTS_MOST), 1);
-    assert_false(events_read(&queue, &event));
+    assert_false(hm_events_read(&queue, &event));
 }
 
 enum { WRITERS = 4, EACH = 50000 };
@@ -404,7 +404,7 @@ static void read_all(struct member *member, struct traffic *traffic)
     for (bool last = false; !last;) {
         last = traffic->writing == 0;
         hostmem_event event;
-        while (events_read(&traffic->queue, &event)) {
+        while (hm_events_read(&traffic->queue, &event)) {
             uint64_t writer = event.used, number = event.bytes;
             crew_check(member, writer < WRITERS && event.limit == ~number, event.limit);
             if (writer < WRITERS) {
@@ -428,7 +428,7 @@ static void exchange(struct member *member, void *context)
         hostmem_event event = numbered(n);
         event.limit = ~n; /* so that a torn event shows */
         event.used = member->number;
-        events_write(&traffic->queue, &event);
+        hm_events_write(&traffic->queue, &event);
         if (n % 16 == 0)
             SwitchToThread(); /* or the ring would always be full */
     }

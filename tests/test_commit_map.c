@@ -25,7 +25,7 @@ static int setup(void **state)
     (void)state;
     fake_pages_fail_from(0);
     metadata = 0;
-    bit_store_init(&store, &metadata);
+    hm_bit_store_init(&store, &metadata);
     return 0;
 }
 
@@ -33,7 +33,7 @@ static int teardown(void **state)
 {
     (void)state;
     fake_pages_fail_from(0);
-    bit_store_destroy(&store);
+    hm_bit_store_destroy(&store);
     assert_int_equal(metadata, 0);
     assert_int_equal(fake_pages_outstanding(), 0);
     return 0;
@@ -57,12 +57,12 @@ static void step(struct commit_map *map, char *model, uint64_t pages, uint64_t f
         were_set += model[p];
         model[p] = set;
     }
-    assert_int_equal(commit_map_count(map, pages, first, count), were_set);
+    assert_int_equal(hm_commit_map_count(map, pages, first, count), were_set);
     if (set) {
-        assert_true(commit_map_prepare(map, &store, pages, first, count));
-        assert_int_equal(commit_map_set(map, pages, first, count), turned);
+        assert_true(hm_commit_map_prepare(map, &store, pages, first, count));
+        assert_int_equal(hm_commit_map_set(map, pages, first, count), turned);
     } else {
-        assert_int_equal(commit_map_clear(map, pages, first, count), turned);
+        assert_int_equal(hm_commit_map_clear(map, pages, first, count), turned);
     }
 }
 
@@ -75,8 +75,8 @@ static void test_against_a_model(void **state)
         uint32_t pages = sizes[s];
         char *model = calloc(pages, 1);
         struct commit_map map;
-        assert_true(commit_map_init(&map, &store, pages));
-        assert_int_equal(commit_map_count(&map, pages, 0, pages), 0);
+        assert_true(hm_commit_map_init(&map, &store, pages));
+        assert_int_equal(hm_commit_map_count(&map, pages, 0, pages), 0);
         for (int i = 0; i < 300; i++) {
             uint32_t first = random_below(pages);
             uint32_t count = i % 7 == 0 ? pages - first : random_below(pages - first + 1);
@@ -90,7 +90,7 @@ static void test_against_a_model(void **state)
         step(&map, model, pages, 0, pages, false);
         step(&map, model, pages, pages - 1, 1, true);
         step(&map, model, pages, 0, 0, true); /* nothing */
-        assert_int_equal(commit_map_clear_all(&map, &store, pages), 1);
+        assert_int_equal(hm_commit_map_clear_all(&map, &store, pages), 1);
         free(model);
     }
 }
@@ -104,12 +104,12 @@ static void test_maps_come_back_empty(void **state)
         uint64_t after_one = 0;
         for (int round = 0; round < 20; round++) {
             struct commit_map map;
-            assert_true(commit_map_init(&map, &store, sizes[s]));
-            assert_int_equal(commit_map_count(&map, sizes[s], 0, sizes[s]), 0);
-            assert_true(commit_map_prepare(&map, &store, sizes[s], 0, sizes[s]));
-            assert_int_equal(commit_map_count(&map, sizes[s], 0, sizes[s]), 0);
-            assert_int_equal(commit_map_set(&map, sizes[s], round, sizes[s] - round), sizes[s] - round);
-            assert_int_equal(commit_map_clear_all(&map, &store, sizes[s]), sizes[s] - round);
+            assert_true(hm_commit_map_init(&map, &store, sizes[s]));
+            assert_int_equal(hm_commit_map_count(&map, sizes[s], 0, sizes[s]), 0);
+            assert_true(hm_commit_map_prepare(&map, &store, sizes[s], 0, sizes[s]));
+            assert_int_equal(hm_commit_map_count(&map, sizes[s], 0, sizes[s]), 0);
+            assert_int_equal(hm_commit_map_set(&map, sizes[s], round, sizes[s] - round), sizes[s] - round);
+            assert_int_equal(hm_commit_map_clear_all(&map, &store, sizes[s]), sizes[s] - round);
             if (round == 0)
                 after_one = metadata;
         }
@@ -123,19 +123,19 @@ static void test_a_huge_map(void **state)
     (void)state;
     const uint64_t pages = sizeof(void *) == 8 ? ((uint64_t)1 << 33) - 1 : (uint64_t)1 << 20;
     struct commit_map map;
-    assert_true(commit_map_init(&map, &store, pages));
+    assert_true(hm_commit_map_init(&map, &store, pages));
     uint64_t empty = metadata;
     const uint64_t places[] = {0, STRIPE - 3, pages / 2, pages - 5};
     for (unsigned i = 0; i < 4; i++) {
-        assert_int_equal(commit_map_count(&map, pages, places[i], 5), 0);
-        assert_int_equal(commit_map_clear(&map, pages, places[i], 5), 0);
-        assert_true(commit_map_prepare(&map, &store, pages, places[i], 5));
-        assert_int_equal(commit_map_set(&map, pages, places[i], 5), 5);
+        assert_int_equal(hm_commit_map_count(&map, pages, places[i], 5), 0);
+        assert_int_equal(hm_commit_map_clear(&map, pages, places[i], 5), 0);
+        assert_true(hm_commit_map_prepare(&map, &store, pages, places[i], 5));
+        assert_int_equal(hm_commit_map_set(&map, pages, places[i], 5), 5);
     }
     assert_true(metadata - empty <= 2 * 65536);
-    assert_int_equal(commit_map_count(&map, pages, 0, pages), 20);
-    assert_int_equal(commit_map_clear(&map, pages, 0, pages), 20);
-    assert_int_equal(commit_map_clear_all(&map, &store, pages), 0);
+    assert_int_equal(hm_commit_map_count(&map, pages, 0, pages), 20);
+    assert_int_equal(hm_commit_map_clear(&map, pages, 0, pages), 20);
+    assert_int_equal(hm_commit_map_clear_all(&map, &store, pages), 0);
 }
 
 static void test_failing_pages(void **state)
@@ -144,25 +144,25 @@ static void test_failing_pages(void **state)
     const uint64_t pages = 600 * STRIPE;
     struct commit_map map;
     fake_pages_fail_from(1);
-    assert_true(commit_map_init(&map, &store, 64)); /* needs none */
-    assert_int_equal(commit_map_set(&map, 64, 3, 9), 9);
-    assert_int_equal(commit_map_clear_all(&map, &store, 64), 9);
-    assert_false(commit_map_init(&map, &store, 65));
-    assert_false(commit_map_init(&map, &store, pages));
+    assert_true(hm_commit_map_init(&map, &store, 64)); /* needs none */
+    assert_int_equal(hm_commit_map_set(&map, 64, 3, 9), 9);
+    assert_int_equal(hm_commit_map_clear_all(&map, &store, 64), 9);
+    assert_false(hm_commit_map_init(&map, &store, 65));
+    assert_false(hm_commit_map_init(&map, &store, pages));
     fake_pages_fail_from(0);
-    assert_true(commit_map_init(&map, &store, pages));
+    assert_true(hm_commit_map_init(&map, &store, pages));
     int failures = 0;
     for (long n = 1;; n++) {
         fake_pages_fail_from(n);
-        bool prepared = commit_map_prepare(&map, &store, pages, 0, pages);
-        assert_int_equal(commit_map_count(&map, pages, 0, pages), 0);
+        bool prepared = hm_commit_map_prepare(&map, &store, pages, 0, pages);
+        assert_int_equal(hm_commit_map_count(&map, pages, 0, pages), 0);
         if (prepared)
             break;
         failures++;
     }
     assert_true(failures > 3);
-    assert_int_equal(commit_map_set(&map, pages, 0, pages), pages);
-    assert_int_equal(commit_map_clear_all(&map, &store, pages), pages);
+    assert_int_equal(hm_commit_map_set(&map, pages, 0, pages), pages);
+    assert_int_equal(hm_commit_map_clear_all(&map, &store, pages), pages);
 }
 
 enum { WORKERS = 4, SHARED = 3 * STRIPE };
@@ -185,11 +185,11 @@ static DWORD WINAPI turn(void *context)
         s = s * 1664525 + 1013904223;
         uint64_t first = STRIPE - 200 + (s >> 24); /* across two stripes */
         uint64_t count = s >> 3 & 255;
-        if (!commit_map_prepare(&shared, &store, SHARED, first, count))
+        if (!hm_commit_map_prepare(&shared, &store, SHARED, first, count))
             unprepared++;
-        sum->turned += (int64_t)commit_map_set(&shared, SHARED, first, count);
+        sum->turned += (int64_t)hm_commit_map_set(&shared, SHARED, first, count);
         if (i % 2)
-            sum->turned -= (int64_t)commit_map_clear(&shared, SHARED, first + count / 2, count);
+            sum->turned -= (int64_t)hm_commit_map_clear(&shared, SHARED, first + count / 2, count);
     }
     return 0;
 }
@@ -201,7 +201,7 @@ static void test_threads_count_each_page_once(void **state)
     struct sum sums[WORKERS] = {{0}};
     unprepared = 0;
     gate = CreateEventW(NULL, TRUE, FALSE, NULL);
-    assert_true(commit_map_init(&shared, &store, SHARED));
+    assert_true(hm_commit_map_init(&shared, &store, SHARED));
     for (int i = 0; i < WORKERS; i++)
         threads[i] = CreateThread(NULL, 0, turn, &sums[i], 0, NULL);
     SetEvent(gate);
@@ -213,8 +213,8 @@ static void test_threads_count_each_page_once(void **state)
         total += sums[i].turned;
     }
     assert_int_equal(unprepared, 0);
-    assert_int_equal(commit_map_count(&shared, SHARED, 0, SHARED), total);
-    assert_int_equal(commit_map_clear_all(&shared, &store, SHARED), total);
+    assert_int_equal(hm_commit_map_count(&shared, SHARED, 0, SHARED), total);
+    assert_int_equal(hm_commit_map_clear_all(&shared, &store, SHARED), total);
 }
 
 int main(void)

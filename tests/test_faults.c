@@ -310,23 +310,23 @@ static void test_a_region_of_32_tib_has_no_record(void **state)
     (void)state;
     static struct region_table table;
     static struct stats stats;
-    region_table_init(&table, &stats);
+    hm_region_table_init(&table, &stats);
     struct region_origin origin = {
         .base = 0x10000, .pages = (uint64_t)1 << 33, .kind = HOSTMEM_REGION_PRIVATE, .type = MEM_RESERVE};
-    uint32_t number = region_take(&table);
-    assert_false(region_publish(&table, number, &origin));
+    uint32_t number = hm_region_take(&table);
+    assert_false(hm_region_publish(&table, number, &origin));
     origin.pages = 0;
-    assert_false(region_publish(&table, number, &origin));
+    assert_false(hm_region_publish(&table, number, &origin));
     assert_int_equal(table.reserved.gauge.peak, 0);
 #ifdef _WIN64
     origin.pages = ((uint64_t)1 << 33) - 1;
-    assert_true(region_publish(&table, number, &origin));
+    assert_true(hm_region_publish(&table, number, &origin));
     uint64_t geometry;
-    assert_int_equal(region_find(&table, 0x10000 + (origin.pages << 12) - 1, &geometry), number);
-    assert_int_equal(region_find(&table, 0x10000 + (origin.pages << 12), &geometry), 0);
-    assert_int_equal(region_find(&table, 0xffff, &geometry), 0);
+    assert_int_equal(hm_region_find(&table, 0x10000 + (origin.pages << 12) - 1, &geometry), number);
+    assert_int_equal(hm_region_find(&table, 0x10000 + (origin.pages << 12), &geometry), 0);
+    assert_int_equal(hm_region_find(&table, 0xffff, &geometry), 0);
 #endif
-    region_table_destroy(&table);
+    hm_region_table_destroy(&table);
     assert_int_equal(stats.metadata, 0);
     assert_int_equal(fake_pages_outstanding(), 0);
 }

@@ -179,13 +179,13 @@ static void test_job_limits_tighten_the_load(void **state)
                                    .working_set_limit = rows[i].working_set,
                                    .process_commit = rows[i].commit,
                                    .process_working_set = rows[i].in_working_set};
-        struct memory_load load = memory_load_of(&memory);
+        struct memory_load load = hm_memory_load_of(&memory);
         assert_int_equal(load.percent, rows[i].percent);
         assert_int_equal(load.available, rows[i].available);
     }
     struct os_memory huge = {
         .physical_available = (uint64_t)1 << 40, .job_limit = none, .working_set_limit = none};
-    assert_int_equal(memory_load_of(&huge).available, sizeof(SIZE_T) == 8 ? (uint64_t)1 << 40 : SIZE_MAX);
+    assert_int_equal(hm_memory_load_of(&huge).available, sizeof(SIZE_T) == 8 ? (uint64_t)1 << 40 : SIZE_MAX);
 }
 
 /* A notification callback that counts, as the CLR's does not. */

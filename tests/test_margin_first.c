@@ -139,8 +139,8 @@ static struct budget make(uint64_t limit, uint64_t margin, uint64_t soft, bool s
                                          .fail_after = BUDGET_UNLIMITED,
                                          .strict = strict,
                                          .margin_first = true};
-    budget_init(&budget);
-    budget_set(&budget, &limits);
+    hm_budget_init(&budget);
+    hm_budget_set(&budget, &limits);
     return budget;
 }
 
@@ -150,29 +150,29 @@ static void test_soft_and_load(void **state)
     (void)state;
     struct budget b = make(1000, 600, 800, false);
     b.crossed = count_crossing;
-    budget_charge(&b, 500, BUDGET_PROCESS);
-    budget_note_critical(&b, 500);
-    budget_charge(&b, 700, BUDGET_TASK);
-    assert_int_equal(budget_pressure(&b), BUDGET_NEUTRAL);
+    hm_budget_charge(&b, 500, BUDGET_PROCESS);
+    hm_budget_note_critical(&b, 500);
+    hm_budget_charge(&b, 700, BUDGET_TASK);
+    assert_int_equal(hm_budget_pressure(&b), BUDGET_NEUTRAL);
     crossings = 0;
-    budget_charge(&b, 99, BUDGET_TASK);
+    hm_budget_charge(&b, 99, BUDGET_TASK);
     assert_int_equal(crossings, 0);
-    budget_charge(&b, 1, BUDGET_TASK);
+    hm_budget_charge(&b, 1, BUDGET_TASK);
     assert_int_equal(crossings, 1);
-    assert_int_equal(budget_pressure(&b), BUDGET_LOW);
+    assert_int_equal(hm_budget_pressure(&b), BUDGET_LOW);
     struct memory_load load = {.percent = 0, .available = 10000};
-    memory_load_tighten(&load, &b);
+    hm_memory_load_tighten(&load, &b);
     assert_int_equal(load.percent, 81);
     assert_int_equal(load.available, 300);
 
     /* Marks were armed with 500 bytes apart: that these go is told. */
     crossings = 0;
-    budget_drop_critical(&b, 500);
-    budget_refund(&b, 500);
+    hm_budget_drop_critical(&b, 500);
+    hm_budget_refund(&b, 500);
     assert_true(crossings > 0);
-    assert_int_equal(budget_pressure(&b), BUDGET_LOW);
-    budget_refund(&b, 101);
-    assert_int_equal(budget_pressure(&b), BUDGET_NEUTRAL);
+    assert_int_equal(hm_budget_pressure(&b), BUDGET_LOW);
+    hm_budget_refund(&b, 101);
+    assert_int_equal(hm_budget_pressure(&b), BUDGET_NEUTRAL);
 }
 
 enum { MEMBERS = 6, ROUNDS = 100000, HOLD = 3, MOST = 300, HEAP = 1000, MARGIN = 400 };
@@ -187,7 +187,7 @@ static struct contest {
 static uint64_t take(struct member *member, bool heap, uint64_t bytes)
 {
     struct budget *budget = &contest.budget;
-    if (budget_charge(budget, bytes, heap ? BUDGET_TASK : BUDGET_PROCESS).verdict != BUDGET_GRANTED) {
+    if (hm_budget_charge(budget, bytes, heap ? BUDGET_TASK : BUDGET_PROCESS).verdict != BUDGET_GRANTED) {
         contest.refused[heap]++;
         return 0;
     }
@@ -195,7 +195,7 @@ static uint64_t take(struct member *member, bool heap, uint64_t bytes)
         uint64_t now = atomic_fetch_add(&contest.heap, bytes) + bytes;
         crew_check(member, now <= HEAP, now);
     } else {
-        budget_note_critical(budget, bytes);
+        hm_budget_note_critical(budget, bytes);
         crew_check(member, budget->used <= HEAP + MARGIN, budget->used);
     }
     return bytes;
@@ -206,8 +206,8 @@ static void give(bool heap, uint64_t bytes)
     if (heap)
         atomic_fetch_sub(&contest.heap, bytes);
     else
-        budget_drop_critical(&contest.budget, bytes);
-    budget_refund(&contest.budget, bytes);
+        hm_budget_drop_critical(&contest.budget, bytes);
+    hm_budget_refund(&contest.budget, bytes);
 }
 
 static void compete(struct member *member, void *context)

@@ -479,16 +479,16 @@ static void run_calls(unsigned long count, bool limited)
     model_init(&model);
     for (unsigned i = 0; i < KINDS; i++)
         kinds[i].worked = kinds[i].failed = 0;
-    unsigned long checked = 0, limits_set = 0;
+    unsigned long checked = 0, hm_limits_set = 0;
     most_reserved = 0;
     while (model.calls < count) {
         if (limited && model.pairs < 3)
             model_limit(&model, NULL); /* or there might be no room for any more */
         while (model.pairs < 3)
             reserve();
-        if (limited && model.calls / 300 > limits_set) {
+        if (limited && model.calls / 300 > hm_limits_set) {
             hostmem_limits limits = any_limits();
-            limits_set++;
+            hm_limits_set++;
             model_limit(&model, &limits);
         }
         struct kind *kind = any_kind();

@@ -29,7 +29,7 @@ static int setup(void **state)
     (void)state;
     fake_pages_fail_from(0);
     metadata = 0;
-    pool_init(&pool, sizeof(struct item), 4, &metadata);
+    hm_pool_init(&pool, sizeof(struct item), 4, &metadata);
     return 0;
 }
 
@@ -37,7 +37,7 @@ static int teardown(void **state)
 {
     (void)state;
     fake_pages_fail_from(0);
-    pool_destroy(&pool);
+    hm_pool_destroy(&pool);
     assert_int_equal(metadata, 0);
     assert_int_equal(fake_pages_outstanding(), 0);
     return 0;
@@ -53,7 +53,7 @@ static void test_numbers_are_dense_and_items_apart(void **state)
     (void)state;
     enum { COUNT = 100000 };
     for (uint32_t n = 1; n <= COUNT; n++) {
-        assert_int_equal(pool_take(&pool), n);
+        assert_int_equal(hm_pool_take(&pool), n);
         assert_int_equal(pool_used(&pool), n);
         const uint32_t *words = pool_item(&pool, n);
         for (unsigned w = 0; w < sizeof(struct item) / 4; w++)
@@ -72,9 +72,9 @@ static void test_neighbours_share_no_line(void **state)
     (void)state;
     enum { COUNT = 64 * 1024 };
     struct pool small;
-    pool_init(&small, sizeof(struct item), 64, &metadata);
+    hm_pool_init(&small, sizeof(struct item), 64, &metadata);
     for (uint32_t n = 1; n <= COUNT; n++) {
-        assert_int_equal(pool_take(&small), n);
+        assert_int_equal(hm_pool_take(&small), n);
         struct item *own = pool_item(&small, n);
         assert_int_equal(own->owner, 0); /* nobody else's, and usable */
         own->owner = n;
@@ -87,38 +87,38 @@ static void test_neighbours_share_no_line(void **state)
     for (uint32_t n = 1; n <= COUNT; n++)
         assert_int_equal(((struct item *)pool_item(&small, n))->owner, n);
     for (uint32_t n = 1; n <= COUNT; n++)
-        assert_int_equal(pool_number(&small, pool_item(&small, n)), n);
+        assert_int_equal(hm_pool_number(&small, pool_item(&small, n)), n);
     assert_in_range(metadata, COUNT * sizeof(struct item), COUNT * sizeof(struct item) + 12 * 65536);
-    pool_destroy(&small);
+    hm_pool_destroy(&small);
 }
 
 static void test_what_was_given_is_taken_again(void **state)
 {
     (void)state;
-    uint32_t a = pool_take(&pool), b = pool_take(&pool), c = pool_take(&pool);
+    uint32_t a = hm_pool_take(&pool), b = hm_pool_take(&pool), c = hm_pool_take(&pool);
     item(b)->owner = 77;
-    pool_give(&pool, b);
-    pool_give(&pool, a);
-    uint32_t first = pool_take(&pool), second = pool_take(&pool);
+    hm_pool_give(&pool, b);
+    hm_pool_give(&pool, a);
+    uint32_t first = hm_pool_take(&pool), second = hm_pool_take(&pool);
     assert_true((first == a && second == b) || (first == b && second == a));
     assert_int_equal(item(b)->owner, 77); /* left as the giver left it */
     assert_int_equal(item(a)->link, 0);   /* except what is the pool's */
     assert_int_equal(item(b)->link, 0);
-    assert_int_equal(pool_take(&pool), c + 1);
+    assert_int_equal(hm_pool_take(&pool), c + 1);
 }
 
 /* The same first item, with another one behind it: who saw the list before must not take it for the same (ABA). */
 static void test_a_list_is_never_the_same_again(void **state)
 {
     (void)state;
-    uint32_t a = pool_take(&pool), b = pool_take(&pool), number;
-    pool_give(&pool, b);
-    pool_give(&pool, a);
+    uint32_t a = hm_pool_take(&pool), b = hm_pool_take(&pool), number;
+    hm_pool_give(&pool, b);
+    hm_pool_give(&pool, a);
     uint64_t before = pool.free_list;
-    number = pool_take(&pool);
+    number = hm_pool_take(&pool);
     assert_int_equal(number, a);
-    assert_int_equal(pool_take(&pool), b);
-    pool_give(&pool, number);
+    assert_int_equal(hm_pool_take(&pool), b);
+    hm_pool_give(&pool, number);
     assert_int_equal((uint32_t)pool.free_list, (uint32_t)before);
     assert_true(pool.free_list != before);
 }
@@ -132,24 +132,24 @@ static void test_failing_pages_leave_it_usable(void **state)
     for (int round = 0; round < 30; round++) {
         fake_pages_fail_from(1);
         uint32_t number;
-        while ((number = pool_take(&pool)) != 0)
+        while ((number = hm_pool_take(&pool)) != 0)
             last = number;
         uint64_t before = metadata;
-        assert_int_equal(pool_take(&pool), 0);
+        assert_int_equal(hm_pool_take(&pool), 0);
         assert_int_equal(metadata, before);
         assert_int_equal(pool_used(&pool), last);
         fake_pages_fail_from(2); /* a reservation succeeds, its first pages do not; or the other way round */
-        while ((number = pool_take(&pool)) != 0)
+        while ((number = hm_pool_take(&pool)) != 0)
             last = number;
         if (last != 0) {
-            pool_give(&pool, last);
-            assert_int_equal(pool_take(&pool), last); /* needs no memory */
+            hm_pool_give(&pool, last);
+            assert_int_equal(hm_pool_take(&pool), last); /* needs no memory */
         }
         fake_pages_fail_from(0);
-        assert_int_equal(pool_take(&pool), ++last);
+        assert_int_equal(hm_pool_take(&pool), ++last);
         item(last)->owner = last;
         for (int i = 0; i < 2000; i++)
-            item(pool_take(&pool))->owner = ++last;
+            item(hm_pool_take(&pool))->owner = ++last;
         assert_int_equal(pool_used(&pool), last);
     }
     for (uint32_t n = 1; n <= last; n++)
@@ -172,16 +172,16 @@ static DWORD WINAPI churn(void *context)
         if (*slot != 0) {
             if (atomic_fetch_sub(&item(*slot)->users, 1) != 1)
                 twice++;
-            pool_give(&pool, *slot);
+            hm_pool_give(&pool, *slot);
         }
-        *slot = pool_take(&pool);
+        *slot = hm_pool_take(&pool);
         if (*slot == 0 || atomic_fetch_add(&item(*slot)->users, 1) != 0)
             twice++;
     }
     for (int i = 0; i < HELD; i++)
         if (held[i] != 0) {
             atomic_fetch_sub(&item(held[i])->users, 1);
-            pool_give(&pool, held[i]);
+            hm_pool_give(&pool, held[i]);
         }
     return 0;
 }
@@ -201,11 +201,11 @@ static void test_no_number_is_given_twice(void **state)
     uint32_t used = pool_used(&pool);
     assert_in_range(used, HELD, WORKERS * HELD);
     for (uint32_t i = 0; i < used; i++) {
-        uint32_t number = pool_take(&pool);
+        uint32_t number = hm_pool_take(&pool);
         assert_in_range(number, 1, used);
         assert_int_equal(atomic_fetch_add(&item(number)->users, 1), 0);
     }
-    assert_int_equal(pool_take(&pool), used + 1);
+    assert_int_equal(hm_pool_take(&pool), used + 1);
 }
 
 /* Threads that need the same new chunk at once: all get items, and the bytes are counted once. */
@@ -213,7 +213,7 @@ static DWORD WINAPI grow(void *context)
 {
     (void)context;
     for (int i = 0; i < 20000; i++) {
-        uint32_t number = pool_take(&pool);
+        uint32_t number = hm_pool_take(&pool);
         if (number == 0 || atomic_fetch_add(&item(number)->users, 1) != 0)
             twice++;
     }

@@ -103,7 +103,7 @@ static void test_budget(void **state)
     } rows[] = {{50, 0},    {51, NEUTRAL}, {41, 0}, {79, 0},   {80, LOW},     {100, 0},
                 {70, 0},    {69, NEUTRAL}, {79, 0}, {80, LOW}, {69, NEUTRAL}, {41, 0},
                 {40, HIGH}, {50, 0},       {0, 0},  {80, LOW}, {0, HIGH}};
-    fake_os_set_resources((struct os_resources){.high = true});
+    fake_os_set_resources((struct hm_os_resources){.high = true});
     hostmem_limits limits = soft_at(80);
     struct tenancy *t = tenancy_make(&limits, NULL);
     assert_told(t, HIGH);
@@ -198,7 +198,7 @@ static void test_shared_budget(void **state)
 
 static void set_machine(struct tenancy *t, bool low, bool high)
 {
-    fake_os_set_resources((struct os_resources){.low = low, .high = high});
+    fake_os_set_resources((struct hm_os_resources){.low = low, .high = high});
     assert_hresult(hostmem_force_pressure(t->g->f.manager, 0), S_OK); /* wakes the thread */
 }
 
@@ -223,7 +223,7 @@ static void test_machine(void **state)
     set_machine(t, true, true); /* Windows would not say both; the worse counts */
     assert_told(t, LOW);
     /* That Windows is no longer low no event tells: the thread looks by itself. */
-    fake_os_set_resources((struct os_resources){.low = false});
+    fake_os_set_resources((struct hm_os_resources){.low = false});
     assert_told(t, NEUTRAL);
     assert_quiet(t);
     tenancy_end(t);
@@ -247,7 +247,7 @@ static void test_job_object(void **state)
 {
     (void)state;
     const uint64_t none = UINT64_MAX;
-    fake_os_set_resources((struct os_resources){.high = true});
+    fake_os_set_resources((struct hm_os_resources){.high = true});
     struct tenancy *t = tenancy_make(NULL, NULL);
     assert_told(t, HIGH);
     set_job(t, 1000, 100, none, 0); /* a job is never a reason to use more */
@@ -280,7 +280,7 @@ static void test_job_arithmetic(void **state)
     (void)state;
     static const struct {
         uint64_t limit, used;
-        enum budget_pressure before, expected;
+        enum hm_budget_pressure before, expected;
     } rows[] = {
         {UINT64_MAX, 5, BUDGET_LOW, BUDGET_HIGH}, {1000, 899, BUDGET_NEUTRAL, BUDGET_NEUTRAL},
         {1000, 900, BUDGET_HIGH, BUDGET_LOW},     {1000, 800, BUDGET_LOW, BUDGET_LOW},
@@ -291,13 +291,13 @@ static void test_job_arithmetic(void **state)
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct os_memory memory = {
             .job_limit = rows[i].limit, .process_commit = rows[i].used, .working_set_limit = UINT64_MAX};
-        assert_int_equal(pressure_of_job(&memory, rows[i].before), rows[i].expected);
+        assert_int_equal(hm_pressure_of_job(&memory, rows[i].before), rows[i].expected);
         memory = (struct os_memory){
             .job_limit = UINT64_MAX, .working_set_limit = rows[i].limit, .process_working_set = rows[i].used};
-        assert_int_equal(pressure_of_job(&memory, rows[i].before), rows[i].expected);
+        assert_int_equal(hm_pressure_of_job(&memory, rows[i].before), rows[i].expected);
     }
-    assert_int_equal(pressure_tightest(BUDGET_HIGH, BUDGET_NEUTRAL), BUDGET_NEUTRAL);
-    assert_int_equal(pressure_tightest(BUDGET_LOW, BUDGET_NEUTRAL), BUDGET_LOW);
+    assert_int_equal(hm_pressure_tightest(BUDGET_HIGH, BUDGET_NEUTRAL), BUDGET_NEUTRAL);
+    assert_int_equal(hm_pressure_tightest(BUDGET_LOW, BUDGET_NEUTRAL), BUDGET_LOW);
 }
 
 /* Low again every 8,192 ms and no sooner; the others once. */
@@ -328,7 +328,7 @@ static void test_low_is_repeated(void **state)
     beacon_let_pass(8192);
     beacon_let_pass(100000);
     assert_quiet(t);
-    fake_os_set_resources((struct os_resources){.high = true});
+    fake_os_set_resources((struct hm_os_resources){.high = true});
     use(t, 10);
     assert_told(t, HIGH);
     beacon_let_pass(100000);
@@ -384,7 +384,7 @@ static void test_started(void **state)
     assert_quiet(t);
     beacon_let_pass(1);
     assert_told(t, LOW);
-    fake_os_set_resources((struct os_resources){.high = true});
+    fake_os_set_resources((struct hm_os_resources){.high = true});
     use(t, 0);
     assert_told(t, HIGH);
     assert_hresult(hostmem_clr_started(t->g->f.manager), S_OK);

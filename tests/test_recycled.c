@@ -31,20 +31,20 @@ static atomic_uint found, entered;
 static void come(struct member *member, const struct place *place)
 {
     struct region_origin origin = {.base = place->base, .pages = PAGES, .kind = place->kind};
-    uint32_t number = region_take(&table);
+    uint32_t number = hm_region_take(&table);
     if (place->kind == HOSTMEM_REGION_PRIVATE)
-        account_charge(&table.reserved, PAGES * PAGE_BYTES, BUDGET_TASK);
-    crew_check(member, number != 0 && region_publish(&table, number, &origin), number);
+        hm_account_charge(&table.reserved, PAGES * PAGE_BYTES, BUDGET_TASK);
+    crew_check(member, number != 0 && hm_region_publish(&table, number, &origin), number);
 }
 
 static void go(struct member *member, const struct place *place)
 {
     struct region_hold hold;
-    bool there = region_enter(&table, place->base, REGION_CHANGE, &hold);
+    bool there = hm_region_enter(&table, place->base, REGION_CHANGE, &hold);
     crew_check(member, there, place->kind);
     if (there) {
-        crew_check(member, region_unpublish(&table, &hold), hold.number);
-        region_leave_unchanged(&table, &hold);
+        crew_check(member, hm_region_unpublish(&table, &hold), hold.number);
+        hm_region_leave_unchanged(&table, &hold);
     }
 }
 
@@ -52,19 +52,19 @@ static void look(struct member *member, const struct place *place)
 {
     uint64_t address = place->base + crew_random(member, PAGES) * (uint64_t)PAGE_BYTES, geometry;
     for (unsigned i = 0; i < KINDS; i++) {
-        unsigned kind = region_kind_at(&table, address);
+        unsigned kind = hm_region_kind_at(&table, address);
         crew_check(member, kind == 0 || kind == place->kind, kind);
     }
-    if (region_find(&table, address, &geometry) != 0) {
+    if (hm_region_find(&table, address, &geometry) != 0) {
         crew_check(member, geometry_base(geometry) == place->base, geometry_base(geometry));
         found++;
     }
     struct region_hold hold;
-    if (!region_enter(&table, address, REGION_LOOK, &hold))
+    if (!hm_region_enter(&table, address, REGION_LOOK, &hold))
         return;
     crew_check(member, geometry_base(hold.geometry) == place->base, geometry_base(hold.geometry));
     crew_check(member, hold.region->kind == place->kind, hold.region->kind);
-    region_leave_unchanged(&table, &hold);
+    hm_region_leave_unchanged(&table, &hold);
     entered++;
 }
 
@@ -86,17 +86,17 @@ static void test_recycled(void **state)
     (void)state;
     static struct crew crew;
     static hostmem_statistics books;
-    region_table_init(&table, &stats);
+    hm_region_table_init(&table, &stats);
     crew_run(&crew, 1 + LOOKERS, turn_or_look, NULL);
     print_message("found %u, entered %u\n", found, entered);
     assert_true(found > 100 && entered > 100);
-    stats_read(&stats, &books);
+    hm_stats_read(&stats, &books);
     assert_int_equal(books.regions, 0);
     assert_int_equal(books.views, 0);
     assert_int_equal(books.mapped.now, 0);
-    assert_int_equal(account_now(&table.reserved), 0);
+    assert_int_equal(hm_account_now(&table.reserved), 0);
     assert_true(pool_used(&table.records) < 2 * (1 + LOOKERS) + 2);
-    region_table_destroy(&table);
+    hm_region_table_destroy(&table);
     assert_int_equal(fake_pages_outstanding(), 0);
 }
 

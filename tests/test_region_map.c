@@ -27,7 +27,7 @@ static int setup(void **state)
     fake_pages_fail_from(0);
     metadata = 0;
     map = calloc(1, sizeof *map);
-    region_map_init(map, &metadata);
+    hm_region_map_init(map, &metadata);
     return map == NULL;
 }
 
@@ -35,7 +35,7 @@ static int teardown(void **state)
 {
     (void)state;
     fake_pages_fail_from(0);
-    region_map_destroy(map);
+    hm_region_map_destroy(map);
     free(map);
     assert_int_equal(metadata, 0);
     assert_int_equal(fake_pages_outstanding(), 0);
@@ -57,8 +57,8 @@ static uint32_t find(uint64_t granule)
 
 static void publish(uint64_t granule, uint64_t count, uint32_t number)
 {
-    assert_true(region_map_prepare(map, granule, count));
-    region_map_publish(map, granule, count, number);
+    assert_true(hm_region_map_prepare(map, granule, count));
+    hm_region_map_publish(map, granule, count, number);
 }
 
 static void test_empty(void **state)
@@ -73,24 +73,24 @@ static void test_empty(void **state)
                                   UINT64_MAX};
     for (unsigned i = 0; i < sizeof addresses / sizeof addresses[0]; i++)
         assert_int_equal(region_map_find(map, addresses[i]), 0);
-    assert_int_equal(region_map_first(map, 0, REGION_MAP_GRANULES), 0);
+    assert_int_equal(hm_region_map_first(map, 0, REGION_MAP_GRANULES), 0);
     assert_int_equal(metadata, 0);
 }
 
 static void test_beyond_the_address_space(void **state)
 {
     (void)state;
-    assert_false(region_map_prepare(map, REGION_MAP_GRANULES, 1));
-    assert_false(region_map_prepare(map, REGION_MAP_GRANULES - 1, 2));
-    assert_false(region_map_prepare(map, 0, REGION_MAP_GRANULES + 1));
-    assert_false(region_map_prepare(map, 1, UINT64_MAX));
-    assert_false(region_map_prepare(map, UINT64_MAX, 2));
+    assert_false(hm_region_map_prepare(map, REGION_MAP_GRANULES, 1));
+    assert_false(hm_region_map_prepare(map, REGION_MAP_GRANULES - 1, 2));
+    assert_false(hm_region_map_prepare(map, 0, REGION_MAP_GRANULES + 1));
+    assert_false(hm_region_map_prepare(map, 1, UINT64_MAX));
+    assert_false(hm_region_map_prepare(map, UINT64_MAX, 2));
     publish(REGION_MAP_GRANULES - 1, 1, 5); /* the very last one */
     assert_int_equal(find(REGION_MAP_GRANULES - 1), 5);
     assert_int_equal(find(REGION_MAP_GRANULES), 0);
-    assert_int_equal(region_map_first(map, REGION_MAP_GRANULES - 3, 3), 5);
-    assert_int_equal(region_map_first(map, REGION_MAP_GRANULES - 1, 100), 5);
-    assert_int_equal(region_map_first(map, REGION_MAP_GRANULES, 100), 0);
+    assert_int_equal(hm_region_map_first(map, REGION_MAP_GRANULES - 3, 3), 5);
+    assert_int_equal(hm_region_map_first(map, REGION_MAP_GRANULES - 1, 100), 5);
+    assert_int_equal(hm_region_map_first(map, REGION_MAP_GRANULES, 100), 0);
     publish(0, 1, 6);
     assert_int_equal(find(0), 6);
 }
@@ -99,24 +99,24 @@ static void test_erase_spares_other_owners(void **state)
 {
     (void)state;
     publish(100, 10, 1);
-    region_map_publish(map, 103, 3, 2); /* the address was handed out again */
-    region_map_erase(map, 100, 10, 1);
+    hm_region_map_publish(map, 103, 3, 2); /* the address was handed out again */
+    hm_region_map_erase(map, 100, 10, 1);
     for (uint64_t g = 99; g < 112; g++)
         assert_int_equal(find(g), g >= 103 && g < 106 ? 2 : 0);
-    assert_int_equal(region_map_first(map, 90, 13), 0);
-    assert_int_equal(region_map_first(map, 90, 14), 2);
-    region_map_erase(map, 100, 10, 9);
+    assert_int_equal(hm_region_map_first(map, 90, 13), 0);
+    assert_int_equal(hm_region_map_first(map, 90, 14), 2);
+    hm_region_map_erase(map, 100, 10, 9);
     assert_int_equal(find(104), 2);
-    region_map_erase(map, 103, 3, 2);
+    hm_region_map_erase(map, 103, 3, 2);
 
     /* One of any two that lie side by side. */
     for (uint64_t foreign = 100; foreign < 110; foreign++) {
         publish(100, 10, 1);
-        region_map_publish(map, foreign, 1, 2);
-        region_map_erase(map, 100, 10, 1);
+        hm_region_map_publish(map, foreign, 1, 2);
+        hm_region_map_erase(map, 100, 10, 1);
         for (uint64_t g = 99; g < 112; g++)
             assert_int_equal(find(g), g == foreign ? 2 : 0);
-        region_map_erase(map, foreign, 1, 2);
+        hm_region_map_erase(map, foreign, 1, 2);
     }
 }
 
@@ -169,14 +169,14 @@ static void test_spans(void **state)
             assert_int_equal(find(end), 0);
             if (start > 0)
                 assert_int_equal(find(start - 1), 0);
-            assert_int_equal(region_map_first(map, 0, start), 0);
-            assert_int_equal(region_map_first(map, 0, start + 1), number);
-            assert_int_equal(region_map_first(map, end - 1, 50), number);
-            assert_int_equal(region_map_first(map, end, 100000), 0);
-            region_map_erase(map, start, counts[c], number);
+            assert_int_equal(hm_region_map_first(map, 0, start), 0);
+            assert_int_equal(hm_region_map_first(map, 0, start + 1), number);
+            assert_int_equal(hm_region_map_first(map, end - 1, 50), number);
+            assert_int_equal(hm_region_map_first(map, end, 100000), 0);
+            hm_region_map_erase(map, start, counts[c], number);
             assert_int_equal(find(start), 0);
             assert_int_equal(find(end - 1), 0);
-            assert_int_equal(region_map_first(map, 0, REGION_MAP_GRANULES), 0);
+            assert_int_equal(hm_region_map_first(map, 0, REGION_MAP_GRANULES), 0);
         }
     /* No region needed more than the nodes at its two edges. */
     assert_true(metadata < 4 << 20);
@@ -188,17 +188,17 @@ static void test_spans_and_cells_take_turns(void **state)
     (void)state;
     for (int round = 0; round < 3; round++) {
         publish(ROOT, 2 * ROOT, 1);
-        assert_int_equal(region_map_first(map, ROOT + 5, 1), 1);
-        region_map_erase(map, ROOT, 2 * ROOT, 1);
+        assert_int_equal(hm_region_map_first(map, ROOT + 5, 1), 1);
+        hm_region_map_erase(map, ROOT, 2 * ROOT, 1);
         publish(ROOT + 3 * NODE + 7, 1, 2);
         publish(ROOT + 4 * NODE, NODE, 3);
         assert_int_equal(find(ROOT + 3 * NODE + 7), 2);
         assert_int_equal(find(ROOT + 5 * NODE - 1), 3);
         assert_int_equal(find(ROOT + 3 * NODE + 8), 0);
-        assert_int_equal(region_map_first(map, ROOT, 3 * NODE + 7), 0);
-        assert_int_equal(region_map_first(map, ROOT + 3 * NODE + 8, 2 * NODE), 3);
-        region_map_erase(map, ROOT + 3 * NODE + 7, 1, 2);
-        region_map_erase(map, ROOT + 4 * NODE, NODE, 3);
+        assert_int_equal(hm_region_map_first(map, ROOT, 3 * NODE + 7), 0);
+        assert_int_equal(hm_region_map_first(map, ROOT + 3 * NODE + 8, 2 * NODE), 3);
+        hm_region_map_erase(map, ROOT + 3 * NODE + 7, 1, 2);
+        hm_region_map_erase(map, ROOT + 4 * NODE, NODE, 3);
     }
 }
 
@@ -224,7 +224,7 @@ static void test_a_million_regions(void **state)
         }
         assert_int_equal(find(base - 1), 0);
         for (uint32_t n = 1; pass == 0 && n < MILLION; n += 2)
-            region_map_erase(map, base + (uint64_t)n * STRIDE, 1 + n % STRIDE, n + 1);
+            hm_region_map_erase(map, base + (uint64_t)n * STRIDE, 1 + n % STRIDE, n + 1);
     }
     assert_true(metadata <= (uint64_t)MILLION * 20);
 }
@@ -246,7 +246,7 @@ static void test_against_a_model(void **state)
         seed = seed * 1664525 + 1013904223;
         uint32_t number = (seed >> 16) % REGIONS + 1;
         if (live[number].count != 0) {
-            region_map_erase(map, base + live[number].start, live[number].count, number);
+            hm_region_map_erase(map, base + live[number].start, live[number].count, number);
             for (uint32_t g = 0; g < live[number].count; g++)
                 model[live[number].start + g] = 0;
             live[number].count = 0;
@@ -258,7 +258,7 @@ static void test_against_a_model(void **state)
         uint32_t first = 0;
         for (uint32_t g = 0; g < count && first == 0; g++)
             first = model[start + g];
-        assert_int_equal(region_map_first(map, base + start, count) != 0, first != 0);
+        assert_int_equal(hm_region_map_first(map, base + start, count) != 0, first != 0);
         if (first != 0)
             continue;
         publish(base + start, count, number);
@@ -285,16 +285,16 @@ static void test_failing_pages(void **state)
     bool prepared = false; /* nodes come 64 KiB at a time: few calls, each a place to fail */
     for (long n = 1; !prepared; n++) {
         fake_pages_fail_from(n);
-        prepared = region_map_prepare(map, start, count);
+        prepared = hm_region_map_prepare(map, start, count);
         assert_int_equal(find(7), 1);
-        assert_int_equal(region_map_first(map, start, count), 0);
+        assert_int_equal(hm_region_map_first(map, start, count), 0);
     }
-    region_map_publish(map, start, count, 2); /* cannot fail once prepared */
+    hm_region_map_publish(map, start, count, 2); /* cannot fail once prepared */
     assert_int_equal(find(start), 2);
     assert_int_equal(find(start + count - 1), 2);
     fake_pages_fail_from(1);
     uint32_t roots = 0;
-    while (region_map_prepare(map, (uint64_t)(100 + roots) * ROOT + 1, 1))
+    while (hm_region_map_prepare(map, (uint64_t)(100 + roots) * ROOT + 1, 1))
         roots++;
     assert_true(roots < 100);
     assert_int_equal(find((uint64_t)(100 + roots) * ROOT + 1), 0);
@@ -323,15 +323,15 @@ static DWORD WINAPI churn(void *context)
         uint32_t p = (seed >> 20) % PLACES;
         uint64_t start = churn_base + p * SPACING + offset;
         if (sizes[p] != 0) {
-            region_map_erase(map, start, sizes[p], p + add);
-            if (region_map_first(map, start, LONGEST) != 0)
+            hm_region_map_erase(map, start, sizes[p], p + add);
+            if (hm_region_map_first(map, start, LONGEST) != 0)
                 wrong++;
             sizes[p] = 0;
         } else {
             sizes[p] = 1 + (seed >> 4) % LONGEST;
-            if (!region_map_prepare(map, start, sizes[p]))
+            if (!hm_region_map_prepare(map, start, sizes[p]))
                 wrong++;
-            region_map_publish(map, start, sizes[p], p + add);
+            hm_region_map_publish(map, start, sizes[p], p + add);
             if (owner(start + sizes[p] - 1) != p + add)
                 wrong++;
         }

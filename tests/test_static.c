@@ -15,51 +15,51 @@
 static int calls;
 
 /* External on purpose; the library has all of these. */
-void pool_init(void);
-void vm_alloc(void);
-void region_find(void);
-void stats_call(void);
-void os_virtual_alloc(void);
-void pages_reserve(void);
-void imports_find(void);
-extern int manager_vtbl;
+void hm_pool_init(void);
+void hm_vm_alloc(void);
+void hm_region_find(void);
+void hm_stats_call(void);
+void hm_os_virtual_alloc(void);
+void hm_pages_reserve(void);
+void hm_imports_find(void);
+extern int hm_manager_vtbl;
 
-void pool_init(void)
+void hm_pool_init(void)
 {
     calls++;
 }
 
-void vm_alloc(void)
+void hm_vm_alloc(void)
 {
     calls++;
 }
 
-void region_find(void)
+void hm_region_find(void)
 {
     calls++;
 }
 
-void stats_call(void)
+void hm_stats_call(void)
 {
     calls++;
 }
 
-void os_virtual_alloc(void)
+void hm_os_virtual_alloc(void)
 {
     calls++;
 }
 
-void pages_reserve(void)
+void hm_pages_reserve(void)
 {
     calls++;
 }
 
-void imports_find(void)
+void hm_imports_find(void)
 {
     calls++;
 }
 
-int manager_vtbl = 7;
+int hm_manager_vtbl = 7;
 
 static void test_names_do_not_meet(void **state)
 {
@@ -77,7 +77,7 @@ static void test_names_do_not_meet(void **state)
     hostmem_bridge_statistics bridge = {.size = sizeof bridge};
     assert_int_equal(hostmem_bridge_get_statistics(&bridge), S_OK);
     assert_int_equal(calls, 0);
-    assert_int_equal(manager_vtbl, 7);
+    assert_int_equal(hm_manager_vtbl, 7);
     assert_int_equal(hostmem_verify(manager, NULL), S_OK);
     IHostMemoryManager_Release(memory);
     hostmem_release(manager);

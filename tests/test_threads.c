@@ -32,9 +32,9 @@ static atomic_bool slow;
 static atomic_uint committing, changing; /* calls at work */
 static atomic_uint overlaps, queries;
 
-void *__real_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect);
-bool __real_os_virtual_free(void *address, SIZE_T size, DWORD type);
-SIZE_T __real_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length);
+void *__real_hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect);
+bool __real_hm_os_virtual_free(void *address, SIZE_T size, DWORD type);
+SIZE_T __real_hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length);
 
 /* One call in eight gives way, one in `rarely` for a millisecond. */
 static void dawdle(unsigned rarely)
@@ -49,11 +49,11 @@ static void dawdle(unsigned rarely)
         SwitchToThread();
 }
 
-void *__wrap_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
+void *__wrap_hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
 {
     atomic_fetch_add(&committing, 1);
     dawdle(32);
-    void *memory_got = __real_os_virtual_alloc(address, size, type, protect);
+    void *memory_got = __real_hm_os_virtual_alloc(address, size, type, protect);
     dawdle(32);
     if (atomic_load(&changing) != 0)
         atomic_fetch_add(&overlaps, 1);
@@ -61,11 +61,11 @@ void *__wrap_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD prot
     return memory_got;
 }
 
-bool __wrap_os_virtual_free(void *address, SIZE_T size, DWORD type)
+bool __wrap_hm_os_virtual_free(void *address, SIZE_T size, DWORD type)
 {
     atomic_fetch_add(&changing, 1);
     dawdle(32);
-    bool done = __real_os_virtual_free(address, size, type);
+    bool done = __real_hm_os_virtual_free(address, size, type);
     DWORD error = GetLastError();
     dawdle(32);
     SetLastError(error);
@@ -75,10 +75,10 @@ bool __wrap_os_virtual_free(void *address, SIZE_T size, DWORD type)
     return done;
 }
 
-SIZE_T __wrap_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
+SIZE_T __wrap_hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
 {
     atomic_fetch_add(&queries, 1);
-    SIZE_T written = __real_os_virtual_query(address, buffer, length);
+    SIZE_T written = __real_hm_os_virtual_query(address, buffer, length);
     dawdle(8); /* what was read grows old */
     return written;
 }

@@ -91,7 +91,7 @@ static hostmem_verify_report expect(struct damaged *d, hostmem_finding finding, 
 static uint32_t number_at(struct damaged *d, const void *address)
 {
     uint64_t geometry;
-    uint32_t number = region_find(d->table, (uintptr_t)address, &geometry);
+    uint32_t number = hm_region_find(d->table, (uintptr_t)address, &geometry);
     assert_int_not_equal(number, 0);
     return number;
 }
@@ -170,16 +170,16 @@ static void test_a_page_noted_wrongly(void **state)
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct commit_map *map = &record_at(d, rows[i].base)->commit;
         if (rows[i].committed)
-            assert_int_equal(commit_map_clear(map, rows[i].pages, rows[i].page, 1), 1);
+            assert_int_equal(hm_commit_map_clear(map, rows[i].pages, rows[i].page, 1), 1);
         else
-            assert_int_equal(commit_map_set(map, rows[i].pages, rows[i].page, 1), 1);
+            assert_int_equal(hm_commit_map_set(map, rows[i].pages, rows[i].page, 1), 1);
         hostmem_verify_report report = expect(d, HOSTMEM_FINDING_PAGE, rows[i].base + rows[i].page * PAGE);
         assert_int_equal(report.expected, rows[i].committed);
         assert_int_equal(report.found, !rows[i].committed);
         if (rows[i].committed)
-            commit_map_set(map, rows[i].pages, rows[i].page, 1);
+            hm_commit_map_set(map, rows[i].pages, rows[i].page, 1);
         else
-            commit_map_clear(map, rows[i].pages, rows[i].page, 1);
+            hm_commit_map_clear(map, rows[i].pages, rows[i].page, 1);
     }
     /* Windows is changed behind our back. */
     assert_true(VirtualFree(d->middle + 100 * PAGE, PAGE, MEM_DECOMMIT));
@@ -192,13 +192,13 @@ static void test_bits_of_no_page(void **state)
 {
     struct damaged *d = *state;
     struct commit_map *small = &record_at(d, d->small)->commit;
-    commit_map_set(small, SMALL_PAGES, SMALL_PAGES, 1);
+    hm_commit_map_set(small, SMALL_PAGES, SMALL_PAGES, 1);
     expect(d, HOSTMEM_FINDING_BITS, d->small);
-    commit_map_clear(small, SMALL_PAGES, SMALL_PAGES, 1);
+    hm_commit_map_clear(small, SMALL_PAGES, SMALL_PAGES, 1);
     struct commit_map *middle = &record_at(d, d->middle)->commit;
-    commit_map_set(middle, MIDDLE_PAGES, 1023, 1);
+    hm_commit_map_set(middle, MIDDLE_PAGES, 1023, 1);
     expect(d, HOSTMEM_FINDING_BITS, d->middle);
-    commit_map_clear(middle, MIDDLE_PAGES, 1023, 1);
+    hm_commit_map_clear(middle, MIDDLE_PAGES, 1023, 1);
 
     /* Arrays that are nobody's; nothing is read or written there. */
     struct commit_map kept = *middle;
@@ -227,15 +227,15 @@ static void test_an_entry_that_is_missing_or_wrong(void **state)
     for (unsigned i = 0; i < 4; i++) {
         uint32_t number = number_at(d, bases[i]);
         uint64_t granule = granule_of(bases[i]) + 2;
-        region_map_erase(map, granule, 1, number);
+        hm_region_map_erase(map, granule, 1, number);
         hostmem_verify_report report = expect(d, HOSTMEM_FINDING_ENTRY, bases[i] + 2 * GRANULE);
         assert_int_equal(report.expected, number);
         assert_int_equal(report.found, 0);
         uint32_t other = number_at(d, bases[(i + 1) % 4]);
-        region_map_publish(map, granule, 1, other);
+        hm_region_map_publish(map, granule, 1, other);
         report = expect(d, HOSTMEM_FINDING_ENTRY, bases[i] + 2 * GRANULE);
         assert_int_equal(report.found, other);
-        region_map_publish(map, granule, 1, number);
+        hm_region_map_publish(map, granule, 1, number);
     }
 }
 
@@ -251,14 +251,14 @@ static void test_entries_that_lead_astray(void **state)
     fixture_free(&d->f, freed, 0, MEM_RELEASE);
     const uint64_t granules[] = {granule_of(freed), 5, REGION_MAP_GRANULES - 1};
     for (unsigned g = 0; g < 3; g++) {
-        assert_true(region_map_prepare(map, granules[g], 1));
+        assert_true(hm_region_map_prepare(map, granules[g], 1));
         for (unsigned n = 0; n <= 4; n++) {
             uint32_t stray = n < 4 ? numbers[n] : dead;
-            region_map_publish(map, granules[g], 1, stray);
+            hm_region_map_publish(map, granules[g], 1, stray);
             hostmem_verify_report report =
                 expect(d, HOSTMEM_FINDING_STRAY, (void *)(uintptr_t)(granules[g] << GRANULE_SHIFT));
             assert_int_equal(report.found, stray);
-            region_map_erase(map, granules[g], 1, stray);
+            hm_region_map_erase(map, granules[g], 1, stray);
         }
     }
 #ifdef _WIN64
@@ -266,24 +266,24 @@ static void test_entries_that_lead_astray(void **state)
     const uint64_t node = 1 << REGION_MAP_NODE_BITS, remote = (uint64_t)3 << 2 * REGION_MAP_NODE_BITS;
     struct region_origin origin = {
         .base = remote << GRANULE_SHIFT, .pages = node * GRANULE_PAGES, .kind = HOSTMEM_REGION_VIEW};
-    assert_true(region_map_prepare(map, remote, 1));
-    region_map_publish(map, remote, 1, number);
-    uint32_t view = region_take(d->table);
+    assert_true(hm_region_map_prepare(map, remote, 1));
+    hm_region_map_publish(map, remote, 1, number);
+    uint32_t view = hm_region_take(d->table);
     atomic_uint *leaf = atomic_load(&((struct region_map_slot *)atomic_load(&map->root[3].child))->child);
     assert_int_equal(leaf[0], number);
     leaf[0] = 0;
-    assert_true(region_publish(d->table, view, &origin));
+    assert_true(hm_region_publish(d->table, view, &origin));
     leaf[7] = view;
     expect(d, HOSTMEM_FINDING_STRAY, (void *)(uintptr_t)((remote + 7) << GRANULE_SHIFT));
     leaf[7] = 0;
     assert_true(verified(d->f.manager));
-    region_map_publish(map, remote + node, node, view);
+    hm_region_map_publish(map, remote + node, node, view);
     expect(d, HOSTMEM_FINDING_STRAY, (void *)(uintptr_t)((remote + node) << GRANULE_SHIFT));
-    region_map_erase(map, remote + node, node, view);
+    hm_region_map_erase(map, remote + node, node, view);
     struct region_hold hold;
-    assert_true(region_enter_number(d->table, view, &hold));
-    assert_true(region_unpublish(d->table, &hold));
-    region_leave_unchanged(d->table, &hold);
+    assert_true(hm_region_enter_number(d->table, view, &hold));
+    assert_true(hm_region_unpublish(d->table, &hold));
+    hm_region_leave_unchanged(d->table, &hold);
 #endif
 }
 
@@ -314,13 +314,13 @@ static void test_a_record_that_says_otherwise(void **state)
     atomic_store(&small->geometry, good);
     /* The same where another run of pages begins just there. */
     fixture_alloc(&d->f, d->small + (SMALL_PAGES - 4) * PAGE, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
-    commit_map_clear(&small->commit, SMALL_PAGES, SMALL_PAGES - 4, 4);
+    hm_commit_map_clear(&small->commit, SMALL_PAGES, SMALL_PAGES - 4, 4);
     atomic_store(&small->geometry, good - 4);
     report = expect(d, HOSTMEM_FINDING_GONE, d->small);
     assert_int_equal(report.expected, (SMALL_PAGES - 4) * PAGE);
     assert_int_equal(report.found, SMALL_PAGES * PAGE);
     atomic_store(&small->geometry, good);
-    commit_map_set(&small->commit, SMALL_PAGES, SMALL_PAGES - 4, 4);
+    hm_commit_map_set(&small->commit, SMALL_PAGES, SMALL_PAGES - 4, 4);
     uint8_t kind = small->kind;
     small->kind = 3;
     expect(d, HOSTMEM_FINDING_RECORD, d->small);
@@ -350,11 +350,11 @@ static void test_items_that_are_lost(void **state)
     struct damaged *d = *state;
     struct pool *pools[] = {&d->table->records, &d->table->bits.classes[2], &d->f.manager->mallocs};
     for (int i = 0; i < 3; i++) {
-        uint32_t lost = pool_take(pools[i]);
+        uint32_t lost = hm_pool_take(pools[i]);
         hostmem_verify_report report = expect(d, HOSTMEM_FINDING_ITEMS, NULL);
         assert_int_equal(report.expected, pool_used(pools[i]));
         assert_int_equal(report.found, report.expected - 1);
-        pool_give(pools[i], lost);
+        hm_pool_give(pools[i], lost);
         assert_true(verified(d->f.manager));
         /* The free list in a circle, and leading nowhere. */
         _Atomic uint32_t *link = pool_item(pools[i], lost);
@@ -393,21 +393,21 @@ static void test_sums(void **state)
                     {STATS_VIEWS, HOSTMEM_FINDING_VIEWS},
                     {STATS_BLOCKS, HOSTMEM_FINDING_BLOCKS}};
     for (unsigned i = 0; i < 3; i++) {
-        stats_count(stats, counters[i].counter, -1);
+        hm_stats_count(stats, counters[i].counter, -1);
         hostmem_verify_report report = expect(d, counters[i].finding, NULL);
         assert_int_equal(report.found, report.expected - 1);
-        stats_count(stats, counters[i].counter, 1);
+        hm_stats_count(stats, counters[i].counter, 1);
     }
-    budget_force(&d->table->commit, PAGE);
+    hm_budget_force(&d->table->commit, PAGE);
     assert_int_equal(expect(d, HOSTMEM_FINDING_CHARGED, NULL).expected, 1204 * PAGE + 1000);
-    budget_refund(&d->table->commit, PAGE);
-    budget_note_critical(&d->table->commit, PAGE);
+    hm_budget_refund(&d->table->commit, PAGE);
+    hm_budget_note_critical(&d->table->commit, PAGE);
     hostmem_verify_report critical = expect(d, HOSTMEM_FINDING_CRITICAL, NULL);
     assert_int_equal(critical.found, critical.expected + PAGE);
-    budget_drop_critical(&d->table->commit, PAGE);
-    budget_force(&d->table->reserve, PAGE);
+    hm_budget_drop_critical(&d->table->commit, PAGE);
+    hm_budget_force(&d->table->reserve, PAGE);
     expect(d, HOSTMEM_FINDING_RESERVE_CHARGED, NULL);
-    budget_refund(&d->table->reserve, PAGE);
+    hm_budget_refund(&d->table->reserve, PAGE);
 }
 
 static void test_a_shared_budget(void **state)
@@ -425,12 +425,12 @@ static void test_a_shared_budget(void **state)
     struct damaged other = {.f = f};
     for (int i = 0; i < 2; i++) {
         assert_true(verified(f.manager));
-        budget_force(parents[i], 10 * PAGE); /* somebody else's */
+        hm_budget_force(parents[i], 10 * PAGE); /* somebody else's */
         assert_true(verified(f.manager));
-        budget_refund(parents[i], 10 * PAGE);
-        budget_refund(parents[i], 1);
+        hm_budget_refund(parents[i], 10 * PAGE);
+        hm_budget_refund(parents[i], 1);
         expect(&other, HOSTMEM_FINDING_SHARED, NULL);
-        budget_force(parents[i], 1);
+        hm_budget_force(parents[i], 1);
     }
     fixture_free(&f, region, 0, MEM_RELEASE);
     IHostMemoryManager_Release(f.memory);
@@ -443,15 +443,15 @@ static void test_blocks(void **state)
 {
     struct damaged *d = *state;
     struct block_map *blocks = CONTAINING_RECORD(d->heap, struct malloc_object, iface)->blocks;
-    assert_true(block_map_remove(blocks, (uintptr_t)d->block));
+    assert_true(hm_block_map_remove(blocks, (uintptr_t)d->block));
     expect(d, HOSTMEM_FINDING_BLOCKS, NULL);
-    assert_true(block_map_add(blocks, (uintptr_t)d->block));
+    assert_true(hm_block_map_add(blocks, (uintptr_t)d->block));
     /* Where there is no memory, and where it is only reserved: nothing is read there. */
     char *nowhere[] = {(char *)0x20000, d->big + 30000 * PAGE};
     for (int i = 0; i < 2; i++) {
-        assert_true(block_map_add(blocks, (uintptr_t)nowhere[i]));
+        assert_true(hm_block_map_add(blocks, (uintptr_t)nowhere[i]));
         expect(d, HOSTMEM_FINDING_BLOCK, nowhere[i]);
-        assert_true(block_map_remove(blocks, (uintptr_t)nowhere[i]));
+        assert_true(hm_block_map_remove(blocks, (uintptr_t)nowhere[i]));
     }
     SIZE_T *bytes = (SIZE_T *)d->block - 2; /* the header */
     assert_int_equal(*bytes, 1000);
@@ -468,23 +468,23 @@ static void test_a_region_at_work(void **state)
     struct damaged *d = *state;
     struct region_hold hold;
     hostmem_verify_report report = {.size = sizeof report};
-    assert_true(region_enter(d->table, (uintptr_t)d->small, REGION_COMMIT, &hold));
-    commit_map_set(&record_at(d, d->small)->commit, SMALL_PAGES, 20, 1);
+    assert_true(hm_region_enter(d->table, (uintptr_t)d->small, REGION_COMMIT, &hold));
+    hm_commit_map_set(&record_at(d, d->small)->commit, SMALL_PAGES, 20, 1);
     gauge_add(&d->table->committed.gauge, PAGE);
     assert_hresult(hostmem_verify(d->f.manager, &report), S_OK);
     assert_int_equal(report.skipped, 1);
     assert_int_equal(report.regions, 2);
     assert_int_equal(report.disturbed, 1);
     /* What has nothing to do with it is judged all the same. */
-    commit_map_set(&record_at(d, d->middle)->commit, MIDDLE_PAGES, 5, 1);
+    hm_commit_map_set(&record_at(d, d->middle)->commit, MIDDLE_PAGES, 5, 1);
     report.size = sizeof report;
     assert_hresult(hostmem_verify(d->f.manager, &report), S_FALSE);
     assert_int_equal(report.finding, HOSTMEM_FINDING_PAGE);
     assert_ptr_equal(report.address, d->middle + 5 * PAGE);
-    commit_map_clear(&record_at(d, d->middle)->commit, MIDDLE_PAGES, 5, 1);
-    commit_map_clear(&record_at(d, d->small)->commit, SMALL_PAGES, 20, 1);
+    hm_commit_map_clear(&record_at(d, d->middle)->commit, MIDDLE_PAGES, 5, 1);
+    hm_commit_map_clear(&record_at(d, d->small)->commit, SMALL_PAGES, 20, 1);
     gauge_sub(&d->table->committed.gauge, PAGE);
-    region_leave_unchanged(d->table, &hold);
+    hm_region_leave_unchanged(d->table, &hold);
 }
 
 #define verify_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

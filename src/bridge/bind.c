@@ -25,7 +25,7 @@ static ICLRRuntimeHost *bound_host;
 /* Kept until the process ends, as the CLR keeps it; so are its IHostMalloc and the control that gave it. */
 static IHostMemoryManager *host_manager;
 
-HRESULT bridge_options_check(const hostmem_bridge_options *options)
+HRESULT hm_bridge_options_check(const hostmem_bridge_options *options)
 {
     if (!options)
         return S_OK;
@@ -43,7 +43,7 @@ static bool any_version(const hostmem_bridge_options *options)
 
 static HRESULT version_check(HMODULE runtime, const hostmem_bridge_options *options)
 {
-    unsigned major = (unsigned)(runtime_version(runtime) >> 48);
+    unsigned major = (unsigned)(hm_runtime_version(runtime) >> 48);
 
     if (any_version(options))
         return S_OK;
@@ -74,7 +74,7 @@ static HRESULT host_ask(IHostControl *control)
         IHostMemoryManager_Release(manager);
         return E_UNEXPECTED;
     }
-    IHostMemoryManager_RegisterMemoryNotificationCallback(manager, notification_callback());
+    IHostMemoryManager_RegisterMemoryNotificationCallback(manager, hm_notification_callback());
     host_manager = manager;
     return S_OK;
 }
@@ -87,14 +87,14 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     if (host_manager && runtime != bound_runtime)
         return HOST_E_INVALIDOPERATION;
     if (!host_manager) {
-        hr = runtime_get_host(runtime, &IID_ICLRRuntimeHost, (void **)&host);
+        hr = hm_runtime_get_host(runtime, &IID_ICLRRuntimeHost, (void **)&host);
         if (FAILED(hr))
             return hr;
         hr = version_check(runtime, options);
         if (hr != S_OK)
             goto host;
     }
-    if (!runtime_not_started(host)) {
+    if (!hm_runtime_not_started(host)) {
         hr = E_ACCESSDENIED;
         goto host;
     }
@@ -102,7 +102,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         IHostControl_AddRef(control);
         return S_OK;
     }
-    hr = bridge_redirect(runtime, any_version(options));
+    hr = hm_bridge_redirect(runtime, any_version(options));
     if (hr != S_OK)
         goto host;
     if (!modules_pin(runtime)) {
@@ -113,17 +113,17 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     if (hr != S_OK)
         goto redirection;
 
-    machine_set_flags(options ? options->flags : 0);
-    managed_bind(host, machine_heap_limit);
-    bridge_publish(host_manager, host);
-    machine_watch_budget(host_manager);
+    hm_machine_set_flags(options ? options->flags : 0);
+    hm_managed_bind(host, hm_machine_heap_limit);
+    hm_bridge_publish(host_manager, host);
+    hm_machine_watch_budget(host_manager);
     bound_runtime = runtime;
     bound_host = host;
     IHostControl_AddRef(control);
     return S_OK;
 
 redirection:
-    bridge_restore();
+    hm_bridge_restore();
 host:
     if (host != bound_host)
         ICLRRuntimeHost_Release(host);
@@ -139,7 +139,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_bind(HMODULE runtime, IHostControl *control,
 
     if (!runtime || !control)
         return E_INVALIDARG;
-    HRESULT hr = bridge_options_check(options);
+    HRESULT hr = hm_bridge_options_check(options);
     if (hr != S_OK)
         return hr;
     if (atomic_load_explicit(&bind_owner, memory_order_relaxed) == thread)

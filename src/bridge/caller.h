@@ -21,7 +21,7 @@ struct caller {
 };
 
 /* The manager that calls go to; NULL: none yet (thunks.c). */
-extern _Atomic(IHostMemoryManager *) bridge_manager;
+extern _Atomic(IHostMemoryManager *) hm_bridge_manager;
 
 static inline void count(atomic_size_t *counter)
 {

@@ -118,7 +118,7 @@ static bool fresh_take(struct new_range *slot, size_t range)
     return true;
 }
 
-void criticality_reserved(const void *base, size_t size, bool shared)
+void hm_criticality_reserved(const void *base, size_t size, bool shared)
 {
     if (size < SMALLEST)
         return;
@@ -137,7 +137,7 @@ void criticality_reserved(const void *base, size_t size, bool shared)
     atomic_store_explicit(&slot->range, range_make(base, size), memory_order_release);
 }
 
-void criticality_standalone(void)
+void hm_criticality_standalone(void)
 {
     atomic_store_explicit(&standalone, true, memory_order_relaxed);
     for (unsigned i = 0; i < NEW_SLOTS; ++i) {
@@ -149,7 +149,7 @@ void criticality_standalone(void)
         atomic_store_explicit(&heap[i], 0, memory_order_relaxed);
 }
 
-bool criticality_is_heap(const void *address)
+bool hm_criticality_is_heap(const void *address)
 {
     unsigned used = atomic_load_explicit(&heap_used, memory_order_acquire);
     for (unsigned i = 0; i < used; ++i)
@@ -168,7 +168,7 @@ static bool fresh_settle(struct new_range *slot, size_t range, const void *addre
     bool table = false;
 
     if (!fresh_take(slot, range))
-        return criticality_is_heap(address);
+        return hm_criticality_is_heap(address);
     for (unsigned i = 0; i < NEW_SLOTS; ++i) {
         size_t older = atomic_load_explicit(&fresh[i].range, memory_order_acquire);
         if (older > CLAIMED && fresh[i].thread == thread && fresh[i].shared == shared &&
@@ -189,7 +189,7 @@ static bool fresh_settle(struct new_range *slot, size_t range, const void *addre
     return true;
 }
 
-bool criticality_commit(const void *address, size_t size)
+bool hm_criticality_commit(const void *address, size_t size)
 {
     if (atomic_load_explicit(&fresh_count, memory_order_relaxed))
         for (unsigned i = 0; i < NEW_SLOTS; ++i) {
@@ -197,10 +197,10 @@ bool criticality_commit(const void *address, size_t size)
             if (range_contains(range, address))
                 return fresh_settle(&fresh[i], range, address, size);
         }
-    return criticality_is_heap(address);
+    return hm_criticality_is_heap(address);
 }
 
-size_t criticality_forget(const void *base)
+size_t hm_criticality_forget(const void *base)
 {
     if (atomic_load_explicit(&fresh_count, memory_order_relaxed))
         for (unsigned i = 0; i < NEW_SLOTS; ++i) {
@@ -219,13 +219,13 @@ size_t criticality_forget(const void *base)
     return 0;
 }
 
-void criticality_restore(size_t token)
+void hm_criticality_restore(size_t token)
 {
     if (token)
         heap_add(token);
 }
 
-void criticality_figures(uint64_t *ranges, uint64_t *bytes, uint64_t *dropped)
+void hm_criticality_figures(uint64_t *ranges, uint64_t *bytes, uint64_t *dropped)
 {
     *ranges = *bytes = 0;
     for (unsigned i = 0; i < HEAP_SLOTS; ++i) {

@@ -77,7 +77,7 @@ static const char *walk_next(struct walk *walk, void ***slot)
     return NULL;
 }
 
-HRESULT imports_find(HMODULE module, struct import *imports, unsigned count, const char **culprit)
+HRESULT hm_imports_find(HMODULE module, struct import *imports, unsigned count, const char **culprit)
 {
     struct walk walk;
     const char *name;
@@ -108,8 +108,8 @@ HRESULT imports_find(HMODULE module, struct import *imports, unsigned count, con
     return S_OK;
 }
 
-const char *imports_unknown(HMODULE module, struct import *imports, unsigned count,
-                            const char *const *families)
+const char *hm_imports_unknown(HMODULE module, struct import *imports, unsigned count,
+                               const char *const *families)
 {
     struct walk walk;
     const char *name;
@@ -143,9 +143,9 @@ static bool module_has_section(HMODULE module, const char *name)
     return false;
 }
 
-bool imports_marked(const struct import *imports, unsigned count, const char *section)
+bool hm_imports_marked(const struct import *imports, unsigned count, const char *section)
 {
-    HMODULE own = module_of((const void *)imports_marked);
+    HMODULE own = module_of((const void *)hm_imports_marked);
 
     for (unsigned i = 0; i < count; ++i) {
         HMODULE module = imports[i].slot ? module_of(imports[i].original) : NULL;
@@ -167,21 +167,21 @@ static HRESULT slot_write(void **slot, void *expected, void *value)
     return written ? S_OK : HRESULT_FROM_WIN32(ERROR_BUSY);
 }
 
-HRESULT imports_redirect(const struct import *imports, unsigned count)
+HRESULT hm_imports_redirect(const struct import *imports, unsigned count)
 {
     for (unsigned i = 0; i < count; ++i) {
         if (!imports[i].slot)
             continue;
         HRESULT hr = slot_write(imports[i].slot, imports[i].original, imports[i].replacement);
         if (hr != S_OK) {
-            imports_restore(imports, i);
+            hm_imports_restore(imports, i);
             return hr;
         }
     }
     return S_OK;
 }
 
-bool imports_restore(const struct import *imports, unsigned count)
+bool hm_imports_restore(const struct import *imports, unsigned count)
 {
     bool complete = true;
     for (unsigned i = 0; i < count; ++i)

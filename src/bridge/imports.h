@@ -25,27 +25,27 @@ struct import {
  * that is not imported, ERROR_DUP_NAME for one that is imported twice, and ERROR_BAD_EXE_FORMAT without a
  * name for what is no image of this architecture.
  */
-HRESULT imports_find(HMODULE module, struct import *imports, unsigned count, const char **culprit);
+HRESULT hm_imports_find(HMODULE module, struct import *imports, unsigned count, const char **culprit);
 
 /*
  * The first imported function whose name begins like one of `families` (up to a NULL) and that `imports` does
  * not have; NULL: none.
  */
-const char *imports_unknown(HMODULE module, struct import *imports, unsigned count,
-                            const char *const *families);
+const char *hm_imports_unknown(HMODULE module, struct import *imports, unsigned count,
+                               const char *const *families);
 
 /* True: one of the originals belongs to another module than ours that has a section of this name (8
  * characters). */
-bool imports_marked(const struct import *imports, unsigned count, const char *section);
+bool hm_imports_marked(const struct import *imports, unsigned count, const char *section);
 
 /*
  * Writes every replacement, or none.  Returns S_OK, HRESULT_FROM_WIN32(ERROR_BUSY): somebody else redirected
  * a slot after it was found, or why a slot could not be written.
  */
-HRESULT imports_redirect(const struct import *imports, unsigned count);
+HRESULT hm_imports_redirect(const struct import *imports, unsigned count);
 
 /* Puts the originals back.  False: not everywhere, since somebody else has redirected a slot, who may chain
  * to us. */
-bool imports_restore(const struct import *imports, unsigned count);
+bool hm_imports_restore(const struct import *imports, unsigned count);
 
 #endif

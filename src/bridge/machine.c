@@ -30,7 +30,7 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-void machine_set_flags(uint32_t bridge_flags)
+void hm_machine_set_flags(uint32_t bridge_flags)
 {
     atomic_store_explicit(&asked_for, bridge_flags, memory_order_relaxed);
 }
@@ -40,24 +40,24 @@ static bool is_set(uint32_t any_of)
     return (atomic_load_explicit(&asked_for, memory_order_relaxed) & any_of) != 0;
 }
 
-uint64_t machine_charged(IHostMemoryManager *manager)
+uint64_t hm_machine_charged(IHostMemoryManager *manager)
 {
-    struct hostmem_manager *own = manager_of(manager);
-    return own ? budget_used(&own->vm.table.commit) : 0;
+    struct hostmem_manager *own = hm_manager_of(manager);
+    return own ? hm_budget_used(&own->vm.table.commit) : 0;
 }
 
 /* Bytes that the runtime's heap may take; UINT64_MAX: the manager has no such limit, or does not tell. */
 static uint64_t ceiling_of(IHostMemoryManager *manager)
 {
-    struct hostmem_manager *own = manager_of(manager);
-    return own ? budget_ceiling(&own->vm.table.commit) : UINT64_MAX;
+    struct hostmem_manager *own = hm_manager_of(manager);
+    return own ? hm_budget_ceiling(&own->vm.table.commit) : UINT64_MAX;
 }
 
 /* What the runtime may take in all, as its heap sees it: the size of the machine or of the job that it is shown. */
 static uint64_t size_of(IHostMemoryManager *manager)
 {
-    struct hostmem_manager *own = manager_of(manager);
-    return own ? budget_least_size(&own->vm.table.commit) : UINT64_MAX;
+    struct hostmem_manager *own = hm_manager_of(manager);
+    return own ? hm_budget_least_size(&own->vm.table.commit) : UINT64_MAX;
 }
 
 /* The process is to be in a job, whatever Windows says. */
@@ -70,24 +70,24 @@ static bool in_job(IHostMemoryManager *manager)
  * In a job the collector keeps a quarter of the limit free for what is not heap.  Once it has started it is given all of
  * it: the budget knows how much of it is not heap, and refuses.  One that the host gave it follows the budget.
  */
-uint64_t machine_heap_limit(void)
+uint64_t hm_machine_heap_limit(void)
 {
-    uint64_t ceiling = ceiling_of(atomic_load_explicit(&bridge_manager, memory_order_acquire));
+    uint64_t ceiling = ceiling_of(atomic_load_explicit(&hm_bridge_manager, memory_order_acquire));
 
     if (!is_set(HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_HARD_LIMIT))
         return MANAGED_AS_IT_IS;
     return ceiling == UINT64_MAX ? 0 : ceiling;
 }
 
-void machine_watch_budget(IHostMemoryManager *manager)
+void hm_machine_watch_budget(IHostMemoryManager *manager)
 {
-    struct hostmem_manager *own = manager_of(manager);
+    struct hostmem_manager *own = hm_manager_of(manager);
     if (!own)
         return;
-    atomic_store(&own->tenant.ceiling_changed, managed_refresh_limit);
+    atomic_store(&own->tenant.ceiling_changed, hm_managed_refresh_limit);
     /* What the start needed to see is not what the collector is to go by. */
     if (size_of(manager) < least_to_start || in_job(manager))
-        managed_refresh_limit();
+        hm_managed_refresh_limit();
 }
 
 static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
@@ -96,7 +96,7 @@ static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
     SIZE_T available;
 
     uint64_t size = size_of(manager);
-    if (size < least_to_start && !managed_started())
+    if (size < least_to_start && !hm_managed_started())
         size = least_to_start;
     status->ullTotalPhys = least(status->ullTotalPhys, size);
     if (IHostMemoryManager_GetMemoryLoad(manager, &load, &available) == S_OK) {
@@ -154,7 +154,7 @@ static bool show_job_limits(IHostMemoryManager *manager, JOBOBJECT_EXTENDED_LIMI
 /* The manager, if the call is to be counted; Windows has answered `good`. */
 static IHostMemoryManager *answered(struct caller *caller, unsigned index, bool good)
 {
-    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
 
     if (manager)
         count(&caller->calls[index]);
@@ -163,7 +163,7 @@ static IHostMemoryManager *answered(struct caller *caller, unsigned index, bool 
     return manager;
 }
 
-BOOL machine_call_memory_status(struct caller *caller, LPMEMORYSTATUSEX status)
+BOOL hm_machine_call_memory_status(struct caller *caller, LPMEMORYSTATUSEX status)
 {
     const unsigned index = HOSTMEM_BRIDGE_MEMORY_STATUS;
     BOOL good = ORIGINAL(caller, index, memory_status_function)(status);
@@ -176,8 +176,8 @@ BOOL machine_call_memory_status(struct caller *caller, LPMEMORYSTATUSEX status)
     return good;
 }
 
-BOOL machine_call_process_memory(struct caller *caller, HANDLE process, PROCESS_MEMORY_COUNTERS *counters,
-                                 DWORD size)
+BOOL hm_machine_call_process_memory(struct caller *caller, HANDLE process, PROCESS_MEMORY_COUNTERS *counters,
+                                    DWORD size)
 {
     const unsigned index = HOSTMEM_BRIDGE_PROCESS_MEMORY;
     BOOL good = ORIGINAL(caller, index, process_memory_function)(process, counters, size);
@@ -190,7 +190,7 @@ BOOL machine_call_process_memory(struct caller *caller, HANDLE process, PROCESS_
     return good;
 }
 
-BOOL machine_call_in_job(struct caller *caller, HANDLE process, HANDLE job, PBOOL result)
+BOOL hm_machine_call_in_job(struct caller *caller, HANDLE process, HANDLE job, PBOOL result)
 {
     const unsigned index = HOSTMEM_BRIDGE_IN_JOB;
     BOOL good = ORIGINAL(caller, index, in_job_function)(process, job, result);
@@ -201,8 +201,8 @@ BOOL machine_call_in_job(struct caller *caller, HANDLE process, HANDLE job, PBOO
     return good;
 }
 
-BOOL machine_call_job_limits(struct caller *caller, HANDLE job, JOBOBJECTINFOCLASS kind, LPVOID buffer,
-                             DWORD size, LPDWORD written)
+BOOL hm_machine_call_job_limits(struct caller *caller, HANDLE job, JOBOBJECTINFOCLASS kind, LPVOID buffer,
+                                DWORD size, LPDWORD written)
 {
     const unsigned index = HOSTMEM_BRIDGE_JOB_LIMITS;
     DWORD before = GetLastError();
@@ -222,13 +222,13 @@ BOOL machine_call_job_limits(struct caller *caller, HANDLE job, JOBOBJECTINFOCLA
     return TRUE;
 }
 
-HANDLE machine_call_low_memory(struct caller *caller, MEMORY_RESOURCE_NOTIFICATION_TYPE type)
+HANDLE hm_machine_call_low_memory(struct caller *caller, MEMORY_RESOURCE_NOTIFICATION_TYPE type)
 {
     const unsigned index = HOSTMEM_BRIDGE_LOW_MEMORY;
     IHostMemoryManager *manager = answered(caller, index, true);
     DWORD error = GetLastError();
     bool ours = manager && type == LowMemoryResourceNotification;
-    HANDLE event = ours ? notification_low_event() : ORIGINAL(caller, index, low_memory_function)(type);
+    HANDLE event = ours ? hm_notification_low_event() : ORIGINAL(caller, index, low_memory_function)(type);
 
     if (manager && !event)
         count(&caller->failures[index]);

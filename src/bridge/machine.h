@@ -20,24 +20,24 @@
  * HOSTMEM_BRIDGE_JOB: answer as if the process were in a job object whose limit is the budget.
  * HOSTMEM_BRIDGE_HARD_LIMIT: the collector has a hard limit, which follows the budget.
  */
-void machine_set_flags(uint32_t bridge_flags);
+void hm_machine_set_flags(uint32_t bridge_flags);
 
 /* What managed.h is to make the collector's hard limit. */
-uint64_t machine_heap_limit(void);
+uint64_t hm_machine_heap_limit(void);
 
 /* Have the runtime told when the budget changes. */
-void machine_watch_budget(IHostMemoryManager *manager);
+void hm_machine_watch_budget(IHostMemoryManager *manager);
 
 /* Charged to the manager's budget now; 0: it is not one of hostmem's. */
-uint64_t machine_charged(IHostMemoryManager *manager);
+uint64_t hm_machine_charged(IHostMemoryManager *manager);
 
 /* The redirected functions; no lock, no memory. */
-BOOL machine_call_memory_status(struct caller *caller, LPMEMORYSTATUSEX status);
-BOOL machine_call_process_memory(struct caller *caller, HANDLE process, PROCESS_MEMORY_COUNTERS *counters,
-                                 DWORD size);
-BOOL machine_call_in_job(struct caller *caller, HANDLE process, HANDLE job, PBOOL result);
-BOOL machine_call_job_limits(struct caller *caller, HANDLE job, JOBOBJECTINFOCLASS kind, LPVOID buffer,
-                             DWORD size, LPDWORD written);
-HANDLE machine_call_low_memory(struct caller *caller, MEMORY_RESOURCE_NOTIFICATION_TYPE type);
+BOOL hm_machine_call_memory_status(struct caller *caller, LPMEMORYSTATUSEX status);
+BOOL hm_machine_call_process_memory(struct caller *caller, HANDLE process, PROCESS_MEMORY_COUNTERS *counters,
+                                    DWORD size);
+BOOL hm_machine_call_in_job(struct caller *caller, HANDLE process, HANDLE job, PBOOL result);
+BOOL hm_machine_call_job_limits(struct caller *caller, HANDLE job, JOBOBJECTINFOCLASS kind, LPVOID buffer,
+                                DWORD size, LPDWORD written);
+HANDLE hm_machine_call_low_memory(struct caller *caller, MEMORY_RESOURCE_NOTIFICATION_TYPE type);
 
 #endif

@@ -34,10 +34,10 @@ static _Atomic uint64_t refreshes;
 
 static bool has_started(ICLRRuntimeHost2 *host)
 {
-    return host && runtime_started((ICLRRuntimeHost *)host);
+    return host && hm_runtime_started((ICLRRuntimeHost *)host);
 }
 
-bool managed_started(void)
+bool hm_managed_started(void)
 {
     return has_started(atomic_load(&runtime));
 }
@@ -130,7 +130,7 @@ static void wake_thread(void)
         SetEvent(event);
 }
 
-void managed_bind(ICLRRuntimeHost *host, uint64_t (*new_heap_limit)(void))
+void hm_managed_bind(ICLRRuntimeHost *host, uint64_t (*new_heap_limit)(void))
 {
     ICLRRuntimeHost2 *newer = NULL;
 
@@ -149,19 +149,19 @@ void managed_bind(ICLRRuntimeHost *host, uint64_t (*new_heap_limit)(void))
     }
 }
 
-void managed_refresh_limit(void)
+void hm_managed_refresh_limit(void)
 {
     atomic_store(&wants_refresh, true);
     wake_thread();
 }
 
-void managed_collect(void)
+void hm_managed_collect(void)
 {
     atomic_store(&wants_collection, true);
     wake_thread();
 }
 
-uint64_t managed_refreshes(void)
+uint64_t hm_managed_refreshes(void)
 {
     return atomic_load(&refreshes);
 }

@@ -19,25 +19,25 @@
  * The runtime has been bound; the interface stays, and from now on there is a thread of ours, which waits to be needed.
  * heap_limit: asked for the collector's hard limit in bytes at each refresh; 0: none.
  */
-void managed_bind(ICLRRuntimeHost *host, uint64_t (*heap_limit)(void));
+void hm_managed_bind(ICLRRuntimeHost *host, uint64_t (*heap_limit)(void));
 
 /* Has the bound runtime started?  No lock, no memory. */
-bool managed_started(void);
+bool hm_managed_started(void);
 
 /*
  * Have the collector read the machine's memory and its limits again, soon and on a thread of our own.  Any thread; waits
  * for nothing.  A hard limit below what its heap is now it does not take: that is tried again until it does.
  */
-void managed_refresh_limit(void);
+void hm_managed_refresh_limit(void);
 
 /*
  * Have the collector run once, in full, and give back what it can, soon and on a thread of our own.  Any thread; waits
  * for nothing.  Not more than once in MANAGED_COLLECT_MS, and not before the runtime has started.
  */
 enum { MANAGED_COLLECT_MS = 8192 };
-void managed_collect(void);
+void hm_managed_collect(void);
 
 /* How often the limit was refreshed. */
-uint64_t managed_refreshes(void);
+uint64_t hm_managed_refreshes(void);
 
 #endif

@@ -45,7 +45,7 @@ static HRESULT STDMETHODCALLTYPE notification_told(ICLRMemoryNotificationCallbac
     else if (event)
         ResetEvent(event);
     if (level == eMemoryAvailableLow)
-        managed_collect();
+        hm_managed_collect();
     SetLastError(error);
     return S_OK;
 }
@@ -59,12 +59,12 @@ static const ICLRMemoryNotificationCallbackVtbl vtable = {
 
 static ICLRMemoryNotificationCallback object = {&vtable};
 
-ICLRMemoryNotificationCallback *notification_callback(void)
+ICLRMemoryNotificationCallback *hm_notification_callback(void)
 {
     return &object;
 }
 
-HANDLE notification_low_event(void)
+HANDLE hm_notification_low_event(void)
 {
     HANDLE process = GetCurrentProcess(), ours = atomic_load_explicit(&low_event, memory_order_acquire);
     HANDLE theirs = NULL;
@@ -81,7 +81,7 @@ HANDLE notification_low_event(void)
     return DuplicateHandle(process, ours, process, &theirs, 0, FALSE, DUPLICATE_SAME_ACCESS) ? theirs : NULL;
 }
 
-uint64_t notification_count(unsigned level)
+uint64_t hm_notification_count(unsigned level)
 {
     return atomic_load_explicit(&counts[level], memory_order_relaxed);
 }

@@ -11,16 +11,16 @@
 #include <hostmem/clr.h>
 
 /* The static object; its reference count is constant, like the CLR's (contract 3.1). */
-ICLRMemoryNotificationCallback *notification_callback(void);
+ICLRMemoryNotificationCallback *hm_notification_callback(void);
 
 /*
  * What the runtime is to have for CreateMemoryResourceNotification(Low): an event that is pulsed by each Low, releases
  * one wait and is then reset, so that one Low is one collection; Neutral and High take back a pulse that nobody has
  * seen.  The caller owns the handle.  NULL: Windows cannot make one; the last error tells.
  */
-HANDLE notification_low_event(void);
+HANDLE hm_notification_low_event(void);
 
 /* How often a level was told, by EMemoryAvailable; 0: any other value. */
-uint64_t notification_count(unsigned level);
+uint64_t hm_notification_count(unsigned level);
 
 #endif

@@ -16,7 +16,7 @@ typedef HRESULT(STDMETHODCALLTYPE *get_runtime_host)(REFIID riid, IUnknown **hos
  * A version resource starts with three 16-bit words (its length, the length and type of its value), the key
  * "VS_VERSION_INFO" in UTF-16, and the value on the next multiple of 4.
  */
-uint64_t runtime_version(HMODULE module)
+uint64_t hm_runtime_version(HMODULE module)
 {
     HRSRC resource =
         FindResourceW(module, MAKEINTRESOURCEW(VS_VERSION_INFO), MAKEINTRESOURCEW(16 /* RT_VERSION */));
@@ -33,7 +33,7 @@ uint64_t runtime_version(HMODULE module)
     return (uint64_t)info.dwFileVersionMS << 32 | info.dwFileVersionLS;
 }
 
-HRESULT runtime_get_host(HMODULE module, REFIID riid, void **host)
+HRESULT hm_runtime_get_host(HMODULE module, REFIID riid, void **host)
 {
     get_runtime_host get = (get_runtime_host)(void *)GetProcAddress(module, "GetCLRRuntimeHost");
     IUnknown *object = NULL;
@@ -48,17 +48,17 @@ HRESULT runtime_get_host(HMODULE module, REFIID riid, void **host)
     return object ? S_OK : E_UNEXPECTED;
 }
 
-bool runtime_not_started(ICLRRuntimeHost *host)
+bool hm_runtime_not_started(ICLRRuntimeHost *host)
 {
     return ICLRRuntimeHost_GetCurrentAppDomainId(host, NULL) == HOST_E_CLRNOTAVAILABLE;
 }
 
-bool runtime_started(ICLRRuntimeHost *host)
+bool hm_runtime_started(ICLRRuntimeHost *host)
 {
     return ICLRRuntimeHost_GetCurrentAppDomainId(host, NULL) == E_POINTER;
 }
 
-bool path_is_absolute(const wchar_t *path)
+bool hm_path_is_absolute(const wchar_t *path)
 {
     if (path[0] == L'\\')
         return path[1] == L'\\';
@@ -76,7 +76,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *directories, wchar_t *pa
         const wchar_t *directory = directories;
         directories += length;
         directories += *directories == L';';
-        if (!length || !path_is_absolute(directory))
+        if (!length || !hm_path_is_absolute(directory))
             continue;
 
         bool slash = directory[length - 1] != L'\\';
@@ -103,7 +103,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
         *runtime = NULL;
     if (!path || !control)
         return E_INVALIDARG;
-    if (!path_is_absolute(path))
+    if (!hm_path_is_absolute(path))
         return HRESULT_FROM_WIN32(ERROR_BAD_PATHNAME);
 
     HMODULE module =

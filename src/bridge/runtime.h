@@ -13,23 +13,23 @@
 enum { RUNTIME_OLDEST = 8, RUNTIME_NEWEST = 10 };
 
 /* Size and flags of a bind's options; NULL is fine. */
-HRESULT bridge_options_check(const hostmem_bridge_options *options);
+HRESULT hm_bridge_options_check(const hostmem_bridge_options *options);
 
 /* Does it name a drive or a share, with backslashes?  LoadLibraryExW takes no others for search by folder. */
-bool path_is_absolute(const wchar_t *path);
+bool hm_path_is_absolute(const wchar_t *path);
 
 /* File version of a loaded module from its version resource, 0x0008000000001234 style; 0: it has none. */
-uint64_t runtime_version(HMODULE module);
+uint64_t hm_runtime_version(HMODULE module);
 
 /* The runtime's own host interface, by coreclr's export.  The export's absence is ERROR_PROC_NOT_FOUND. */
-HRESULT runtime_get_host(HMODULE module, REFIID riid, void **host);
+HRESULT hm_runtime_get_host(HMODULE module, REFIID riid, void **host);
 
 /*
  * Asks the runtime whether it has started.  GetCurrentAppDomainId checks that first, and with a NULL pointer
  * it does nothing else: HOST_E_CLRNOTAVAILABLE before the start, E_POINTER after it.  Any other answer is of
  * a runtime that we do not know, and neither function says yes to it.  No lock, no memory, any thread.
  */
-bool runtime_not_started(ICLRRuntimeHost *host);
-bool runtime_started(ICLRRuntimeHost *host);
+bool hm_runtime_not_started(ICLRRuntimeHost *host);
+bool hm_runtime_started(ICLRRuntimeHost *host);
 
 #endif

@@ -132,16 +132,16 @@ static const ICLRRuntimeHost4Vtbl vtable = {
 /* The newest version that the runtime has, and which that is. */
 static HRESULT inner_get(HMODULE runtime, ICLRRuntimeHost4 **inner, unsigned *version)
 {
-    HRESULT hr = runtime_get_host(runtime, &IID_ICLRRuntimeHost4, (void **)inner);
+    HRESULT hr = hm_runtime_get_host(runtime, &IID_ICLRRuntimeHost4, (void **)inner);
 
     *version = 4;
     if (hr == E_NOINTERFACE) {
         *version = 2;
-        hr = runtime_get_host(runtime, &IID_ICLRRuntimeHost2, (void **)inner);
+        hr = hm_runtime_get_host(runtime, &IID_ICLRRuntimeHost2, (void **)inner);
     }
     if (hr == E_NOINTERFACE) {
         *version = 1;
-        hr = runtime_get_host(runtime, &IID_ICLRRuntimeHost, (void **)inner);
+        hr = hm_runtime_get_host(runtime, &IID_ICLRRuntimeHost, (void **)inner);
     }
     return hr;
 }
@@ -154,7 +154,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_runtime_host(HMODULE runtime, const host
     *object = NULL;
     if (!runtime)
         return E_INVALIDARG;
-    HRESULT hr = bridge_options_check(options);
+    HRESULT hr = hm_bridge_options_check(options);
     if (hr != S_OK)
         return hr;
 

@@ -38,7 +38,7 @@ typedef HMODULE(WINAPI *load_function)(LPCWSTR, HANDLE, DWORD);
 #define MARK ".hostmem"
 __attribute__((section(MARK), used)) static const char mark[] = "hostmem bridge";
 
-_Atomic(IHostMemoryManager *) bridge_manager;
+_Atomic(IHostMemoryManager *) hm_bridge_manager;
 static struct caller runtime, collector;
 static _Atomic(ICLRRuntimeHost *) runtime_host;
 static atomic_bool running;
@@ -61,9 +61,10 @@ static bool runtime_runs(void)
     if (atomic_load_explicit(&running, memory_order_relaxed))
         return true;
     ICLRRuntimeHost *host = atomic_load_explicit(&runtime_host, memory_order_acquire);
-    if (!host || !runtime_started(host))
+    if (!host || !hm_runtime_started(host))
         return false;
-    uint64_t charged = machine_charged(atomic_load_explicit(&bridge_manager, memory_order_acquire)), none = 0;
+    uint64_t charged = hm_machine_charged(atomic_load_explicit(&hm_bridge_manager, memory_order_acquire)),
+             none = 0;
     atomic_compare_exchange_strong(&started_charged, &none, charged);
     atomic_store_explicit(&running, true, memory_order_relaxed);
     return true;
@@ -76,7 +77,8 @@ static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager
     DWORD error = GetLastError();
     void *memory = NULL;
 
-    if (address && (type & MEM_COMMIT) ? criticality_commit(address, size) : criticality_is_heap(address))
+    if (address && (type & MEM_COMMIT) ? hm_criticality_commit(address, size)
+                                       : hm_criticality_is_heap(address))
         level = runtime_runs() ? eTaskCritical : eProcessCritical;
     HRESULT hr = IHostMemoryManager_VirtualAlloc(manager, address, size, type, protect, level, &memory);
     if (hr != S_OK || !memory) {
@@ -87,7 +89,7 @@ static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager
     /* The collector reserves read-write memory anywhere; loaders reserve with PAGE_NOACCESS or at an
      * address. */
     if (!address && (type & (MEM_RESERVE | MEM_COMMIT)) == MEM_RESERVE && protect == PAGE_READWRITE)
-        criticality_reserved(memory, size, caller->shared);
+        hm_criticality_reserved(memory, size, caller->shared);
     SetLastError(error);
     return memory;
 }
@@ -95,7 +97,7 @@ static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager
 static LPVOID call_alloc(struct caller *caller, LPVOID address, SIZE_T size, DWORD type, DWORD protect)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_ALLOC;
-    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
 
     if (!manager)
         return ORIGINAL(caller, index, alloc_function)(address, size, type, protect);
@@ -107,7 +109,7 @@ static LPVOID call_alloc_numa(struct caller *caller, HANDLE process, LPVOID addr
                               DWORD protect, DWORD node)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_ALLOC_EX_NUMA;
-    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
 
     if (manager && process != GetCurrentProcess()) {
         count(&other_process);
@@ -122,7 +124,7 @@ static LPVOID call_alloc_numa(struct caller *caller, HANDLE process, LPVOID addr
 static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD type)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_FREE;
-    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
 
     if (manager && (type & MEM_RELEASE) && (type & (MEM_PRESERVE_PLACEHOLDER | MEM_COALESCE_PLACEHOLDERS))) {
         count(&placeholder_frees);
@@ -132,7 +134,7 @@ static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD 
         return ORIGINAL(caller, index, free_function)(address, size, type);
 
     DWORD error = GetLastError();
-    size_t heap = type & MEM_RELEASE ? criticality_forget(address) : 0;
+    size_t heap = type & MEM_RELEASE ? hm_criticality_forget(address) : 0;
     count(&caller->calls[index]);
     HRESULT hr = IHostMemoryManager_VirtualFree(manager, address, size, type);
     if (hr == S_OK) {
@@ -148,14 +150,14 @@ static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD 
         set_win32_error(hr, ERROR_INVALID_ADDRESS);
     }
     count(&caller->failures[index]);
-    criticality_restore(heap);
+    hm_criticality_restore(heap);
     return FALSE;
 }
 
 static BOOL call_protect(struct caller *caller, LPVOID address, SIZE_T size, DWORD protect, PDWORD old)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_PROTECT;
-    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
 
     if (!manager)
         return ORIGINAL(caller, index, protect_function)(address, size, protect, old);
@@ -175,7 +177,7 @@ static SIZE_T call_query(struct caller *caller, LPCVOID address, PMEMORY_BASIC_I
                          SIZE_T length)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_QUERY;
-    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
     SIZE_T written = 0;
 
     if (!manager)
@@ -226,7 +228,7 @@ static LPVOID call_map(struct caller *caller, HANDLE file, DWORD access, DWORD h
 {
     const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW;
     map_function original = ORIGINAL(caller, index, map_function);
-    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
     LPVOID view = original(file, access, high, low, size);
 
     if (!manager)
@@ -246,7 +248,7 @@ static LPVOID call_map_at(struct caller *caller, HANDLE file, DWORD access, DWOR
 {
     const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW_EX;
     map_at_function original = ORIGINAL(caller, index, map_at_function);
-    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
     LPVOID view = original(file, access, high, low, size, base);
 
     if (!manager)
@@ -264,7 +266,7 @@ static LPVOID call_map_at(struct caller *caller, HANDLE file, DWORD access, DWOR
 static BOOL call_unmap(struct caller *caller, LPCVOID base)
 {
     const unsigned index = HOSTMEM_BRIDGE_UNMAP_VIEW;
-    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
     BOOL done = ORIGINAL(caller, index, unmap_function)(base);
 
     if (!manager)
@@ -288,7 +290,7 @@ static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD
     const unsigned index = HOSTMEM_BRIDGE_LOAD_LIBRARY_EX;
     HMODULE module = ORIGINAL(caller, index, load_function)(name, file, flags);
 
-    if (!atomic_load_explicit(&bridge_manager, memory_order_acquire))
+    if (!atomic_load_explicit(&hm_bridge_manager, memory_order_acquire))
         return module;
     DWORD error = GetLastError();
     count(&caller->calls[index]);
@@ -347,25 +349,25 @@ static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD
     }                                                                                                        \
     static BOOL WINAPI caller##_memory_status(LPMEMORYSTATUSEX status)                                       \
     {                                                                                                        \
-        return machine_call_memory_status(&caller, status);                                                  \
+        return hm_machine_call_memory_status(&caller, status);                                               \
     }                                                                                                        \
     static BOOL WINAPI caller##_process_memory(HANDLE process, PROCESS_MEMORY_COUNTERS *counters,            \
                                                DWORD size)                                                   \
     {                                                                                                        \
-        return machine_call_process_memory(&caller, process, counters, size);                                \
+        return hm_machine_call_process_memory(&caller, process, counters, size);                             \
     }                                                                                                        \
     static BOOL WINAPI caller##_in_job(HANDLE process, HANDLE job, PBOOL result)                             \
     {                                                                                                        \
-        return machine_call_in_job(&caller, process, job, result);                                           \
+        return hm_machine_call_in_job(&caller, process, job, result);                                        \
     }                                                                                                        \
     static BOOL WINAPI caller##_job_limits(HANDLE job, JOBOBJECTINFOCLASS kind, LPVOID buffer, DWORD size,   \
                                            LPDWORD written)                                                  \
     {                                                                                                        \
-        return machine_call_job_limits(&caller, job, kind, buffer, size, written);                           \
+        return hm_machine_call_job_limits(&caller, job, kind, buffer, size, written);                        \
     }                                                                                                        \
     static HANDLE WINAPI caller##_low_memory(MEMORY_RESOURCE_NOTIFICATION_TYPE type)                         \
     {                                                                                                        \
-        return machine_call_low_memory(&caller, type);                                                       \
+        return hm_machine_call_low_memory(&caller, type);                                                    \
     }
 
 /* In the order of hostmem_bridge_function.
@@ -414,22 +416,22 @@ static HRESULT caller_redirect(struct caller *caller, HMODULE module)
     HRESULT hr = HRESULT_FROM_WIN32(ERROR_BUSY);
 
     if (!caller->stuck)
-        hr = imports_find(module, caller->imports, count_all, &culprit);
+        hr = hm_imports_find(module, caller->imports, count_all, &culprit);
     if (hr == S_OK && !any_version) {
-        culprit = imports_unknown(module, caller->imports, count_all, families);
+        culprit = hm_imports_unknown(module, caller->imports, count_all, families);
         if (culprit) {
             culprit = keep_name(culprit);
             hr = HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
         }
     }
     atomic_store_explicit(&missing, culprit, memory_order_relaxed);
-    if (hr == S_OK && imports_marked(caller->imports, count_all, MARK))
+    if (hr == S_OK && hm_imports_marked(caller->imports, count_all, MARK))
         hr = HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS);
     if (hr == S_OK)
-        hr = imports_redirect(caller->imports, count_all);
+        hr = hm_imports_redirect(caller->imports, count_all);
     if (hr == S_OK) {
         caller->module = module;
-        caller->version = runtime_version(module);
+        caller->version = hm_runtime_version(module);
     }
     return hr;
 }
@@ -440,26 +442,26 @@ static bool collector_redirect(HMODULE module)
         return true;
     if (collector.module || caller_redirect(&collector, module) != S_OK)
         return false;
-    criticality_standalone();
+    hm_criticality_standalone();
     return true;
 }
 
-HRESULT bridge_redirect(HMODULE module, bool any)
+HRESULT hm_bridge_redirect(HMODULE module, bool any)
 {
     any_version = any;
     return caller_redirect(&runtime, module);
 }
 
-void bridge_restore(void)
+void hm_bridge_restore(void)
 {
-    runtime.stuck = !imports_restore(runtime.imports, HOSTMEM_BRIDGE_FUNCTION_COUNT);
+    runtime.stuck = !hm_imports_restore(runtime.imports, HOSTMEM_BRIDGE_FUNCTION_COUNT);
     runtime.module = NULL;
 }
 
-void bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host)
+void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host)
 {
     atomic_store_explicit(&runtime_host, host, memory_order_release);
-    atomic_store_explicit(&bridge_manager, manager, memory_order_release);
+    atomic_store_explicit(&hm_bridge_manager, manager, memory_order_release);
 }
 
 static void read_calls(struct caller *caller, hostmem_bridge_calls *calls)
@@ -478,7 +480,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
         return E_INVALIDARG;
 
     const char *name = atomic_load_explicit(&missing, memory_order_relaxed);
-    IHostMemoryManager *manager = atomic_load_explicit(&bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
     statistics->state = (runtime.module ? HOSTMEM_BRIDGE_REDIRECTED : 0) |
                         (manager ? HOSTMEM_BRIDGE_BOUND : 0) | (runtime_runs() ? HOSTMEM_BRIDGE_RUNNING : 0) |
                         (collector.module ? HOSTMEM_BRIDGE_STANDALONE_GC : 0);
@@ -493,14 +495,14 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
     statistics->other_process = atomic_load_explicit(&other_process, memory_order_relaxed);
     statistics->map_retries = atomic_load_explicit(&map_retries, memory_order_relaxed);
     statistics->started_charged = atomic_load(&started_charged);
-    statistics->limit_refreshes = managed_refreshes();
-    criticality_figures(&statistics->heap_ranges, &statistics->heap_reserved, &statistics->heap_unknown);
+    statistics->limit_refreshes = hm_managed_refreshes();
+    hm_criticality_figures(&statistics->heap_ranges, &statistics->heap_reserved, &statistics->heap_unknown);
     for (unsigned level = 0; level < HOSTMEM_BRIDGE_LEVEL_COUNT; ++level)
-        statistics->notifications[level] = notification_count(level);
+        statistics->notifications[level] = hm_notification_count(level);
     return S_OK;
 }
 
 HRESULT HOSTMEM_CALL hostmem_bridge_is_heap(const void *address)
 {
-    return criticality_is_heap(address) ? S_OK : S_FALSE;
+    return hm_criticality_is_heap(address) ? S_OK : S_FALSE;
 }

@@ -16,13 +16,13 @@
  * function that was not found - or, unless any_version, the one of the same families that the bridge does not
  * know.
  */
-HRESULT bridge_redirect(HMODULE runtime, bool any_version);
-void bridge_restore(void);
+HRESULT hm_bridge_redirect(HMODULE runtime, bool any_version);
+void hm_bridge_restore(void);
 
 /*
  * From now on the redirected calls go to this manager.  Once; both references are kept for good.  The host is
  * the runtime's own interface, which is asked whether the runtime has started.
  */
-void bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host);
+void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host);
 
 #endif

@@ -38,8 +38,8 @@ static ULONG STDMETHODCALLTYPE control_Release(IHostControl *iface)
     if (left == 0) {
         if (control->next != NULL)
             IHostControl_Release(control->next);
-        manager_release(control->manager);
-        pages_release(control, sizeof *control);
+        hm_manager_release(control->manager);
+        hm_pages_release(control, sizeof *control);
     }
     return left;
 }
@@ -51,8 +51,8 @@ static HRESULT STDMETHODCALLTYPE control_GetHostManager(IHostControl *iface, REF
         return E_POINTER;
     *out = NULL;
     if (IsEqualIID(riid, &IID_IHostMemoryManager)) {
-        os_pin_module();
-        manager_add_reference(control->manager);
+        hm_os_pin_module();
+        hm_manager_add_reference(control->manager);
         *out = &control->manager->iface;
         return S_OK;
     }
@@ -86,7 +86,7 @@ HRESULT HOSTMEM_CALL hostmem_create_host_control(hostmem_manager *manager, IHost
     made->iface.lpVtbl = &control_vtbl;
     made->references = 1;
     made->manager = manager;
-    manager_add_reference(manager);
+    hm_manager_add_reference(manager);
     made->next = next;
     if (next != NULL)
         IHostControl_AddRef(next);

@@ -13,7 +13,7 @@ uint32_t HOSTMEM_CALL hostmem_version(void)
     return HOSTMEM_VERSION;
 }
 
-void manager_add_reference(struct hostmem_manager *manager)
+void hm_manager_add_reference(struct hostmem_manager *manager)
 {
     atomic_fetch_add_explicit(&manager->references, 1, memory_order_relaxed);
 }
@@ -23,14 +23,14 @@ void manager_add_reference(struct hostmem_manager *manager)
  * then.  Whoever replaces a callback that is announced takes the announcement away, and with it leaves the old
  * reference to the thread, which finds its announcement gone.
  */
-void manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNotificationCallback *callback)
+void hm_manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNotificationCallback *callback)
 {
     ICLRMemoryNotificationCallback *old = atomic_exchange(&manager->callback, callback), *announced = old;
     if (old != NULL && !atomic_compare_exchange_strong(&manager->in_use, &announced, NULL))
         ICLRMemoryNotificationCallback_Release(old);
 }
 
-static bool tell_clr(struct tenant *tenant, enum budget_pressure pressure)
+static bool tell_clr(struct tenant *tenant, enum hm_budget_pressure pressure)
 {
     struct hostmem_manager *manager = CONTAINING_RECORD(tenant, struct hostmem_manager, tenant);
     ICLRMemoryNotificationCallback *callback;
@@ -62,15 +62,15 @@ static void finish(struct tenant *tenant)
 {
     struct hostmem_manager *manager = CONTAINING_RECORD(tenant, struct hostmem_manager, tenant);
     struct hostmem_budget *shared = manager->shared;
-    pool_destroy(&manager->mallocs);
+    hm_pool_destroy(&manager->mallocs);
     if (shared != NULL) {
         /* What leaked stays where it is, but is nobody's any more. */
-        budget_drop_critical(&shared->commit, budget_critical(&manager->vm.table.commit));
-        budget_refund(&shared->commit, budget_gauge(&manager->vm.table.commit).now);
-        budget_refund(&shared->reserve, budget_gauge(&manager->vm.table.reserve).now);
+        hm_budget_drop_critical(&shared->commit, budget_critical(&manager->vm.table.commit));
+        hm_budget_refund(&shared->commit, hm_budget_gauge(&manager->vm.table.commit).now);
+        hm_budget_refund(&shared->reserve, hm_budget_gauge(&manager->vm.table.reserve).now);
     }
-    vm_destroy(&manager->vm);
-    pages_release(manager, sizeof *manager);
+    hm_vm_destroy(&manager->vm);
+    hm_pages_release(manager, sizeof *manager);
     hostmem_release_budget(shared);
 }
 
@@ -86,7 +86,7 @@ static void apply_options(struct hostmem_manager *manager, const hostmem_options
         table->reserve.parent = &manager->shared->reserve;
     }
     if (options->limits != NULL)
-        limits_set(&table->commit, &table->reserve, options->limits);
+        hm_limits_set(&table->commit, &table->reserve, options->limits);
 }
 
 HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_manager **manager)
@@ -95,25 +95,25 @@ HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_mana
         return E_POINTER;
     *manager = NULL;
     if (options != NULL && (options->size != sizeof *options || options->flags != 0 ||
-                            (options->limits != NULL && limits_check(options->limits) != S_OK)))
+                            (options->limits != NULL && hm_limits_check(options->limits) != S_OK)))
         return E_INVALIDARG;
 
     struct hostmem_manager *made = pages_take(sizeof *made);
     if (made == NULL)
         return E_OUTOFMEMORY;
-    made->iface.lpVtbl = &manager_vtbl;
-    vm_init(&made->vm);
+    made->iface.lpVtbl = &hm_manager_vtbl;
+    hm_vm_init(&made->vm);
     made->tenant.vm = &made->vm;
     made->tenant.tell = tell_clr;
     made->tenant.event = tell_host;
     made->tenant.gone = finish;
     if (options != NULL)
         apply_options(made, options);
-    pool_init(&made->mallocs, sizeof(struct malloc_object), 64, &made->vm.stats.metadata);
+    hm_pool_init(&made->mallocs, sizeof(struct malloc_object), 64, &made->vm.stats.metadata);
     atomic_fetch_add_explicit(&made->vm.stats.metadata, sizeof *made, memory_order_relaxed);
     atomic_store_explicit(&made->references, 1, memory_order_release);
-    if (made->options.event != NULL && !pressure_join(&made->tenant)) {
-        manager_release(made);
+    if (made->options.event != NULL && !hm_pressure_join(&made->tenant)) {
+        hm_manager_release(made);
         return E_OUTOFMEMORY;
     }
     *manager = made;
@@ -123,13 +123,13 @@ HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_mana
 static void manager_destroy(struct hostmem_manager *manager)
 {
     if (manager->options.leaked_region != NULL)
-        manager_walk_regions(manager, false, manager->options.leaked_region, manager->options.context);
-    manager_replace_callback(manager, NULL);
-    if (pressure_leave(&manager->tenant, true))
+        hm_manager_walk_regions(manager, false, manager->options.leaked_region, manager->options.context);
+    hm_manager_replace_callback(manager, NULL);
+    if (hm_pressure_leave(&manager->tenant, true))
         finish(&manager->tenant);
 }
 
-uint32_t manager_release(struct hostmem_manager *manager)
+uint32_t hm_manager_release(struct hostmem_manager *manager)
 {
     uint32_t left = atomic_fetch_sub_explicit(&manager->references, 1, memory_order_acq_rel) - 1;
     if (left == 0)
@@ -140,7 +140,7 @@ uint32_t manager_release(struct hostmem_manager *manager)
 void HOSTMEM_CALL hostmem_release(hostmem_manager *manager)
 {
     if (manager != NULL)
-        manager_release(manager);
+        hm_manager_release(manager);
 }
 
 HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager)
@@ -148,8 +148,8 @@ HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager)
     if (manager == NULL)
         return E_POINTER;
     atomic_store_explicit(&manager->vm.closed, true, memory_order_seq_cst);
-    manager_replace_callback(manager, NULL);
-    pressure_leave(&manager->tenant, false);
+    hm_manager_replace_callback(manager, NULL);
+    hm_pressure_leave(&manager->tenant, false);
     return S_OK;
 }
 
@@ -160,7 +160,7 @@ HRESULT HOSTMEM_CALL hostmem_get_memory_manager(hostmem_manager *manager, IHostM
     *memory = NULL;
     if (manager == NULL)
         return E_POINTER;
-    manager_add_reference(manager);
+    hm_manager_add_reference(manager);
     *memory = &manager->iface;
     return S_OK;
 }
@@ -173,11 +173,11 @@ HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_st
         return E_INVALIDARG;
     const struct region_table *table = &manager->vm.table;
     const struct budget *commit = &table->commit;
-    stats_read(&manager->vm.stats, statistics);
-    statistics->reserved = account_gauge(&table->reserved);
-    statistics->committed = account_gauge(&table->committed);
-    statistics->heap = account_gauge(&manager->vm.heap);
-    statistics->charged = budget_gauge(commit);
+    hm_stats_read(&manager->vm.stats, statistics);
+    statistics->reserved = hm_account_gauge(&table->reserved);
+    statistics->committed = hm_account_gauge(&table->committed);
+    statistics->heap = hm_account_gauge(&manager->vm.heap);
+    statistics->charged = hm_budget_gauge(commit);
     statistics->overruns = atomic_load_explicit(&commit->overruns, memory_order_relaxed);
     statistics->overrun_bytes = atomic_load_explicit(&commit->overrun_bytes, memory_order_relaxed);
     statistics->overrun_peak = atomic_load_explicit(&commit->overrun_peak, memory_order_relaxed);
@@ -185,24 +185,24 @@ HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_st
     return S_OK;
 }
 
-HRESULT manager_walk_regions(struct hostmem_manager *manager, bool stop_early,
-                             hostmem_region_callback callback, void *context)
+HRESULT hm_manager_walk_regions(struct hostmem_manager *manager, bool stop_early,
+                                hostmem_region_callback callback, void *context)
 {
     struct region_table *table = &manager->vm.table;
     uint32_t used = pool_used(&table->records);
     for (uint32_t number = 1; number <= used; number++) {
         struct region_hold hold;
-        if (!region_enter_number(table, number, &hold))
+        if (!hm_region_enter_number(table, number, &hold))
             continue;
         hostmem_region region = {.size = sizeof region,
                                  .kind = hold.region->kind,
                                  .base = (void *)(uintptr_t)geometry_base(hold.geometry),
                                  .reserved = geometry_pages(hold.geometry) << PAGE_SHIFT,
-                                 .committed = region_committed(&hold) << PAGE_SHIFT,
+                                 .committed = hm_region_committed(&hold) << PAGE_SHIFT,
                                  .allocation_type = hold.region->allocation_type,
                                  .allocation_protect = hold.region->allocation_protect,
                                  .critical_level = hold.region->level};
-        region_leave_unchanged(table, &hold);
+        hm_region_leave_unchanged(table, &hold);
         HRESULT result = callback(&region, context);
         if (result != S_OK && stop_early)
             return result;
@@ -215,7 +215,7 @@ HRESULT HOSTMEM_CALL hostmem_walk_regions(hostmem_manager *manager, hostmem_regi
 {
     if (manager == NULL || callback == NULL)
         return E_POINTER;
-    return manager_walk_regions(manager, true, callback, context);
+    return hm_manager_walk_regions(manager, true, callback, context);
 }
 
 HRESULT HOSTMEM_CALL hostmem_walk_blocks(hostmem_manager *manager, hostmem_block_callback callback,
@@ -223,12 +223,13 @@ HRESULT HOSTMEM_CALL hostmem_walk_blocks(hostmem_manager *manager, hostmem_block
 {
     if (manager == NULL || callback == NULL)
         return E_POINTER;
-    return malloc_walk_all(manager, callback, context);
+    return hm_malloc_walk_all(manager, callback, context);
 }
 
 HRESULT HOSTMEM_CALL hostmem_owns(hostmem_manager *manager, const void *address)
 {
     if (manager == NULL)
         return E_POINTER;
-    return region_kind_at(&manager->vm.table, (uintptr_t)address) == HOSTMEM_REGION_PRIVATE ? S_OK : S_FALSE;
+    return hm_region_kind_at(&manager->vm.table, (uintptr_t)address) == HOSTMEM_REGION_PRIVATE ? S_OK
+                                                                                               : S_FALSE;
 }

@@ -7,7 +7,7 @@
 #include "maps/pages.h"
 #include "memory/pressure.h"
 
-HRESULT limits_check(const hostmem_limits *limits)
+HRESULT hm_limits_check(const hostmem_limits *limits)
 {
     bool known = limits->size == sizeof *limits &&
                  !(limits->flags & ~(uint32_t)(HOSTMEM_LIMITS_STRICT | HOSTMEM_LIMITS_MARGIN_FIRST));
@@ -26,7 +26,7 @@ static uint64_t default_soft(uint64_t task_limit)
     return task_limit == HOSTMEM_UNLIMITED ? HOSTMEM_UNLIMITED : task_limit - task_limit / 8;
 }
 
-void limits_set(struct budget *commit, struct budget *reserve, const hostmem_limits *limits)
+void hm_limits_set(struct budget *commit, struct budget *reserve, const hostmem_limits *limits)
 {
     uint64_t task_limit = unless_zero(limits->task_limit, limits->limit);
     const struct budget_limits of_commit = {.limit = limits->limit,
@@ -40,15 +40,15 @@ void limits_set(struct budget *commit, struct budget *reserve, const hostmem_lim
     const uint64_t most = unless_zero(limits->reserve_limit, BUDGET_UNLIMITED);
     const struct budget_limits of_reserve = {
         .limit = most, .task_limit = most, .soft = BUDGET_UNLIMITED, .fail_after = BUDGET_UNLIMITED};
-    budget_set(reserve, &of_reserve);
-    budget_set(commit, &of_commit);
+    hm_budget_set(reserve, &of_reserve);
+    hm_budget_set(commit, &of_commit);
 }
 
-void limits_get(const struct budget *commit, const struct budget *reserve, hostmem_limits *limits)
+void hm_limits_get(const struct budget *commit, const struct budget *reserve, hostmem_limits *limits)
 {
     struct budget_limits of_commit, of_reserve;
-    budget_get(commit, &of_commit);
-    budget_get(reserve, &of_reserve);
+    hm_budget_get(commit, &of_commit);
+    hm_budget_get(reserve, &of_reserve);
     *limits = (hostmem_limits){.size = sizeof *limits,
                                .flags = (of_commit.strict ? HOSTMEM_LIMITS_STRICT : 0) |
                                         (of_commit.margin_first ? HOSTMEM_LIMITS_MARGIN_FIRST : 0),
@@ -60,15 +60,15 @@ void limits_get(const struct budget *commit, const struct budget *reserve, hostm
                                .fail_after = of_commit.fail_after};
 }
 
-hostmem_gauge budget_gauge(const struct budget *budget)
+hostmem_gauge hm_budget_gauge(const struct budget *budget)
 {
-    return (hostmem_gauge){.now = budget_used(budget),
+    return (hostmem_gauge){.now = hm_budget_used(budget),
                            .peak = atomic_load_explicit(&budget->peak, memory_order_relaxed)};
 }
 
-hostmem_gauge account_gauge(const struct account *account)
+hostmem_gauge hm_account_gauge(const struct account *account)
 {
-    return (hostmem_gauge){.now = account_now(account),
+    return (hostmem_gauge){.now = hm_account_now(account),
                            .peak = atomic_load_explicit(&account->gauge.peak, memory_order_relaxed)};
 }
 
@@ -76,9 +76,9 @@ HRESULT HOSTMEM_CALL hostmem_set_limits(hostmem_manager *manager, const hostmem_
 {
     if (manager == NULL || limits == NULL)
         return E_POINTER;
-    HRESULT result = limits_check(limits);
+    HRESULT result = hm_limits_check(limits);
     if (result == S_OK)
-        limits_set(&manager->vm.table.commit, &manager->vm.table.reserve, limits);
+        hm_limits_set(&manager->vm.table.commit, &manager->vm.table.reserve, limits);
     return result;
 }
 
@@ -88,7 +88,7 @@ HRESULT HOSTMEM_CALL hostmem_get_limits(hostmem_manager *manager, hostmem_limits
         return E_POINTER;
     if (limits->size != sizeof *limits)
         return E_INVALIDARG;
-    limits_get(&manager->vm.table.commit, &manager->vm.table.reserve, limits);
+    hm_limits_get(&manager->vm.table.commit, &manager->vm.table.reserve, limits);
     return S_OK;
 }
 
@@ -106,7 +106,7 @@ HRESULT HOSTMEM_CALL hostmem_force_pressure(hostmem_manager *manager, uint32_t l
     if (is_closed(manager))
         return HOST_E_CLRNOTAVAILABLE;
     atomic_store(&manager->tenant.forced, level);
-    pressure_wake();
+    hm_pressure_wake();
     return S_OK;
 }
 
@@ -117,7 +117,7 @@ HRESULT HOSTMEM_CALL hostmem_clr_started(hostmem_manager *manager)
     if (is_closed(manager))
         return HOST_E_CLRNOTAVAILABLE;
     atomic_store(&manager->tenant.restate, true);
-    pressure_wake();
+    hm_pressure_wake();
     return S_OK;
 }
 
@@ -126,16 +126,16 @@ HRESULT HOSTMEM_CALL hostmem_create_budget(const hostmem_limits *limits, hostmem
     if (budget == NULL)
         return E_POINTER;
     *budget = NULL;
-    if (limits != NULL && limits_check(limits) != S_OK)
+    if (limits != NULL && hm_limits_check(limits) != S_OK)
         return E_INVALIDARG;
     struct hostmem_budget *made = pages_take(sizeof *made);
     if (made == NULL)
         return E_OUTOFMEMORY;
-    budget_init(&made->commit);
-    budget_init(&made->reserve);
+    hm_budget_init(&made->commit);
+    hm_budget_init(&made->reserve);
     if (limits != NULL)
-        limits_set(&made->commit, &made->reserve, limits);
-    made->commit.crossed = pressure_wake;
+        hm_limits_set(&made->commit, &made->reserve, limits);
+    made->commit.crossed = hm_pressure_wake;
     atomic_store_explicit(&made->references, 1, memory_order_release);
     *budget = made;
     return S_OK;
@@ -144,16 +144,16 @@ HRESULT HOSTMEM_CALL hostmem_create_budget(const hostmem_limits *limits, hostmem
 void HOSTMEM_CALL hostmem_release_budget(hostmem_budget *budget)
 {
     if (budget != NULL && atomic_fetch_sub_explicit(&budget->references, 1, memory_order_acq_rel) == 1)
-        pages_release(budget, sizeof *budget);
+        hm_pages_release(budget, sizeof *budget);
 }
 
 HRESULT HOSTMEM_CALL hostmem_set_budget_limits(hostmem_budget *budget, const hostmem_limits *limits)
 {
     if (budget == NULL || limits == NULL)
         return E_POINTER;
-    HRESULT result = limits_check(limits);
+    HRESULT result = hm_limits_check(limits);
     if (result == S_OK)
-        limits_set(&budget->commit, &budget->reserve, limits);
+        hm_limits_set(&budget->commit, &budget->reserve, limits);
     return result;
 }
 
@@ -165,12 +165,12 @@ HRESULT HOSTMEM_CALL hostmem_get_budget(hostmem_budget *budget, hostmem_limits *
     if ((limits != NULL && limits->size != sizeof *limits) || (usage != NULL && usage->size != sizeof *usage))
         return E_INVALIDARG;
     if (limits != NULL)
-        limits_get(&budget->commit, &budget->reserve, limits);
+        hm_limits_get(&budget->commit, &budget->reserve, limits);
     if (usage != NULL)
         *usage = (hostmem_budget_usage){
             .size = sizeof *usage,
-            .charged = budget_gauge(&budget->commit),
-            .reserved = budget_gauge(&budget->reserve),
+            .charged = hm_budget_gauge(&budget->commit),
+            .reserved = hm_budget_gauge(&budget->reserve),
             .overruns = atomic_load_explicit(&budget->commit.overruns, memory_order_relaxed),
             .overrun_bytes = atomic_load_explicit(&budget->commit.overrun_bytes, memory_order_relaxed),
             .overrun_peak = atomic_load_explicit(&budget->commit.overrun_peak, memory_order_relaxed)};

@@ -15,13 +15,13 @@ struct hostmem_budget {
 };
 
 /* S_OK or E_INVALIDARG. */
-HRESULT limits_check(const hostmem_limits *limits);
+HRESULT hm_limits_check(const hostmem_limits *limits);
 
 /* Put checked limits into effect, and read them back. */
-void limits_set(struct budget *commit, struct budget *reserve, const hostmem_limits *limits);
-void limits_get(const struct budget *commit, const struct budget *reserve, hostmem_limits *limits);
+void hm_limits_set(struct budget *commit, struct budget *reserve, const hostmem_limits *limits);
+void hm_limits_get(const struct budget *commit, const struct budget *reserve, hostmem_limits *limits);
 
-hostmem_gauge budget_gauge(const struct budget *budget);
-hostmem_gauge account_gauge(const struct account *account);
+hostmem_gauge hm_budget_gauge(const struct budget *budget);
+hostmem_gauge hm_account_gauge(const struct account *account);
 
 #endif

@@ -50,13 +50,13 @@ static bool next_block(struct malloc_object *object, uintptr_t *from, hostmem_bl
 {
     bool serialized = (object->flags & MALLOC_THREADSAFE) != 0;
     for (;;) {
-        uintptr_t address = block_map_next(object->blocks, *from);
+        uintptr_t address = hm_block_map_next(object->blocks, *from);
         if (address == 0)
             return false;
         *from = address + 1;
-        if (serialized && !os_heap_lock(object->heap))
+        if (serialized && !hm_os_heap_lock(object->heap))
             return false;
-        bool live = block_map_has(object->blocks, address);
+        bool live = hm_block_map_has(object->blocks, address);
         if (live) {
             const struct block_header *header = (const struct block_header *)address - 1;
             *block = (hostmem_block){.size = sizeof *block,
@@ -72,7 +72,7 @@ static bool next_block(struct malloc_object *object, uintptr_t *from, hostmem_bl
             }
         }
         if (serialized)
-            os_heap_unlock(object->heap);
+            hm_os_heap_unlock(object->heap);
         if (live)
             return true;
     }
@@ -120,13 +120,13 @@ static void malloc_destroy(struct malloc_object *object)
     walk(object, false, add_block, &left);
     atomic_fetch_add_explicit(&manager->orphans, left.blocks, memory_order_relaxed);
     atomic_fetch_add_explicit(&manager->orphan_bytes, left.bytes, memory_order_relaxed);
-    if (block_map_next(object->blocks, 0) == 0)
-        os_heap_destroy(object->heap);
-    block_map_destroy(object->blocks);
-    pages_release(object->blocks, sizeof *object->blocks);
+    if (hm_block_map_next(object->blocks, 0) == 0)
+        hm_os_heap_destroy(object->heap);
+    hm_block_map_destroy(object->blocks);
+    hm_pages_release(object->blocks, sizeof *object->blocks);
     atomic_fetch_sub_explicit(&manager->vm.stats.metadata, sizeof *object->blocks, memory_order_relaxed);
-    pool_give(&manager->mallocs, object->number);
-    manager_release(manager);
+    hm_pool_give(&manager->mallocs, object->number);
+    hm_manager_release(manager);
 }
 
 static ULONG STDMETHODCALLTYPE malloc_Release(IHostMalloc *iface)
@@ -146,7 +146,7 @@ COLD static void *heap_alloc_again(struct malloc_object *object, SIZE_T bytes, u
     /* A heap leaves no last error; Windows out of memory is the only one there is. */
     while (memory == NULL && patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY)) {
         stats_bump(&stats_of(object)->os_retries);
-        memory = os_heap_alloc(object->heap, bytes);
+        memory = hm_os_heap_alloc(object->heap, bytes);
     }
     return memory;
 }
@@ -158,11 +158,11 @@ static inline struct block_header *allocate(struct malloc_object *object, SIZE_T
     SIZE_T total = sizeof(struct block_header) + bytes + extra;
     if (total < bytes || vm_charge(&object->manager->vm, account_of(object), bytes, level) != S_OK)
         return NULL;
-    struct block_header *header = os_heap_alloc(object->heap, total);
+    struct block_header *header = hm_os_heap_alloc(object->heap, total);
     if (header == NULL)
         header = heap_alloc_again(object, total, level);
     if (header == NULL) {
-        account_cancel(account_of(object), bytes);
+        hm_account_cancel(account_of(object), bytes);
         return NULL;
     }
     header->bytes = bytes;
@@ -174,9 +174,9 @@ static inline struct block_header *allocate(struct malloc_object *object, SIZE_T
 static inline HRESULT publish(struct malloc_object *object, struct block_header *header, void **memory)
 {
     SIZE_T bytes = header->bytes;
-    if (!block_map_add(object->blocks, (uintptr_t)(header + 1))) {
-        os_heap_free(object->heap, header);
-        account_cancel(account_of(object), bytes);
+    if (!hm_block_map_add(object->blocks, (uintptr_t)(header + 1))) {
+        hm_os_heap_free(object->heap, header);
+        hm_account_cancel(account_of(object), bytes);
         return stats_refuse(stats_of(object), HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     }
     account_settle(account_of(object), bytes);
@@ -194,8 +194,8 @@ HOT static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T byt
         struct block_header *header = allocate(object, bytes, 0, level);
         result = header == NULL ? E_OUTOFMEMORY : publish(object, header, memory);
     }
-    return stats_call_and_count(stats_of(object), HOSTMEM_MALLOC_ALLOC, level, result, STATS_BLOCKS,
-                                result == S_OK);
+    return hm_stats_call_and_count(stats_of(object), HOSTMEM_MALLOC_ALLOC, level, result, STATS_BLOCKS,
+                                   result == S_OK);
 }
 
 /* The end of a file name tells more than its beginning. */
@@ -232,8 +232,8 @@ static HRESULT STDMETHODCALLTYPE malloc_DebugAlloc(IHostMalloc *iface, SIZE_T by
             result = publish(object, header, memory);
         }
     }
-    return stats_call_and_count(stats_of(object), HOSTMEM_MALLOC_DEBUG_ALLOC, level, result, STATS_BLOCKS,
-                                result == S_OK);
+    return hm_stats_call_and_count(stats_of(object), HOSTMEM_MALLOC_DEBUG_ALLOC, level, result, STATS_BLOCKS,
+                                   result == S_OK);
 }
 
 HOT static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
@@ -241,24 +241,24 @@ HOT static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memor
     struct malloc_object *object = impl_from_IHostMalloc(iface);
     struct stats *stats = stats_of(object);
     if (memory == NULL)
-        return stats_call(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, S_OK);
-    if (!block_map_remove(object->blocks, (uintptr_t)memory))
-        return stats_call(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, HOST_E_INVALIDOPERATION);
+        return hm_stats_call(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, S_OK);
+    if (!hm_block_map_remove(object->blocks, (uintptr_t)memory))
+        return hm_stats_call(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, HOST_E_INVALIDOPERATION);
     struct block_header *header = (struct block_header *)memory - 1;
     SIZE_T bytes = header->bytes;
-    HRESULT result = os_heap_free(object->heap, header) ? S_OK : E_FAIL;
-    account_refund(account_of(object), bytes);
-    return stats_call_and_count(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result, STATS_BLOCKS, -1);
+    HRESULT result = hm_os_heap_free(object->heap, header) ? S_OK : E_FAIL;
+    hm_account_refund(account_of(object), bytes);
+    return hm_stats_call_and_count(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result, STATS_BLOCKS, -1);
 }
 
 static const IHostMallocVtbl malloc_vtbl = {
     malloc_QueryInterface, malloc_AddRef, malloc_Release, malloc_Alloc, malloc_DebugAlloc, malloc_Free,
 };
 
-HRESULT malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out)
+HRESULT hm_malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out)
 {
     HRESULT result;
-    uint32_t number = pool_take(&manager->mallocs);
+    uint32_t number = hm_pool_take(&manager->mallocs);
     if (number == 0)
         return stats_refuse(&manager->vm.stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     struct malloc_object *object = pool_item(&manager->mallocs, number);
@@ -268,28 +268,28 @@ HRESULT malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc 
         result = stats_refuse(&manager->vm.stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
         goto give_object;
     }
-    HANDLE heap = os_heap_create((flags & MALLOC_THREADSAFE) != 0, (flags & MALLOC_EXECUTABLE) != 0);
+    HANDLE heap = hm_os_heap_create((flags & MALLOC_THREADSAFE) != 0, (flags & MALLOC_EXECUTABLE) != 0);
     if (heap == NULL) {
         result = hresult_from_last_error();
         goto release_blocks;
     }
     atomic_fetch_add_explicit(&manager->vm.stats.metadata, sizeof *blocks, memory_order_relaxed);
-    block_map_init(blocks, &manager->vm.stats.metadata);
+    hm_block_map_init(blocks, &manager->vm.stats.metadata);
     object->flags = flags;
     object->iface.lpVtbl = &malloc_vtbl;
     object->heap = heap;
     object->blocks = blocks;
     object->manager = manager;
     object->number = number;
-    manager_add_reference(manager);
+    hm_manager_add_reference(manager);
     atomic_store_explicit(&object->references, 1, memory_order_release);
     *out = &object->iface;
     return S_OK;
 
 release_blocks:
-    pages_release(blocks, sizeof *blocks);
+    hm_pages_release(blocks, sizeof *blocks);
 give_object:
-    pool_give(&manager->mallocs, number);
+    hm_pool_give(&manager->mallocs, number);
     return result;
 }
 
@@ -305,7 +305,7 @@ static struct malloc_object *acquire(struct hostmem_manager *manager, uint32_t n
     return references == 0 ? NULL : object;
 }
 
-HRESULT malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callback callback, void *context)
+HRESULT hm_malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callback callback, void *context)
 {
     HRESULT result = S_OK;
     uint32_t used = pool_used(&manager->mallocs);
@@ -323,10 +323,10 @@ HRESULT malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callback 
 static void *first_lost(struct malloc_object *object)
 {
     MEMORY_BASIC_INFORMATION info = {.RegionSize = 0};
-    for (uintptr_t from = 0; (from = block_map_next(object->blocks, from)) != 0; from++) {
+    for (uintptr_t from = 0; (from = hm_block_map_next(object->blocks, from)) != 0; from++) {
         uintptr_t header = from - sizeof(struct block_header);
         bool known = header - (uintptr_t)info.BaseAddress < info.RegionSize;
-        if (!known && os_virtual_query((void *)header, &info, sizeof info) == 0)
+        if (!known && hm_os_virtual_query((void *)header, &info, sizeof info) == 0)
             info.RegionSize = 0;
         else if (info.State != MEM_COMMIT)
             return (void *)from;
@@ -334,7 +334,7 @@ static void *first_lost(struct malloc_object *object)
     return NULL;
 }
 
-void malloc_sum(struct hostmem_manager *manager, struct malloc_sums *sums)
+void hm_malloc_sum(struct hostmem_manager *manager, struct malloc_sums *sums)
 {
     *sums = (struct malloc_sums){.blocks = atomic_load_explicit(&manager->orphans, memory_order_relaxed),
                                  .bytes = atomic_load_explicit(&manager->orphan_bytes, memory_order_relaxed)};

@@ -23,7 +23,7 @@ struct malloc_object {
 };
 
 /* IHostMemoryManager::CreateMalloc, arguments checked. */
-HRESULT malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out);
+HRESULT hm_malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out);
 
 /* What a look at every IHostMalloc of a manager has seen. */
 struct malloc_sums {
@@ -31,9 +31,9 @@ struct malloc_sums {
     uint64_t blocks, bytes; /* live ones, orphans included */
     void *lost;             /* a block where there is no memory; NULL: none */
 };
-void malloc_sum(struct hostmem_manager *manager, struct malloc_sums *sums);
+void hm_malloc_sum(struct hostmem_manager *manager, struct malloc_sums *sums);
 
 /* Visit the live blocks of every IHostMalloc of the manager. */
-HRESULT malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callback callback, void *context);
+HRESULT hm_malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callback callback, void *context);
 
 #endif

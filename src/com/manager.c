@@ -17,14 +17,14 @@ static struct hostmem_manager *impl_from_IHostMemoryManager(IHostMemoryManager *
     return CONTAINING_RECORD(iface, struct hostmem_manager, iface);
 }
 
-struct hostmem_manager *manager_of(IHostMemoryManager *iface)
+struct hostmem_manager *hm_manager_of(IHostMemoryManager *iface)
 {
-    return iface->lpVtbl == &manager_vtbl ? impl_from_IHostMemoryManager(iface) : NULL;
+    return iface->lpVtbl == &hm_manager_vtbl ? impl_from_IHostMemoryManager(iface) : NULL;
 }
 
 static HRESULT count(struct hostmem_manager *manager, hostmem_method method, HRESULT result)
 {
-    return stats_call(&manager->vm.stats, method, HOSTMEM_LEVEL_NONE, result);
+    return hm_stats_call(&manager->vm.stats, method, HOSTMEM_LEVEL_NONE, result);
 }
 
 static HRESULT STDMETHODCALLTYPE manager_QueryInterface(IHostMemoryManager *iface, REFIID riid, void **out)
@@ -41,7 +41,7 @@ static ULONG STDMETHODCALLTYPE manager_AddRef(IHostMemoryManager *iface)
 
 static ULONG STDMETHODCALLTYPE manager_Release(IHostMemoryManager *iface)
 {
-    return manager_release(impl_from_IHostMemoryManager(iface));
+    return hm_manager_release(impl_from_IHostMemoryManager(iface));
 }
 
 static HRESULT create_malloc(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out)
@@ -53,7 +53,7 @@ static HRESULT create_malloc(struct hostmem_manager *manager, DWORD flags, IHost
         return E_INVALIDARG;
     if (atomic_load_explicit(&manager->vm.closed, memory_order_acquire))
         return stats_refuse(&manager->vm.stats, HOSTMEM_REASON_SHUTDOWN, HOST_E_CLRNOTAVAILABLE);
-    return malloc_create(manager, flags, out);
+    return hm_malloc_create(manager, flags, out);
 }
 
 static HRESULT STDMETHODCALLTYPE manager_CreateMalloc(IHostMemoryManager *iface, DWORD flags,
@@ -69,22 +69,22 @@ HOT static HRESULT STDMETHODCALLTYPE manager_VirtualAlloc(IHostMemoryManager *if
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
     HRESULT result =
-        memory == NULL ? E_POINTER : vm_alloc(&manager->vm, address, size, type, protect, level, memory);
-    return stats_call(&manager->vm.stats, HOSTMEM_VIRTUAL_ALLOC, level, result);
+        memory == NULL ? E_POINTER : hm_vm_alloc(&manager->vm, address, size, type, protect, level, memory);
+    return hm_stats_call(&manager->vm.stats, HOSTMEM_VIRTUAL_ALLOC, level, result);
 }
 
 HOT static HRESULT STDMETHODCALLTYPE manager_VirtualFree(IHostMemoryManager *iface, LPVOID address,
                                                          SIZE_T size, DWORD type)
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
-    return count(manager, HOSTMEM_VIRTUAL_FREE, vm_free(&manager->vm, address, size, type));
+    return count(manager, HOSTMEM_VIRTUAL_FREE, hm_vm_free(&manager->vm, address, size, type));
 }
 
 static HRESULT STDMETHODCALLTYPE manager_VirtualQuery(IHostMemoryManager *iface, void *address, void *buffer,
                                                       SIZE_T length, SIZE_T *written)
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
-    HRESULT result = written == NULL ? E_POINTER : vm_query(address, buffer, length, written);
+    HRESULT result = written == NULL ? E_POINTER : hm_vm_query(address, buffer, length, written);
     return count(manager, HOSTMEM_VIRTUAL_QUERY, result);
 }
 
@@ -92,7 +92,7 @@ static HRESULT STDMETHODCALLTYPE manager_VirtualProtect(IHostMemoryManager *ifac
                                                         DWORD protect, DWORD *old)
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
-    return count(manager, HOSTMEM_VIRTUAL_PROTECT, vm_protect(address, size, protect, old));
+    return count(manager, HOSTMEM_VIRTUAL_PROTECT, hm_vm_protect(address, size, protect, old));
 }
 
 static HRESULT get_memory_load(struct hostmem_manager *manager, DWORD *percent, SIZE_T *available)
@@ -104,7 +104,7 @@ static HRESULT get_memory_load(struct hostmem_manager *manager, DWORD *percent, 
     if (percent == NULL || available == NULL)
         return E_POINTER;
     struct memory_load load;
-    HRESULT result = memory_load_read(&load, &manager->vm.table.commit);
+    HRESULT result = hm_memory_load_read(&load, &manager->vm.table.commit);
     if (result == S_OK) {
         *percent = load.percent;
         *available = load.available;
@@ -124,18 +124,18 @@ static HRESULT STDMETHODCALLTYPE manager_RegisterMemoryNotificationCallback(
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
     if (callback != NULL) {
-        os_pin_module(); /* only a CLR calls this, and it stays */
+        hm_os_pin_module(); /* only a CLR calls this, and it stays */
         ICLRMemoryNotificationCallback_AddRef(callback);
     }
-    manager_replace_callback(manager, callback);
+    hm_manager_replace_callback(manager, callback);
     if (callback != NULL) {
         atomic_store(&manager->tenant.restate, true); /* this one has been told nothing yet */
-        pressure_join(&manager->tenant); /* without memory for a thread the CLR is told nothing */
-        pressure_wake();
+        hm_pressure_join(&manager->tenant); /* without memory for a thread the CLR is told nothing */
+        hm_pressure_wake();
     }
     /* hostmem_shutdown takes the callback away after closing: one of us sees the other. */
     if (atomic_load_explicit(&manager->vm.closed, memory_order_seq_cst))
-        manager_replace_callback(manager, NULL);
+        hm_manager_replace_callback(manager, NULL);
     return count(manager, HOSTMEM_REGISTER_CALLBACK, S_OK);
 }
 
@@ -147,7 +147,7 @@ static HRESULT STDMETHODCALLTYPE manager_NeedsVirtualAddressSpace(IHostMemoryMan
     DWORD error = GetLastError(); /* of the map that failed: the CLR may want it */
     /* Any success makes the CLR map again (contract 3.6): only if that can help. */
     bool helped = relief != NULL && relief(start, size, manager->options.context) == S_OK &&
-                  (start == NULL || address_space_is_free(start, size));
+                  (start == NULL || hm_address_space_is_free(start, size));
     SetLastError(error);
     return count(manager, HOSTMEM_NEEDS_ADDRESS_SPACE, helped ? S_OK : E_OUTOFMEMORY);
 }
@@ -157,18 +157,18 @@ static HRESULT STDMETHODCALLTYPE manager_AcquiredVirtualAddressSpace(IHostMemory
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
     (void)size; /* unreliable (contract 3.6); Windows is asked instead */
-    address_space_acquired(&manager->vm, start);
+    hm_address_space_acquired(&manager->vm, start);
     return count(manager, HOSTMEM_ACQUIRED_ADDRESS_SPACE, S_OK);
 }
 
 static HRESULT STDMETHODCALLTYPE manager_ReleasedVirtualAddressSpace(IHostMemoryManager *iface, LPVOID start)
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
-    address_space_released(&manager->vm, start);
+    hm_address_space_released(&manager->vm, start);
     return count(manager, HOSTMEM_RELEASED_ADDRESS_SPACE, S_OK);
 }
 
-const IHostMemoryManagerVtbl manager_vtbl = {
+const IHostMemoryManagerVtbl hm_manager_vtbl = {
     manager_QueryInterface,
     manager_AddRef,
     manager_Release,

@@ -23,21 +23,21 @@ struct hostmem_manager {
     struct vm vm;
 };
 
-void manager_add_reference(struct hostmem_manager *manager);
-uint32_t manager_release(struct hostmem_manager *manager);
+void hm_manager_add_reference(struct hostmem_manager *manager);
+uint32_t hm_manager_release(struct hostmem_manager *manager);
 
 /* The manager behind an interface; NULL: it is somebody else's. */
-struct hostmem_manager *manager_of(IHostMemoryManager *iface);
+struct hostmem_manager *hm_manager_of(IHostMemoryManager *iface);
 
 /* Exchange the notification callback, whose reference goes to the manager; the old one's is given back, at the latest
  * when the call that is under way has returned. */
-void manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNotificationCallback *callback);
+void hm_manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNotificationCallback *callback);
 
 /* Visit every region and view; see hostmem_walk_regions. */
-HRESULT manager_walk_regions(struct hostmem_manager *manager, bool stop_early,
-                             hostmem_region_callback callback, void *context);
+HRESULT hm_manager_walk_regions(struct hostmem_manager *manager, bool stop_early,
+                                hostmem_region_callback callback, void *context);
 
 /* The vtable (manager.c), for the constructor (lifetime.c). */
-extern const IHostMemoryManagerVtbl manager_vtbl;
+extern const IHostMemoryManagerVtbl hm_manager_vtbl;
 
 #endif

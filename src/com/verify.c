@@ -14,15 +14,15 @@ static uint64_t look(struct hostmem_manager *manager, hostmem_verify_report *rep
 {
     struct verify verify;
     struct malloc_sums sums;
-    verify_begin(&verify, &manager->vm, report);
-    malloc_sum(manager, &sums);
+    hm_verify_begin(&verify, &manager->vm, report);
+    hm_malloc_sum(manager, &sums);
     report->blocks = sums.blocks;
     verify.blocks = sums.blocks;
     verify.block_bytes = sums.bytes;
     verify.lost_block = (uintptr_t)sums.lost;
-    verify_end(&verify);
+    hm_verify_end(&verify);
     if (!report->disturbed)
-        verify_pool(&verify, &manager->mallocs, sums.objects);
+        hm_verify_pool(&verify, &manager->mallocs, sums.objects);
     return verify.calls;
 }
 
@@ -51,7 +51,7 @@ HRESULT HOSTMEM_CALL hostmem_verify(hostmem_manager *manager, hostmem_verify_rep
     bool stays = now.finding != HOSTMEM_FINDING_NONE;
     for (unsigned i = 0; i < sizeof pauses / sizeof pauses[0] && stays; i++) {
         before = now;
-        os_pause(pauses[i]);
+        hm_os_pause(pauses[i]);
         bool quiet = look(manager, &now) == calls;
         stays = same(&now, &before) && (quiet || is_of_a_region(now.finding));
     }

@@ -9,29 +9,29 @@ enum { LEAF_PLACES = (1 << BLOCK_MAP_LEAF_SHIFT) / BLOCK_MAP_ALIGN };
 
 static const uintptr_t leaf_span = (uintptr_t)1 << BLOCK_MAP_LEAF_SHIFT;
 
-void block_map_init(struct block_map *map, _Atomic uint64_t *metadata)
+void hm_block_map_init(struct block_map *map, _Atomic uint64_t *metadata)
 {
-    pool_init(&map->middles, BLOCK_MAP_MIDDLE * sizeof(void *), 2, metadata);
-    pool_init(&map->leaves, LEAF_PLACES, 2, metadata);
+    hm_pool_init(&map->middles, BLOCK_MAP_MIDDLE * sizeof(void *), 2, metadata);
+    hm_pool_init(&map->leaves, LEAF_PLACES, 2, metadata);
 }
 
-void block_map_destroy(struct block_map *map)
+void hm_block_map_destroy(struct block_map *map)
 {
-    pool_destroy(&map->leaves);
-    pool_destroy(&map->middles);
+    hm_pool_destroy(&map->leaves);
+    hm_pool_destroy(&map->middles);
 }
 
 COLD static void *make_node(_Atomic(void *) *slot, struct pool *make)
 {
     void *node = NULL;
-    uint32_t number = pool_take(make);
+    uint32_t number = hm_pool_take(make);
     if (number == 0)
         return NULL;
     void *fresh = pool_item(make, number);
     if (atomic_compare_exchange_strong_explicit(slot, &node, fresh, memory_order_acq_rel,
                                                 memory_order_acquire))
         return fresh;
-    pool_give(make, number);
+    hm_pool_give(make, number);
     return node;
 }
 
@@ -66,7 +66,7 @@ static size_t place_of(uintptr_t address)
     return (address & (leaf_span - 1)) / BLOCK_MAP_ALIGN;
 }
 
-HOT bool block_map_add(struct block_map *map, uintptr_t address)
+HOT bool hm_block_map_add(struct block_map *map, uintptr_t address)
 {
     _Atomic uint8_t *leaf = leaf_of(map, address, true);
     if (leaf == NULL)
@@ -84,13 +84,13 @@ static inline _Atomic uint8_t *find_mark(const struct block_map *map, uintptr_t 
     return leaf == NULL ? NULL : &leaf[place_of(address)];
 }
 
-HOT bool block_map_remove(struct block_map *map, uintptr_t address)
+HOT bool hm_block_map_remove(struct block_map *map, uintptr_t address)
 {
     _Atomic uint8_t *mark = find_mark(map, address);
     return mark != NULL && atomic_exchange_explicit(mark, 0, memory_order_acq_rel) != 0;
 }
 
-bool block_map_has(const struct block_map *map, uintptr_t address)
+bool hm_block_map_has(const struct block_map *map, uintptr_t address)
 {
     _Atomic uint8_t *mark = find_mark(map, address);
     return mark != NULL && atomic_load_explicit(mark, memory_order_acquire) != 0;
@@ -109,7 +109,7 @@ static size_t next_place(const _Atomic uint8_t *leaf, size_t place)
     return place;
 }
 
-uintptr_t block_map_next(const struct block_map *map, uintptr_t from)
+uintptr_t hm_block_map_next(const struct block_map *map, uintptr_t from)
 {
     if (from > UINTPTR_MAX - (BLOCK_MAP_ALIGN - 1))
         return 0;

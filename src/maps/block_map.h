@@ -30,19 +30,19 @@ struct block_map {
 };
 
 /* The memory of `map` must be zero. */
-void block_map_init(struct block_map *map, _Atomic uint64_t *metadata);
-void block_map_destroy(struct block_map *map);
+void hm_block_map_init(struct block_map *map, _Atomic uint64_t *metadata);
+void hm_block_map_destroy(struct block_map *map);
 
 /* Note that a block begins at `address`, which is aligned.  False: no memory, or no such address. */
-bool block_map_add(struct block_map *map, uintptr_t address);
+bool hm_block_map_add(struct block_map *map, uintptr_t address);
 
 /* True for exactly one caller per add: a block began there, and now does not.  Any address. */
-bool block_map_remove(struct block_map *map, uintptr_t address);
+bool hm_block_map_remove(struct block_map *map, uintptr_t address);
 
 /* Does a block begin there?  Any address. */
-bool block_map_has(const struct block_map *map, uintptr_t address);
+bool hm_block_map_has(const struct block_map *map, uintptr_t address);
 
 /* The lowest block at or above `from`; 0 when there is none. */
-uintptr_t block_map_next(const struct block_map *map, uintptr_t from);
+uintptr_t hm_block_map_next(const struct block_map *map, uintptr_t from);
 
 #endif

@@ -31,25 +31,25 @@ static unsigned class_for(size_t bytes)
     return c;
 }
 
-void bit_store_init(struct bit_store *store, _Atomic uint64_t *metadata)
+void hm_bit_store_init(struct bit_store *store, _Atomic uint64_t *metadata)
 {
     for (unsigned c = 0; c < BIT_STORE_CLASSES; c++) {
         uint32_t item = (uint32_t)(sizeof(struct array) + class_bytes(c));
         uint32_t first = c < 4 ? 512u >> 2 * c : 1;
-        pool_init(&store->classes[c], item, first, metadata);
+        hm_pool_init(&store->classes[c], item, first, metadata);
     }
 }
 
-void bit_store_destroy(struct bit_store *store)
+void hm_bit_store_destroy(struct bit_store *store)
 {
     for (unsigned c = 0; c < BIT_STORE_CLASSES; c++)
-        pool_destroy(&store->classes[c]);
+        hm_pool_destroy(&store->classes[c]);
 }
 
 static void *take_array(struct bit_store *store, size_t bytes)
 {
     struct pool *pool = &store->classes[class_for(bytes)];
-    uint32_t number = pool_take(pool);
+    uint32_t number = hm_pool_take(pool);
     if (number == 0)
         return NULL;
     struct array *array = pool_item(pool, number);
@@ -61,7 +61,7 @@ static void *take_array(struct bit_store *store, size_t bytes)
 static void give_array(struct bit_store *store, void *payload, size_t bytes)
 {
     struct array *array = (struct array *)((char *)payload - offsetof(struct array, payload));
-    pool_give(&store->classes[class_for(bytes)], array->number);
+    hm_pool_give(&store->classes[class_for(bytes)], array->number);
 }
 
 static uint64_t stripe_count(uint64_t pages)
@@ -74,7 +74,7 @@ static size_t array_bytes(uint64_t pages)
     return (size_t)((pages + WORD_PAGES - 1) / WORD_PAGES * sizeof(uint64_t));
 }
 
-HOT bool commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages)
+HOT bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
     if (pages <= WORD_PAGES) {
         atomic_init(&map->word, 0);
@@ -88,8 +88,8 @@ HOT bool commit_map_init(struct commit_map *map, struct bit_store *store, uint64
     return map->stripes != NULL;
 }
 
-HOT bool commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first,
-                            uint64_t count)
+HOT bool hm_commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages,
+                               uint64_t first, uint64_t count)
 {
     if (pages <= STRIPE_PAGES || count == 0)
         return true;
@@ -168,22 +168,22 @@ static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t fi
     return word == NULL ? 0 : apply_to_word(word, bit, count, operation);
 }
 
-HOT uint64_t commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+HOT uint64_t hm_commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
 {
     return apply(map, pages, first, count, SET);
 }
 
-HOT uint64_t commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+HOT uint64_t hm_commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
 {
     return apply(map, pages, first, count, CLEAR);
 }
 
-HOT uint64_t commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+HOT uint64_t hm_commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
 {
     return apply(map, pages, first, count, COUNT);
 }
 
-HOT uint64_t commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)
+HOT uint64_t hm_commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
     uint64_t set = apply(map, pages, 0, pages, EMPTY);
     if (pages <= WORD_PAGES)
@@ -211,15 +211,15 @@ static bool check_array(const struct bit_store *store, const void *payload, size
     const struct pool *pool = &store->classes[class];
     const struct array *array =
         (const struct array *)((const char *)payload - offsetof(struct array, payload));
-    uint32_t number = pool_number(pool, array);
+    uint32_t number = hm_pool_number(pool, array);
     if (number == 0 || array->number != number)
         return false;
     arrays[class]++;
     return true;
 }
 
-bool commit_map_check(const struct commit_map *map, const struct bit_store *store, uint64_t pages,
-                      uint32_t arrays[BIT_STORE_CLASSES])
+bool hm_commit_map_check(const struct commit_map *map, const struct bit_store *store, uint64_t pages,
+                         uint32_t arrays[BIT_STORE_CLASSES])
 {
     const size_t stripe_bytes = STRIPE_WORDS * sizeof(uint64_t);
     uint64_t end = (pages + WORD_PAGES - 1) / WORD_PAGES * WORD_PAGES;
@@ -236,5 +236,5 @@ bool commit_map_check(const struct commit_map *map, const struct bit_store *stor
         return false;
     }
     /* `pages` is told apart only by what kind of map it makes. */
-    return commit_map_count((struct commit_map *)map, pages, pages, end - pages) == 0;
+    return hm_commit_map_count((struct commit_map *)map, pages, pages, end - pages) == 0;
 }

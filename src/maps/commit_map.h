@@ -32,30 +32,30 @@ struct commit_map {
     };
 };
 
-void bit_store_init(struct bit_store *store, _Atomic uint64_t *metadata);
-void bit_store_destroy(struct bit_store *store);
+void hm_bit_store_init(struct bit_store *store, _Atomic uint64_t *metadata);
+void hm_bit_store_destroy(struct bit_store *store);
 
 /* An empty map for `pages` pages.  Every other call is given the same `pages`.  False: no memory. */
-bool commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages);
+bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages);
 
 /* Give back what init and prepare took; returns how many bits were still set.  Nobody else may use the
  * map. */
-uint64_t commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages);
+uint64_t hm_commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages);
 
 /* Get the memory that set needs for the range, so that set cannot fail.  False: no memory. */
-bool commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first,
-                        uint64_t count);
+bool hm_commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first,
+                           uint64_t count);
 
 /*
  * Is the map's memory what its size says, and no bit set beyond its end?  Adds to `arrays` how many arrays of each class
  * it has taken.
  */
-bool commit_map_check(const struct commit_map *map, const struct bit_store *store, uint64_t pages,
-                      uint32_t arrays[BIT_STORE_CLASSES]);
+bool hm_commit_map_check(const struct commit_map *map, const struct bit_store *store, uint64_t pages,
+                         uint32_t arrays[BIT_STORE_CLASSES]);
 
 /* How many bits were turned (set, clear), or are set (count), in [first, first + count) within `pages`. */
-uint64_t commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
-uint64_t commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
-uint64_t commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
+uint64_t hm_commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
+uint64_t hm_commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
+uint64_t hm_commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
 
 #endif

@@ -11,21 +11,21 @@
 #include <stddef.h>
 
 /* Address space of at least `bytes`, aligned to 64 KiB; NULL when there is none. */
-void *pages_reserve(size_t bytes);
+void *hm_pages_reserve(size_t bytes);
 
 /* Make [at, at + bytes) usable.  Pages that are usable already keep what they hold. */
-bool pages_commit(void *at, size_t bytes);
+bool hm_pages_commit(void *at, size_t bytes);
 
-/* Give back everything that one pages_reserve returned. */
-void pages_release(void *base, size_t bytes);
+/* Give back everything that one hm_pages_reserve returned. */
+void hm_pages_release(void *base, size_t bytes);
 
-/* All of a block at once, zero; NULL when there is no memory.  Given back by pages_release. */
+/* All of a block at once, zero; NULL when there is no memory.  Given back by hm_pages_release. */
 static inline void *pages_take(size_t bytes)
 {
-    void *base = pages_reserve(bytes);
-    if (base == NULL || pages_commit(base, bytes))
+    void *base = hm_pages_reserve(bytes);
+    if (base == NULL || hm_pages_commit(base, bytes))
         return base;
-    pages_release(base, bytes);
+    hm_pages_release(base, bytes);
     return NULL;
 }
 

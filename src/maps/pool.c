@@ -16,7 +16,7 @@ static size_t chunk_bytes(const struct pool *pool, unsigned k)
     return (bytes + commit_step - 1) & ~(commit_step - 1);
 }
 
-void pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _Atomic uint64_t *metadata)
+void hm_pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _Atomic uint64_t *metadata)
 {
     pool->item_size = item_size;
     pool->first_shift = (uint32_t)__builtin_ctz(first_count);
@@ -30,13 +30,13 @@ void pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _Ato
     }
 }
 
-void pool_destroy(struct pool *pool)
+void hm_pool_destroy(struct pool *pool)
 {
     for (unsigned k = 0; k < POOL_CHUNKS; k++) {
         char *base = atomic_load_explicit(&pool->chunk[k].base, memory_order_acquire);
         if (base == NULL)
             continue;
-        pages_release(base, chunk_bytes(pool, k));
+        hm_pages_release(base, chunk_bytes(pool, k));
         size_t ready = atomic_load_explicit(&pool->chunk[k].ready, memory_order_relaxed);
         atomic_fetch_sub_explicit(pool->metadata, ready, memory_order_relaxed);
         atomic_store_explicit(&pool->chunk[k].base, NULL, memory_order_relaxed);
@@ -54,14 +54,14 @@ static bool ensure_item(struct pool *pool, uint32_t i)
     size_t bytes = chunk_bytes(pool, k);
     char *base = atomic_load_explicit(&chunk->base, memory_order_acquire);
     if (base == NULL) {
-        char *fresh = pages_reserve(bytes);
+        char *fresh = hm_pages_reserve(bytes);
         if (fresh == NULL)
             return false;
         if (atomic_compare_exchange_strong_explicit(&chunk->base, &base, fresh, memory_order_acq_rel,
                                                     memory_order_acquire))
             base = fresh;
         else
-            pages_release(fresh, bytes);
+            hm_pages_release(fresh, bytes);
     }
     size_t end =
         ((size_t)(before | pool->spread) + 1) * pool->item_size; /* with all that it is spread among */
@@ -69,7 +69,7 @@ static bool ensure_item(struct pool *pool, uint32_t i)
     if (end <= ready)
         return true;
     size_t target = (end + commit_step - 1) & ~(commit_step - 1);
-    if (!pages_commit(base + ready, target - ready))
+    if (!hm_pages_commit(base + ready, target - ready))
         return false;
     while (ready < target)
         if (atomic_compare_exchange_weak_explicit(&chunk->ready, &ready, target, memory_order_acq_rel,
@@ -80,7 +80,7 @@ static bool ensure_item(struct pool *pool, uint32_t i)
     return true;
 }
 
-uint32_t pool_take(struct pool *pool)
+uint32_t hm_pool_take(struct pool *pool)
 {
     uint64_t head = atomic_load_explicit(&pool->free_list, memory_order_acquire);
     while ((uint32_t)head != 0) {
@@ -102,7 +102,7 @@ uint32_t pool_take(struct pool *pool)
     return used + 1;
 }
 
-void pool_give(struct pool *pool, uint32_t number)
+void hm_pool_give(struct pool *pool, uint32_t number)
 {
     _Atomic uint32_t *link = pool_item(pool, number);
     uint64_t head = atomic_load_explicit(&pool->free_list, memory_order_relaxed);
@@ -114,7 +114,7 @@ void pool_give(struct pool *pool, uint32_t number)
                                                     memory_order_relaxed));
 }
 
-bool pool_count_free(const struct pool *pool, uint32_t *count)
+bool hm_pool_count_free(const struct pool *pool, uint32_t *count)
 {
     uint32_t used = pool_used(pool);
     uint32_t number = (uint32_t)atomic_load_explicit(&pool->free_list, memory_order_acquire);
@@ -126,7 +126,7 @@ bool pool_count_free(const struct pool *pool, uint32_t *count)
     return true;
 }
 
-uint32_t pool_number(const struct pool *pool, const void *item)
+uint32_t hm_pool_number(const struct pool *pool, const void *item)
 {
     for (unsigned k = 0; k < POOL_CHUNKS; k++) {
         const char *base = atomic_load_explicit(&pool->chunk[k].base, memory_order_acquire);

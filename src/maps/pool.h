@@ -2,7 +2,7 @@
  * pool.h - items of one size, found by number, never moved and never unmapped
  *
  * Numbers are dense and start at 1; 0 is "none".  An item that was given back may be taken again, but its
- * memory stays an item of this pool until pool_destroy: a reader with an old number reads something stale,
+ * memory stays an item of this pool until hm_pool_destroy: a reader with an old number reads something stale,
  * never something unmapped.  Everything except init and destroy is lock-free.
  *
  * The first four bytes of an item belong to the pool while the item is free (_Atomic uint32_t, the free
@@ -34,21 +34,21 @@ struct pool {
 };
 
 /* `first_count`: items of the first chunk, a power of two. */
-void pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _Atomic uint64_t *metadata);
-void pool_destroy(struct pool *pool);
+void hm_pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _Atomic uint64_t *metadata);
+void hm_pool_destroy(struct pool *pool);
 
 /* The number of an item that is now the caller's; 0 when there is no memory. */
-uint32_t pool_take(struct pool *pool);
-void pool_give(struct pool *pool, uint32_t number);
+uint32_t hm_pool_take(struct pool *pool);
+void hm_pool_give(struct pool *pool, uint32_t number);
 
 /*
  * How many items are free, of those that were taken before.  False: the free list leads nowhere, or in a circle;
  * while others take and give it may seem so.
  */
-bool pool_count_free(const struct pool *pool, uint32_t *count);
+bool hm_pool_count_free(const struct pool *pool, uint32_t *count);
 
 /* The number of the item at this address; 0: no item ever taken is there. */
-uint32_t pool_number(const struct pool *pool, const void *item);
+uint32_t hm_pool_number(const struct pool *pool, const void *item);
 
 /* Numbers above this have never been taken. */
 static inline uint32_t pool_used(const struct pool *pool)

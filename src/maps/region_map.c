@@ -39,29 +39,29 @@ static void erase_cell(_Atomic uint32_t *cell, uint32_t number)
 enum { NODE = 1 << REGION_MAP_NODE_BITS };                      /* cells of a node */
 #    define ROOT_SPAN ((uint64_t)1 << 2 * REGION_MAP_NODE_BITS) /* granules of a root slot */
 
-void region_map_init(struct region_map *map, _Atomic uint64_t *metadata)
+void hm_region_map_init(struct region_map *map, _Atomic uint64_t *metadata)
 {
-    pool_init(&map->middles, NODE * sizeof(struct region_map_slot), 4, metadata);
-    pool_init(&map->leaves, NODE * sizeof(uint32_t), 16, metadata);
+    hm_pool_init(&map->middles, NODE * sizeof(struct region_map_slot), 4, metadata);
+    hm_pool_init(&map->leaves, NODE * sizeof(uint32_t), 16, metadata);
 }
 
-void region_map_destroy(struct region_map *map)
+void hm_region_map_destroy(struct region_map *map)
 {
-    pool_destroy(&map->leaves);
-    pool_destroy(&map->middles);
+    hm_pool_destroy(&map->leaves);
+    hm_pool_destroy(&map->middles);
 }
 
 static void *make_child(struct region_map_slot *slot, struct pool *make)
 {
     void *child = NULL;
-    uint32_t number = pool_take(make);
+    uint32_t number = hm_pool_take(make);
     if (number == 0)
         return NULL;
     void *fresh = pool_item(make, number);
     if (atomic_compare_exchange_strong_explicit(&slot->child, &child, fresh, memory_order_acq_rel,
                                                 memory_order_acquire))
         return fresh;
-    pool_give(make, number); /* still zero: nobody has seen it */
+    hm_pool_give(make, number); /* still zero: nobody has seen it */
     return child;
 }
 
@@ -128,7 +128,7 @@ static uint32_t first_in_middle(const struct region_map_slot *middle, uint64_t f
     return 0;
 }
 
-/* As region_map_first; *at receives the granule. */
+/* As hm_region_map_first; *at receives the granule. */
 HOT static uint32_t first_at(const struct region_map *map, uint64_t from, uint64_t count, uint64_t *at)
 {
     uint64_t end = smaller(from + count, REGION_MAP_GRANULES);
@@ -161,7 +161,7 @@ static bool visit_span(const struct region_map_slot *slot, uint64_t granule, uin
     return go_on;
 }
 
-bool region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context)
+bool hm_region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context)
 {
     for (uint64_t r = 0; r < (uint64_t)1 << REGION_MAP_ROOT_BITS; r++) {
         bool below_root = false;
@@ -195,13 +195,13 @@ static void erase_at(struct region_map *map, uint64_t granule, uint32_t number)
 
 #else
 
-void region_map_init(struct region_map *map, _Atomic uint64_t *metadata)
+void hm_region_map_init(struct region_map *map, _Atomic uint64_t *metadata)
 {
     (void)map;
     (void)metadata;
 }
 
-void region_map_destroy(struct region_map *map)
+void hm_region_map_destroy(struct region_map *map)
 {
     (void)map;
 }
@@ -223,7 +223,7 @@ HOT static uint32_t first_at(const struct region_map *map, uint64_t granule, uin
     return 0;
 }
 
-bool region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context)
+bool hm_region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context)
 {
     for (uint64_t granule = 0; granule < REGION_MAP_GRANULES; granule++) {
         uint32_t number = region_map_find(map, granule << GRANULE_SHIFT);
@@ -262,7 +262,7 @@ HOT static void erase_run(const struct run *run, uint32_t number)
     }
 }
 
-HOT bool region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count)
+HOT bool hm_region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count)
 {
     if (granule > REGION_MAP_GRANULES || count > REGION_MAP_GRANULES - granule)
         return false;
@@ -276,7 +276,7 @@ HOT bool region_map_prepare(struct region_map *map, uint64_t granule, uint64_t c
     return true;
 }
 
-HOT void region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+HOT void hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     while (count != 0) {
         struct run run = run_at(map, granule, count, false);
@@ -287,7 +287,7 @@ HOT void region_map_publish(struct region_map *map, uint64_t granule, uint64_t c
     }
 }
 
-HOT void region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+HOT void hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     while (count != 0) {
         struct run run = run_at(map, granule, count, false);
@@ -298,20 +298,21 @@ HOT void region_map_erase(struct region_map *map, uint64_t granule, uint64_t cou
     }
 }
 
-HOT uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)
+HOT uint32_t hm_region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)
 {
     uint64_t at = granule;
     return first_at(map, granule, count, &at);
 }
 
-void region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+void hm_region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     uint64_t end = granule + count;
     while (first_at(map, granule, end - granule, &granule) == number)
         erase_at(map, granule, number);
 }
 
-uint64_t region_map_missing(const struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+uint64_t hm_region_map_missing(const struct region_map *map, uint64_t granule, uint64_t count,
+                               uint32_t number)
 {
     uint64_t end = granule + count;
     while (granule < end) {

@@ -15,7 +15,7 @@
  * compare-and-swap and stay until the map goes.  A 32-bit address space has one flat table of cells.
  *
  * A cell is owned by the region that published it; publish on a range that is not empty is the caller's
- * mistake, which is why region_map_first exists.
+ * mistake, which is why hm_region_map_first exists.
  */
 #ifndef HOSTMEM_MAPS_REGION_MAP_H
 #define HOSTMEM_MAPS_REGION_MAP_H
@@ -47,28 +47,29 @@ struct region_map {
 #endif
 
 /* The memory of `map` must be zero; bytes committed for nodes are added to *metadata. */
-void region_map_init(struct region_map *map, _Atomic uint64_t *metadata);
-void region_map_destroy(struct region_map *map);
+void hm_region_map_init(struct region_map *map, _Atomic uint64_t *metadata);
+void hm_region_map_destroy(struct region_map *map);
 
 /* Get the nodes that publishing [granule, granule + count) needs.  False: no memory, or beyond the address
  * space. */
-bool region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count);
+bool hm_region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count);
 
 /* Write `number` over the range, which was prepared.  Cannot fail. */
-void region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+void hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 
 /* Remove `number` from the range; cells that meanwhile hold another number stay. */
-void region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+void hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 
 /* Any number found in the range, 0 when it is empty: also looks below spans. */
-uint32_t region_map_first(const struct region_map *map, uint64_t granule, uint64_t count);
+uint32_t hm_region_map_first(const struct region_map *map, uint64_t granule, uint64_t count);
 
 /* Remove `number`, the first in the range, from every cell up to where another number is first: whatever the
  * region that wrote it, and at whatever level.  Not 0. */
-void region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+void hm_region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 
 /* The first granule of the range at which not `number` is found; the range's end: there is none. */
-uint64_t region_map_missing(const struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+uint64_t hm_region_map_missing(const struct region_map *map, uint64_t granule, uint64_t count,
+                               uint32_t number);
 
 /*
  * Visit every cell that is not empty: what it covers and its number.  `hidden`: a span above it is not empty, so that
@@ -76,7 +77,7 @@ uint64_t region_map_missing(const struct region_map *map, uint64_t granule, uint
  */
 typedef bool region_map_visitor(void *context, uint64_t granule, uint64_t count, uint32_t number,
                                 bool hidden);
-bool region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context);
+bool hm_region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context);
 
 /* The number at an address, 0 for nobody's. */
 static inline uint32_t region_map_find(const struct region_map *map, uint64_t address)

@@ -13,8 +13,8 @@ static uint64_t load(const _Atomic uint64_t *number)
     return atomic_load_explicit(number, memory_order_relaxed);
 }
 
-void account_init(struct account *account, struct budget *budget, struct lane *lanes, enum lane_credit kind,
-                  bool early)
+void hm_account_init(struct account *account, struct budget *budget, struct lane *lanes,
+                     enum lane_credit kind, bool early)
 {
     account->early = early;
     account->budget = budget;
@@ -46,13 +46,13 @@ static bool may_use_credit(const struct budget *budget)
 
 COLD static void take_off(struct account *account, bool all)
 {
-    uint32_t holders = credit_holders(&account->credit, all);
+    uint32_t holders = hm_credit_holders(&account->credit, all);
     for (unsigned lane = 0; holders != 0; lane++, holders >>= 1) {
         if (!(holders & 1))
             continue;
-        struct credit_amount amount = credit_empty(&account->credit, lane);
+        struct credit_amount amount = hm_credit_empty(&account->credit, lane);
         gauge_sub(&account->gauge, amount.gauge);
-        budget_refund(account->budget, amount.budget);
+        hm_budget_refund(account->budget, amount.budget);
     }
 }
 
@@ -62,7 +62,7 @@ COLD static void collect(struct budget *budget, bool all)
         take_off((struct account *)((char *)budget->credit[place] - offsetof(struct account, credit)), all);
 }
 
-void account_collect(struct budget *budget, uint64_t bytes)
+void hm_account_collect(struct budget *budget, uint64_t bytes)
 {
     collect(budget, load(&budget->used) + bytes > load(&budget->ceiling[BUDGET_PROCESS]));
 }
@@ -84,7 +84,7 @@ HOT static void give_back(struct account *account, uint64_t charged, uint64_t co
         return;
     }
     gauge_sub(&account->gauge, counted);
-    budget_refund(budget, charged);
+    hm_budget_refund(budget, charged);
 }
 
 /* May credit pay?  The sums, which count all of it as used, are at or below every mark. */
@@ -112,23 +112,23 @@ static bool paid(struct account *account, uint64_t bytes, unsigned level)
 }
 
 /* By the sums: also each charge that raises the peak. */
-APART struct budget_answer account_charge_sums(struct account *account, uint64_t bytes, unsigned level)
+APART struct budget_answer hm_account_charge_sums(struct account *account, uint64_t bytes, unsigned level)
 {
     struct budget *budget = account->budget;
     const uint64_t early = early_part(account, bytes);
     if (!budget_below_marks(account, bytes, level) || !gauge_below_peak(&account->gauge, early))
         collect(budget, load(&budget->used) + bytes > ceiling(account, level));
-    struct budget_answer answer = budget_charge(budget, bytes, level);
+    struct budget_answer answer = hm_budget_charge(budget, bytes, level);
     if (answer.verdict == BUDGET_OVER && budget->parent == NULL) {
         collect(budget, true); /* what became credit since */
-        answer = budget_charge(budget, bytes, level);
+        answer = hm_budget_charge(budget, bytes, level);
     }
     if (granted(&answer))
         atomic_fetch_add_explicit(&account->gauge.now, early, memory_order_relaxed);
     return answer;
 }
 
-HOT bool account_pay(struct account *account, uint64_t bytes, unsigned level)
+HOT bool hm_account_pay(struct account *account, uint64_t bytes, unsigned level)
 {
     if (bytes == 0)
         return true;
@@ -138,21 +138,21 @@ HOT bool account_pay(struct account *account, uint64_t bytes, unsigned level)
     return true;
 }
 
-HOT struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level)
+HOT struct budget_answer hm_account_charge(struct account *account, uint64_t bytes, unsigned level)
 {
-    if (account_pay(account, bytes, level))
+    if (hm_account_pay(account, bytes, level))
         return (struct budget_answer){.verdict = BUDGET_GRANTED};
-    return account_charge_sums(account, bytes, level);
+    return hm_account_charge_sums(account, bytes, level);
 }
 
 /* The gauge has come to count more. */
 HOT static void follow(struct account *account)
 {
     if (!gauge_below_peak(&account->gauge, 0))
-        raise_to(&account->gauge.peak, account_now(account));
+        raise_to(&account->gauge.peak, hm_account_now(account));
 }
 
-HOT void account_settle_gauge(struct account *account, uint64_t bytes)
+HOT void hm_account_settle_gauge(struct account *account, uint64_t bytes)
 {
     const struct credit_amount amount = {.gauge = bytes};
     if (!account->early && bytes != 0 &&
@@ -164,30 +164,30 @@ HOT void account_settle_gauge(struct account *account, uint64_t bytes)
     follow(account);
 }
 
-void account_cancel(struct account *account, uint64_t bytes)
+void hm_account_cancel(struct account *account, uint64_t bytes)
 {
     give_back(account, bytes, early_part(account, bytes));
 }
 
-HOT void account_refund(struct account *account, uint64_t bytes)
+HOT void hm_account_refund(struct account *account, uint64_t bytes)
 {
     give_back(account, bytes, bytes);
 }
 
-HOT struct budget_answer account_force(struct account *account, uint64_t bytes)
+HOT struct budget_answer hm_account_force(struct account *account, uint64_t bytes)
 {
     if (bytes == 0)
         return (struct budget_answer){.verdict = BUDGET_GRANTED};
-    account_collect(account->budget, bytes);
-    struct budget_answer answer = budget_force(account->budget, bytes);
+    hm_account_collect(account->budget, bytes);
+    struct budget_answer answer = hm_budget_force(account->budget, bytes);
     atomic_fetch_add_explicit(&account->gauge.now, bytes, memory_order_seq_cst);
     follow(account);
     return answer;
 }
 
-uint64_t account_now(const struct account *account)
+uint64_t hm_account_now(const struct account *account)
 {
     struct credit *credit = (struct credit *)&account->credit;
-    uint64_t now = credit_less(&account->gauge.now, &credit, 1, CREDIT_GAUGE);
+    uint64_t now = hm_credit_less(&account->gauge.now, &credit, 1, CREDIT_GAUGE);
     return (int64_t)now < 0 ? 0 : now;
 }

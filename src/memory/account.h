@@ -52,17 +52,17 @@ struct account {
 };
 
 /* The memory must be zero.  Its credit is known to the budget from now on. */
-void account_init(struct account *account, struct budget *budget, struct lane *lanes, enum lane_credit kind,
-                  bool early);
+void hm_account_init(struct account *account, struct budget *budget, struct lane *lanes,
+                     enum lane_credit kind, bool early);
 
 /* Charge by credit; false: nothing is charged. */
-bool account_pay(struct account *account, uint64_t bytes, unsigned level);
+bool hm_account_pay(struct account *account, uint64_t bytes, unsigned level);
 
-/* Charge by the sums, as budget_charge. */
-struct budget_answer account_charge_sums(struct account *account, uint64_t bytes, unsigned level);
+/* Charge by the sums, as hm_budget_charge. */
+struct budget_answer hm_account_charge_sums(struct account *account, uint64_t bytes, unsigned level);
 
 /* The one, or else the other. */
-struct budget_answer account_charge(struct account *account, uint64_t bytes, unsigned level);
+struct budget_answer hm_account_charge(struct account *account, uint64_t bytes, unsigned level);
 
 /* Would the gauge stay at its peak or below, with so many bytes more? */
 static inline bool gauge_below_peak(const struct gauge *gauge, uint64_t bytes)
@@ -72,27 +72,27 @@ static inline bool gauge_below_peak(const struct gauge *gauge, uint64_t bytes)
 }
 
 /* As account_settle, when there is something to do. */
-void account_settle_gauge(struct account *account, uint64_t bytes);
+void hm_account_settle_gauge(struct account *account, uint64_t bytes);
 
 /* What was charged is there. */
 static inline void account_settle(struct account *account, uint64_t bytes)
 {
     if (!account->early || !gauge_below_peak(&account->gauge, 0))
-        account_settle_gauge(account, bytes);
+        hm_account_settle_gauge(account, bytes);
 }
 
 /* What was charged will not come. */
-void account_cancel(struct account *account, uint64_t bytes);
+void hm_account_cancel(struct account *account, uint64_t bytes);
 
-/* As budget_force, and settled: what has been committed already. */
-struct budget_answer account_force(struct account *account, uint64_t bytes);
+/* As hm_budget_force, and settled: what has been committed already. */
+struct budget_answer hm_account_force(struct account *account, uint64_t bytes);
 
 /* What was settled is gone. */
-void account_refund(struct account *account, uint64_t bytes);
+void hm_account_refund(struct account *account, uint64_t bytes);
 
-uint64_t account_now(const struct account *account);
+uint64_t hm_account_now(const struct account *account);
 
-/* Take all credit off the sums, so that a charge of so many bytes by other ways (budget_force) sees what is in use. */
-void account_collect(struct budget *budget, uint64_t bytes);
+/* Take all credit off the sums, so that a charge of so many bytes by other ways (hm_budget_force) sees what is in use. */
+void hm_account_collect(struct budget *budget, uint64_t bytes);
 
 #endif

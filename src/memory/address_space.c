@@ -3,7 +3,7 @@
  *
  * A release is reported after the unmap, so another thread may have mapped and reported the same base, or may
  * have been given it by VirtualAlloc, before the release of the old view arrives or while it is here:
- * region_publish drops the old view, and what is no view, or mapped still, is left alone.  Windows is asked
+ * hm_region_publish drops the old view, and what is no view, or mapped still, is left alone.  Windows is asked
  * about the very view that is held, so that no later one can go in its place.
  */
 #include "memory/address_space.h"
@@ -16,48 +16,48 @@ static uint64_t view_bytes(uint64_t base)
     uint64_t at = base;
     for (;;) {
         MEMORY_BASIC_INFORMATION info;
-        if (os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0 || info.State == MEM_FREE ||
+        if (hm_os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0 || info.State == MEM_FREE ||
             (uintptr_t)info.AllocationBase != base || info.Type == MEM_PRIVATE)
             return at - base;
         at = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
     }
 }
 
-bool address_space_is_free(const void *start, SIZE_T size)
+bool hm_address_space_is_free(const void *start, SIZE_T size)
 {
     MEMORY_BASIC_INFORMATION info;
     DWORD error = GetLastError();
-    bool known = os_virtual_query(start, &info, sizeof info) != 0;
+    bool known = hm_os_virtual_query(start, &info, sizeof info) != 0;
     SetLastError(error);
     return known && info.State == MEM_FREE &&
            (uintptr_t)info.BaseAddress + info.RegionSize - (uintptr_t)start >= size;
 }
 
-void address_space_acquired(struct vm *vm, void *address)
+void hm_address_space_acquired(struct vm *vm, void *address)
 {
     uint64_t base = (uintptr_t)address;
     uint64_t bytes = base % ((uint64_t)1 << GRANULE_SHIFT) == 0 ? view_bytes(base) : 0;
     if (bytes == 0)
         return;
-    uint32_t number = region_take(&vm->table);
+    uint32_t number = hm_region_take(&vm->table);
     if (number == 0)
         return;
     struct region_origin origin = {
         .base = base, .pages = bytes >> PAGE_SHIFT, .kind = HOSTMEM_REGION_VIEW, .level = HOSTMEM_LEVEL_NONE};
-    if (!region_publish(&vm->table, number, &origin))
-        region_give(&vm->table, number);
+    if (!hm_region_publish(&vm->table, number, &origin))
+        hm_region_give(&vm->table, number);
 }
 
-void address_space_released(struct vm *vm, void *address)
+void hm_address_space_released(struct vm *vm, void *address)
 {
     uint64_t base = (uintptr_t)address;
     struct region_hold hold;
-    if (!region_enter(&vm->table, base, REGION_CHANGE, &hold))
+    if (!hm_region_enter(&vm->table, base, REGION_CHANGE, &hold))
         return;
     DWORD error = GetLastError();
     if (hold.region->kind == HOSTMEM_REGION_VIEW && geometry_base(hold.geometry) == base &&
         view_bytes(base) == 0)
-        region_unpublish(&vm->table, &hold);
+        hm_region_unpublish(&vm->table, &hold);
     SetLastError(error);
-    region_leave_unchanged(&vm->table, &hold);
+    hm_region_leave_unchanged(&vm->table, &hold);
 }

@@ -11,12 +11,12 @@
 
 /* Note the view at `base`.  Its extent is asked of Windows: the CLR of .NET Framework 2.0 reports the size
  * that it requested, which is 0 for a whole file. */
-void address_space_acquired(struct vm *vm, void *base);
+void hm_address_space_acquired(struct vm *vm, void *base);
 
 /* Forget the view at `base`, if it is one. */
-void address_space_released(struct vm *vm, void *base);
+void hm_address_space_released(struct vm *vm, void *base);
 
 /* Could a view of that many bytes (0: of some) be mapped at this address? */
-bool address_space_is_free(const void *start, SIZE_T size);
+bool hm_address_space_is_free(const void *start, SIZE_T size);
 
 #endif

@@ -13,17 +13,17 @@ static void store(_Atomic uint64_t *number, uint64_t value)
     atomic_store_explicit(number, value, memory_order_relaxed);
 }
 
-void budget_init(struct budget *budget)
+void hm_budget_init(struct budget *budget)
 {
     const struct budget_limits none = {.limit = BUDGET_UNLIMITED,
                                        .task_limit = BUDGET_UNLIMITED,
                                        .soft = BUDGET_UNLIMITED,
                                        .fail_after = BUDGET_UNLIMITED};
     store(&budget->wake_above, UINT64_MAX);
-    budget_set(budget, &none);
+    hm_budget_set(budget, &none);
 }
 
-void budget_set(struct budget *budget, const struct budget_limits *limits)
+void hm_budget_set(struct budget *budget, const struct budget_limits *limits)
 {
     store(&budget->ceiling[BUDGET_TASK], limits->task_limit);
     store(&budget->ceiling[BUDGET_DOMAIN], limits->limit);
@@ -38,7 +38,7 @@ void budget_set(struct budget *budget, const struct budget_limits *limits)
         budget->crossed();
 }
 
-void budget_get(const struct budget *budget, struct budget_limits *limits)
+void hm_budget_get(const struct budget *budget, struct budget_limits *limits)
 {
     limits->task_limit = load(&budget->ceiling[BUDGET_TASK]);
     limits->limit = load(&budget->ceiling[BUDGET_DOMAIN]);
@@ -63,9 +63,9 @@ static uint64_t counted(uint64_t used)
     return (int64_t)used < 0 ? 0 : used;
 }
 
-uint64_t budget_used(const struct budget *budget)
+uint64_t hm_budget_used(const struct budget *budget)
 {
-    return counted(credit_less(&budget->used, budget->credit, BUDGET_CREDITS, CREDIT_BUDGET));
+    return counted(hm_credit_less(&budget->used, budget->credit, BUDGET_CREDITS, CREDIT_BUDGET));
 }
 
 static uint64_t without(uint64_t used, uint64_t apart)
@@ -73,18 +73,18 @@ static uint64_t without(uint64_t used, uint64_t apart)
     return used > apart ? used - apart : 0;
 }
 
-uint64_t budget_used_of_limit(const struct budget *budget)
+uint64_t hm_budget_used_of_limit(const struct budget *budget)
 {
-    return without(budget_used(budget), budget_apart(budget));
+    return without(hm_budget_used(budget), budget_apart(budget));
 }
 
-void budget_note_critical(struct budget *budget, uint64_t bytes)
+void hm_budget_note_critical(struct budget *budget, uint64_t bytes)
 {
     for (struct budget *b = bytes != 0 ? budget : NULL; b != NULL; b = b->parent)
         atomic_fetch_add_explicit(&b->critical, BUDGET_MOST + bytes, memory_order_seq_cst);
 }
 
-void budget_drop_critical(struct budget *budget, uint64_t bytes)
+void hm_budget_drop_critical(struct budget *budget, uint64_t bytes)
 {
     for (struct budget *b = bytes != 0 ? budget : NULL; b != NULL; b = b->parent) {
         atomic_fetch_add_explicit(&b->critical, BUDGET_MOST - bytes, memory_order_seq_cst);
@@ -93,9 +93,9 @@ void budget_drop_critical(struct budget *budget, uint64_t bytes)
     }
 }
 
-void budget_look_closely(struct budget *budget)
+void hm_budget_look_closely(struct budget *budget)
 {
-    uint64_t used = budget_used(budget);
+    uint64_t used = hm_budget_used(budget);
     if (used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
         passed(budget, &budget->wake_above, UINT64_MAX);
     if (used < atomic_load_explicit(&budget->wake_below, memory_order_seq_cst))
@@ -107,7 +107,7 @@ static bool has_credit(const struct budget *budget)
 {
     uint32_t holders = 0;
     for (unsigned i = 0; i < BUDGET_CREDITS && budget->credit[i] != NULL; i++)
-        holders |= credit_holders(budget->credit[i], false);
+        holders |= hm_credit_holders(budget->credit[i], false);
     return holders != 0;
 }
 
@@ -117,7 +117,7 @@ static void give(struct budget *budget, uint64_t bytes)
     if (now < atomic_load_explicit(&budget->wake_below, memory_order_seq_cst))
         passed(budget, &budget->wake_below, 0);
     else if (has_credit(budget) && budget_near_below(budget))
-        budget_look_closely(budget);
+        hm_budget_look_closely(budget);
 }
 
 /* As the level sees it: what is apart is not mentioned. */
@@ -222,14 +222,14 @@ static struct budget_answer charge(struct budget *budget, uint64_t bytes, unsign
     return own.verdict == BUDGET_OVERRUN ? own : parents;
 }
 
-struct budget_answer budget_charge(struct budget *budget, uint64_t bytes, unsigned level)
+struct budget_answer hm_budget_charge(struct budget *budget, uint64_t bytes, unsigned level)
 {
     if (bytes == 0)
         return (struct budget_answer){.verdict = BUDGET_GRANTED};
     return charge(budget, bytes, level > BUDGET_PROCESS ? BUDGET_PROCESS : level);
 }
 
-struct budget_answer budget_force(struct budget *budget, uint64_t bytes)
+struct budget_answer hm_budget_force(struct budget *budget, uint64_t bytes)
 {
     struct budget_answer answer = {.verdict = BUDGET_GRANTED};
     for (struct budget *b = bytes != 0 ? budget : NULL; b != NULL; b = b->parent) {
@@ -244,7 +244,7 @@ struct budget_answer budget_force(struct budget *budget, uint64_t bytes)
     return answer;
 }
 
-void budget_refund(struct budget *budget, uint64_t bytes)
+void hm_budget_refund(struct budget *budget, uint64_t bytes)
 {
     for (struct budget *b = bytes != 0 ? budget : NULL; b != NULL; b = b->parent)
         give(b, bytes);
@@ -265,19 +265,19 @@ static uint64_t tightest(const struct budget *budget, uint64_t (*figure)(const s
     return least;
 }
 
-uint64_t budget_ceiling(const struct budget *budget)
+uint64_t hm_budget_ceiling(const struct budget *budget)
 {
     return tightest(budget, task_ceiling);
 }
 
-uint64_t budget_least_size(const struct budget *budget)
+uint64_t hm_budget_least_size(const struct budget *budget)
 {
     return tightest(budget, budget_size);
 }
 
 /* The pressure that `used` means after `before`; from *below up to *above, and not there, it stays so. */
-static enum budget_pressure judge(uint64_t used, uint64_t soft, enum budget_pressure before, uint64_t *below,
-                                  uint64_t *above)
+static enum hm_budget_pressure judge(uint64_t used, uint64_t soft, enum hm_budget_pressure before,
+                                     uint64_t *below, uint64_t *above)
 {
     const uint64_t eighth = soft / 8;
     const uint64_t low = before == BUDGET_LOW ? soft - eighth : soft;
@@ -299,20 +299,21 @@ static enum budget_pressure judge(uint64_t used, uint64_t soft, enum budget_pres
     return BUDGET_NEUTRAL;
 }
 
-enum budget_pressure budget_pressure(struct budget *budget)
+enum hm_budget_pressure hm_budget_pressure(struct budget *budget)
 {
-    enum budget_pressure pressure =
-        (enum budget_pressure)atomic_load_explicit(&budget->pressure, memory_order_relaxed);
+    enum hm_budget_pressure pressure =
+        (enum hm_budget_pressure)atomic_load_explicit(&budget->pressure, memory_order_relaxed);
     uint64_t below, above, used;
     /* Armed first, then read again: a change in between is seen by one of the two. */
     do {
         uint64_t apart = budget_apart(budget);
-        pressure = judge(without(budget_used(budget), apart), load(&budget->soft), pressure, &below, &above);
+        pressure =
+            judge(without(hm_budget_used(budget), apart), load(&budget->soft), pressure, &below, &above);
         below = below != 0 ? budget_sum(below, apart) : 0;
         above = budget_sum(above, apart);
         atomic_store_explicit(&budget->wake_below, below, memory_order_seq_cst);
         atomic_store_explicit(&budget->wake_above, above, memory_order_seq_cst);
-        used = budget_used(budget);
+        used = hm_budget_used(budget);
     } while (used >= above || used < below);
     atomic_store_explicit(&budget->pressure, (uint32_t)pressure, memory_order_relaxed);
     return pressure;

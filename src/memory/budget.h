@@ -44,7 +44,7 @@ static inline void raise_to(_Atomic uint64_t *peak, uint64_t value)
 enum budget_level { BUDGET_TASK, BUDGET_DOMAIN, BUDGET_PROCESS, BUDGET_LEVELS };
 
 /* Availability of memory, as EMemoryAvailable. */
-enum budget_pressure { BUDGET_LOW = 1, BUDGET_NEUTRAL = 2, BUDGET_HIGH = 3 };
+enum hm_budget_pressure { BUDGET_LOW = 1, BUDGET_NEUTRAL = 2, BUDGET_HIGH = 3 };
 
 struct budget_limits {
     uint64_t limit, task_limit, margin, soft;
@@ -69,7 +69,7 @@ struct budget {
     _Atomic uint64_t wake_above, wake_below; /* armed: be there, or below, once, and `crossed` is called */
     _Atomic uint64_t fail_after, fail_left;  /* as set, and what is left of it */
     _Atomic bool strict, margin_first;
-    _Atomic uint32_t pressure; /* budget_pressure as last determined */
+    _Atomic uint32_t pressure; /* hm_budget_pressure as last determined */
     _Atomic uint64_t overruns, overrun_bytes, overrun_peak;
 };
 
@@ -88,26 +88,26 @@ struct budget_answer {
 };
 
 /* No limits, no parent. */
-void budget_init(struct budget *budget);
+void hm_budget_init(struct budget *budget);
 
 /* Any time, any thread.  The limits must make sense: task_limit and soft not above limit. */
-void budget_set(struct budget *budget, const struct budget_limits *limits);
-void budget_get(const struct budget *budget, struct budget_limits *limits);
+void hm_budget_set(struct budget *budget, const struct budget_limits *limits);
+void hm_budget_get(const struct budget *budget, struct budget_limits *limits);
 
 /* Take `bytes` from the budget and its parent, or nothing from either.  0 bytes are always granted. */
-struct budget_answer budget_charge(struct budget *budget, uint64_t bytes, unsigned level);
+struct budget_answer hm_budget_charge(struct budget *budget, uint64_t bytes, unsigned level);
 
 /* Take what has been committed already, whatever the limits say; beyond limit + margin it is an overrun. */
-struct budget_answer budget_force(struct budget *budget, uint64_t bytes);
+struct budget_answer hm_budget_force(struct budget *budget, uint64_t bytes);
 
-void budget_refund(struct budget *budget, uint64_t bytes);
+void hm_budget_refund(struct budget *budget, uint64_t bytes);
 
 /*
  * Of what is in use, so much is BUDGET_PROCESS's, or is not any more: after it was charged, and before it is refunded,
  * so that there is never less of it in use.
  */
-void budget_note_critical(struct budget *budget, uint64_t bytes);
-void budget_drop_critical(struct budget *budget, uint64_t bytes);
+void hm_budget_note_critical(struct budget *budget, uint64_t bytes);
+void hm_budget_drop_critical(struct budget *budget, uint64_t bytes);
 
 static inline uint64_t budget_critical(const struct budget *budget)
 {
@@ -138,10 +138,10 @@ static inline uint64_t budget_ceiling_at(const struct budget *budget, unsigned l
 }
 
 /* Bytes in use that count against the lower ceilings. */
-uint64_t budget_used_of_limit(const struct budget *budget);
+uint64_t hm_budget_used_of_limit(const struct budget *budget);
 
 /* Bytes in use: without credit. */
-uint64_t budget_used(const struct budget *budget);
+uint64_t hm_budget_used(const struct budget *budget);
 
 /* Could credit hide that use has fallen to the armed watermark below? */
 static inline bool budget_near_below(const struct budget *budget)
@@ -152,18 +152,18 @@ static inline bool budget_near_below(const struct budget *budget)
 }
 
 /* If an armed watermark was passed, that is dealt with. */
-void budget_look_closely(struct budget *budget);
+void hm_budget_look_closely(struct budget *budget);
 
 /* The same, after credit was paid or kept: nothing to do unless a watermark is near. */
 static inline void budget_look(struct budget *budget)
 {
     uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
     if (used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst) || budget_near_below(budget))
-        budget_look_closely(budget);
+        hm_budget_look_closely(budget);
 }
 
 /* Bytes that eTaskCritical may hold in all: the tighter of the budget and its parent. */
-uint64_t budget_ceiling(const struct budget *budget);
+uint64_t hm_budget_ceiling(const struct budget *budget);
 
 /* The size of one budget as eTaskCritical sees it: up to its ceiling, and the margin, where that is apart. */
 static inline uint64_t budget_size(const struct budget *budget)
@@ -174,13 +174,13 @@ static inline uint64_t budget_size(const struct budget *budget)
 }
 
 /* The tighter of the budget's and its parent's. */
-uint64_t budget_least_size(const struct budget *budget);
+uint64_t hm_budget_least_size(const struct budget *budget);
 
 /*
  * The pressure in the budget alone, its parent's not counted.  Low from `soft` on until use is an eighth below
  * it; High up to half of `soft` until use is an eighth of it above that.  Use without what is apart (budget_apart).
  * Arms the watermarks at which it may be different.  For one thread at a time.
  */
-enum budget_pressure budget_pressure(struct budget *budget);
+enum hm_budget_pressure hm_budget_pressure(struct budget *budget);
 
 #endif

@@ -5,12 +5,12 @@
 
 #include <stddef.h>
 
-uint32_t credit_holders(const struct credit *credit, bool all)
+uint32_t hm_credit_holders(const struct credit *credit, bool all)
 {
     return all ? UINT32_MAX : atomic_load_explicit(&credit->holders, memory_order_seq_cst);
 }
 
-struct credit_amount credit_empty(struct credit *credit, unsigned lane)
+struct credit_amount hm_credit_empty(struct credit *credit, unsigned lane)
 {
     _Atomic uint64_t *word = credit_held(credit, lane);
     const uint32_t bit = (uint32_t)1 << lane;
@@ -33,8 +33,8 @@ static uint64_t held(const struct credit *credit, enum credit_sum which)
 }
 
 /* Credit is taken off the sum after its lane was emptied: read in between, it would be missing twice. */
-uint64_t credit_less(const _Atomic uint64_t *sum, struct credit *const *credit, unsigned most,
-                     enum credit_sum which)
+uint64_t hm_credit_less(const _Atomic uint64_t *sum, struct credit *const *credit, unsigned most,
+                        enum credit_sum which)
 {
     enum { STABLE_READS = 8 };
     uint64_t now = atomic_load_explicit(sum, memory_order_seq_cst), less = 0;

@@ -58,14 +58,14 @@ static inline uint64_t credit_pack(struct credit_amount amount)
 }
 
 /* A bit for each lane worth emptying.  `all`: every lane, since the one that another thread is emptying has no bit. */
-uint32_t credit_holders(const struct credit *credit, bool all);
+uint32_t hm_credit_holders(const struct credit *credit, bool all);
 
 /* Empty a lane; what there was, which is for the caller to take off the sums.  (A thread killed before it has
  * done so leaves them too big by that: CREDIT_MOST at most.) */
-struct credit_amount credit_empty(struct credit *credit, unsigned lane);
+struct credit_amount hm_credit_empty(struct credit *credit, unsigned lane);
 
 /* A sum, less the credit that it counts, of up to `most` kinds (NULL: no more); others may be at both. */
-uint64_t credit_less(const _Atomic uint64_t *sum, struct credit *const *credit, unsigned most,
-                     enum credit_sum which);
+uint64_t hm_credit_less(const _Atomic uint64_t *sum, struct credit *const *credit, unsigned most,
+                        enum credit_sum which);
 
 #endif

@@ -9,7 +9,7 @@ static uint32_t turn_of(uint32_t number)
     return number - number % EVENTS_MOST;
 }
 
-void events_write(struct event_queue *queue, const hostmem_event *event)
+void hm_events_write(struct event_queue *queue, const hostmem_event *event)
 {
     uint32_t number = atomic_load_explicit(&queue->written, memory_order_relaxed);
     struct event_slot *slot;
@@ -33,7 +33,7 @@ void events_write(struct event_queue *queue, const hostmem_event *event)
     atomic_store_explicit(&slot->turn, turn_of(number) + 1, memory_order_release);
 }
 
-bool events_read(struct event_queue *queue, hostmem_event *event)
+bool hm_events_read(struct event_queue *queue, hostmem_event *event)
 {
     struct event_slot *slot = &queue->slot[queue->read % EVENTS_MOST];
     if (atomic_load_explicit(&slot->turn, memory_order_acquire) != turn_of(queue->read) + 1)

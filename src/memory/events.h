@@ -27,9 +27,9 @@ struct event_queue {
 };
 
 /* Any number of writers. */
-void events_write(struct event_queue *queue, const hostmem_event *event);
+void hm_events_write(struct event_queue *queue, const hostmem_event *event);
 
 /* One reader; false: nothing there.  `lost` is filled in. */
-bool events_read(struct event_queue *queue, hostmem_event *event);
+bool hm_events_read(struct event_queue *queue, hostmem_event *event);
 
 #endif

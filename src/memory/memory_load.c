@@ -22,7 +22,7 @@ static void tighten(struct memory_load *load, uint64_t limit, uint64_t used)
         load->available = (SIZE_T)left;
 }
 
-struct memory_load memory_load_of(const struct os_memory *memory)
+struct memory_load hm_memory_load_of(const struct os_memory *memory)
 {
     struct memory_load load = {
         .percent = memory->physical_load,
@@ -32,18 +32,18 @@ struct memory_load memory_load_of(const struct os_memory *memory)
     return load;
 }
 
-void memory_load_tighten(struct memory_load *load, const struct budget *budget)
+void hm_memory_load_tighten(struct memory_load *load, const struct budget *budget)
 {
     for (const struct budget *b = budget; b != NULL; b = b->parent)
-        tighten(load, budget_size(b), budget_used(b));
+        tighten(load, budget_size(b), hm_budget_used(b));
 }
 
-HRESULT memory_load_read(struct memory_load *load, const struct budget *budget)
+HRESULT hm_memory_load_read(struct memory_load *load, const struct budget *budget)
 {
     struct os_memory memory;
-    if (!os_memory_status(&memory))
+    if (!hm_os_memory_status(&memory))
         return hresult_from_last_error();
-    *load = memory_load_of(&memory);
-    memory_load_tighten(load, budget);
+    *load = hm_memory_load_of(&memory);
+    hm_memory_load_tighten(load, budget);
     return S_OK;
 }

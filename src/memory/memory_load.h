@@ -13,10 +13,10 @@ struct memory_load {
 };
 
 /* Takes no lock, waits for nothing.  Returns S_OK or Windows' error. */
-HRESULT memory_load_read(struct memory_load *load, const struct budget *budget);
+HRESULT hm_memory_load_read(struct memory_load *load, const struct budget *budget);
 
 /* The arithmetic alone: of machine and job; and tightened by a budget and its parent. */
-struct memory_load memory_load_of(const struct os_memory *memory);
-void memory_load_tighten(struct memory_load *load, const struct budget *budget);
+struct memory_load hm_memory_load_of(const struct os_memory *memory);
+void hm_memory_load_tighten(struct memory_load *load, const struct budget *budget);
 
 #endif

@@ -17,10 +17,10 @@
 #include <windows.h>
 
 /* The five that the CLR calls through us: as the Win32 functions of these names. */
-void *os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect);
-bool os_virtual_free(void *address, SIZE_T size, DWORD type);
-bool os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old);
-SIZE_T os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length);
+void *hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect);
+bool hm_os_virtual_free(void *address, SIZE_T size, DWORD type);
+bool hm_os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old);
+SIZE_T hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length);
 
 /* What GetMemoryLoad is computed from, in bytes.  A limit that is not set is UINT64_MAX. */
 struct os_memory {
@@ -34,30 +34,30 @@ struct os_memory {
 };
 
 /* False: Windows did not say; the last error tells why.  A job object that cannot be read counts as none. */
-bool os_memory_status(struct os_memory *memory);
+bool hm_os_memory_status(struct os_memory *memory);
 
 /* Private heaps. `serialize`: any thread may call; `executable`: blocks are PAGE_EXECUTE_READWRITE. */
-HANDLE os_heap_create(bool serialize, bool executable);
-void os_heap_destroy(HANDLE heap);
-void *os_heap_alloc(HANDLE heap, SIZE_T bytes); /* zeroed */
-bool os_heap_free(HANDLE heap, void *block);
-bool os_heap_lock(HANDLE heap);
-void os_heap_unlock(HANDLE heap);
+HANDLE hm_os_heap_create(bool serialize, bool executable);
+void hm_os_heap_destroy(HANDLE heap);
+void *hm_os_heap_alloc(HANDLE heap, SIZE_T bytes); /* zeroed */
+bool hm_os_heap_free(HANDLE heap, void *block);
+bool hm_os_heap_lock(HANDLE heap);
+void hm_os_heap_unlock(HANDLE heap);
 
 /* Keep the module that this code is in loaded until the process ends. */
-void os_pin_module(void);
+void hm_os_pin_module(void);
 
 /* Let a moment pass; false: none may (a test). */
-bool os_pause(DWORD milliseconds);
+bool hm_os_pause(DWORD milliseconds);
 
 /* Milliseconds since some moment. */
-uint64_t os_ticks(void);
+uint64_t hm_os_ticks(void);
 
 /* Has the machine little memory left, or plenty?  As CreateMemoryResourceNotification has it. */
-struct os_resources {
+struct hm_os_resources {
     bool low, high;
 };
-struct os_resources os_resources(void);
+struct hm_os_resources hm_os_resources(void);
 
 /*
  * For the pressure thread: an event, which is set and reset; a wait for it, for the machine's memory to get low (unless
@@ -65,14 +65,14 @@ struct os_resources os_resources(void);
  * its last instruction; a lock that a thread killed at process exit does not keep.  NULL and false: there is no
  * memory.
  */
-HANDLE os_event_create(void);
-void os_event_set(HANDLE event); /* the last error stays */
-void os_wait(HANDLE event, struct os_resources now, DWORD milliseconds);
-HANDLE os_thread_start(void (*run)(void));
-bool os_thread_ended(HANDLE thread, DWORD milliseconds); /* waits for it so long */
-HANDLE os_mutex_create(void);
-void os_mutex_lock(HANDLE mutex);
-void os_mutex_unlock(HANDLE mutex);
-void os_close(HANDLE handle);
+HANDLE hm_os_event_create(void);
+void hm_os_event_set(HANDLE event); /* the last error stays */
+void hm_os_wait(HANDLE event, struct hm_os_resources now, DWORD milliseconds);
+HANDLE hm_os_thread_start(void (*run)(void));
+bool hm_os_thread_ended(HANDLE thread, DWORD milliseconds); /* waits for it so long */
+HANDLE hm_os_mutex_create(void);
+void hm_os_mutex_lock(HANDLE mutex);
+void hm_os_mutex_unlock(HANDLE mutex);
+void hm_os_close(HANDLE handle);
 
 #endif

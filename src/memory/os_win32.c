@@ -9,22 +9,22 @@
 #include "maps/hot.h"
 #include "maps/pages.h"
 
-HOT void *os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
+HOT void *hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
 {
     return VirtualAlloc(address, size, type, protect);
 }
 
-HOT bool os_virtual_free(void *address, SIZE_T size, DWORD type)
+HOT bool hm_os_virtual_free(void *address, SIZE_T size, DWORD type)
 {
     return VirtualFree(address, size, type);
 }
 
-bool os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
+bool hm_os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
 {
     return VirtualProtect(address, size, protect, old);
 }
 
-SIZE_T os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
+SIZE_T hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
 {
     return VirtualQuery(address, buffer, length);
 }
@@ -34,7 +34,7 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-bool os_memory_status(struct os_memory *memory)
+bool hm_os_memory_status(struct os_memory *memory)
 {
     MEMORYSTATUSEX status = {.dwLength = sizeof status};
     if (!GlobalMemoryStatusEx(&status))
@@ -67,52 +67,52 @@ bool os_memory_status(struct os_memory *memory)
     return true;
 }
 
-HANDLE os_heap_create(bool serialize, bool executable)
+HANDLE hm_os_heap_create(bool serialize, bool executable)
 {
     return HeapCreate((serialize ? 0 : HEAP_NO_SERIALIZE) | (executable ? HEAP_CREATE_ENABLE_EXECUTE : 0), 0,
                       0);
 }
 
-void os_heap_destroy(HANDLE heap)
+void hm_os_heap_destroy(HANDLE heap)
 {
     HeapDestroy(heap);
 }
 
-HOT void *os_heap_alloc(HANDLE heap, SIZE_T bytes)
+HOT void *hm_os_heap_alloc(HANDLE heap, SIZE_T bytes)
 {
     /* HEAP_ZERO_MEMORY never reaches a host: the caller may have asked for it (contract 3.5). */
     return HeapAlloc(heap, HEAP_ZERO_MEMORY, bytes);
 }
 
-HOT bool os_heap_free(HANDLE heap, void *block)
+HOT bool hm_os_heap_free(HANDLE heap, void *block)
 {
     return HeapFree(heap, 0, block);
 }
 
-bool os_heap_lock(HANDLE heap)
+bool hm_os_heap_lock(HANDLE heap)
 {
     return HeapLock(heap);
 }
 
-void os_heap_unlock(HANDLE heap)
+void hm_os_heap_unlock(HANDLE heap)
 {
     HeapUnlock(heap);
 }
 
-void os_pin_module(void)
+void hm_os_pin_module(void)
 {
     HMODULE module;
     GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
-                       (const wchar_t *)(void *)os_pin_module, &module);
+                       (const wchar_t *)(void *)hm_os_pin_module, &module);
 }
 
-bool os_pause(DWORD milliseconds)
+bool hm_os_pause(DWORD milliseconds)
 {
     Sleep(milliseconds);
     return true;
 }
 
-uint64_t os_ticks(void)
+uint64_t hm_os_ticks(void)
 {
     return GetTickCount64();
 }
@@ -140,25 +140,25 @@ static bool resource_is(MEMORY_RESOURCE_NOTIFICATION_TYPE type)
     return event != NULL && QueryMemoryResourceNotification(event, &state) && state;
 }
 
-struct os_resources os_resources(void)
+struct hm_os_resources hm_os_resources(void)
 {
-    return (struct os_resources){.low = resource_is(LowMemoryResourceNotification),
-                                 .high = resource_is(HighMemoryResourceNotification)};
+    return (struct hm_os_resources){.low = resource_is(LowMemoryResourceNotification),
+                                    .high = resource_is(HighMemoryResourceNotification)};
 }
 
-HANDLE os_event_create(void)
+HANDLE hm_os_event_create(void)
 {
     return CreateEventW(NULL, FALSE, FALSE, NULL);
 }
 
-void os_event_set(HANDLE event)
+void hm_os_event_set(HANDLE event)
 {
     DWORD error = GetLastError();
     SetEvent(event);
     SetLastError(error);
 }
 
-void os_wait(HANDLE event, struct os_resources now, DWORD milliseconds)
+void hm_os_wait(HANDLE event, struct hm_os_resources now, DWORD milliseconds)
 {
     HANDLE handles[3] = {event};
     DWORD count = 1;
@@ -185,7 +185,7 @@ static DWORD WINAPI thread_main(void *argument)
     FreeLibraryAndExitThread(start.module, 0);
 }
 
-HANDLE os_thread_start(void (*run)(void))
+HANDLE hm_os_thread_start(void (*run)(void))
 {
     struct thread_start *start = HeapAlloc(GetProcessHeap(), 0, sizeof *start);
     if (start == NULL)
@@ -204,44 +204,44 @@ HANDLE os_thread_start(void (*run)(void))
     return thread;
 }
 
-bool os_thread_ended(HANDLE thread, DWORD milliseconds)
+bool hm_os_thread_ended(HANDLE thread, DWORD milliseconds)
 {
     return WaitForSingleObject(thread, milliseconds) == WAIT_OBJECT_0;
 }
 
-HANDLE os_mutex_create(void)
+HANDLE hm_os_mutex_create(void)
 {
     return CreateMutexW(NULL, FALSE, NULL);
 }
 
-void os_mutex_lock(HANDLE mutex)
+void hm_os_mutex_lock(HANDLE mutex)
 {
     WaitForSingleObject(mutex, INFINITE); /* abandoned is as good: what it guards is changed by one store */
 }
 
-void os_mutex_unlock(HANDLE mutex)
+void hm_os_mutex_unlock(HANDLE mutex)
 {
     ReleaseMutex(mutex);
 }
 
-void os_close(HANDLE handle)
+void hm_os_close(HANDLE handle)
 {
     CloseHandle(handle);
 }
 
 /* The metadata's own pages: never ours to account as the CLR's, never in the region map. */
 
-void *pages_reserve(size_t bytes)
+void *hm_pages_reserve(size_t bytes)
 {
     return VirtualAlloc(NULL, bytes, MEM_RESERVE, PAGE_READWRITE);
 }
 
-bool pages_commit(void *at, size_t bytes)
+bool hm_pages_commit(void *at, size_t bytes)
 {
     return VirtualAlloc(at, bytes, MEM_COMMIT, PAGE_READWRITE) != NULL;
 }
 
-void pages_release(void *base, size_t bytes)
+void hm_pages_release(void *base, size_t bytes)
 {
     (void)bytes;
     VirtualFree(base, 0, MEM_RELEASE);

@@ -28,7 +28,7 @@ static inline bool patience_again(struct patience *patience, DWORD error)
     if (!transient || patience->pauses == 0)
         return false;
     patience->pauses--;
-    bool paused = os_pause(5);
+    bool paused = hm_os_pause(5);
     SetLastError(error);
     return paused;
 }

@@ -20,18 +20,18 @@ static bool make(_Atomic(HANDLE) *slot, HANDLE (*create)(void))
         return true;
     HANDLE made = create();
     if (made != NULL && !atomic_compare_exchange_strong(slot, &none, made))
-        os_close(made);
+        hm_os_close(made);
     return atomic_load(slot) != NULL;
 }
 
-void pressure_wake(void)
+void hm_pressure_wake(void)
 {
     HANDLE event = atomic_load_explicit(&wake, memory_order_acquire);
     if (event != NULL)
-        os_event_set(event);
+        hm_os_event_set(event);
 }
 
-enum budget_pressure pressure_tightest(enum budget_pressure a, enum budget_pressure b)
+enum hm_budget_pressure hm_pressure_tightest(enum hm_budget_pressure a, enum hm_budget_pressure b)
 {
     return a < b ? a : b;
 }
@@ -45,7 +45,7 @@ static bool limit_is_low(uint64_t limit, uint64_t used, bool before)
     return used >= limit - (before ? 2 * tenth : tenth);
 }
 
-enum budget_pressure pressure_of_job(const struct os_memory *memory, enum budget_pressure before)
+enum hm_budget_pressure hm_pressure_of_job(const struct os_memory *memory, enum hm_budget_pressure before)
 {
     if (memory->job_limit == UINT64_MAX && memory->working_set_limit == UINT64_MAX)
         return BUDGET_HIGH;
@@ -56,8 +56,8 @@ enum budget_pressure pressure_of_job(const struct os_memory *memory, enum budget
 
 /* Machine and job, which are the same for all tenants. */
 struct surroundings {
-    struct os_resources resources;
-    enum budget_pressure job, all;
+    struct hm_os_resources resources;
+    enum hm_budget_pressure job, all;
     uint64_t now;
     uint64_t next_look; /* milliseconds until somebody has to look again */
 };
@@ -65,29 +65,30 @@ struct surroundings {
 static void look_around(struct surroundings *around)
 {
     struct os_memory memory;
-    around->resources = os_resources();
-    around->job = os_memory_status(&memory) ? pressure_of_job(&memory, around->job) : BUDGET_HIGH;
-    enum budget_pressure machine = around->resources.low    ? BUDGET_LOW
-                                   : around->resources.high ? BUDGET_HIGH
-                                                            : BUDGET_NEUTRAL;
-    around->all = pressure_tightest(machine, around->job);
-    around->now = os_ticks();
+    around->resources = hm_os_resources();
+    around->job = hm_os_memory_status(&memory) ? hm_pressure_of_job(&memory, around->job) : BUDGET_HIGH;
+    enum hm_budget_pressure machine = around->resources.low    ? BUDGET_LOW
+                                      : around->resources.high ? BUDGET_HIGH
+                                                               : BUDGET_NEUTRAL;
+    around->all = hm_pressure_tightest(machine, around->job);
+    around->now = hm_os_ticks();
     /* No event tells of a job object's use, nor of the end of low memory.  (Nor of plenty: that can wait.) */
     bool blind = around->job != BUDGET_HIGH || around->resources.low;
     around->next_look = blind ? PRESSURE_LOOK_MS : PRESSURE_IDLE_MS;
 }
 
-static enum budget_pressure pressure_now(struct tenant *tenant, struct surroundings *around)
+static enum hm_budget_pressure pressure_now(struct tenant *tenant, struct surroundings *around)
 {
     uint32_t forced = atomic_load(&tenant->forced);
-    enum budget_pressure pressure = around->all;
+    enum hm_budget_pressure pressure = around->all;
     for (struct budget *b = &tenant->vm->table.commit; b != NULL; b = b->parent) {
-        uint32_t before = atomic_load_explicit(&b->pressure, memory_order_relaxed), now = budget_pressure(b);
-        pressure = pressure_tightest(pressure, (enum budget_pressure)now);
+        uint32_t before = atomic_load_explicit(&b->pressure, memory_order_relaxed),
+                 now = hm_budget_pressure(b);
+        pressure = hm_pressure_tightest(pressure, (enum hm_budget_pressure)now);
         if (now != before && b != &tenant->vm->table.commit)
             around->next_look = 0; /* tenants that were visited before have to hear of it, too */
     }
-    return forced != 0 ? (enum budget_pressure)forced : pressure;
+    return forced != 0 ? (enum hm_budget_pressure)forced : pressure;
 }
 
 static void tell_host(struct tenant *tenant, hostmem_event *event)
@@ -104,7 +105,7 @@ static const struct budget *tightest_budget(const struct budget *budget)
     uint64_t least = UINT64_MAX;
     for (const struct budget *b = budget; b != NULL; b = b->parent) {
         uint64_t ceiling = atomic_load_explicit(&b->ceiling[BUDGET_TASK], memory_order_relaxed);
-        uint64_t used = budget_used_of_limit(b);
+        uint64_t used = hm_budget_used_of_limit(b);
         uint64_t left = used < ceiling ? ceiling - used : 0;
         if (ceiling != BUDGET_UNLIMITED && left < least) {
             least = left;
@@ -116,7 +117,7 @@ static const struct budget *tightest_budget(const struct budget *budget)
 
 static void tell_pressure(struct tenant *tenant, struct surroundings *around)
 {
-    enum budget_pressure pressure = pressure_now(tenant, around);
+    enum hm_budget_pressure pressure = pressure_now(tenant, around);
     if (tenant->told == BUDGET_LOW && pressure == BUDGET_HIGH) {
         pressure = BUDGET_NEUTRAL; /* first that it is over, then that there is plenty */
         around->next_look = 0;
@@ -138,7 +139,7 @@ static void tell_pressure(struct tenant *tenant, struct surroundings *around)
                                .critical_level = HOSTMEM_LEVEL_NONE,
                                .limit =
                                    atomic_load_explicit(&budget->ceiling[BUDGET_TASK], memory_order_relaxed),
-                               .used = budget_used(budget)};
+                               .used = hm_budget_used(budget)};
         tell_host(tenant, &event);
     }
     if (pressure == BUDGET_LOW) {
@@ -151,11 +152,11 @@ static void tell_pressure(struct tenant *tenant, struct surroundings *around)
 static void visit(struct tenant *tenant, struct surroundings *around)
 {
     hostmem_event event;
-    for (unsigned i = 0; i < EVENTS_MOST && !tenant->left && events_read(&tenant->vm->events, &event); i++)
+    for (unsigned i = 0; i < EVENTS_MOST && !tenant->left && hm_events_read(&tenant->vm->events, &event); i++)
         tell_host(tenant, &event);
     if (!tenant->left)
         tell_pressure(tenant, around);
-    uint64_t ceiling = tenant->left ? tenant->ceiling : budget_ceiling(&tenant->vm->table.commit);
+    uint64_t ceiling = tenant->left ? tenant->ceiling : hm_budget_ceiling(&tenant->vm->table.commit);
     if (ceiling != tenant->ceiling) {
         tenant->ceiling = ceiling;
         void (*changed)(void) = atomic_load(&tenant->ceiling_changed);
@@ -167,23 +168,23 @@ static void visit(struct tenant *tenant, struct surroundings *around)
 /* The next tenant that this pass has not visited; `calling` keeps it where it is. */
 static struct tenant *next_tenant(uint32_t pass)
 {
-    os_mutex_lock(mutex);
+    hm_os_mutex_lock(mutex);
     struct tenant *tenant = tenants;
     while (tenant != NULL && tenant->pass == pass)
         tenant = tenant->next;
     if (tenant != NULL)
         tenant->pass = pass;
     atomic_store(&calling, tenant);
-    os_mutex_unlock(mutex);
+    hm_os_mutex_unlock(mutex);
     return tenant;
 }
 
 static bool nobody_left(void)
 {
-    os_mutex_lock(mutex);
+    hm_os_mutex_lock(mutex);
     running = tenants != NULL;
     bool left = !running;
-    os_mutex_unlock(mutex);
+    hm_os_mutex_unlock(mutex);
     return left;
 }
 
@@ -203,7 +204,7 @@ static void run(void)
             if (doomed)
                 tenant->gone(tenant);
         }
-        os_wait(wake, around.resources, (DWORD)around.next_look);
+        hm_os_wait(wake, around.resources, (DWORD)around.next_look);
     }
 }
 
@@ -211,15 +212,15 @@ static void unlink_tenant(struct tenant *tenant)
 {
     if (atomic_load(&mutex) == NULL)
         return; /* nobody has ever joined */
-    os_mutex_lock(mutex);
+    hm_os_mutex_lock(mutex);
     struct tenant **link = &tenants;
     while (*link != NULL && *link != tenant)
         link = &(*link)->next;
     if (*link != NULL)
         *link = tenant->next;
     atomic_store(&tenant->joined, false);
-    os_mutex_unlock(mutex);
-    pressure_wake();
+    hm_os_mutex_unlock(mutex);
+    hm_pressure_wake();
 }
 
 /*
@@ -230,27 +231,27 @@ static bool start_thread(void)
 {
     /* The first question of a process is asked here: while it is under way, Wine 8 answers zeros to other threads. */
     struct os_memory memory;
-    os_memory_status(&memory);
-    HANDLE started = os_thread_start(run);
+    hm_os_memory_status(&memory);
+    HANDLE started = hm_os_thread_start(run);
     if (started == NULL) {
-        os_mutex_lock(mutex);
+        hm_os_mutex_lock(mutex);
         running = false;
-        os_mutex_unlock(mutex);
+        hm_os_mutex_unlock(mutex);
         return false;
     }
     HANDLE before = atomic_exchange(&thread, started);
     if (before != NULL)
-        os_close(before);
+        hm_os_close(before);
     return true;
 }
 
-bool pressure_join(struct tenant *tenant)
+bool hm_pressure_join(struct tenant *tenant)
 {
     if (atomic_load(&tenant->joined))
         return true;
-    if (!make(&mutex, os_mutex_create) || !make(&wake, os_event_create))
+    if (!make(&mutex, hm_os_mutex_create) || !make(&wake, hm_os_event_create))
         return false;
-    os_mutex_lock(mutex);
+    hm_os_mutex_lock(mutex);
     bool joined = atomic_load(&tenant->joined);
     /* hostmem_shutdown closes before it takes the mutex to leave: one of us sees the other. */
     bool closed = atomic_load(&tenant->vm->closed);
@@ -258,22 +259,22 @@ bool pressure_join(struct tenant *tenant)
     if (!joined && !closed) {
         running = true;
         tenant->told = BUDGET_NEUTRAL; /* what a CLR takes for granted that was told nothing */
-        tenant->ceiling = budget_ceiling(&tenant->vm->table.commit);
+        tenant->ceiling = hm_budget_ceiling(&tenant->vm->table.commit);
         tenant->next = tenants;
         tenants = tenant;
         atomic_store(&tenant->joined, true);
         joined = true;
     }
-    os_mutex_unlock(mutex);
+    hm_os_mutex_unlock(mutex);
     if (start && !start_thread()) {
         unlink_tenant(tenant);
         return false;
     }
-    pressure_wake();
+    hm_pressure_wake();
     return joined;
 }
 
-bool pressure_leave(struct tenant *tenant, bool for_good)
+bool hm_pressure_leave(struct tenant *tenant, bool for_good)
 {
     unlink_tenant(tenant);
     if (atomic_load(&calling) != tenant)
@@ -283,7 +284,7 @@ bool pressure_leave(struct tenant *tenant, bool for_good)
         tenant->doomed = for_good;
         return false;
     }
-    while (atomic_load(&calling) == tenant && !os_thread_ended(atomic_load(&thread), 1))
+    while (atomic_load(&calling) == tenant && !hm_os_thread_ended(atomic_load(&thread), 1))
         ;
     return true;
 }

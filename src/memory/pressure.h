@@ -25,38 +25,38 @@ struct tenant {
     struct vm *vm;
     /* Called on the pressure thread.  tell: the CLR, false: nobody was there; event: the host; gone: the tenant left
      * for good from a callback of its own, and the rest of its end comes now. */
-    bool (*tell)(struct tenant *tenant, enum budget_pressure pressure);
+    bool (*tell)(struct tenant *tenant, enum hm_budget_pressure pressure);
     void (*event)(struct tenant *tenant, const hostmem_event *event);
     void (*gone)(struct tenant *tenant);
     _Atomic(void (*)(void)) ceiling_changed; /* what eTaskCritical may hold is another; may be NULL */
 
-    _Atomic uint32_t forced; /* budget_pressure; 0: none */
+    _Atomic uint32_t forced; /* hm_budget_pressure; 0: none */
     _Atomic bool restate;    /* the CLR has forgotten what it was told */
     _Atomic bool joined;
 
     /* The thread's. */
     struct tenant *next;
     uint32_t pass;
-    enum budget_pressure told;
+    enum hm_budget_pressure told;
     bool left, doomed;
     uint64_t told_at;
     uint64_t ceiling;
 };
 
 /* Any number of times; false: there is no memory for the thread, or the manager has been shut down. */
-bool pressure_join(struct tenant *tenant);
+bool hm_pressure_join(struct tenant *tenant);
 
 /*
  * No callback will come any more; one that is under way has ended, unless it is the caller's own: then false, and if it
  * is for good, `gone` follows.  A tenant that never joined, or has left, is fine.
  */
-bool pressure_leave(struct tenant *tenant, bool for_good);
+bool hm_pressure_leave(struct tenant *tenant, bool for_good);
 
 /* Have the thread look.  Any thread, also inside calls of the CLR; the last error stays. */
-void pressure_wake(void);
+void hm_pressure_wake(void);
 
 /* What is to be told, of the parts: pure. */
-enum budget_pressure pressure_tightest(enum budget_pressure a, enum budget_pressure b);
-enum budget_pressure pressure_of_job(const struct os_memory *memory, enum budget_pressure before);
+enum hm_budget_pressure hm_pressure_tightest(enum hm_budget_pressure a, enum hm_budget_pressure b);
+enum hm_budget_pressure hm_pressure_of_job(const struct os_memory *memory, enum hm_budget_pressure before);
 
 #endif

@@ -11,11 +11,11 @@ static uint64_t base_of(const struct region_hold *hold)
     return geometry_base(hold->geometry);
 }
 
-bool reconcile_still_there(const struct region_hold *hold)
+bool hm_reconcile_still_there(const struct region_hold *hold)
 {
     MEMORY_BASIC_INFORMATION info;
     uintptr_t base = (uintptr_t)base_of(hold);
-    return os_virtual_query((void *)base, &info, sizeof info) == 0 ||
+    return hm_os_virtual_query((void *)base, &info, sizeof info) == 0 ||
            (info.State != MEM_FREE && (uintptr_t)info.AllocationBase == base);
 }
 
@@ -31,7 +31,7 @@ static bool compare(struct region_table *table, struct region_hold *hold, uint64
     uint64_t end = at + (count << PAGE_SHIFT);
     while (at < end) {
         MEMORY_BASIC_INFORMATION info;
-        if (os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0 || info.State == MEM_FREE ||
+        if (hm_os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0 || info.State == MEM_FREE ||
             (uintptr_t)info.AllocationBase != base_of(hold))
             return true;
         uint64_t run_end = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
@@ -40,12 +40,12 @@ static bool compare(struct region_table *table, struct region_hold *hold, uint64
         uint64_t page = (at - base_of(hold)) >> PAGE_SHIFT;
         uint64_t pages = (run_end - at) >> PAGE_SHIFT;
         bool committed = info.State == MEM_COMMIT;
-        if (!write && !region_agrees(hold, page, pages, committed))
+        if (!write && !hm_region_agrees(hold, page, pages, committed))
             return false;
         if (write && !committed)
-            region_set_decommitted(table, hold, page, pages);
-        if (write && committed && region_prepare_commit(table, hold, page, pages))
-            region_set_committed(table, hold, page, pages, 0);
+            hm_region_set_decommitted(table, hold, page, pages);
+        if (write && committed && hm_region_prepare_commit(table, hold, page, pages))
+            hm_region_set_committed(table, hold, page, pages, 0);
         at = run_end;
     }
     return true;
@@ -57,40 +57,41 @@ COLD static void settle(struct region_table *table, struct region_hold *hold, ui
     DWORD error = GetLastError();
     bool inside = true;
     while (inside && !compare(table, hold, first, count, false)) {
-        region_begin_repair(hold);
+        hm_region_begin_repair(hold);
         compare(table, hold, first, count, true);
-        inside = region_leave(table, hold) == REGION_OVERLAPPED;
+        inside = hm_region_leave(table, hold) == REGION_OVERLAPPED;
     }
     if (inside)
-        region_leave_unchanged(table, hold);
+        hm_region_leave_unchanged(table, hold);
     SetLastError(error);
 }
 
-HOT void reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
+HOT void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first,
+                            uint64_t count)
 {
     uint64_t start = base_of(hold) + (first << PAGE_SHIFT);
-    switch (region_leave(table, hold)) {
+    switch (hm_region_leave(table, hold)) {
     case REGION_LEFT:
         break;
     case REGION_OVERLAPPED:
         settle(table, hold, first, count);
         break;
     case REGION_RELEASED:
-        reconcile_range(table, start, start + (count << PAGE_SHIFT));
+        hm_reconcile_range(table, start, start + (count << PAGE_SHIFT));
         break;
     }
 }
 
-void reconcile_range(struct region_table *table, uint64_t start, uint64_t end)
+void hm_reconcile_range(struct region_table *table, uint64_t start, uint64_t end)
 {
     struct region_hold hold;
-    if (end <= start || !region_enter(table, start, REGION_LOOK, &hold))
+    if (end <= start || !hm_region_enter(table, start, REGION_LOOK, &hold))
         return;
     if (hold.region->kind != HOSTMEM_REGION_PRIVATE) {
-        region_leave_unchanged(table, &hold);
+        hm_region_leave_unchanged(table, &hold);
         return;
     }
     uint64_t first;
-    uint64_t count = region_pages_within(&hold, start, end - start, &first);
+    uint64_t count = hm_region_pages_within(&hold, start, end - start, &first);
     settle(table, &hold, first, count);
 }

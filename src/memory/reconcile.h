@@ -10,13 +10,13 @@
 #include "memory/region.h"
 
 /* End the work of a hold that changed the given pages, and see that they are noted as they are. */
-void reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count);
+void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count);
 
 /* See that the pages of [start, end) in the region at `start`, if it is one of ours, are noted as they
  * are. */
-void reconcile_range(struct region_table *table, uint64_t start, uint64_t end);
+void hm_reconcile_range(struct region_table *table, uint64_t start, uint64_t end);
 
 /* Is the held region's memory still what was allocated for it?  False: freed behind our back. */
-bool reconcile_still_there(const struct region_hold *hold);
+bool hm_reconcile_still_there(const struct region_hold *hold);
 
 #endif

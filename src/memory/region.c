@@ -14,23 +14,23 @@
 #define CHANGES_ENDED (COMMIT_ENDED - CHANGE_ENDED)
 #define COMMITS_ENDED (~(COMMIT_ENDED - 1))
 
-void region_table_init(struct region_table *table, struct stats *stats)
+void hm_region_table_init(struct region_table *table, struct stats *stats)
 {
     table->stats = stats;
-    budget_init(&table->commit);
-    budget_init(&table->reserve);
-    account_init(&table->committed, &table->commit, stats->lane, LANE_COMMITTED, false);
-    account_init(&table->reserved, &table->reserve, stats->lane, LANE_RESERVED, true);
-    region_map_init(&table->map, &stats->metadata);
-    bit_store_init(&table->bits, &stats->metadata);
-    pool_init(&table->records, sizeof(struct region), 1024, &stats->metadata);
+    hm_budget_init(&table->commit);
+    hm_budget_init(&table->reserve);
+    hm_account_init(&table->committed, &table->commit, stats->lane, LANE_COMMITTED, false);
+    hm_account_init(&table->reserved, &table->reserve, stats->lane, LANE_RESERVED, true);
+    hm_region_map_init(&table->map, &stats->metadata);
+    hm_bit_store_init(&table->bits, &stats->metadata);
+    hm_pool_init(&table->records, sizeof(struct region), 1024, &stats->metadata);
 }
 
-void region_table_destroy(struct region_table *table)
+void hm_region_table_destroy(struct region_table *table)
 {
-    pool_destroy(&table->records);
-    bit_store_destroy(&table->bits);
-    region_map_destroy(&table->map);
+    hm_pool_destroy(&table->records);
+    hm_bit_store_destroy(&table->bits);
+    hm_region_map_destroy(&table->map);
 }
 
 static struct region *record(const struct region_table *table, uint32_t number)
@@ -38,7 +38,7 @@ static struct region *record(const struct region_table *table, uint32_t number)
     return pool_item(&table->records, number);
 }
 
-uint32_t region_find(const struct region_table *table, uint64_t address, uint64_t *geometry)
+uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint64_t *geometry)
 {
     uint32_t number = region_map_find(&table->map, address);
     while (number != 0) {
@@ -53,15 +53,15 @@ uint32_t region_find(const struct region_table *table, uint64_t address, uint64_
     return 0;
 }
 
-unsigned region_kind_at(const struct region_table *table, uint64_t address)
+unsigned hm_region_kind_at(const struct region_table *table, uint64_t address)
 {
     uint64_t geometry;
     uint32_t number;
-    while ((number = region_find(table, address, &geometry)) != 0) {
+    while ((number = hm_region_find(table, address, &geometry)) != 0) {
         unsigned kind = atomic_load_explicit(&record(table, number)->kind, memory_order_acquire);
         uint64_t again;
         /* The record may have been recycled before its kind was read. */
-        if (region_find(table, address, &again) == number && again == geometry)
+        if (hm_region_find(table, address, &again) == number && again == geometry)
             return kind;
     }
     return 0;
@@ -71,7 +71,7 @@ unsigned region_kind_at(const struct region_table *table, uint64_t address)
  * A lane keeps a free record for its owner, and one for its other threads: those that reserve and release do not meet
  * at the pool's list.
  */
-HOT uint32_t region_take(struct region_table *table)
+HOT uint32_t hm_region_take(struct region_table *table)
 {
     const uintptr_t thread = thread_here();
     struct lane *lane = &table->stats->lane[lane_of(thread)];
@@ -82,12 +82,12 @@ HOT uint32_t region_take(struct region_table *table)
     } else {
         number = atomic_exchange_explicit(&lane->shared_record, 0, memory_order_acquire);
     }
-    if (number == 0 && (number = pool_take(&table->records)) != 0)
+    if (number == 0 && (number = hm_pool_take(&table->records)) != 0)
         atomic_store_explicit(&record(table, number)->link, number, memory_order_relaxed);
     return number;
 }
 
-HOT void region_give(struct region_table *table, uint32_t number)
+HOT void hm_region_give(struct region_table *table, uint32_t number)
 {
     const uintptr_t thread = thread_here();
     struct lane *lane = &table->stats->lane[lane_of(thread)];
@@ -99,7 +99,7 @@ HOT void region_give(struct region_table *table, uint32_t number)
         number = atomic_exchange_explicit(&lane->shared_record, number, memory_order_acq_rel);
     }
     if (number != 0)
-        pool_give(&table->records, number);
+        hm_pool_give(&table->records, number);
 }
 
 static enum stats_counter kind_counter(const struct region *region)
@@ -110,7 +110,7 @@ static enum stats_counter kind_counter(const struct region *region)
 /* The budget first: who drops pages goes by what the region says. */
 static void note_critical(struct region_table *table, struct region *region, uint64_t pages)
 {
-    budget_note_critical(&table->commit, pages << PAGE_SHIFT);
+    hm_budget_note_critical(&table->commit, pages << PAGE_SHIFT);
     atomic_fetch_add_explicit(&region->critical, (uint32_t)pages, memory_order_release);
 }
 
@@ -124,7 +124,7 @@ static void drop_critical(struct region_table *table, struct region *region, uin
             return;
     } while (!atomic_compare_exchange_weak_explicit(&region->critical, &critical, critical - less,
                                                     memory_order_acquire, memory_order_acquire));
-    budget_drop_critical(&table->commit, (uint64_t)less << PAGE_SHIFT);
+    hm_budget_drop_critical(&table->commit, (uint64_t)less << PAGE_SHIFT);
 }
 
 /* Nobody can find the record and nobody is in it: refund and recycle. */
@@ -132,17 +132,17 @@ HOT static void recycle(struct region_table *table, struct region *region, uint3
 {
     uint64_t pages = geometry_pages(atomic_load_explicit(&region->geometry, memory_order_relaxed));
     if (region->kind == HOSTMEM_REGION_PRIVATE) {
-        uint64_t committed = commit_map_clear_all(&region->commit, &table->bits, pages);
+        uint64_t committed = hm_commit_map_clear_all(&region->commit, &table->bits, pages);
         drop_critical(table, region, UINT32_MAX);
         if (committed != 0)
-            account_refund(&table->committed, committed << PAGE_SHIFT);
-        account_refund(&table->reserved, pages << PAGE_SHIFT);
+            hm_account_refund(&table->committed, committed << PAGE_SHIFT);
+        hm_account_refund(&table->reserved, pages << PAGE_SHIFT);
     } else {
         gauge_sub(&table->stats->mapped, pages << PAGE_SHIFT);
     }
-    stats_count(table->stats, kind_counter(region), -1);
+    hm_stats_count(table->stats, kind_counter(region), -1);
     atomic_store_explicit(&region->geometry, 0, memory_order_relaxed);
-    region_give(table, number);
+    hm_region_give(table, number);
 }
 
 static inline bool enter(struct region *region, struct region_hold *hold)
@@ -161,7 +161,7 @@ static inline bool enter(struct region *region, struct region_hold *hold)
     return true;
 }
 
-bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
+bool hm_region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
 {
     return enter(record(table, number), hold);
 }
@@ -174,39 +174,39 @@ bool region_enter_number(struct region_table *table, uint32_t number, struct reg
 static void drop_stale(struct region_table *table, uint64_t granule, uint64_t granules)
 {
     uint32_t number;
-    while ((number = region_map_first(&table->map, granule, granules)) != 0) {
+    while ((number = hm_region_map_first(&table->map, granule, granules)) != 0) {
         struct region_hold hold;
-        if (region_enter_number(table, number, &hold)) {
+        if (hm_region_enter_number(table, number, &hold)) {
             uint64_t first = geometry_base(hold.geometry) >> GRANULE_SHIFT;
             /* Not if the record has come to stand for a region elsewhere. */
             bool here = first < granule + granules && granule < first + geometry_granules(hold.geometry);
-            if (here && region_unpublish(table, &hold) && hold.region->kind == HOSTMEM_REGION_PRIVATE)
+            if (here && hm_region_unpublish(table, &hold) && hold.region->kind == HOSTMEM_REGION_PRIVATE)
                 stats_bump(&table->stats->stale_regions);
-            region_leave_unchanged(table, &hold);
+            hm_region_leave_unchanged(table, &hold);
         }
-        region_map_purge(&table->map, granule, granules, number);
+        hm_region_map_purge(&table->map, granule, granules, number);
     }
 }
 
-HOT bool region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin)
+HOT bool hm_region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin)
 {
     struct region *region = record(table, number);
     uint64_t granule = origin->base >> GRANULE_SHIFT;
     uint64_t geometry = granule << 33 | origin->pages;
     uint64_t granules = geometry_granules(geometry);
     if (origin->pages == 0 || origin->pages > REGION_MAX_PAGES ||
-        !region_map_prepare(&table->map, granule, granules))
+        !hm_region_map_prepare(&table->map, granule, granules))
         return false;
     drop_stale(table, granule, granules); /* first, so that no peak holds both */
     if (origin->kind == HOSTMEM_REGION_PRIVATE) {
-        if (!commit_map_init(&region->commit, &table->bits, origin->pages))
+        if (!hm_commit_map_init(&region->commit, &table->bits, origin->pages))
             return false;
         if (origin->committed) {
-            if (!commit_map_prepare(&region->commit, &table->bits, origin->pages, 0, origin->pages)) {
-                commit_map_clear_all(&region->commit, &table->bits, origin->pages);
+            if (!hm_commit_map_prepare(&region->commit, &table->bits, origin->pages, 0, origin->pages)) {
+                hm_commit_map_clear_all(&region->commit, &table->bits, origin->pages);
                 return false;
             }
-            commit_map_set(&region->commit, origin->pages, 0, origin->pages);
+            hm_commit_map_set(&region->commit, origin->pages, 0, origin->pages);
             account_settle(&table->committed, origin->pages << PAGE_SHIFT);
             if (origin->level >= BUDGET_PROCESS)
                 note_critical(table, region, origin->pages);
@@ -219,11 +219,11 @@ HOT bool region_publish(struct region_table *table, uint32_t number, const struc
     region->level = (uint8_t)(origin->level > HOSTMEM_LEVEL_NONE ? HOSTMEM_LEVEL_NONE : origin->level);
     region->allocation_type = origin->type;
     region->allocation_protect = origin->protect;
-    stats_count(table->stats, kind_counter(region), 1);
+    hm_stats_count(table->stats, kind_counter(region), 1);
 
     atomic_store_explicit(&region->geometry, geometry, memory_order_release);
     /* Before it is live: who releases a region must find all of its entries there. */
-    region_map_publish(&table->map, granule, granules, number);
+    hm_region_map_publish(&table->map, granule, granules, number);
     uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
     atomic_store_explicit(&region->state, state | LIVE, memory_order_release);
     return true;
@@ -243,13 +243,13 @@ static inline bool enter_at(struct region_table *table, struct region *region, u
         return false;
     if (geometry_has(hold->geometry, address))
         return true;
-    region_leave_unchanged(table, hold);
+    hm_region_leave_unchanged(table, hold);
     return false;
 }
 
 /* Most calls are for the region of the call before: a look at its record spares the way through the map. */
-HOT bool region_enter(struct region_table *table, uint64_t address, enum region_use use,
-                      struct region_hold *hold)
+HOT bool hm_region_enter(struct region_table *table, uint64_t address, enum region_use use,
+                         struct region_hold *hold)
 {
     _Atomic(struct region *) *last = &table->stats->lane[lane_of(thread_here())].last;
     struct region *region = atomic_load_explicit(last, memory_order_relaxed);
@@ -288,7 +288,7 @@ static void after_leaving(struct region_table *table, const struct region_hold *
         recycle(table, hold->region, hold->number);
 }
 
-HOT enum region_left region_leave(struct region_table *table, struct region_hold *hold)
+HOT enum region_left hm_region_leave(struct region_table *table, struct region_hold *hold)
 {
     uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
     uint64_t wanted;
@@ -307,13 +307,13 @@ HOT enum region_left region_leave(struct region_table *table, struct region_hold
     return live ? REGION_LEFT : REGION_RELEASED;
 }
 
-void region_begin_repair(struct region_hold *hold)
+void hm_region_begin_repair(struct region_hold *hold)
 {
     hold->entered = atomic_load_explicit(&hold->region->state, memory_order_acquire);
     hold->use = REGION_CHANGE;
 }
 
-HOT void region_leave_unchanged(struct region_table *table, struct region_hold *hold)
+HOT void hm_region_leave_unchanged(struct region_table *table, struct region_hold *hold)
 {
     uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
     if ((state & (LIVE | AT_WORK)) == AT_WORK_ONE) /* nobody else is in it, and nobody can enter any more */
@@ -324,59 +324,59 @@ HOT void region_leave_unchanged(struct region_table *table, struct region_hold *
     after_leaving(table, hold, state);
 }
 
-HOT bool region_unpublish(struct region_table *table, struct region_hold *hold)
+HOT bool hm_region_unpublish(struct region_table *table, struct region_hold *hold)
 {
     if (!(atomic_fetch_and_explicit(&hold->region->state, ~LIVE, memory_order_acq_rel) & LIVE))
         return false;
-    region_map_erase(&table->map, geometry_base(hold->geometry) >> GRANULE_SHIFT,
-                     geometry_granules(hold->geometry), hold->number);
+    hm_region_map_erase(&table->map, geometry_base(hold->geometry) >> GRANULE_SHIFT,
+                        geometry_granules(hold->geometry), hold->number);
     return true;
 }
 
-void region_restore(struct region_table *table, struct region_hold *hold)
+void hm_region_restore(struct region_table *table, struct region_hold *hold)
 {
-    region_map_publish(&table->map, geometry_base(hold->geometry) >> GRANULE_SHIFT,
-                       geometry_granules(hold->geometry), hold->number);
+    hm_region_map_publish(&table->map, geometry_base(hold->geometry) >> GRANULE_SHIFT,
+                          geometry_granules(hold->geometry), hold->number);
     atomic_fetch_or_explicit(&hold->region->state, LIVE, memory_order_acq_rel);
 }
 
-HOT bool region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
-                               uint64_t count)
+HOT bool hm_region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
+                                  uint64_t count)
 {
-    return commit_map_prepare(&hold->region->commit, &table->bits, geometry_pages(hold->geometry), first,
-                              count);
+    return hm_commit_map_prepare(&hold->region->commit, &table->bits, geometry_pages(hold->geometry), first,
+                                 count);
 }
 
 /*
  * Another thread may have committed some of the pages since they were counted for the charge: less is owed.  Or
  * decommitted some that were: more is, and it is committed by now.
  */
-HOT struct budget_answer region_set_committed(struct region_table *table, struct region_hold *hold,
-                                              uint64_t first, uint64_t count, uint64_t charged)
+HOT struct budget_answer hm_region_set_committed(struct region_table *table, struct region_hold *hold,
+                                                 uint64_t first, uint64_t count, uint64_t charged)
 {
     uint64_t pages = geometry_pages(hold->geometry);
     if (hold->critical) /* before another can decommit them */
         note_critical(table, hold->region, charged >> PAGE_SHIFT);
-    uint64_t turned = commit_map_set(&hold->region->commit, pages, first, count) << PAGE_SHIFT;
+    uint64_t turned = hm_commit_map_set(&hold->region->commit, pages, first, count) << PAGE_SHIFT;
     account_settle(&table->committed, turned < charged ? turned : charged);
     if (hold->critical && turned < charged)
         drop_critical(table, hold->region, (charged - turned) >> PAGE_SHIFT);
     if (turned < charged)
-        account_cancel(&table->committed, charged - turned);
-    return account_force(&table->committed, turned > charged ? turned - charged : 0);
+        hm_account_cancel(&table->committed, charged - turned);
+    return hm_account_force(&table->committed, turned > charged ? turned - charged : 0);
 }
 
-HOT void region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
-                                uint64_t count)
+HOT void hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
+                                   uint64_t count)
 {
     uint64_t pages = geometry_pages(hold->geometry);
-    uint64_t turned = commit_map_clear(&hold->region->commit, pages, first, count);
+    uint64_t turned = hm_commit_map_clear(&hold->region->commit, pages, first, count);
     drop_critical(table, hold->region, turned);
-    account_refund(&table->committed, turned << PAGE_SHIFT);
+    hm_account_refund(&table->committed, turned << PAGE_SHIFT);
 }
 
-HOT uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
-                                 uint64_t *first)
+HOT uint64_t hm_region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
+                                    uint64_t *first)
 {
     uint64_t base = geometry_base(hold->geometry);
     uint64_t limit = geometry_end(hold->geometry);
@@ -385,27 +385,27 @@ HOT uint64_t region_pages_within(const struct region_hold *hold, uint64_t addres
     return ((end - base + PAGE_BYTES - 1) >> PAGE_SHIFT) - *first;
 }
 
-HOT uint64_t region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count)
+HOT uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count)
 {
     uint64_t pages = geometry_pages(hold->geometry);
-    return (count - commit_map_count(&hold->region->commit, pages, first, count)) << PAGE_SHIFT;
+    return (count - hm_commit_map_count(&hold->region->commit, pages, first, count)) << PAGE_SHIFT;
 }
 
-uint64_t region_committed(struct region_hold *hold)
+uint64_t hm_region_committed(struct region_hold *hold)
 {
     uint64_t pages = geometry_pages(hold->geometry);
     return hold->region->kind == HOSTMEM_REGION_PRIVATE
-               ? commit_map_count(&hold->region->commit, pages, 0, pages)
+               ? hm_commit_map_count(&hold->region->commit, pages, 0, pages)
                : 0;
 }
 
-bool region_agrees(struct region_hold *hold, uint64_t first, uint64_t count, bool committed)
+bool hm_region_agrees(struct region_hold *hold, uint64_t first, uint64_t count, bool committed)
 {
-    return commit_map_count(&hold->region->commit, geometry_pages(hold->geometry), first, count) ==
+    return hm_commit_map_count(&hold->region->commit, geometry_pages(hold->geometry), first, count) ==
            (committed ? count : 0);
 }
 
-bool region_undisturbed(const struct region_hold *hold)
+bool hm_region_undisturbed(const struct region_hold *hold)
 {
     return (hold->entered & AT_WORK) == AT_WORK_ONE &&
            atomic_load_explicit(&hold->region->state, memory_order_acquire) == hold->entered;

@@ -47,7 +47,7 @@ struct region {
     struct commit_map commit;
     _Atomic uint32_t critical; /* committed pages that were charged at eProcessCritical */
     uint32_t allocation_type;
-    _Atomic uint8_t kind; /* hostmem_region_kind; also read by whoever holds nothing (region_kind_at) */
+    _Atomic uint8_t kind; /* hostmem_region_kind; also read by whoever holds nothing (hm_region_kind_at) */
     uint8_t level;
 };
 
@@ -107,18 +107,18 @@ static inline bool geometry_has(uint64_t geometry, uint64_t address)
 }
 
 /* The memory of `table` must be zero. */
-void region_table_init(struct region_table *table, struct stats *stats);
-void region_table_destroy(struct region_table *table);
+void hm_region_table_init(struct region_table *table, struct stats *stats);
+void hm_region_table_destroy(struct region_table *table);
 
 /* The record number and geometry at an address; 0: nobody's.  No lock, nothing written. */
-uint32_t region_find(const struct region_table *table, uint64_t address, uint64_t *geometry);
+uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint64_t *geometry);
 
-/* As region_find, and the kind too: HOSTMEM_REGION_..., or 0. */
-unsigned region_kind_at(const struct region_table *table, uint64_t address);
+/* As hm_region_find, and the kind too: HOSTMEM_REGION_..., or 0. */
+unsigned hm_region_kind_at(const struct region_table *table, uint64_t address);
 
 /* A record that nobody can find yet; 0: no memory. */
-uint32_t region_take(struct region_table *table);
-void region_give(struct region_table *table, uint32_t number);
+uint32_t hm_region_take(struct region_table *table);
+void hm_region_give(struct region_table *table, uint32_t number);
 
 /* How a region came to be. */
 struct region_origin {
@@ -136,14 +136,14 @@ struct region_origin {
  * so they are dropped and counted.  False: no memory for the entry; the record and the charges are still the
  * caller's.
  */
-bool region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin);
+bool hm_region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin);
 
 /* Begin work in the region at `address`; false: nobody's, or being released. */
-bool region_enter(struct region_table *table, uint64_t address, enum region_use use,
-                  struct region_hold *hold);
+bool hm_region_enter(struct region_table *table, uint64_t address, enum region_use use,
+                     struct region_hold *hold);
 
-/* As region_enter with REGION_LOOK, by number, for a walk; false: the record is free. */
-bool region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold);
+/* As hm_region_enter with REGION_LOOK, by number, for a walk; false: the record is free. */
+bool hm_region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold);
 
 enum region_left {
     REGION_LEFT,       /* done */
@@ -152,44 +152,44 @@ enum region_left {
 };
 
 /* End the work of a hold that changed something. */
-enum region_left region_leave(struct region_table *table, struct region_hold *hold);
+enum region_left hm_region_leave(struct region_table *table, struct region_hold *hold);
 
 /* From REGION_LOOK to REGION_CHANGE, to copy what Windows says. */
-void region_begin_repair(struct region_hold *hold);
+void hm_region_begin_repair(struct region_hold *hold);
 
 /* End the work without looking at who overlapped it: for holds that changed nothing. */
-void region_leave_unchanged(struct region_table *table, struct region_hold *hold);
+void hm_region_leave_unchanged(struct region_table *table, struct region_hold *hold);
 
 /* Has nobody else been in the region since it was entered, but to look? */
-bool region_undisturbed(const struct region_hold *hold);
+bool hm_region_undisturbed(const struct region_hold *hold);
 
 /*
  * Take an entered region out of the table; false: another thread was first.  Afterwards the caller either
- * leaves (the last to leave recycles the record) or calls region_restore.
+ * leaves (the last to leave recycles the record) or calls hm_region_restore.
  */
-bool region_unpublish(struct region_table *table, struct region_hold *hold);
-void region_restore(struct region_table *table, struct region_hold *hold);
+bool hm_region_unpublish(struct region_table *table, struct region_hold *hold);
+void hm_region_restore(struct region_table *table, struct region_hold *hold);
 
 /* Turn bits of an entered region; the account follows.  prepare: so that set cannot fail.
  * `charged` bytes have been charged for the pages already; the answer is that of what had to be charged besides. */
-bool region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
-                           uint64_t count);
-struct budget_answer region_set_committed(struct region_table *table, struct region_hold *hold,
-                                          uint64_t first, uint64_t count, uint64_t charged);
-void region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
-                            uint64_t count);
+bool hm_region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
+                              uint64_t count);
+struct budget_answer hm_region_set_committed(struct region_table *table, struct region_hold *hold,
+                                             uint64_t first, uint64_t count, uint64_t charged);
+void hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
+                               uint64_t count);
 
 /* The pages of [address, address + size) that lie in the held region, as [first, first + count). */
-uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
-                             uint64_t *first);
+uint64_t hm_region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
+                                uint64_t *first);
 
 /* Bytes of these pages that are not noted as committed. */
-uint64_t region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count);
+uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count);
 
 /* Committed pages of an entered region. */
-uint64_t region_committed(struct region_hold *hold);
+uint64_t hm_region_committed(struct region_hold *hold);
 
 /* Are all of the pages noted as committed, or none of them? */
-bool region_agrees(struct region_hold *hold, uint64_t first, uint64_t count, bool committed);
+bool hm_region_agrees(struct region_hold *hold, uint64_t first, uint64_t count, bool committed);
 
 #endif

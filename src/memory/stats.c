@@ -44,14 +44,14 @@ static void call(struct lane_counters *here, bool shared, hostmem_method method,
         count(here, shared, STATS_FOREIGN_FREES, 1);
 }
 
-HOT void stats_count(struct stats *stats, enum stats_counter counter, int amount)
+HOT void hm_stats_count(struct stats *stats, enum stats_counter counter, int amount)
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
     count(here, shared, counter, amount);
 }
 
-HOT HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
+HOT HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
@@ -59,8 +59,8 @@ HOT HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned leve
     return result;
 }
 
-HOT HRESULT stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level, HRESULT result,
-                                 enum stats_counter counter, int amount)
+HOT HRESULT hm_stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level,
+                                    HRESULT result, enum stats_counter counter, int amount)
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
@@ -89,7 +89,7 @@ static uint64_t read_counter(const struct stats *stats, enum stats_counter count
     return (int64_t)sum < 0 ? 0 : sum;
 }
 
-void stats_read(const struct stats *stats, hostmem_statistics *out)
+void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
 {
     out->mapped = read_gauge(&stats->mapped);
     out->view_committed = read_gauge(&stats->view_committed);

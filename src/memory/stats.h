@@ -37,16 +37,16 @@ static inline HRESULT stats_refuse(struct stats *stats, hostmem_reason reason, H
 }
 
 /* Add to a counter; `amount` may be negative. */
-void stats_count(struct stats *stats, enum stats_counter counter, int amount);
+void hm_stats_count(struct stats *stats, enum stats_counter counter, int amount);
 
 /* Count one call of `method`, which returns `result`; returns it. */
-HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result);
+HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result);
 
 /* Both. */
-HRESULT stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level, HRESULT result,
-                             enum stats_counter counter, int amount);
+HRESULT hm_stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level, HRESULT result,
+                                enum stats_counter counter, int amount);
 
 /* What is read here has no account. */
-void stats_read(const struct stats *stats, hostmem_statistics *out);
+void hm_stats_read(const struct stats *stats, hostmem_statistics *out);
 
 #endif

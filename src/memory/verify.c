@@ -10,15 +10,15 @@ static __attribute__((noinline)) uint64_t calls_ended(const struct stats *stats)
 {
     hostmem_statistics figures;
     uint64_t sum = 0;
-    stats_read(stats, &figures);
+    hm_stats_read(stats, &figures);
     for (unsigned m = 0; m < HOSTMEM_METHOD_COUNT; m++)
         for (unsigned l = 0; l < HOSTMEM_LEVEL_COUNT; l++)
             sum += figures.calls[m][l].calls;
     return sum;
 }
 
-void verify_note(struct verify *verify, hostmem_finding finding, uint64_t address, uint64_t expected,
-                 uint64_t found)
+void hm_verify_note(struct verify *verify, hostmem_finding finding, uint64_t address, uint64_t expected,
+                    uint64_t found)
 {
     hostmem_verify_report *report = verify->report;
     if (report->finding != HOSTMEM_FINDING_NONE)
@@ -29,15 +29,15 @@ void verify_note(struct verify *verify, hostmem_finding finding, uint64_t addres
     report->found = found;
 }
 
-void verify_pool(struct verify *verify, const struct pool *pool, uint32_t in_use)
+void hm_verify_pool(struct verify *verify, const struct pool *pool, uint32_t in_use)
 {
     uint32_t free;
     uint32_t made = pool_used(pool);
-    if (!pool_count_free(pool, &free) || free + in_use != made)
-        verify_note(verify, HOSTMEM_FINDING_ITEMS, 0, made, (uint64_t)free + in_use);
+    if (!hm_pool_count_free(pool, &free) || free + in_use != made)
+        hm_verify_note(verify, HOSTMEM_FINDING_ITEMS, 0, made, (uint64_t)free + in_use);
 }
 
-void verify_begin(struct verify *verify, struct vm *vm, hostmem_verify_report *report)
+void hm_verify_begin(struct verify *verify, struct vm *vm, hostmem_verify_report *report)
 {
     *report = (hostmem_verify_report){.size = sizeof *report};
     *verify = (struct verify){.vm = vm, .report = report, .calls = calls_ended(&vm->stats)};
@@ -46,7 +46,7 @@ void verify_begin(struct verify *verify, struct vm *vm, hostmem_verify_report *r
 /* The first of `count` pages, noted as one should not be. */
 static uint64_t first_wrong(struct region_hold *hold, uint64_t page, uint64_t count, bool committed)
 {
-    while (count > 1 && region_agrees(hold, page, 1, committed)) {
+    while (count > 1 && hm_region_agrees(hold, page, 1, committed)) {
         page++;
         count--;
     }
@@ -59,30 +59,30 @@ static bool check_pages(struct verify *verify, struct region_hold *hold)
     const uint64_t base = geometry_base(hold->geometry), end = geometry_end(hold->geometry);
     MEMORY_BASIC_INFORMATION info;
     for (uint64_t at = base; at < end;) {
-        if (os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0)
+        if (hm_os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0)
             return false;
         if (info.State == MEM_FREE || (uintptr_t)info.AllocationBase != base || info.Type != MEM_PRIVATE) {
-            verify_note(verify, HOSTMEM_FINDING_GONE, base, end - base, at - base);
+            hm_verify_note(verify, HOSTMEM_FINDING_GONE, base, end - base, at - base);
             return true;
         }
         bool committed = info.State == MEM_COMMIT;
         uint64_t run_end = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
         if (run_end > end) {
-            verify_note(verify, HOSTMEM_FINDING_GONE, base, end - base, run_end - base);
+            hm_verify_note(verify, HOSTMEM_FINDING_GONE, base, end - base, run_end - base);
             run_end = end;
         }
         uint64_t page = (at - base) >> PAGE_SHIFT, count = (run_end - at) >> PAGE_SHIFT;
-        if (!region_agrees(hold, page, count, committed)) {
+        if (!hm_region_agrees(hold, page, count, committed)) {
             uint64_t wrong = base + (first_wrong(hold, page, count, committed) << PAGE_SHIFT);
-            verify_note(verify, HOSTMEM_FINDING_PAGE, wrong, committed, !committed);
+            hm_verify_note(verify, HOSTMEM_FINDING_PAGE, wrong, committed, !committed);
         }
         verify->report->pages += count;
         at = run_end;
     }
     /* What follows may be a run of another protection, and still the same allocation. */
-    if (os_virtual_query((void *)(uintptr_t)end, &info, sizeof info) != 0 && info.State != MEM_FREE &&
+    if (hm_os_virtual_query((void *)(uintptr_t)end, &info, sizeof info) != 0 && info.State != MEM_FREE &&
         (uintptr_t)info.AllocationBase == base)
-        verify_note(verify, HOSTMEM_FINDING_GONE, base, end - base, end + info.RegionSize - base);
+        hm_verify_note(verify, HOSTMEM_FINDING_GONE, base, end - base, end + info.RegionSize - base);
     return true;
 }
 
@@ -95,13 +95,13 @@ static bool check_region(struct verify *verify, struct region_hold *hold)
     const unsigned kind = hold->region->kind;
     if ((kind != HOSTMEM_REGION_PRIVATE && kind != HOSTMEM_REGION_VIEW) || base == 0 || pages == 0 ||
         granules > REGION_MAP_GRANULES || granule > REGION_MAP_GRANULES - granules) {
-        verify_note(verify, HOSTMEM_FINDING_RECORD, base, 0, hold->number);
+        hm_verify_note(verify, HOSTMEM_FINDING_RECORD, base, 0, hold->number);
         return true;
     }
-    uint64_t missing = region_map_missing(&table->map, granule, granules, hold->number);
+    uint64_t missing = hm_region_map_missing(&table->map, granule, granules, hold->number);
     if (missing != granule + granules)
-        verify_note(verify, HOSTMEM_FINDING_ENTRY, missing << GRANULE_SHIFT, hold->number,
-                    region_map_find(&table->map, missing << GRANULE_SHIFT));
+        hm_verify_note(verify, HOSTMEM_FINDING_ENTRY, missing << GRANULE_SHIFT, hold->number,
+                       region_map_find(&table->map, missing << GRANULE_SHIFT));
     if (kind == HOSTMEM_REGION_VIEW) {
         verify->report->views++;
         verify->mapped += pages << PAGE_SHIFT;
@@ -109,11 +109,11 @@ static bool check_region(struct verify *verify, struct region_hold *hold)
     }
     verify->report->regions++;
     verify->reserved += pages << PAGE_SHIFT;
-    if (!commit_map_check(&hold->region->commit, &table->bits, pages, verify->arrays)) {
-        verify_note(verify, HOSTMEM_FINDING_BITS, base, 0, 0);
+    if (!hm_commit_map_check(&hold->region->commit, &table->bits, pages, verify->arrays)) {
+        hm_verify_note(verify, HOSTMEM_FINDING_BITS, base, 0, 0);
         return true;
     }
-    verify->committed += region_committed(hold) << PAGE_SHIFT;
+    verify->committed += hm_region_committed(hold) << PAGE_SHIFT;
     verify->critical += (uint64_t)atomic_load_explicit(&hold->region->critical, memory_order_relaxed)
                         << PAGE_SHIFT;
     return check_pages(verify, hold);
@@ -122,11 +122,11 @@ static bool check_region(struct verify *verify, struct region_hold *hold)
 static void check_record(struct verify *verify, uint32_t number)
 {
     struct region_hold hold;
-    if (!region_enter_number(&verify->vm->table, number, &hold))
+    if (!hm_region_enter_number(&verify->vm->table, number, &hold))
         return;
     hostmem_verify_report before = *verify->report;
-    bool judged = check_region(verify, &hold) && region_undisturbed(&hold);
-    region_leave_unchanged(&verify->vm->table, &hold);
+    bool judged = check_region(verify, &hold) && hm_region_undisturbed(&hold);
+    hm_region_leave_unchanged(&verify->vm->table, &hold);
     verify->records++;
     if (judged)
         return;
@@ -141,13 +141,13 @@ static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t
     struct region_table *table = &verify->vm->table;
     struct region_hold hold;
     bool stray = true;
-    if (number <= pool_used(&table->records) && region_enter_number(table, number, &hold)) {
+    if (number <= pool_used(&table->records) && hm_region_enter_number(table, number, &hold)) {
         uint64_t first = geometry_base(hold.geometry) >> GRANULE_SHIFT;
         stray = hidden || granule < first || granule + count > first + geometry_granules(hold.geometry);
-        region_leave_unchanged(table, &hold);
+        hm_region_leave_unchanged(table, &hold);
     }
     if (stray)
-        verify_note(verify, HOSTMEM_FINDING_STRAY, granule << GRANULE_SHIFT, 0, number);
+        hm_verify_note(verify, HOSTMEM_FINDING_STRAY, granule << GRANULE_SHIFT, 0, number);
     return !stray;
 }
 
@@ -166,7 +166,7 @@ static uint32_t spare_records(const struct region_table *table)
 static void check_sum(struct verify *verify, hostmem_finding finding, uint64_t sum, uint64_t figure)
 {
     if (sum != figure)
-        verify_note(verify, finding, 0, sum, figure);
+        hm_verify_note(verify, finding, 0, sum, figure);
 }
 
 static __attribute__((noinline)) void check_sums(struct verify *verify)
@@ -174,39 +174,41 @@ static __attribute__((noinline)) void check_sums(struct verify *verify)
     const struct region_table *table = &verify->vm->table;
     const struct budget *commit = &table->commit, *reserve = &table->reserve;
     hostmem_statistics figures;
-    stats_read(&verify->vm->stats, &figures);
+    hm_stats_read(&verify->vm->stats, &figures);
     check_sum(verify, HOSTMEM_FINDING_REGIONS, verify->report->regions, figures.regions);
     check_sum(verify, HOSTMEM_FINDING_VIEWS, verify->report->views, figures.views);
     check_sum(verify, HOSTMEM_FINDING_BLOCKS, verify->blocks, figures.blocks);
-    check_sum(verify, HOSTMEM_FINDING_RESERVED, verify->reserved, account_now(&table->reserved));
-    check_sum(verify, HOSTMEM_FINDING_COMMITTED, verify->committed, account_now(&table->committed));
+    check_sum(verify, HOSTMEM_FINDING_RESERVED, verify->reserved, hm_account_now(&table->reserved));
+    check_sum(verify, HOSTMEM_FINDING_COMMITTED, verify->committed, hm_account_now(&table->committed));
     check_sum(verify, HOSTMEM_FINDING_MAPPED, verify->mapped, figures.mapped.now);
-    check_sum(verify, HOSTMEM_FINDING_HEAP, verify->block_bytes, account_now(&verify->vm->heap));
+    check_sum(verify, HOSTMEM_FINDING_HEAP, verify->block_bytes, hm_account_now(&verify->vm->heap));
     check_sum(verify, HOSTMEM_FINDING_CHARGED,
-              verify->committed + figures.view_committed.now + verify->block_bytes, budget_used(commit));
+              verify->committed + figures.view_committed.now + verify->block_bytes, hm_budget_used(commit));
     check_sum(verify, HOSTMEM_FINDING_CRITICAL, verify->critical + figures.view_committed.now,
               budget_critical(commit));
-    check_sum(verify, HOSTMEM_FINDING_RESERVE_CHARGED, verify->reserved, budget_used(reserve));
+    check_sum(verify, HOSTMEM_FINDING_RESERVE_CHARGED, verify->reserved, hm_budget_used(reserve));
     /* The rest of a shared budget is other managers'. */
-    if (commit->parent != NULL && budget_used(commit->parent) < budget_used(commit))
-        verify_note(verify, HOSTMEM_FINDING_SHARED, 0, budget_used(commit), budget_used(commit->parent));
-    if (reserve->parent != NULL && budget_used(reserve->parent) < budget_used(reserve))
-        verify_note(verify, HOSTMEM_FINDING_SHARED, 0, budget_used(reserve), budget_used(reserve->parent));
+    if (commit->parent != NULL && hm_budget_used(commit->parent) < hm_budget_used(commit))
+        hm_verify_note(verify, HOSTMEM_FINDING_SHARED, 0, hm_budget_used(commit),
+                       hm_budget_used(commit->parent));
+    if (reserve->parent != NULL && hm_budget_used(reserve->parent) < hm_budget_used(reserve))
+        hm_verify_note(verify, HOSTMEM_FINDING_SHARED, 0, hm_budget_used(reserve),
+                       hm_budget_used(reserve->parent));
 }
 
-void verify_end(struct verify *verify)
+void hm_verify_end(struct verify *verify)
 {
     struct region_table *table = &verify->vm->table;
     hostmem_verify_report *report = verify->report;
     for (uint32_t number = 1; number <= pool_used(&table->records); number++)
         check_record(verify, number);
     hostmem_verify_report regions_only = *report;
-    region_map_walk(&table->map, check_cell, verify);
-    verify_pool(verify, &table->records, verify->records + spare_records(table));
+    hm_region_map_walk(&table->map, check_cell, verify);
+    hm_verify_pool(verify, &table->records, verify->records + spare_records(table));
     for (unsigned c = 0; c < BIT_STORE_CLASSES; c++)
-        verify_pool(verify, &table->bits.classes[c], verify->arrays[c]);
+        hm_verify_pool(verify, &table->bits.classes[c], verify->arrays[c]);
     if (verify->lost_block != 0)
-        verify_note(verify, HOSTMEM_FINDING_BLOCK, verify->lost_block, 0, 0);
+        hm_verify_note(verify, HOSTMEM_FINDING_BLOCK, verify->lost_block, 0, 0);
     check_sums(verify);
     if (report->skipped == 0 && calls_ended(&verify->vm->stats) == verify->calls)
         return;

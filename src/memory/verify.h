@@ -24,16 +24,16 @@ struct verify {
 };
 
 /* Begin a look; the report is cleared. */
-void verify_begin(struct verify *verify, struct vm *vm, hostmem_verify_report *report);
+void hm_verify_begin(struct verify *verify, struct vm *vm, hostmem_verify_report *report);
 
 /* Look at the table, and compare the sums. */
-void verify_end(struct verify *verify);
+void hm_verify_end(struct verify *verify);
 
 /* Note a finding, if it is the first. */
-void verify_note(struct verify *verify, hostmem_finding finding, uint64_t address, uint64_t expected,
-                 uint64_t found);
+void hm_verify_note(struct verify *verify, hostmem_finding finding, uint64_t address, uint64_t expected,
+                    uint64_t found);
 
 /* Every item of the pool that was ever taken is in use, `in_use` of them, or free. */
-void verify_pool(struct verify *verify, const struct pool *pool, uint32_t in_use);
+void hm_verify_pool(struct verify *verify, const struct pool *pool, uint32_t in_use);
 
 #endif

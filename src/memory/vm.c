@@ -28,16 +28,16 @@ static uint64_t page_ceil(uint64_t address)
     return page_floor(address + PAGE_BYTES - 1);
 }
 
-void vm_init(struct vm *vm)
+void hm_vm_init(struct vm *vm)
 {
-    region_table_init(&vm->table, &vm->stats);
-    vm->table.commit.crossed = pressure_wake;
-    account_init(&vm->heap, &vm->table.commit, vm->stats.lane, LANE_HEAP, true);
+    hm_region_table_init(&vm->table, &vm->stats);
+    vm->table.commit.crossed = hm_pressure_wake;
+    hm_account_init(&vm->heap, &vm->table.commit, vm->stats.lane, LANE_HEAP, true);
 }
 
-void vm_destroy(struct vm *vm)
+void hm_vm_destroy(struct vm *vm)
 {
-    region_table_destroy(&vm->table);
+    hm_region_table_destroy(&vm->table);
 }
 
 /* Bytes committed in [start, end), within the allocation that `start` lies in; another one ends the walk. */
@@ -47,7 +47,7 @@ COLD static uint64_t query_committed(uint64_t start, uint64_t end)
     void *allocation = NULL;
     for (uint64_t at = page_floor(start); at < end;) {
         MEMORY_BASIC_INFORMATION info;
-        if (os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0 || info.State == MEM_FREE)
+        if (hm_os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0 || info.State == MEM_FREE)
             break;
         if (allocation == NULL)
             allocation = info.AllocationBase;
@@ -73,7 +73,7 @@ static bool fits(const struct region_hold *hold, uint64_t address, uint64_t size
 COLD static bool drop_if_gone(struct vm *vm, struct region_hold *hold)
 {
     DWORD error = GetLastError();
-    bool dropped = !reconcile_still_there(hold) && region_unpublish(&vm->table, hold);
+    bool dropped = !hm_reconcile_still_there(hold) && hm_region_unpublish(&vm->table, hold);
     SetLastError(error);
     return dropped;
 }
@@ -95,8 +95,8 @@ COLD static void tell(struct vm *vm, hostmem_event_kind kind, hostmem_reason rea
                            .bytes = bytes,
                            .limit = answer->ceiling,
                            .used = answer->used};
-    events_write(&vm->events, &event);
-    pressure_wake();
+    hm_events_write(&vm->events, &event);
+    hm_pressure_wake();
 }
 
 COLD static void tell_overrun(struct vm *vm, uint64_t bytes, unsigned level,
@@ -128,9 +128,9 @@ static hostmem_reason reason_of(const struct budget *budget, const struct budget
                                          : HOSTMEM_REASON_MARGIN;
 }
 
-APART HRESULT vm_charge_sums(struct vm *vm, struct account *account, uint64_t bytes, unsigned level)
+APART HRESULT hm_vm_charge_sums(struct vm *vm, struct account *account, uint64_t bytes, unsigned level)
 {
-    struct budget_answer answer = account_charge_sums(account, bytes, level);
+    struct budget_answer answer = hm_account_charge_sums(account, bytes, level);
     if (answer.verdict == BUDGET_GRANTED)
         return S_OK;
     if (answer.verdict == BUDGET_OVERRUN) {
@@ -144,7 +144,7 @@ APART HRESULT vm_charge_sums(struct vm *vm, struct account *account, uint64_t by
 static HRESULT charge_reserve(struct vm *vm, uint64_t bytes, unsigned level)
 {
     struct budget *budget = &vm->table.reserve;
-    struct budget_answer answer = account_charge(&vm->table.reserved, bytes, BUDGET_TASK);
+    struct budget_answer answer = hm_account_charge(&vm->table.reserved, bytes, BUDGET_TASK);
     if (answer.verdict == BUDGET_GRANTED)
         return S_OK;
     return over_budget(vm, answer.by == budget ? HOSTMEM_REASON_RESERVE_LIMIT : HOSTMEM_REASON_SHARED, bytes,
@@ -157,7 +157,7 @@ HOT static void *allocate(struct vm *vm, void *address, SIZE_T size, DWORD type,
 {
     struct patience patience = patience_for(level);
     void *memory;
-    while ((memory = os_virtual_alloc(address, size, type, protect)) == NULL && (type & MEM_COMMIT) &&
+    while ((memory = hm_os_virtual_alloc(address, size, type, protect)) == NULL && (type & MEM_COMMIT) &&
            patience_again(&patience, GetLastError()))
         stats_bump(&vm->stats.os_retries);
     return memory;
@@ -184,7 +184,7 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
         return result;
     if (committed != 0 && (result = vm_charge(vm, &table->committed, committed, level)) != S_OK)
         goto refund_reserve;
-    uint32_t number = region_take(table);
+    uint32_t number = hm_region_take(table);
     if (number == 0) {
         result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
         goto refund_commit;
@@ -203,24 +203,24 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
                                    .type = type,
                                    .protect = protect,
                                    .level = level};
-    if (!region_publish(table, number, &origin)) {
-        os_virtual_free(base, 0, MEM_RELEASE);
+    if (!hm_region_publish(table, number, &origin)) {
+        hm_os_virtual_free(base, 0, MEM_RELEASE);
         result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
         goto give_record;
     }
     /* A call that still holds the region that was here before may have had its effect on this one
-     * (reconcile_leave); only a caller that chooses addresses can bring that about. */
+     * (hm_reconcile_leave); only a caller that chooses addresses can bring that about. */
     if (address != NULL)
-        reconcile_range(&vm->table, start, end);
+        hm_reconcile_range(&vm->table, start, end);
     *memory = base;
     return S_OK;
 
 give_record:
-    region_give(table, number);
+    hm_region_give(table, number);
 refund_commit:
-    account_cancel(&table->committed, committed);
+    hm_account_cancel(&table->committed, committed);
 refund_reserve:
-    account_cancel(&table->reserved, bytes);
+    hm_account_cancel(&table->reserved, bytes);
     return result;
 }
 
@@ -228,14 +228,14 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
                             DWORD protect, unsigned level, void **memory)
 {
     uint64_t first;
-    uint64_t count = region_pages_within(hold, (uintptr_t)address, size, &first);
-    uint64_t charged = region_uncommitted(hold, first, count);
+    uint64_t count = hm_region_pages_within(hold, (uintptr_t)address, size, &first);
+    uint64_t charged = hm_region_uncommitted(hold, first, count);
     HRESULT result = vm_charge(vm, &vm->table.committed, charged, level);
     if (result != S_OK) {
-        region_leave_unchanged(&vm->table, hold);
+        hm_region_leave_unchanged(&vm->table, hold);
         return result;
     }
-    if (!region_prepare_commit(&vm->table, hold, first, count)) {
+    if (!hm_region_prepare_commit(&vm->table, hold, first, count)) {
         result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
         goto refund;
     }
@@ -247,25 +247,25 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
         goto refund;
     }
     hold->critical = level >= BUDGET_PROCESS;
-    struct budget_answer more = region_set_committed(&vm->table, hold, first, count, charged);
+    struct budget_answer more = hm_region_set_committed(&vm->table, hold, first, count, charged);
     hold->critical = false; /* a repair is nobody's */
     if (more.verdict == BUDGET_OVERRUN)
         tell_overrun(vm, more.used - more.ceiling, level, &more);
-    reconcile_leave(&vm->table, hold, first, count);
+    hm_reconcile_leave(&vm->table, hold, first, count);
     return S_OK;
 
 refund:
-    account_cancel(&vm->table.committed, charged);
-    region_leave_unchanged(&vm->table, hold);
+    hm_account_cancel(&vm->table.committed, charged);
+    hm_region_leave_unchanged(&vm->table, hold);
     return result;
 }
 
 /* What is committed in a view has to be granted: a runtime that is refused there ends (decision 2). */
 static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
 {
-    account_collect(&vm->table.commit, bytes);
-    struct budget_answer answer = budget_force(&vm->table.commit, bytes);
-    budget_note_critical(&vm->table.commit, bytes);
+    hm_account_collect(&vm->table.commit, bytes);
+    struct budget_answer answer = hm_budget_force(&vm->table.commit, bytes);
+    hm_budget_note_critical(&vm->table.commit, bytes);
     gauge_add(&vm->stats.view_committed, bytes);
     if (answer.verdict == BUDGET_OVERRUN)
         tell_overrun(vm, bytes, level, &answer);
@@ -277,15 +277,15 @@ COLD static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, 
 {
     uint64_t start = page_floor((uintptr_t)address);
     uint64_t end = page_ceil((uintptr_t)address + (uint64_t)size);
-    bool in_view = region_kind_at(&vm->table, start) == HOSTMEM_REGION_VIEW;
+    bool in_view = hm_region_kind_at(&vm->table, start) == HOSTMEM_REGION_VIEW;
     uint64_t before = end > start ? query_committed(start, end) : 0;
     *memory = allocate(vm, address, size, type, protect, level);
     if (*memory == NULL)
         return hresult_from_last_error();
     uint64_t fresh = end - start - before; /* all of it is committed now */
     /* A region may have come to be here, or its release have been refused, since it was looked for. */
-    if (region_kind_at(&vm->table, start) == HOSTMEM_REGION_PRIVATE)
-        reconcile_range(&vm->table, start, end);
+    if (hm_region_kind_at(&vm->table, start) == HOSTMEM_REGION_PRIVATE)
+        hm_reconcile_range(&vm->table, start, end);
     else if (in_view)
         charge_view(vm, fresh, level);
     else
@@ -293,8 +293,8 @@ COLD static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, 
     return S_OK;
 }
 
-HOT HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
-                     void **memory)
+HOT HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
+                        void **memory)
 {
     *memory = NULL;
     bool takes_memory = (type & (MEM_RESERVE | MEM_COMMIT)) != 0;
@@ -305,84 +305,84 @@ HOT HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWOR
         return reserve(vm, address, size, type, protect, level, memory);
     if ((type & (MEM_COMMIT | MEM_RESET)) == MEM_COMMIT) {
         struct region_hold hold;
-        if (region_enter(&vm->table, (uintptr_t)address, REGION_COMMIT, &hold)) {
+        if (hm_region_enter(&vm->table, (uintptr_t)address, REGION_COMMIT, &hold)) {
             if (hold.region->kind == HOSTMEM_REGION_PRIVATE)
                 return commit_owned(vm, &hold, address, size, type, protect, level, memory);
-            region_leave_unchanged(&vm->table, &hold);
+            hm_region_leave_unchanged(&vm->table, &hold);
         }
         return commit_elsewhere(vm, address, size, type, protect, level, memory);
     }
     /* MEM_RESET, MEM_RESET_UNDO, and what Windows will refuse (MEM_RESET with MEM_COMMIT, which Wine takes
      * for a reset): nothing for the books. */
-    *memory = os_virtual_alloc(address, size, type, protect);
+    *memory = hm_os_virtual_alloc(address, size, type, protect);
     return *memory != NULL ? S_OK : hresult_from_last_error();
 }
 
 static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
 {
-    if (!region_unpublish(&vm->table, hold)) {
+    if (!hm_region_unpublish(&vm->table, hold)) {
         /* Another thread is releasing it: for us it is freed already. */
-        region_leave_unchanged(&vm->table, hold);
+        hm_region_leave_unchanged(&vm->table, hold);
         return HOST_E_INVALIDOPERATION;
     }
-    if (os_virtual_free(address, 0, MEM_RELEASE)) {
-        region_leave_unchanged(&vm->table, hold);
+    if (hm_os_virtual_free(address, 0, MEM_RELEASE)) {
+        hm_region_leave_unchanged(&vm->table, hold);
         return S_OK;
     }
     DWORD error = GetLastError();
-    if (!reconcile_still_there(hold)) {
+    if (!hm_reconcile_still_there(hold)) {
         stats_bump(&vm->stats.stale_regions);
-        region_leave_unchanged(&vm->table, hold);
+        hm_region_leave_unchanged(&vm->table, hold);
     } else {
         /* Calls that came meanwhile found no region and were passed on as foreign. */
-        region_restore(&vm->table, hold);
-        reconcile_leave(&vm->table, hold, 0, 0);
-        reconcile_range(&vm->table, geometry_base(hold->geometry), geometry_end(hold->geometry));
+        hm_region_restore(&vm->table, hold);
+        hm_reconcile_leave(&vm->table, hold, 0, 0);
+        hm_reconcile_range(&vm->table, geometry_base(hold->geometry), geometry_end(hold->geometry));
     }
     SetLastError(error);
     return hresult_from_win32(error);
 }
 
-HOT HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
+HOT HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
 {
     struct region_hold hold;
-    if (!region_enter(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold))
+    if (!hm_region_enter(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold))
         return HOST_E_INVALIDOPERATION;
     if (hold.region->kind != HOSTMEM_REGION_PRIVATE) {
-        region_leave_unchanged(&vm->table, &hold);
+        hm_region_leave_unchanged(&vm->table, &hold);
         return HOST_E_INVALIDOPERATION;
     }
     bool at_base = page_floor((uintptr_t)address) == geometry_base(hold.geometry);
     if (type == MEM_RELEASE && size == 0 && at_base)
         return release(vm, &hold, address);
 
-    if (!os_virtual_free(address, size, type)) {
+    if (!hm_os_virtual_free(address, size, type)) {
         /* A wrong request; the region is as it was.  Unless it went behind our back: then Windows' answer is
          * for somebody else's memory, or none. */
         HRESULT result = hresult_from_last_error();
         drop_if_stale(vm, &hold);
-        region_leave_unchanged(&vm->table, &hold);
+        hm_region_leave_unchanged(&vm->table, &hold);
         return result;
     }
     uint64_t first = 0;
     uint64_t count = geometry_pages(hold.geometry);
     if (type == MEM_DECOMMIT && fits(&hold, (uintptr_t)address, size)) {
         if (size != 0)
-            count = region_pages_within(&hold, (uintptr_t)address, size, &first);
-        region_set_decommitted(&vm->table, &hold, first, count);
-        reconcile_leave(&vm->table, &hold, first, count);
+            count = hm_region_pages_within(&hold, (uintptr_t)address, size, &first);
+        hm_region_set_decommitted(&vm->table, &hold, first, count);
+        hm_reconcile_leave(&vm->table, &hold, first, count);
         return S_OK;
     }
     /* A kind of free that we do not know, or a size that wraps: see what it has done. */
     drop_if_gone(vm, &hold);
-    reconcile_leave(&vm->table, &hold, 0, 0);
-    reconcile_range(&vm->table, geometry_base(hold.geometry), geometry_end(hold.geometry));
+    hm_reconcile_leave(&vm->table, &hold, 0, 0);
+    hm_reconcile_range(&vm->table, geometry_base(hold.geometry), geometry_end(hold.geometry));
     return S_OK;
 }
 
-HRESULT vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
+HRESULT hm_vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
 {
-    if (os_virtual_protect(address, size, protect, old))
+    if (hm_os_virtual_protect(address, size, protect, old))
         return S_OK;
     HRESULT result = hresult_from_last_error();
     if (old != NULL && result != HRESULT_FROM_WIN32(ERROR_NOACCESS)) /* it may not be writable */
@@ -390,8 +390,8 @@ HRESULT vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
     return result;
 }
 
-HRESULT vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *result)
+HRESULT hm_vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *result)
 {
-    *result = os_virtual_query(address, buffer, length);
+    *result = hm_os_virtual_query(address, buffer, length);
     return *result != 0 ? S_OK : hresult_from_last_error();
 }

@@ -20,11 +20,11 @@ struct vm {
 };
 
 /* The memory of `vm` must be zero. */
-void vm_init(struct vm *vm);
-void vm_destroy(struct vm *vm);
+void hm_vm_init(struct vm *vm);
+void hm_vm_destroy(struct vm *vm);
 
 /* As vm_charge, when credit did not pay. */
-HRESULT vm_charge_sums(struct vm *vm, struct account *account, uint64_t bytes, unsigned level);
+HRESULT hm_vm_charge_sums(struct vm *vm, struct account *account, uint64_t bytes, unsigned level);
 
 /*
  * Charge an account of the commit budget for memory that is about to be taken: S_OK; or the refusal, counted and
@@ -32,13 +32,13 @@ HRESULT vm_charge_sums(struct vm *vm, struct account *account, uint64_t bytes, u
  */
 static inline HRESULT vm_charge(struct vm *vm, struct account *account, uint64_t bytes, unsigned level)
 {
-    return account_pay(account, bytes, level) ? S_OK : vm_charge_sums(vm, account, bytes, level);
+    return hm_account_pay(account, bytes, level) ? S_OK : hm_vm_charge_sums(vm, account, bytes, level);
 }
 
-HRESULT vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
-                 void **memory);
-HRESULT vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type);
-HRESULT vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old);
-HRESULT vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *result);
+HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
+                    void **memory);
+HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type);
+HRESULT hm_vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old);
+HRESULT hm_vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *result);
 
 #endif

@@ -134,7 +134,7 @@ static bool registry_read(wchar_t *root)
         return false;
     LSTATUS status = RegGetValueW(key, NULL, L"InstallLocation", RRF_RT_REG_SZ, NULL, root, &bytes);
     RegCloseKey(key);
-    return status == ERROR_SUCCESS && path_is_absolute(root);
+    return status == ERROR_SUCCESS && hm_path_is_absolute(root);
 }
 
 bool dotnet_root_find(wchar_t *root, wchar_t *hostfxr)
@@ -145,7 +145,7 @@ bool dotnet_root_find(wchar_t *root, wchar_t *hostfxr)
     for (unsigned i = 0; i < ARRAYSIZE(variables); i++) {
         if (!variables[i] || !variable_read(variables[i], root))
             continue;
-        if (!path_is_absolute(root)) {
+        if (!hm_path_is_absolute(root)) {
             complain(L".NET not found: %ls is '%ls', which is not an absolute path", variables[i], root);
             return false;
         }
@@ -158,8 +158,8 @@ bool dotnet_root_find(wchar_t *root, wchar_t *hostfxr)
     }
     if (registry_read(root) && hostfxr_find(root, hostfxr))
         return true;
-    if (variable_read(L"ProgramFiles", root) && path_is_absolute(root) && path_join(root, root, L"dotnet") &&
-        hostfxr_find(root, hostfxr))
+    if (variable_read(L"ProgramFiles", root) && hm_path_is_absolute(root) &&
+        path_join(root, root, L"dotnet") && hostfxr_find(root, hostfxr))
         return true;
     complain(L".NET not found: the program needs an installed runtime, and there is none in DOTNET_ROOT (not "
              L"set), the registry or Program Files\\dotnet");

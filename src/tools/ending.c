@@ -176,8 +176,8 @@ static struct import exits[EXIT_COUNT] = {
 
 HRESULT ending_watch(HMODULE runtime, const char **culprit)
 {
-    HRESULT hr = imports_find(runtime, exits, EXIT_COUNT, culprit);
-    return hr == S_OK ? imports_redirect(exits, EXIT_COUNT) : hr;
+    HRESULT hr = hm_imports_find(runtime, exits, EXIT_COUNT, culprit);
+    return hr == S_OK ? hm_imports_redirect(exits, EXIT_COUNT) : hr;
 }
 
 void ending_reached(uint32_t status)

@@ -43,7 +43,7 @@ bool ending_cancel(void);
 /* False: whatever happens, `callback` is not going to be called. */
 bool ending_is_expected(void);
 
-/* Watches the ways out of a coreclr.dll. S_OK, or what is wrong; *culprit as imports_find has it. */
+/* Watches the ways out of a coreclr.dll. S_OK, or what is wrong; *culprit as hm_imports_find has it. */
 HRESULT ending_watch(HMODULE runtime, const char **culprit);
 
 /* The program came back with `status`. */

@@ -145,7 +145,7 @@ static bool options_make_sense(const struct options *options)
         complain(L"--soft is above --limit: it has to come first");
         return false;
     }
-    if (options->mscoree && !path_is_absolute(options->mscoree)) {
+    if (options->mscoree && !hm_path_is_absolute(options->mscoree)) {
         complain(L"--mscoree wants an absolute path, not '%ls'", options->mscoree);
         return false;
     }

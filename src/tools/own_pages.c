@@ -14,15 +14,15 @@ enum { SLOTS = 4096 };
 
 static void *_Atomic slots[SLOTS];
 
-void *__real_pages_reserve(size_t bytes);
-void __real_pages_release(void *base, size_t bytes);
+void *__real_hm_pages_reserve(size_t bytes);
+void __real_hm_pages_release(void *base, size_t bytes);
 
-void *__wrap_pages_reserve(size_t bytes);
-void __wrap_pages_release(void *base, size_t bytes);
+void *__wrap_hm_pages_reserve(size_t bytes);
+void __wrap_hm_pages_release(void *base, size_t bytes);
 
-void *__wrap_pages_reserve(size_t bytes)
+void *__wrap_hm_pages_reserve(size_t bytes)
 {
-    void *base = __real_pages_reserve(bytes);
+    void *base = __real_hm_pages_reserve(bytes);
 
     for (unsigned i = 0; base && i < SLOTS; i++) {
         void *none = NULL;
@@ -33,14 +33,14 @@ void *__wrap_pages_reserve(size_t bytes)
     return base;
 }
 
-void __wrap_pages_release(void *base, size_t bytes)
+void __wrap_hm_pages_release(void *base, size_t bytes)
 {
     for (unsigned i = 0; i < SLOTS; i++)
         if (atomic_load_explicit(&slots[i], memory_order_relaxed) == base) {
             atomic_store(&slots[i], NULL);
             break;
         }
-    __real_pages_release(base, bytes);
+    __real_hm_pages_release(base, bytes);
 }
 
 void own_pages_walk(void (*visit)(const void *base))

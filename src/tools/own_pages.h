@@ -2,7 +2,7 @@
  * own_pages.h - which pages does the manager have for its own books?
  *
  * Nobody else has to know, so the library does not tell; but a report on the whole process has to name them.
- * This program is linked with --wrap=pages_reserve and --wrap=pages_release: the library's calls of
+ * This program is linked with --wrap=hm_pages_reserve and --wrap=hm_pages_release: the library's calls of
  * maps/pages.h pass through here.
  */
 #ifndef HOSTMEM_TOOLS_OWN_PAGES_H

@@ -208,7 +208,7 @@ int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IH
         goto failed;
 
     wcscpy(found->path, path);
-    found->version = runtime_version(runtime);
+    found->version = hm_runtime_version(runtime);
     ending_expect();
     status = fxr.run(context);
     ending_reached((uint32_t)status);

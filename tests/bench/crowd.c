@@ -32,20 +32,20 @@ struct crowd *crowd_begin(void *table, uint64_t regions)
 
 static void publish(struct region_table *table, uint64_t base)
 {
-    uint32_t number = region_take(table);
+    uint32_t number = hm_region_take(table);
     struct region_origin origin = {
         .base = base, .pages = GRANULE_PAGES, .kind = HOSTMEM_REGION_PRIVATE, .protect = PAGE_READWRITE};
-    account_charge(&table->reserved, GRANULE, BUDGET_TASK);
-    if (number == 0 || !region_publish(table, number, &origin))
+    hm_account_charge(&table->reserved, GRANULE, BUDGET_TASK);
+    if (number == 0 || !hm_region_publish(table, number, &origin))
         bench_stop("no memory for the table");
 }
 
 static void drop(struct region_table *table, uint64_t base)
 {
     struct region_hold hold;
-    if (region_enter(table, base, REGION_CHANGE, &hold)) {
-        region_unpublish(table, &hold);
-        region_leave_unchanged(table, &hold);
+    if (hm_region_enter(table, base, REGION_CHANGE, &hold)) {
+        hm_region_unpublish(table, &hold);
+        hm_region_leave_unchanged(table, &hold);
     }
 }
 
@@ -55,7 +55,7 @@ struct crowd *crowd_ours(uint64_t regions)
     static struct region_table table;
     memset(&stats, 0, sizeof stats);
     memset(&table, 0, sizeof table);
-    region_table_init(&table, &stats);
+    hm_region_table_init(&table, &stats);
     struct crowd *crowd = crowd_begin(&table, regions);
     for (uint64_t i = 0; i < regions; i++)
         publish(&table, crowd_address(crowd, i));
@@ -65,7 +65,7 @@ struct crowd *crowd_ours(uint64_t regions)
 
 void crowd_ours_end(struct crowd *crowd)
 {
-    region_table_destroy(crowd->table);
+    hm_region_table_destroy(crowd->table);
     free(crowd);
 }
 
@@ -75,7 +75,7 @@ void crowd_look_up(unsigned thread, unsigned count, void *context)
     uint64_t geometry, found = 0;
     (void)thread;
     for (unsigned i = 0; i < count; i++)
-        found += region_find(crowd->table, crowd_next(crowd), &geometry) != 0;
+        found += hm_region_find(crowd->table, crowd_next(crowd), &geometry) != 0;
     crowd->found += found;
 }
 

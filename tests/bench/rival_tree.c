@@ -145,11 +145,11 @@ static bool count_committed(struct rival_tree *tree, void *address, uint64_t mor
 
 void *rival_tree_alloc(struct rival_tree *tree, void *address, SIZE_T size, DWORD type, DWORD protect)
 {
-    void *base = os_virtual_alloc(address, size, type, protect);
+    void *base = hm_os_virtual_alloc(address, size, type, protect);
     if (base == NULL)
         return NULL;
     if ((type & MEM_RESERVE) != 0 && !rival_tree_insert(tree, (uintptr_t)base, size)) {
-        os_virtual_free(base, 0, MEM_RELEASE);
+        hm_os_virtual_free(base, 0, MEM_RELEASE);
         return NULL;
     }
     if ((type & MEM_COMMIT) != 0)
@@ -160,6 +160,6 @@ void *rival_tree_alloc(struct rival_tree *tree, void *address, SIZE_T size, DWOR
 bool rival_tree_free(struct rival_tree *tree, void *address, SIZE_T size, DWORD type)
 {
     if ((type & MEM_DECOMMIT) != 0)
-        return count_committed(tree, address, 0 - (uint64_t)size) && os_virtual_free(address, size, type);
-    return rival_tree_erase(tree, (uintptr_t)address) && os_virtual_free(address, size, type);
+        return count_committed(tree, address, 0 - (uint64_t)size) && hm_os_virtual_free(address, size, type);
+    return rival_tree_erase(tree, (uintptr_t)address) && hm_os_virtual_free(address, size, type);
 }

@@ -12,9 +12,9 @@
 bool seam_without_windows;
 _Atomic unsigned seam_queries;
 
-void *__real_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect);
-bool __real_os_virtual_free(void *address, SIZE_T size, DWORD type);
-SIZE_T __real_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length);
+void *__real_hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect);
+bool __real_hm_os_virtual_free(void *address, SIZE_T size, DWORD type);
+SIZE_T __real_hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length);
 
 /* Each thread takes 256 granules in turn.  (Thread ids are multiples of 4; a thread-local variable costs more than the
  * rest of this.) */
@@ -28,22 +28,22 @@ static char *made_up(void)
            thread[t].turn++ % 256u * (uintptr_t)0x10000;
 }
 
-HOT void *__wrap_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
+HOT void *__wrap_hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
 {
     if (!seam_without_windows)
-        return __real_os_virtual_alloc(address, size, type, protect);
+        return __real_hm_os_virtual_alloc(address, size, type, protect);
     return address != NULL ? address : made_up();
 }
 
-HOT bool __wrap_os_virtual_free(void *address, SIZE_T size, DWORD type)
+HOT bool __wrap_hm_os_virtual_free(void *address, SIZE_T size, DWORD type)
 {
-    return seam_without_windows || __real_os_virtual_free(address, size, type);
+    return seam_without_windows || __real_hm_os_virtual_free(address, size, type);
 }
 
-HOT SIZE_T __wrap_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
+HOT SIZE_T __wrap_hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
 {
     if (!seam_without_windows)
-        return __real_os_virtual_query(address, buffer, length);
+        return __real_hm_os_virtual_query(address, buffer, length);
     atomic_fetch_add_explicit(&seam_queries, 1, memory_order_relaxed);
     return 0;
 }

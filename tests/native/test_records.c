@@ -90,7 +90,7 @@ static bool set_pages(struct place *place, uint64_t first, uint64_t count, bool 
     return can;
 }
 
-SIZE_T os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
+SIZE_T hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
 {
     uint64_t at = (uintptr_t)address;
     struct place *place = places;
@@ -134,44 +134,44 @@ static void reserve(struct member *member, struct place *place)
                                    .committed = committed,
                                    .kind = HOSTMEM_REGION_PRIVATE,
                                    .level = crew_random(member, 4)};
-    account_charge(&table.reserved, bytes, BUDGET_TASK);
+    hm_account_charge(&table.reserved, bytes, BUDGET_TASK);
     uint32_t number = 0;
-    if (account_charge(&table.committed, charged, BUDGET_TASK).verdict != BUDGET_GRANTED)
+    if (hm_account_charge(&table.committed, charged, BUDGET_TASK).verdict != BUDGET_GRANTED)
         goto refund_reserve;
-    number = region_take(&table);
+    number = hm_region_take(&table);
     crew_check(member, number != 0, number);
     origin.protect = allocate(place, PRIVATE, committed); /* noted in the record */
     if (origin.protect != 0) {
         dawdle(member);
-        crew_check(member, region_publish(&table, number, &origin), number);
-        reconcile_range(&table, origin.base, origin.base + bytes);
+        crew_check(member, hm_region_publish(&table, number, &origin), number);
+        hm_reconcile_range(&table, origin.base, origin.base + bytes);
         return;
     }
-    region_give(&table, number);
-    account_cancel(&table.committed, charged);
+    hm_region_give(&table, number);
+    hm_account_cancel(&table.committed, charged);
 refund_reserve:
-    account_cancel(&table.reserved, bytes);
+    hm_account_cancel(&table.reserved, bytes);
 }
 
 static void commit(struct member *member, struct place *place, struct region_hold *hold, uint64_t first,
                    uint64_t count)
 {
-    uint64_t charged = region_uncommitted(hold, first, count);
-    if (account_charge(&table.committed, charged, BUDGET_TASK).verdict != BUDGET_GRANTED) {
-        region_leave_unchanged(&table, hold);
+    uint64_t charged = hm_region_uncommitted(hold, first, count);
+    if (hm_account_charge(&table.committed, charged, BUDGET_TASK).verdict != BUDGET_GRANTED) {
+        hm_region_leave_unchanged(&table, hold);
         refused++;
         return;
     }
-    crew_check(member, region_prepare_commit(&table, hold, first, count), first);
+    crew_check(member, hm_region_prepare_commit(&table, hold, first, count), first);
     dawdle(member);
     if (!set_pages(place, first, count, true)) {
-        account_cancel(&table.committed, charged);
-        region_leave_unchanged(&table, hold);
+        hm_account_cancel(&table.committed, charged);
+        hm_region_leave_unchanged(&table, hold);
         return;
     }
     dawdle(member);
-    region_set_committed(&table, hold, first, count, charged);
-    reconcile_leave(&table, hold, first, count);
+    hm_region_set_committed(&table, hold, first, count, charged);
+    hm_reconcile_leave(&table, hold, first, count);
     commits++;
 }
 
@@ -180,12 +180,12 @@ static void decommit(struct member *member, struct place *place, struct region_h
 {
     dawdle(member);
     if (!set_pages(place, first, count, false)) {
-        region_leave_unchanged(&table, hold);
+        hm_region_leave_unchanged(&table, hold);
         return;
     }
     dawdle(member);
-    region_set_decommitted(&table, hold, first, count);
-    reconcile_leave(&table, hold, first, count);
+    hm_region_set_decommitted(&table, hold, first, count);
+    hm_reconcile_leave(&table, hold, first, count);
     decommits++;
 }
 
@@ -198,21 +198,21 @@ static bool freed_behind_our_back(const struct place *place)
 
 static void release(struct member *member, struct place *place, struct region_hold *hold)
 {
-    if (!region_unpublish(&table, hold)) {
-        region_leave_unchanged(&table, hold);
+    if (!hm_region_unpublish(&table, hold)) {
+        hm_region_leave_unchanged(&table, hold);
         return;
     }
     dawdle(member);
     bool refuse = !freed_behind_our_back(place) && crew_random(member, 4) == 0;
     if (!refuse) {
         deallocate(place, hold->region->allocation_protect);
-        region_leave_unchanged(&table, hold);
+        hm_region_leave_unchanged(&table, hold);
         releases++;
         return;
     }
-    region_restore(&table, hold);
-    reconcile_leave(&table, hold, 0, 0);
-    reconcile_range(&table, place->base, place->base + place->pages * PAGE_BYTES);
+    hm_region_restore(&table, hold);
+    hm_reconcile_leave(&table, hold, 0, 0);
+    hm_reconcile_range(&table, place->base, place->base + place->pages * PAGE_BYTES);
     restores++;
 }
 
@@ -224,17 +224,17 @@ static void map_view(struct member *member, struct place *place)
     uint32_t allocation = allocate(place, VIEW, false);
     if (allocation == 0)
         return;
-    uint32_t number = region_take(&table);
-    crew_check(member, number != 0 && region_publish(&table, number, &origin), number);
+    uint32_t number = hm_region_take(&table);
+    crew_check(member, number != 0 && hm_region_publish(&table, number, &origin), number);
     dawdle(member);
     deallocate(place, allocation);
     views++;
     struct region_hold hold;
-    if (crew_random(member, 8) == 0 || !region_enter(&table, place->base, REGION_CHANGE, &hold))
+    if (crew_random(member, 8) == 0 || !hm_region_enter(&table, place->base, REGION_CHANGE, &hold))
         return;
     if (hold.region->kind == HOSTMEM_REGION_VIEW)
-        region_unpublish(&table, &hold);
-    region_leave_unchanged(&table, &hold);
+        hm_region_unpublish(&table, &hold);
+    hm_region_leave_unchanged(&table, &hold);
 }
 
 static void work_once(struct member *member)
@@ -253,14 +253,14 @@ static void work_once(struct member *member)
         count = 1 + count % 100;
     struct region_hold hold;
     bool commits_pages = what < 55;
-    if (!region_enter(&table, place->base + first * PAGE_BYTES, commits_pages ? REGION_COMMIT : REGION_CHANGE,
-                      &hold))
+    if (!hm_region_enter(&table, place->base + first * PAGE_BYTES,
+                         commits_pages ? REGION_COMMIT : REGION_CHANGE, &hold))
         return;
     if (hold.region->kind == HOSTMEM_REGION_VIEW)
-        region_leave_unchanged(&table, &hold);
+        hm_region_leave_unchanged(&table, &hold);
     else if (what == 99 && freed_behind_our_back(place)) {
         stale += deallocate(place, hold.region->allocation_protect);
-        region_leave_unchanged(&table, &hold);
+        hm_region_leave_unchanged(&table, &hold);
     } else if (what >= 98)
         release(member, place, &hold);
     else if (commits_pages)
@@ -275,20 +275,20 @@ static void look(struct member *member)
     struct place *place = &places[crew_random(member, PLACES)];
     uint64_t address = place->base + crew_random(member, (unsigned)place->pages) * (uint64_t)PAGE_BYTES;
     uint64_t geometry = 0;
-    uint32_t number = region_find(&table, address, &geometry);
+    uint32_t number = hm_region_find(&table, address, &geometry);
     if (number != 0)
         crew_check(member, geometry_base(geometry) == place->base && geometry_pages(geometry) == place->pages,
                    number);
-    unsigned kind = region_kind_at(&table, address);
+    unsigned kind = hm_region_kind_at(&table, address);
     crew_check(member, kind <= HOSTMEM_REGION_VIEW, kind);
     uint32_t used = pool_used(&table.records);
     struct region_hold hold;
-    if (used == 0 || !region_enter_number(&table, 1 + crew_random(member, used), &hold))
+    if (used == 0 || !hm_region_enter_number(&table, 1 + crew_random(member, used), &hold))
         return;
-    uint64_t committed = region_committed(&hold);
+    uint64_t committed = hm_region_committed(&hold);
     crew_check(member, committed <= geometry_pages(hold.geometry), committed);
     crew_check(member, hold.region->level <= HOSTMEM_LEVEL_NONE, hold.region->level);
-    region_leave_unchanged(&table, &hold);
+    hm_region_leave_unchanged(&table, &hold);
 }
 
 /* Nobody is at work. */
@@ -298,11 +298,11 @@ static void check_books(struct member *member)
     uint64_t committed = 0, reserved = 0, mapped = 0, regions = 0, seen_views = 0;
     for (struct place *place = places; place < places + PLACES; place++) {
         struct region_hold hold;
-        if (!region_enter(&table, place->base, REGION_LOOK, &hold)) {
+        if (!hm_region_enter(&table, place->base, REGION_LOOK, &hold)) {
             crew_check(member, use_of(place) == FREE, place - places);
             continue;
         }
-        uint64_t noted = region_committed(&hold);
+        uint64_t noted = hm_region_committed(&hold);
         if (hold.region->kind == HOSTMEM_REGION_VIEW) {
             seen_views++;
             mapped += place->pages;
@@ -313,21 +313,21 @@ static void check_books(struct member *member)
         }
         if (use_of(place) == PRIVATE)
             for (uint64_t p = 0; p < place->pages; p++)
-                crew_check(member, region_agrees(&hold, p, 1, place->committed[p]), (long)p);
-        region_leave_unchanged(&table, &hold);
+                crew_check(member, hm_region_agrees(&hold, p, 1, place->committed[p]), (long)p);
+        hm_region_leave_unchanged(&table, &hold);
     }
-    stats_read(&stats, &books);
+    hm_stats_read(&stats, &books);
     crew_check(member, books.regions == regions, books.regions);
     crew_check(member, books.views == seen_views, books.views);
     crew_check(member, books.mapped.now == mapped * PAGE_BYTES, books.mapped.now);
     crew_check(member,
-               account_now(&table.committed) == committed * PAGE_BYTES &&
-                   budget_used(&table.commit) == committed * PAGE_BYTES,
-               budget_used(&table.commit));
+               hm_account_now(&table.committed) == committed * PAGE_BYTES &&
+                   hm_budget_used(&table.commit) == committed * PAGE_BYTES,
+               hm_budget_used(&table.commit));
     crew_check(member,
-               account_now(&table.reserved) == reserved * PAGE_BYTES &&
-                   budget_used(&table.reserve) == reserved * PAGE_BYTES,
-               budget_used(&table.reserve));
+               hm_account_now(&table.reserved) == reserved * PAGE_BYTES &&
+                   hm_budget_used(&table.reserve) == reserved * PAGE_BYTES,
+               hm_budget_used(&table.reserve));
 }
 
 static void be_busy(struct member *member, void *context)
@@ -352,7 +352,7 @@ static void test_books_of_many_threads(void **state)
     static const uint64_t pages[PLACES] = {3, 40, 64, 65, 900, PAGES};
     struct crew crew;
     uint64_t base = (uint64_t)1020 << GRANULE_SHIFT, all = 0;
-    region_table_init(&table, &stats);
+    hm_region_table_init(&table, &stats);
     for (unsigned i = 0; i < PLACES; i++) {
         places[i].base = base;
         places[i].pages = pages[i];
@@ -363,13 +363,13 @@ static void test_books_of_many_threads(void **state)
                                          .task_limit = all * PAGE_BYTES / 2,
                                          .soft = BUDGET_UNLIMITED,
                                          .fail_after = BUDGET_UNLIMITED};
-    budget_set(&table.commit, &limits);
+    hm_budget_set(&table.commit, &limits);
     crew_run(&crew, WORKERS + LOOKERS, be_busy, NULL);
     print_message("%u commits (and %u refused), %u decommits, %u releases, %u restores, %u views, %u stale\n",
                   commits, refused, decommits, releases, restores, views, stale);
     assert_true(commits > 1000 && decommits > 1000 && releases > 100);
     assert_true(restores > 10 && views > 10 && stale > 10 && stats.stale_regions > 0 && refused > 10);
-    region_table_destroy(&table);
+    hm_region_table_destroy(&table);
     assert_int_equal(stats.metadata, 0);
     assert_int_equal(fake_pages_outstanding(), 0);
 }

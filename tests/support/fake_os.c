@@ -17,7 +17,7 @@ static bool memory_set;
 static void (*before_free)(void *address);
 static atomic_bool pauses_allowed;
 static atomic_long pauses;
-static struct os_resources resources;
+static struct hm_os_resources resources;
 static _Atomic uint64_t ticks_ahead;
 static atomic_bool clock_stopped;
 
@@ -60,7 +60,7 @@ void fake_os_reset(void)
     fake_os_count_again();
     memory_set = pauses_allowed = clock_stopped = false;
     pauses = 0;
-    resources = (struct os_resources){false, false};
+    resources = (struct hm_os_resources){false, false};
     ticks_ahead = 0;
     before_free = NULL;
 }
@@ -86,7 +86,7 @@ static bool fails(enum fake_os_call call)
     return true;
 }
 
-void *os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
+void *hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
 {
     void *memory = fails(FAKE_OS_ALLOC) ? NULL : VirtualAlloc(address, size, type, protect);
     if (memory != NULL && (address == NULL || (type & MEM_RESERVE)))
@@ -94,7 +94,7 @@ void *os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
     return memory;
 }
 
-bool os_virtual_free(void *address, SIZE_T size, DWORD type)
+bool hm_os_virtual_free(void *address, SIZE_T size, DWORD type)
 {
     if (before_free != NULL)
         before_free(address);
@@ -104,17 +104,17 @@ bool os_virtual_free(void *address, SIZE_T size, DWORD type)
     return freed;
 }
 
-bool os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
+bool hm_os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
 {
     return !fails(FAKE_OS_PROTECT) && VirtualProtect(address, size, protect, old);
 }
 
-SIZE_T os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
+SIZE_T hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
 {
     return fails(FAKE_OS_QUERY) ? 0 : VirtualQuery(address, buffer, length);
 }
 
-bool os_memory_status(struct os_memory *memory)
+bool hm_os_memory_status(struct os_memory *memory)
 {
     if (fails(FAKE_OS_STATUS) || !memory_set)
         return false;
@@ -122,38 +122,38 @@ bool os_memory_status(struct os_memory *memory)
     return true;
 }
 
-HANDLE os_heap_create(bool serialize, bool executable)
+HANDLE hm_os_heap_create(bool serialize, bool executable)
 {
     DWORD flags = (serialize ? 0 : HEAP_NO_SERIALIZE) | (executable ? HEAP_CREATE_ENABLE_EXECUTE : 0);
     return fails(FAKE_OS_HEAP_CREATE) ? NULL : HeapCreate(flags, 0, 0);
 }
 
-void os_heap_destroy(HANDLE heap)
+void hm_os_heap_destroy(HANDLE heap)
 {
     HeapDestroy(heap);
 }
 
-void *os_heap_alloc(HANDLE heap, SIZE_T bytes)
+void *hm_os_heap_alloc(HANDLE heap, SIZE_T bytes)
 {
     return fails(FAKE_OS_HEAP_ALLOC) ? NULL : HeapAlloc(heap, HEAP_ZERO_MEMORY, bytes);
 }
 
-bool os_heap_free(HANDLE heap, void *block)
+bool hm_os_heap_free(HANDLE heap, void *block)
 {
     return !fails(FAKE_OS_HEAP_FREE) && HeapFree(heap, 0, block);
 }
 
-bool os_heap_lock(HANDLE heap)
+bool hm_os_heap_lock(HANDLE heap)
 {
     return !fails(FAKE_OS_HEAP_LOCK) && HeapLock(heap);
 }
 
-void os_heap_unlock(HANDLE heap)
+void hm_os_heap_unlock(HANDLE heap)
 {
     HeapUnlock(heap);
 }
 
-void os_pin_module(void)
+void hm_os_pin_module(void)
 {
 }
 
@@ -167,7 +167,7 @@ long fake_os_pauses(void)
     return pauses;
 }
 
-bool os_pause(DWORD milliseconds)
+bool hm_os_pause(DWORD milliseconds)
 {
     (void)milliseconds;
     if (!pauses_allowed)
@@ -176,12 +176,12 @@ bool os_pause(DWORD milliseconds)
     return true;
 }
 
-void fake_os_set_resources(struct os_resources now)
+void fake_os_set_resources(struct hm_os_resources now)
 {
     resources = now;
 }
 
-struct os_resources os_resources(void)
+struct hm_os_resources hm_os_resources(void)
 {
     return resources;
 }
@@ -196,24 +196,24 @@ void fake_os_stop_clock(void)
     clock_stopped = true;
 }
 
-uint64_t os_ticks(void)
+uint64_t hm_os_ticks(void)
 {
     return (clock_stopped ? 0 : GetTickCount64()) + ticks_ahead;
 }
 
-HANDLE os_event_create(void)
+HANDLE hm_os_event_create(void)
 {
     return fails(FAKE_OS_EVENT) ? NULL : CreateEventW(NULL, FALSE, FALSE, NULL);
 }
 
-void os_event_set(HANDLE event)
+void hm_os_event_set(HANDLE event)
 {
     DWORD error = GetLastError();
     SetEvent(event);
     SetLastError(error);
 }
 
-void os_wait(HANDLE event, struct os_resources now, DWORD milliseconds)
+void hm_os_wait(HANDLE event, struct hm_os_resources now, DWORD milliseconds)
 {
     (void)now;
     WaitForSingleObject(event, milliseconds);
@@ -226,7 +226,7 @@ static DWORD WINAPI thread_main(void *run)
     return 0;
 }
 
-HANDLE os_thread_start(void (*run)(void))
+HANDLE hm_os_thread_start(void (*run)(void))
 {
     if (fails(FAKE_OS_THREAD))
         return NULL;
@@ -236,27 +236,27 @@ HANDLE os_thread_start(void (*run)(void))
     return thread;
 }
 
-bool os_thread_ended(HANDLE thread, DWORD milliseconds)
+bool hm_os_thread_ended(HANDLE thread, DWORD milliseconds)
 {
     return WaitForSingleObject(thread, milliseconds) == WAIT_OBJECT_0;
 }
 
-HANDLE os_mutex_create(void)
+HANDLE hm_os_mutex_create(void)
 {
     return fails(FAKE_OS_MUTEX) ? NULL : CreateMutexW(NULL, FALSE, NULL);
 }
 
-void os_mutex_lock(HANDLE mutex)
+void hm_os_mutex_lock(HANDLE mutex)
 {
     WaitForSingleObject(mutex, INFINITE);
 }
 
-void os_mutex_unlock(HANDLE mutex)
+void hm_os_mutex_unlock(HANDLE mutex)
 {
     ReleaseMutex(mutex);
 }
 
-void os_close(HANDLE handle)
+void hm_os_close(HANDLE handle)
 {
     CloseHandle(handle);
 }

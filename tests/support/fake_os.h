@@ -31,10 +31,10 @@ void fake_os_fail_times(enum fake_os_call call, long n, long times, DWORD error)
 /* Calls of the function since fake_os_fail or fake_os_reset; the failed one too. */
 long fake_os_count(enum fake_os_call call);
 
-/* Regions that os_virtual_alloc made and os_virtual_free has not released. */
+/* Regions that hm_os_virtual_alloc made and hm_os_virtual_free has not released. */
 long fake_os_outstanding(void);
 
-/* Threads of os_thread_start that have not ended. */
+/* Threads of hm_os_thread_start that have not ended. */
 long fake_os_threads(void);
 
 /* Nothing fails, all counts 0; what is answered by order stays. */
@@ -43,21 +43,21 @@ void fake_os_count_again(void);
 /* Nothing fails, all counts 0, nothing is answered by order. */
 void fake_os_reset(void);
 
-/* What os_memory_status answers from now on. */
+/* What hm_os_memory_status answers from now on. */
 void fake_os_set_memory(const struct os_memory *memory);
 
-/* os_pause passes the time (at once), and counts; by default it refuses to, so that a failure stays one. */
+/* hm_os_pause passes the time (at once), and counts; by default it refuses to, so that a failure stays one. */
 void fake_os_allow_pauses(bool allowed);
 long fake_os_pauses(void);
 
-/* What os_resources answers from now on, and how far os_ticks is ahead of the real time. */
-void fake_os_set_resources(struct os_resources resources);
+/* What hm_os_resources answers from now on, and how far hm_os_ticks is ahead of the real time. */
+void fake_os_set_resources(struct hm_os_resources resources);
 void fake_os_set_ticks_ahead(uint64_t milliseconds);
 
-/* os_ticks is what was set ahead and nothing else: no time passes by itself. */
+/* hm_os_ticks is what was set ahead and nothing else: no time passes by itself. */
 void fake_os_stop_clock(void);
 
-/* Called inside os_virtual_free, before Windows is asked; NULL: nothing. */
+/* Called inside hm_os_virtual_free, before Windows is asked; NULL: nothing. */
 void fake_os_before_free(void (*action)(void *address));
 
 #endif

@@ -47,7 +47,7 @@ static bool fails(void)
     return true;
 }
 
-void *pages_reserve(size_t bytes)
+void *hm_pages_reserve(size_t bytes)
 {
     void *base = fails() ? NULL : VirtualAlloc(NULL, bytes, MEM_RESERVE, PAGE_READWRITE);
     if (base != NULL)
@@ -55,12 +55,12 @@ void *pages_reserve(size_t bytes)
     return base;
 }
 
-bool pages_commit(void *at, size_t bytes)
+bool hm_pages_commit(void *at, size_t bytes)
 {
     return !fails() && VirtualAlloc(at, bytes, MEM_COMMIT, PAGE_READWRITE) != NULL;
 }
 
-void pages_release(void *base, size_t bytes)
+void hm_pages_release(void *base, size_t bytes)
 {
     (void)bytes;
     if (VirtualFree(base, 0, MEM_RELEASE))

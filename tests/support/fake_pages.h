@@ -8,13 +8,13 @@
 
 #include <stddef.h>
 
-/* The n-th call from now of pages_reserve or pages_commit fails, and every one after it; 0: none. */
+/* The n-th call from now of hm_pages_reserve or hm_pages_commit fails, and every one after it; 0: none. */
 void fake_pages_fail_from(long n);
 
 /* Only the n-th call from now fails; 0: none. */
 void fake_pages_fail_once(long n);
 
-/* Calls of pages_reserve and pages_commit since fake_pages_fail_...; failed ones too. */
+/* Calls of hm_pages_reserve and hm_pages_commit since fake_pages_fail_...; failed ones too. */
 long fake_pages_calls(void);
 
 /* Reservations not yet given back. */

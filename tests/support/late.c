@@ -26,62 +26,62 @@ static void pass(enum late_point point)
     SetLastError(error);
 }
 
-void *__real_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect);
-bool __real_os_virtual_free(void *address, SIZE_T size, DWORD type);
-bool __real_os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old);
-SIZE_T __real_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length);
-void __real_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+void *__real_hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect);
+bool __real_hm_os_virtual_free(void *address, SIZE_T size, DWORD type);
+bool __real_hm_os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old);
+SIZE_T __real_hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length);
+void __real_hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 
-void *__wrap_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
+void *__wrap_hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
 {
     pass(BEFORE_ALLOC);
-    void *memory = __real_os_virtual_alloc(address, size, type, protect);
+    void *memory = __real_hm_os_virtual_alloc(address, size, type, protect);
     pass(AFTER_ALLOC);
     return memory;
 }
 
-bool __wrap_os_virtual_free(void *address, SIZE_T size, DWORD type)
+bool __wrap_hm_os_virtual_free(void *address, SIZE_T size, DWORD type)
 {
     pass(BEFORE_FREE);
     if (self != NULL && self->refusal != 0) {
         SetLastError(self->refusal);
         return false;
     }
-    bool done = __real_os_virtual_free(address, size, type);
+    bool done = __real_hm_os_virtual_free(address, size, type);
     pass(AFTER_FREE);
     return done;
 }
 
-bool __wrap_os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
+bool __wrap_hm_os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
 {
     if (late_protect_error == 0)
-        return __real_os_virtual_protect(address, size, protect, old);
+        return __real_hm_os_virtual_protect(address, size, protect, old);
     SetLastError(late_protect_error);
     return false;
 }
 
-SIZE_T __wrap_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
+SIZE_T __wrap_hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
 {
     atomic_fetch_add(&late_queries, 1);
-    SIZE_T written = __real_os_virtual_query(address, buffer, length);
+    SIZE_T written = __real_hm_os_virtual_query(address, buffer, length);
     pass(AFTER_QUERY);
     return written;
 }
 
-void __wrap_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+void __wrap_hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     pass(BEFORE_ERASE);
-    __real_region_map_erase(map, granule, count, number);
+    __real_hm_region_map_erase(map, granule, count, number);
 }
 
-void __real_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+void __real_hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 
-void __wrap_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+void __wrap_hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     if (self != NULL)
         self->published = number;
     pass(BEFORE_PUBLISH);
-    __real_region_map_publish(map, granule, count, number);
+    __real_hm_region_map_publish(map, granule, count, number);
     pass(AFTER_PUBLISH);
 }
 

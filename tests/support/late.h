@@ -1,7 +1,7 @@
 /*
  * late.h - a call that is stopped in the middle
  *
- * Hooks stand between the library and Windows, before region_map_erase, and about region_map_publish: linked in by --wrap
+ * Hooks stand between the library and Windows, before hm_region_map_erase, and about hm_region_map_publish: linked in by --wrap
  * (tests/CMakeLists.txt). A late call runs on a thread of its own and stops where the test says; one that
  * never comes there fails the test. The test's own thread plays everybody else, so each order of events is a
  * certain one.

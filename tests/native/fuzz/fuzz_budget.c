@@ -19,7 +19,7 @@ static struct model {
     int64_t used; /* below 0: refunded before it was charged */
     uint64_t peak, overruns, overrun_bytes, overrun_peak;
     uint64_t fail_left;
-    enum budget_pressure pressure;
+    enum hm_budget_pressure pressure;
     int64_t early; /* refunded before it was charged, in this budget itself */
     unsigned
         allowed; /* calls of `crossed` until the next look: one for each watermark, and for each change */
@@ -56,7 +56,7 @@ static uint64_t ceiling(const struct model *model, unsigned level)
     return level == BUDGET_DOMAIN ? limits->limit : both < limits->limit ? UINT64_MAX : both;
 }
 
-static enum budget_pressure judge(const struct model *model)
+static enum hm_budget_pressure judge(const struct model *model)
 {
     uint64_t soft = model->limits.soft, now = used(model);
     if (soft == BUDGET_UNLIMITED)
@@ -154,9 +154,9 @@ static void charge(struct input *input, struct model *model, bool force)
     uint64_t bytes = take_bytes(input, model);
     uint32_t level = take_byte(input) % 5; /* more than there are */
     if (force)
-        real = budget_force(model->real, bytes);
+        real = hm_budget_force(model->real, bytes);
     else
-        real = budget_charge(model->real, bytes, level);
+        real = hm_budget_charge(model->real, bytes, level);
     level = force || level > BUDGET_PROCESS ? BUDGET_PROCESS : level;
     if (bytes == 0)
         expected = (struct budget_answer){.verdict = BUDGET_GRANTED};
@@ -167,7 +167,7 @@ static void charge(struct input *input, struct model *model, bool force)
 
 static void refund(struct model *model, uint64_t bytes)
 {
-    budget_refund(model->real, bytes);
+    hm_budget_refund(model->real, bytes);
     for (struct model *m = model; m != NULL; m = m->parent)
         m->used -= (int64_t)bytes;
 }
@@ -189,7 +189,7 @@ static void early_refund(struct input *input, struct model *model)
 {
     if (model->early != 0) {
         struct budget_answer expected;
-        budget_force(model->real, (uint64_t)model->early);
+        hm_budget_force(model->real, (uint64_t)model->early);
         take(model, (uint64_t)model->early, BUDGET_PROCESS, &expected);
         model->early = 0;
     } else {
@@ -219,11 +219,11 @@ static void set_limits(struct input *input, struct model *model)
         limits.task_limit = limits.limit;
     if (limits.soft > limits.limit)
         limits.soft = limits.limit;
-    budget_set(model->real, &limits);
+    hm_budget_set(model->real, &limits);
     model->limits = limits;
     model->fail_left = limits.fail_after;
     model->allowed++;
-    budget_get(model->real, &read);
+    hm_budget_get(model->real, &read);
     DEMAND(read.limit == limits.limit && read.task_limit == limits.task_limit);
     DEMAND(read.margin == limits.margin && read.soft == limits.soft);
     DEMAND(read.fail_after == limits.fail_after && read.strict == limits.strict);
@@ -231,15 +231,15 @@ static void set_limits(struct input *input, struct model *model)
 
 static void look(struct model *model)
 {
-    enum budget_pressure expected = judge(model);
-    DEMAND(budget_pressure(model->real) == expected);
+    enum hm_budget_pressure expected = judge(model);
+    DEMAND(hm_budget_pressure(model->real) == expected);
     model->pressure = expected;
     model->allowed = 2;
     wakes[model - models] = 0;
     uint64_t least = model->limits.task_limit;
     if (model->parent != NULL && model->parent->limits.task_limit < least)
         least = model->parent->limits.task_limit;
-    DEMAND(budget_ceiling(model->real) == least);
+    DEMAND(hm_budget_ceiling(model->real) == least);
 }
 
 static void begin(void)
@@ -249,7 +249,7 @@ static void begin(void)
     memset(models, 0, sizeof models);
     for (unsigned i = 0; i < BUDGETS; i++) {
         budgets[i].parent = i == 0 ? NULL : &budgets[0];
-        budget_init(&budgets[i]);
+        hm_budget_init(&budgets[i]);
         budgets[i].crossed = crossed[i];
         models[i] = (struct model){.parent = i == 0 ? NULL : &models[0],
                                    .real = &budgets[i],

@@ -44,18 +44,18 @@ static void make(struct input *input)
     }
     memset(m->model, 0, sizeof m->model);
     bool may_fail = order_failures(input);
-    m->made = commit_map_init(&m->map, &store, m->pages);
+    m->made = hm_commit_map_init(&m->map, &store, m->pages);
     fake_pages_fail_from(0);
     DEMAND(m->made || (may_fail && m->pages > 64)); /* up to there it needs no memory */
     if (m->made)
-        DEMAND(commit_map_count(&m->map, m->pages, 0, m->pages) == 0);
+        DEMAND(hm_commit_map_count(&m->map, m->pages, 0, m->pages) == 0);
 }
 
 static void unmake(void)
 {
     uint64_t all = set_in(0, m->window);
-    DEMAND(commit_map_count(&m->map, m->pages, 0, m->pages) == all);
-    DEMAND(commit_map_clear_all(&m->map, &store, m->pages) == all);
+    DEMAND(hm_commit_map_count(&m->map, m->pages, 0, m->pages) == all);
+    DEMAND(hm_commit_map_clear_all(&m->map, &store, m->pages) == all);
     m->made = false;
 }
 
@@ -63,19 +63,19 @@ static void set(struct input *input, uint64_t first, uint64_t count)
 {
     uint64_t at = m->origin + first, before = set_in(first, count);
     bool may_fail = order_failures(input);
-    bool prepared = commit_map_prepare(&m->map, &store, m->pages, at, count);
+    bool prepared = hm_commit_map_prepare(&m->map, &store, m->pages, at, count);
     fake_pages_fail_from(0);
     DEMAND(prepared || may_fail);
-    DEMAND(commit_map_count(&m->map, m->pages, at, count) == before);
+    DEMAND(hm_commit_map_count(&m->map, m->pages, at, count) == before);
     if (!prepared)
         return;
-    DEMAND(commit_map_set(&m->map, m->pages, at, count) == count - before);
+    DEMAND(hm_commit_map_set(&m->map, m->pages, at, count) == count - before);
     memset(m->model + first, 1, count);
 }
 
 static void clear(uint64_t first, uint64_t count)
 {
-    DEMAND(commit_map_clear(&m->map, m->pages, m->origin + first, count) == set_in(first, count));
+    DEMAND(hm_commit_map_clear(&m->map, m->pages, m->origin + first, count) == set_in(first, count));
     memset(m->model + first, 0, count);
 }
 
@@ -100,7 +100,7 @@ static void step(struct input *input)
         unmake();
         break;
     default:
-        DEMAND(commit_map_count(&m->map, m->pages, m->origin + first, count) == set_in(first, count));
+        DEMAND(hm_commit_map_count(&m->map, m->pages, m->origin + first, count) == set_in(first, count));
     }
 }
 
@@ -108,7 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct input input = {data, data + size};
     metadata = 0;
-    bit_store_init(&store, &metadata);
+    hm_bit_store_init(&store, &metadata);
     while (more(&input)) {
         m = &maps[take_byte(&input) % MAPS];
         if (m->made)
@@ -119,7 +119,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (m = maps; m < maps + MAPS; m++)
         if (m->made)
             unmake();
-    bit_store_destroy(&store);
+    hm_bit_store_destroy(&store);
     DEMAND(metadata == 0);
     DEMAND(fake_pages_outstanding() == 0);
     return 0;

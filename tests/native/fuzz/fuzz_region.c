@@ -69,8 +69,8 @@ static void check_address(uint64_t address)
 {
     uint64_t geometry;
     struct record *expected = find(address);
-    DEMAND(region_find(&table, address, &geometry) == number_of(expected));
-    DEMAND(region_kind_at(&table, address) == (expected == NULL ? 0 : expected->kind));
+    DEMAND(hm_region_find(&table, address, &geometry) == number_of(expected));
+    DEMAND(hm_region_kind_at(&table, address) == (expected == NULL ? 0 : expected->kind));
     if (expected == NULL)
         return;
     DEMAND(geometry_base(geometry) == expected->base && geometry_pages(geometry) == expected->pages);
@@ -98,15 +98,15 @@ static void check_books(bool all)
     reserved_peak = larger(reserved_peak, reserved);
     mapped_peak = larger(mapped_peak, mapped);
     committed_peak = larger(committed_peak, committed);
-    DEMAND(budget_used(&table.commit) == committed + charged_more);
-    DEMAND(budget_used(&table.reserve) == reserved);
+    DEMAND(hm_budget_used(&table.commit) == committed + charged_more);
+    DEMAND(hm_budget_used(&table.reserve) == reserved);
     if (!all)
         return;
-    stats_read(&stats, &books);
+    hm_stats_read(&stats, &books);
     DEMAND(books.regions == regions && books.views == views && books.blocks == 0);
-    DEMAND(account_now(&table.reserved) == reserved && table.reserved.gauge.peak == reserved_peak);
+    DEMAND(hm_account_now(&table.reserved) == reserved && table.reserved.gauge.peak == reserved_peak);
     DEMAND(books.mapped.now == mapped && books.mapped.peak == mapped_peak);
-    DEMAND(account_now(&table.committed) == committed && table.committed.gauge.peak == committed_peak);
+    DEMAND(hm_account_now(&table.committed) == committed && table.committed.gauge.peak == committed_peak);
     DEMAND(books.stale_regions == stale);
     DEMAND(memcmp(books.calls, calls, sizeof calls) == 0);
 }
@@ -135,7 +135,7 @@ static void drop_stale(const struct region_origin *origin, bool done)
     for (struct record *r = records + 1; r <= records + RECORDS; r++) {
         if (!r->live || !overlaps(r, origin))
             continue;
-        if (!done && region_find(&table, r->base, &geometry) == number_of(r))
+        if (!done && hm_region_find(&table, r->base, &geometry) == number_of(r))
             continue;
         r->live = false;
         r->at_work++;
@@ -158,11 +158,11 @@ static void charge(const struct region_origin *origin, bool back)
     if (origin->kind == HOSTMEM_REGION_VIEW)
         return;
     if (back) {
-        account_cancel(&table.reserved, bytes);
-        account_cancel(&table.committed, origin->committed ? bytes : 0);
+        hm_account_cancel(&table.reserved, bytes);
+        hm_account_cancel(&table.committed, origin->committed ? bytes : 0);
     } else {
-        DEMAND(account_charge(&table.reserved, bytes, BUDGET_TASK).verdict == BUDGET_GRANTED);
-        DEMAND(account_charge(&table.committed, origin->committed ? bytes : 0, BUDGET_TASK).verdict ==
+        DEMAND(hm_account_charge(&table.reserved, bytes, BUDGET_TASK).verdict == BUDGET_GRANTED);
+        DEMAND(hm_account_charge(&table.committed, origin->committed ? bytes : 0, BUDGET_TASK).verdict ==
                BUDGET_GRANTED);
     }
 }
@@ -187,7 +187,7 @@ static void publish(struct input *input)
     if (!allowed(&origin))
         return;
     bool may_fail = order_failures(input);
-    uint32_t number = region_take(&table);
+    uint32_t number = hm_region_take(&table);
     DEMAND(number != 0 || may_fail);
     if (number == 0) {
         fake_pages_fail_from(0);
@@ -195,21 +195,21 @@ static void publish(struct input *input)
     }
     DEMAND(number <= RECORDS + 1);
     if (number > RECORDS || bad) {
-        DEMAND(!bad || !region_publish(&table, number, &origin));
-        region_give(&table, number);
+        DEMAND(!bad || !hm_region_publish(&table, number, &origin));
+        hm_region_give(&table, number);
         fake_pages_fail_from(0);
         return;
     }
     struct record *record = &records[number];
     DEMAND(!record->taken);
     charge(&origin, false);
-    bool published = region_publish(&table, number, &origin);
+    bool published = hm_region_publish(&table, number, &origin);
     fake_pages_fail_from(0);
     DEMAND(published || may_fail);
     drop_stale(&origin, published);
     if (!published) {
         charge(&origin, true);
-        region_give(&table, number);
+        hm_region_give(&table, number);
         return;
     }
     record->taken = record->live = true;
@@ -249,13 +249,13 @@ static void enter(struct input *input, struct hold *hold)
         if (number > pool_used(&table.records))
             return;
         hold->record = &records[number];
-        hold->open = region_enter_number(&table, number, &hold->real);
+        hold->open = hm_region_enter_number(&table, number, &hold->real);
         DEMAND(hold->open == records[number].live);
         use = REGION_LOOK;
     } else {
         uint64_t address = take_address(input);
         hold->record = find(address);
-        hold->open = region_enter(&table, address, use, &hold->real);
+        hold->open = hm_region_enter(&table, address, use, &hold->real);
         DEMAND(hold->open == (hold->record != NULL));
     }
     if (!hold->open)
@@ -273,14 +273,14 @@ static void enter(struct input *input, struct hold *hold)
 
 static void end_commit(struct hold *hold)
 {
-    account_cancel(&table.committed, hold->charged);
+    hm_account_cancel(&table.committed, hold->charged);
     charged_more -= hold->charged;
     hold->count = hold->charged = 0;
 }
 
 static void restore(struct hold *hold)
 {
-    region_restore(&table, &hold->real);
+    hm_region_restore(&table, &hold->real);
     hold->record->live = true;
     hold->record->refused = hold->will_restore = false;
 }
@@ -293,7 +293,7 @@ static void leave(struct hold *hold, bool unchanged)
     if (hold->will_restore)
         restore(hold);
     if (unchanged || hold->real.use == REGION_LOOK) {
-        region_leave_unchanged(&table, &hold->real);
+        hm_region_leave_unchanged(&table, &hold->real);
         hold->open = false;
         leave_record(record);
         return;
@@ -303,7 +303,7 @@ static void leave(struct hold *hold, bool unchanged)
                                        (!commit && hold->commits_ended != record->commits_ended));
     enum region_left expected = overlapped ? REGION_OVERLAPPED : record->live ? REGION_LEFT : REGION_RELEASED;
     ++*(commit ? &record->commits_ended : &record->changes_ended);
-    DEMAND(region_leave(&table, &hold->real) == expected);
+    DEMAND(hm_region_leave(&table, &hold->real) == expected);
     hold->open = overlapped;
     if (overlapped)
         DEMAND(hold->real.use == REGION_LOOK);
@@ -316,7 +316,7 @@ static void unpublish(struct input *input, struct hold *hold)
     struct record *record = hold->record;
     if (record->refused) /* one release at a time gets to Windows */
         return;
-    DEMAND(region_unpublish(&table, &hold->real) == record->live);
+    DEMAND(hm_region_unpublish(&table, &hold->real) == record->live);
     hold->will_restore = record->live && take_byte(input) % 2;
     record->refused = hold->will_restore;
     record->live = false;
@@ -330,26 +330,26 @@ static void commit(struct input *input, struct hold *hold)
         return;
     if (hold->count == 0) {
         uint64_t offset = take_below(input, record->pages * PAGE_BYTES), size = 1 + take_number(input, 3);
-        hold->count = region_pages_within(&hold->real, record->base + offset, size, &hold->first);
+        hold->count = hm_region_pages_within(&hold->real, record->base + offset, size, &hold->first);
         uint64_t end =
             offset + size < record->pages * PAGE_BYTES ? offset + size : record->pages * PAGE_BYTES;
         DEMAND(hold->first == offset / PAGE_BYTES);
         DEMAND(hold->first + hold->count == (end + PAGE_BYTES - 1) / PAGE_BYTES);
-        hold->charged = region_uncommitted(&hold->real, hold->first, hold->count);
+        hold->charged = hm_region_uncommitted(&hold->real, hold->first, hold->count);
         DEMAND(hold->charged == (hold->count - committed_in(record, hold->first, hold->count)) * PAGE_BYTES);
         charged_more += hold->charged;
-        DEMAND(account_charge(&table.committed, hold->charged, BUDGET_TASK).verdict == BUDGET_GRANTED);
+        DEMAND(hm_account_charge(&table.committed, hold->charged, BUDGET_TASK).verdict == BUDGET_GRANTED);
         return;
     }
     bool may_fail = order_failures(input);
-    bool prepared = region_prepare_commit(&table, &hold->real, hold->first, hold->count);
+    bool prepared = hm_region_prepare_commit(&table, &hold->real, hold->first, hold->count);
     fake_pages_fail_from(0);
     DEMAND(prepared || may_fail);
     if (!prepared) {
         end_commit(hold);
         return;
     }
-    region_set_committed(&table, &hold->real, hold->first, hold->count, hold->charged);
+    hm_region_set_committed(&table, &hold->real, hold->first, hold->count, hold->charged);
     note(record, hold->first, hold->count, true);
     charged_more -= hold->charged;
     hold->count = hold->charged = 0;
@@ -362,9 +362,9 @@ static void decommit(struct input *input, struct hold *hold)
         return;
     uint64_t first = take_below(input, record->pages), count = take_below(input, record->pages - first + 1);
     uint64_t set = committed_in(record, first, count);
-    DEMAND(region_agrees(&hold->real, first, count, true) == (set == count));
-    DEMAND(region_agrees(&hold->real, first, count, false) == (set == 0));
-    region_set_decommitted(&table, &hold->real, first, count);
+    DEMAND(hm_region_agrees(&hold->real, first, count, true) == (set == count));
+    DEMAND(hm_region_agrees(&hold->real, first, count, false) == (set == 0));
+    hm_region_set_decommitted(&table, &hold->real, first, count);
     note(record, first, count, false);
 }
 
@@ -389,7 +389,7 @@ static void go_on(struct input *input, struct hold *hold, uint32_t operation)
         break;
     case 5:
         if (hold->real.use == REGION_LOOK) {
-            region_begin_repair(&hold->real);
+            hm_region_begin_repair(&hold->real);
             hold->commits_ended = hold->record->commits_ended;
             hold->changes_ended = hold->record->changes_ended;
         }
@@ -398,7 +398,7 @@ static void go_on(struct input *input, struct hold *hold, uint32_t operation)
         commit(input, hold);
     }
     if (hold->open)
-        DEMAND(region_committed(&hold->real) ==
+        DEMAND(hm_region_committed(&hold->real) ==
                (hold->record->kind == HOSTMEM_REGION_VIEW ? 0 : hold->record->set));
 }
 
@@ -410,7 +410,7 @@ static void count_call(struct input *input)
     unsigned level = take_byte(input) % 6;
     hostmem_calls *expected = &calls[method][level < HOSTMEM_LEVEL_NONE ? level : HOSTMEM_LEVEL_NONE];
     HRESULT result = level & 1 ? E_FAIL : S_OK;
-    DEMAND(stats_call(&stats, method, level, result) == result);
+    DEMAND(hm_stats_call(&stats, method, level, result) == result);
     expected->calls++;
     expected->failures += result != S_OK;
 }
@@ -449,7 +449,7 @@ static void begin(void)
     for (struct record *r = records; r <= records + RECORDS; r++)
         memset(r, 0, offsetof(struct record, committed));
     stale = charged_more = reserved_peak = committed_peak = mapped_peak = 0;
-    region_table_init(&table, &stats);
+    hm_region_table_init(&table, &stats);
 }
 
 /* Everybody leaves, everything is released. */
@@ -462,15 +462,15 @@ static void end(void)
         struct hold last = {.open = true, .record = r};
         if (!r->live)
             continue;
-        DEMAND(region_enter(&table, r->base, REGION_CHANGE, &last.real));
+        DEMAND(hm_region_enter(&table, r->base, REGION_CHANGE, &last.real));
         r->at_work++;
-        DEMAND(region_unpublish(&table, &last.real));
+        DEMAND(hm_region_unpublish(&table, &last.real));
         r->live = false;
         leave(&last, true);
     }
     check_books(true);
-    DEMAND(region_map_first(&table.map, 0, REGION_MAP_GRANULES) == 0);
-    region_table_destroy(&table);
+    DEMAND(hm_region_map_first(&table.map, 0, REGION_MAP_GRANULES) == 0);
+    hm_region_table_destroy(&table);
     DEMAND(stats.metadata == 0);
     DEMAND(fake_pages_outstanding() == 0);
 }

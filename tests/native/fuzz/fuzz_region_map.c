@@ -98,7 +98,7 @@ static void check_granule(uint64_t granule)
 static void check_range(uint64_t start, uint64_t count)
 {
     uint64_t end = start + count < REGION_MAP_GRANULES ? start + count : REGION_MAP_GRANULES;
-    DEMAND(region_map_first(&map, start, count) == model_number(start, end));
+    DEMAND(hm_region_map_first(&map, start, count) == model_number(start, end));
 }
 
 static void check_all(void)
@@ -137,11 +137,11 @@ static uint64_t take_count(struct input *input)
 /* As the records do before they publish: whatever is in the range is out of date. */
 static void purge(uint64_t start, uint64_t count)
 {
-    uint32_t number = region_map_first(&map, start, count);
+    uint32_t number = hm_region_map_first(&map, start, count);
     DEMAND(number == model_number(start, start + count));
     if (number == 0)
         return;
-    region_map_purge(&map, start, count, number);
+    hm_region_map_purge(&map, start, count, number);
     for (unsigned i; (i = model_first(start, start + count)) != RUNS && runs[i].number == number;)
         cut(i, runs[i].start > start ? runs[i].start : start,
             runs[i].end < start + count ? runs[i].end : start + count);
@@ -153,15 +153,15 @@ static void publish(struct input *input, uint32_t number)
     uint64_t start = take_place(input), count = take_count(input);
     bool may_fail = order_failures(input);
     bool fits = start <= REGION_MAP_GRANULES && count <= REGION_MAP_GRANULES - start;
-    bool prepared = region_map_prepare(&map, start, count);
+    bool prepared = hm_region_map_prepare(&map, start, count);
     fake_pages_fail_from(0);
     DEMAND(prepared ? fits : !fits || may_fail);
     check_range(start, count);
     if (!prepared)
         return;
-    while (region_map_first(&map, start, count) != 0)
+    while (hm_region_map_first(&map, start, count) != 0)
         purge(start, count);
-    region_map_publish(&map, start, count, number);
+    hm_region_map_publish(&map, start, count, number);
     model_publish(start, start + count, number);
     regions[number].start = start;
     regions[number].count = count;
@@ -169,7 +169,7 @@ static void publish(struct input *input, uint32_t number)
 
 static void erase(uint32_t number)
 {
-    region_map_erase(&map, regions[number].start, regions[number].count, number);
+    hm_region_map_erase(&map, regions[number].start, regions[number].count, number);
     model_erase(regions[number].start, regions[number].start + regions[number].count, number);
     regions[number].count = 0;
 }
@@ -217,7 +217,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run_count = 0;
     memset(&map, 0, sizeof map);
     memset(regions, 0, sizeof regions);
-    region_map_init(&map, &metadata);
+    hm_region_map_init(&map, &metadata);
     while (more(&input) && run_count < RUNS / 2)
         step(&input);
     check_all();
@@ -226,8 +226,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             erase(number);
     for (unsigned i; (i = model_first(0, REGION_MAP_GRANULES)) != RUNS;)
         purge(runs[i].start, REGION_MAP_GRANULES - runs[i].start);
-    DEMAND(region_map_first(&map, 0, REGION_MAP_GRANULES) == 0);
-    region_map_destroy(&map);
+    DEMAND(hm_region_map_first(&map, 0, REGION_MAP_GRANULES) == 0);
+    hm_region_map_destroy(&map);
     DEMAND(metadata == 0);
     DEMAND(fake_pages_outstanding() == 0);
     return 0;

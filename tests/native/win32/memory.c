@@ -72,7 +72,7 @@ SIZE_T VirtualQuery(const void *address, MEMORY_BASIC_INFORMATION *information, 
 }
 
 /* The machine's memory is nobody's concern here. */
-bool os_memory_status(struct os_memory *memory)
+bool hm_os_memory_status(struct os_memory *memory)
 {
     (void)memory;
     return false;
