@@ -130,6 +130,20 @@ typedef enum hostmem_region_kind {
     HOSTMEM_REGION_VIEW = 2     /* reported through AcquiredVirtualAddressSpace */
 } hostmem_region_kind;
 
+/*
+ * What a region's memory is for.  The bridge (bridge.h) knows it from what the collector does.  For a CLR that calls
+ * through COM it is guessed from the reserving call, its type and protection, and the guess may err.
+ */
+typedef enum hostmem_use {
+    HOSTMEM_USE_OTHER = 0,
+    HOSTMEM_USE_GC_HEAP = 1,   /* managed objects */
+    HOSTMEM_USE_GC_TABLES = 2, /* the collector's cards, marks, handles */
+    HOSTMEM_USE_CODE = 3,      /* executable: what the JIT makes, stubs */
+    HOSTMEM_USE_LOADER = 4,    /* the runtime's picture of types and assemblies */
+    HOSTMEM_USE_VIEW = 5,      /* inside file mappings that the CLR reported */
+    HOSTMEM_USE_COUNT
+} hostmem_use;
+
 /* One region, as hostmem_walk_regions shows it.  All sizes in bytes. */
 typedef struct hostmem_region {
     uint32_t size;               /* sizeof(hostmem_region) */
