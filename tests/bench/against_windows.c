@@ -77,9 +77,9 @@ void section_windows(void)
     struct runs runs;
     for (unsigned i = 0; i < BENCH_THREADS; i++)
         runs.base[i] = calls_reserve(NULL, RUNS_SIZE);
-    on_threads(1, 1.03, &runs);
-    on_threads(2, 1.03, &runs);
-    on_threads(4, 0, &runs);
+    on_threads(1, 1.05, &runs);
+    on_threads(2, 1.05, &runs);
+    on_threads(4, 1.05, &runs);
     passed_on(&runs);
     for (unsigned i = 0; i < BENCH_THREADS; i++)
         calls_release(runs.base[i]);

@@ -5,9 +5,7 @@
 #include "bench/seam.h"
 #include "bench/sections.h"
 
-enum { COUNT = 20000 };
-
-static const double bars[BENCH_THREADS + 1] = {[1] = 100, [2] = 150};
+enum { COUNT = 20000, REGION_SIZE = 8 * 1024 * 1024 };
 
 static void on_threads(unsigned threads, struct runs *apart, struct runs *together)
 {
@@ -16,8 +14,8 @@ static void on_threads(unsigned threads, struct runs *apart, struct runs *togeth
                                  {.block = calls_managed_run, .context = apart},
                                  {.block = calls_managed_run, .context = together}};
     bench_run(sides, 2, threads, COUNT);
-    table_row(bench_time(&sides[0]), "ns", bars[threads], "reserve + release, %s", on);
-    table_row(bench_time(&sides[1]), "ns", bars[threads], "commit + decommit of 16 pages, %s", on);
+    table_row(bench_time(&sides[0]), "ns", 0, "reserve + release, %s", on);
+    table_row(bench_time(&sides[1]), "ns", 0, "commit + decommit of 16 pages, %s", on);
     if (threads == 1)
         return;
     seam_queries = 0;
@@ -27,25 +25,41 @@ static void on_threads(unsigned threads, struct runs *apart, struct runs *togeth
     table_row(bench_exactly(seam_queries / pairs), "", 0, "  of these, Windows asked again per pair, %s", on);
 }
 
-/* A limit and a soft mark, far from use. */
-static void with_limits(struct runs *apart)
+/* Every budget there is: a manager's limit and heap limit, and those of a budget that it shares; far from use. */
+static void with_limits(const struct runs *runs)
 {
-    const hostmem_limits limits = {
-        .size = sizeof limits, .limit = 1ull << 40, .soft = 1ull << 39, .reserve_limit = 1ull << 46};
-    const hostmem_limits none = {.size = sizeof none, .limit = HOSTMEM_UNLIMITED, .soft = HOSTMEM_UNLIMITED};
-    if (hostmem_set_limits(bench_manager, &limits) != S_OK)
-        bench_stop("cannot set limits");
-    for (unsigned threads = 1; threads <= 2; threads++) {
+    const hostmem_limits limits = {.size = sizeof limits,
+                                   .limit = 1ull << 40,
+                                   .heap_limit = 1ull << 40,
+                                   .soft = 1ull << 39,
+                                   .reserve_limit = 1ull << 46};
+    hostmem_options options = {.size = sizeof options, .limits = &limits};
+    hostmem_manager *const manager = bench_manager;
+    IHostMemoryManager *const memory = bench_memory;
+    struct runs apart;
+    if (hostmem_create_budget(&limits, &options.shared) != S_OK ||
+        hostmem_create(&options, &bench_manager) != S_OK ||
+        hostmem_get_memory_manager(bench_manager, &bench_memory) != S_OK)
+        bench_stop("cannot make a manager with limits");
+    for (unsigned i = 0; i < BENCH_THREADS; i++)
+        apart.base[i] =
+            calls_reserve(runs->base[i], REGION_SIZE); /* big enough to pass for the collector's heap */
+    for (unsigned threads = 1; threads <= BENCH_THREADS; threads *= 2) {
+        const double bar = threads == 1 ? 130 : 0;
+        const char *on = table_threads(threads);
         struct bench_side sides[] = {{.block = calls_managed_pair},
-                                     {.block = calls_managed_run, .context = apart}};
+                                     {.block = calls_managed_run, .context = &apart}};
         bench_run(sides, 2, threads, COUNT);
-        table_row(bench_time(&sides[0]), "ns", 0, "with limits: reserve + release, %s",
-                  table_threads(threads));
-        table_row(bench_time(&sides[1]), "ns", 0, "with limits: commit + decommit of 16 pages, %s",
-                  table_threads(threads));
+        table_row(bench_time(&sides[0]), "ns", bar, "with limits: reserve + release, %s", on);
+        table_row(bench_time(&sides[1]), "ns", bar, "with limits: commit + decommit of 16 pages, %s", on);
     }
-    if (hostmem_set_limits(bench_manager, &none) != S_OK)
-        bench_stop("cannot lift limits");
+    for (unsigned i = 0; i < BENCH_THREADS; i++)
+        calls_release(apart.base[i]);
+    IHostMemoryManager_Release(bench_memory);
+    hostmem_release(bench_manager);
+    hostmem_release_budget(options.shared);
+    bench_manager = manager;
+    bench_memory = memory;
 }
 
 static void in_and_out(unsigned thread, unsigned count, void *base)
@@ -66,12 +80,11 @@ static void big_reservations(void)
 
 void section_books(void)
 {
-    const SIZE_T size = 8 * 1024 * 1024;
     struct runs apart, together;
     seam_without_windows = true;
     for (unsigned i = 0; i < BENCH_THREADS; i++) {
-        apart.base[i] = calls_reserve((void *)(0x20000000 + i * (uintptr_t)size), size);
-        together.base[i] = apart.base[0] + i * (size / BENCH_THREADS);
+        apart.base[i] = calls_reserve((void *)(0x20000000 + i * (uintptr_t)REGION_SIZE), REGION_SIZE);
+        together.base[i] = apart.base[0] + i * (REGION_SIZE / BENCH_THREADS);
     }
     on_threads(1, &apart, &together);
     on_threads(2, &apart, &together);

@@ -61,12 +61,16 @@ void section_heap(void)
         struct bench_side sides[] = {{.block = managed_blocks, .context = &blocks},
                                      {.block = raw_blocks, .context = &blocks},
                                      {.block = zeroed_blocks, .context = &blocks}};
-        bench_run(sides, 3, 1, PIECE * 16);
-        table_row(bench_ratio(&sides[0], &sides[1]), "x", 1.5,
-                  "Alloc + Free / HeapAlloc + HeapFree, %u bytes", sizes[i]);
-        table_row(bench_ratio(&sides[0], &sides[2]), "x", 0,
-                  "  against HeapAlloc that zeroes, as ours does, %u bytes", sizes[i]);
-        table_row(bench_time(&sides[1]), "ns", 0, "  HeapAlloc + HeapFree, %u bytes", sizes[i]);
+        for (unsigned threads = 1; threads <= 2; threads++) {
+            const char *on = table_threads(threads);
+            bench_run(sides, 3, threads, PIECE * 16);
+            table_row(bench_ratio(&sides[0], &sides[2]), "x", 1.5,
+                      "Alloc + Free / HeapAlloc that zeroes + HeapFree, %u bytes, %s", sizes[i], on);
+            table_row(bench_ratio(&sides[0], &sides[1]), "x", 0,
+                      "  against HeapAlloc that does not, %u bytes, %s", sizes[i], on);
+            table_row(bench_time(&sides[2]), "ns", 0, "  HeapAlloc that zeroes + HeapFree, %u bytes, %s",
+                      sizes[i], on);
+        }
     }
     IHostMalloc_Release(blocks.ours);
     HeapDestroy(blocks.raw);
