@@ -65,9 +65,9 @@ static void finish(struct tenant *tenant)
     hm_pool_destroy(&manager->mallocs);
     if (shared != NULL) {
         /* What leaked stays where it is, but is nobody's any more. */
-        hm_budget_give(&shared->quota.commit, hm_budget_used(&manager->vm.quota.commit));
-        hm_budget_give(&shared->quota.heap, hm_budget_used(&manager->vm.quota.heap));
-        hm_budget_give(&shared->quota.reserve, hm_budget_used(&manager->vm.quota.reserve));
+        budget_give(&shared->quota.commit, hm_budget_used(&manager->vm.quota.commit));
+        budget_give(&shared->quota.heap, hm_budget_used(&manager->vm.quota.heap));
+        budget_give(&shared->quota.reserve, hm_budget_used(&manager->vm.quota.reserve));
     }
     hm_vm_destroy(&manager->vm);
     hm_pages_release(manager, sizeof *manager);
@@ -173,6 +173,10 @@ HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_st
     const struct quota *quota = &manager->vm.quota;
     hm_stats_read(&manager->vm.stats, statistics);
     statistics->reserved = hm_budget_gauge(&quota->reserve);
+    statistics->committed = (hostmem_gauge){
+        .now = hm_region_table_committed(&manager->vm.table),
+        .peak = atomic_load_explicit(&manager->vm.stats.committed_peak, memory_order_relaxed)};
+    statistics->committed_by_use[HOSTMEM_USE_GC_HEAP] = hm_budget_gauge(&quota->heap);
     statistics->heap =
         (hostmem_gauge){.now = blocks_now(quota),
                         .peak = atomic_load_explicit(&quota->stock->charged.peak, memory_order_relaxed)};

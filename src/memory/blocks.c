@@ -34,38 +34,41 @@ static void put(struct quota *quota, uint64_t bytes)
 /* Charge a batch besides; false: nothing is charged. */
 static bool refill(struct quota *quota, const struct charge *charge)
 {
-    struct charge batch = {charge->bytes + STOCK_BATCH, charge->level, CHARGE_COMMIT, false};
-    if (hm_quota_try(quota, &batch).verdict != BUDGET_GRANTED)
+    struct charge batch = {
+        .bytes = charge->bytes + STOCK_BATCH, .level = charge->level, .kind = CHARGE_COMMIT};
+    hm_quota_try(quota, &batch);
+    if (batch.verdict != CHARGE_GRANTED)
         return false;
     charged(quota, batch.bytes);
     put(quota, STOCK_BATCH);
     return true;
 }
 
-struct budget_answer hm_blocks_charge(struct quota *quota, struct charge *charge)
+bool hm_blocks_charge(struct quota *quota, struct charge *charge)
 {
+    charge->verdict = CHARGE_GRANTED;
     if (from_stock(quota, charge->bytes) && (stock_pay(quota->stock, charge->bytes) || refill(quota, charge)))
-        return (struct budget_answer){.verdict = BUDGET_GRANTED};
-    struct budget_answer answer = hm_quota_charge(quota, charge);
-    if (answer.verdict == BUDGET_GRANTED)
+        return true;
+    bool granted = hm_quota_charge(quota, charge);
+    if (charge->verdict == CHARGE_GRANTED)
         charged(quota, charge->bytes);
-    return answer;
+    return granted;
 }
 
-struct budget_answer hm_blocks_settle(struct quota *quota, const struct charge *charge)
+const struct budget *hm_blocks_settle(struct quota *quota, const struct charge *charge)
 {
     struct gauge *gauge = &quota->stock->charged;
-    if (charge->overrun)
+    if (charge->verdict == CHARGE_OVERRUN)
         charged(quota, charge->bytes);
-    if (atomic_load_explicit(&gauge->now, memory_order_relaxed) >
-        atomic_load_explicit(&gauge->peak, memory_order_relaxed))
+    uint64_t most = atomic_load_explicit(&gauge->now, memory_order_relaxed) - stock_here(quota->stock);
+    if (counted(most) > atomic_load_explicit(&gauge->peak, memory_order_relaxed))
         raise_to(&gauge->peak, blocks_now(quota));
     return hm_quota_settle(quota, charge, charge->bytes);
 }
 
 void hm_blocks_cancel(struct quota *quota, const struct charge *charge)
 {
-    if (!charge->overrun)
+    if (charge->verdict == CHARGE_GRANTED)
         gauge_sub(&quota->stock->charged, charge->bytes);
     hm_quota_cancel(quota, charge);
 }

@@ -10,8 +10,8 @@
 #include "memory/quota.h"
 
 /* As the functions of quota.h; the charge is of kind CHARGE_COMMIT, and what is settled is all of it. */
-struct budget_answer hm_blocks_charge(struct quota *quota, struct charge *charge);
-struct budget_answer hm_blocks_settle(struct quota *quota, const struct charge *charge);
+bool hm_blocks_charge(struct quota *quota, struct charge *charge);
+const struct budget *hm_blocks_settle(struct quota *quota, const struct charge *charge);
 void hm_blocks_cancel(struct quota *quota, const struct charge *charge);
 void hm_blocks_refund(struct quota *quota, uint64_t bytes);
 

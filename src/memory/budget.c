@@ -54,35 +54,6 @@ uint64_t hm_budget_used(const struct budget *budget)
     return stock_less(&budget->used, budget->stock);
 }
 
-static struct budget_answer judge(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t used)
-{
-    struct budget_answer answer = {BUDGET_GRANTED, budget, budget_ceiling(budget, level), counted(used)};
-    if (bytes > answer.ceiling || answer.used > answer.ceiling - bytes) {
-        bool refuse = level < BUDGET_PROCESS || atomic_load_explicit(&budget->strict, memory_order_relaxed);
-        answer.verdict = refuse ? BUDGET_OVER : BUDGET_OVERRUN;
-    }
-    return answer;
-}
-
-struct budget_answer hm_budget_ask(const struct budget *budget, uint64_t bytes, unsigned level)
-{
-    return judge(budget, bytes, level, load(&budget->used));
-}
-
-struct budget_answer hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level)
-{
-    struct budget_answer answer;
-    uint64_t used = load(&budget->used);
-    do {
-        answer = judge(budget, bytes, level, used);
-        if (answer.verdict != BUDGET_GRANTED)
-            return answer;
-    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes, memory_order_seq_cst,
-                                                    memory_order_relaxed));
-    answer.used += bytes;
-    return answer;
-}
-
 /* A watermark is behind us.  Of several threads that pass an armed one, one calls. */
 static void pass(struct budget *budget, _Atomic uint64_t *watermark, uint64_t disarmed)
 {
@@ -91,50 +62,24 @@ static void pass(struct budget *budget, _Atomic uint64_t *watermark, uint64_t di
         budget->crossed();
 }
 
-void hm_budget_note(struct budget *budget)
-{
-    uint64_t used = counted(load(&budget->used));
-    if (used > load(&budget->peak))
-        raise_to(&budget->peak, hm_budget_used(budget));
-    if (used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
-        hm_budget_look(budget);
-}
-
-struct budget_answer hm_budget_force(struct budget *budget, uint64_t bytes)
+bool hm_budget_force(struct budget *budget, uint64_t bytes)
 {
     const uint64_t ceiling = budget_ceiling(budget, BUDGET_PROCESS);
-    uint64_t used = atomic_fetch_add_explicit(&budget->used, bytes, memory_order_seq_cst) + bytes;
-    struct budget_answer answer = {BUDGET_GRANTED, budget, ceiling, counted(used)};
-    hm_budget_note(budget);
-    if (answer.used <= ceiling)
-        return answer;
-    answer.verdict = BUDGET_OVERRUN;
+    uint64_t used = counted(atomic_fetch_add_explicit(&budget->used, bytes, memory_order_seq_cst) + bytes);
+    budget_note(budget);
+    if (used <= ceiling)
+        return false;
     atomic_fetch_add_explicit(&budget->overruns, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&budget->overrun_bytes, bytes, memory_order_relaxed);
-    raise_to(&budget->overrun_peak, answer.used - ceiling);
-    return answer;
-}
-
-/* Could the stock hide that use has fallen to the armed watermark below? */
-static bool near_below(const struct budget *budget, uint64_t used)
-{
-    const uint64_t most = budget->stock != NULL ? (uint64_t)LANES * STOCK_MOST : 0;
-    uint64_t below = atomic_load_explicit(&budget->wake_below, memory_order_seq_cst);
-    return below != 0 && (int64_t)used < (int64_t)(below + most);
-}
-
-void hm_budget_give(struct budget *budget, uint64_t bytes)
-{
-    uint64_t used = atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_seq_cst) - bytes;
-    if (near_below(budget, used))
-        hm_budget_look(budget);
+    raise_to(&budget->overrun_peak, used - ceiling);
+    return true;
 }
 
 void hm_budget_look(struct budget *budget)
 {
     uint64_t used = load(&budget->used);
     bool above = used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst);
-    if (!above && !near_below(budget, used))
+    if (!above && !budget_near_below(budget, used))
         return;
     used = hm_budget_used(budget);
     if (used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))

@@ -46,21 +46,6 @@ struct budget {
     void (*crossed)(void);
 };
 
-/* Could it be had at this level? */
-enum budget_verdict {
-    BUDGET_GRANTED,
-    BUDGET_OVERRUN, /* above limit + margin, and granted all the same */
-    BUDGET_OVER,    /* refused: beyond what the level may take */
-    BUDGET_FAILED   /* refused: fail_after (quota.h) */
-};
-
-/* What a verdict was based on. */
-struct budget_answer {
-    enum budget_verdict verdict;
-    const struct budget *by;
-    uint64_t ceiling, used;
-};
-
 /* No limits. */
 void hm_budget_init(struct budget *budget);
 
@@ -68,30 +53,74 @@ void hm_budget_init(struct budget *budget);
 void hm_budget_set(struct budget *budget, const struct budget_limits *limits);
 void hm_budget_get(const struct budget *budget, struct budget_limits *limits);
 
-/* What would be the answer to a charge?  Takes nothing. */
-struct budget_answer hm_budget_ask(const struct budget *budget, uint64_t bytes, unsigned level);
-
-/* Take; only BUDGET_GRANTED has taken anything. */
-struct budget_answer hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level);
-
-/* What was taken is in use now. */
-void hm_budget_note(struct budget *budget);
-
-/* Take what is in use already, whatever the limits say, and note it. */
-struct budget_answer hm_budget_force(struct budget *budget, uint64_t bytes);
-
-/* Give back. */
-void hm_budget_give(struct budget *budget, uint64_t bytes);
-
 /* Bytes in use: without stock. */
 uint64_t hm_budget_used(const struct budget *budget);
 
-/* If a watermark is passed without `used` having changed, by what the stock pays or takes back. */
+/* Take what is in use already, whatever the limits say, and note it.  True: beyond limit and margin, which is counted. */
+bool hm_budget_force(struct budget *budget, uint64_t bytes);
+
+/* If a watermark is passed, that is dealt with. */
 void hm_budget_look(struct budget *budget);
 
 static inline uint64_t budget_ceiling(const struct budget *budget, unsigned level)
 {
     return atomic_load_explicit(&budget->ceiling[level], memory_order_relaxed);
+}
+
+static inline bool budget_has_room(const struct budget *budget, uint64_t used, uint64_t bytes, unsigned level)
+{
+    uint64_t ceiling = budget_ceiling(budget, level);
+    return bytes <= ceiling && counted(used) <= ceiling - bytes;
+}
+
+/* What there is no room for: is it refused at this level, or an overrun? */
+static inline bool budget_refuses(const struct budget *budget, unsigned level)
+{
+    return level < BUDGET_PROCESS || atomic_load_explicit(&budget->strict, memory_order_relaxed);
+}
+
+/* Is there room?  Takes nothing. */
+static inline bool budget_fits(const struct budget *budget, uint64_t bytes, unsigned level)
+{
+    return budget_has_room(budget, atomic_load_explicit(&budget->used, memory_order_relaxed), bytes, level);
+}
+
+/* Take; false: there is no room, and nothing is taken. */
+static inline bool budget_take(struct budget *budget, uint64_t bytes, unsigned level)
+{
+    uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
+    do {
+        if (!budget_has_room(budget, used, bytes, level))
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes, memory_order_seq_cst,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+/* What was taken is in use now. */
+static inline void budget_note(struct budget *budget)
+{
+    uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
+    if (counted(used - stock_here(budget->stock)) > atomic_load_explicit(&budget->peak, memory_order_relaxed))
+        raise_to(&budget->peak, hm_budget_used(budget));
+    if (used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
+        hm_budget_look(budget);
+}
+
+/* Could the stock hide that use has fallen to the armed watermark below? */
+static inline bool budget_near_below(const struct budget *budget, uint64_t used)
+{
+    const uint64_t most = budget->stock != NULL ? (uint64_t)LANES * STOCK_MOST : 0;
+    uint64_t below = atomic_load_explicit(&budget->wake_below, memory_order_seq_cst);
+    return below != 0 && (int64_t)used < (int64_t)(below + most);
+}
+
+/* Give back. */
+static inline void budget_give(struct budget *budget, uint64_t bytes)
+{
+    uint64_t used = atomic_fetch_sub_explicit(&budget->used, bytes, memory_order_seq_cst) - bytes;
+    if (budget_near_below(budget, used))
+        hm_budget_look(budget);
 }
 
 /*

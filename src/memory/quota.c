@@ -47,32 +47,27 @@ void hm_quota_watch(struct quota *quota, void (*crossed)(void))
     quota->heap.crossed = crossed;
 }
 
-/* The budgets of one quota that a charge of this kind goes to; returns how many. */
-static unsigned budgets_of(struct quota *quota, enum charge_kind kind, struct budget *budgets[2])
-{
-    budgets[0] = kind == CHARGE_RESERVE ? &quota->reserve : &quota->commit;
-    budgets[1] = &quota->heap;
-    return kind == CHARGE_HEAP ? 2 : 1;
-}
-
-/* All budgets of a charge, the quota's own first. */
-enum { ROW_MOST = 4 };
-struct row {
-    struct budget *budget[ROW_MOST];
-    unsigned count;
+/* The budgets that a charge of this kind goes to, one after the other: of each quota one, and for heap another. */
+struct place {
+    struct quota *quota;
+    struct budget *budget;
 };
 
-static struct row row_of(struct quota *quota, enum charge_kind kind)
+static inline struct place first_place(struct quota *quota, enum charge_kind kind)
 {
-    struct row row = {.count = 0};
-    for (struct quota *q = quota; q != NULL && row.count < ROW_MOST; q = q->parent)
-        row.count += budgets_of(q, kind, &row.budget[row.count]);
-    return row;
+    return (struct place){quota, kind == CHARGE_RESERVE ? &quota->reserve : &quota->commit};
 }
 
-static bool refuses(const struct budget_answer *answer)
+static inline bool next_place(struct place *place, enum charge_kind kind)
 {
-    return answer->verdict == BUDGET_OVER || answer->verdict == BUDGET_FAILED;
+    if (kind == CHARGE_HEAP && place->budget == &place->quota->commit) {
+        place->budget = &place->quota->heap;
+        return true;
+    }
+    if (place->quota->parent == NULL)
+        return false;
+    *place = first_place(place->quota->parent, kind);
+    return true;
 }
 
 /* Does fail_after count this one? */
@@ -105,76 +100,92 @@ static void not_yet(struct quota *quota)
         ;
 }
 
-/* What fail_after of this quota, and then of its parents, says; `failed` receives who refuses. */
-static bool count_down(struct quota *quota, struct quota **failed)
+/* fail_after of this quota and of its parents; NULL, or whose are used up, and none is counted then. */
+static struct quota *count_down(struct quota *quota)
 {
     for (struct quota *q = quota; q != NULL; q = q->parent)
         if (!before_failure(q)) {
-            for (struct quota *before = quota; before != q; before = before->parent)
-                not_yet(before);
-            *failed = q;
-            return false;
+            for (struct quota *counted = quota; counted != q; counted = counted->parent)
+                not_yet(counted);
+            return q;
         }
-    return true;
+    return NULL;
 }
 
-static void give(const struct row *row, unsigned count, uint64_t bytes)
+static void count_up(struct quota *quota)
 {
-    while (count-- > 0)
-        hm_budget_give(row->budget[count], bytes);
+    for (struct quota *q = quota; q != NULL; q = q->parent)
+        not_yet(q);
 }
 
-/* Ask everybody before anything is taken: the refusal, or an overrun, or that it is granted. */
-static struct budget_answer ask(const struct row *row, const struct charge *charge)
+/* Give back in all places before `end`. */
+static void give(struct quota *quota, enum charge_kind kind, uint64_t bytes, const struct budget *end)
 {
-    struct budget_answer answer = {.verdict = BUDGET_GRANTED};
-    for (unsigned i = 0; i < row->count; i++) {
-        struct budget_answer one = hm_budget_ask(row->budget[i], charge->bytes, charge->level);
-        if (refuses(&one))
-            return one;
-        if (one.verdict == BUDGET_OVERRUN)
-            answer = one;
+    struct place place = first_place(quota, kind);
+    while (place.budget != end) {
+        budget_give(place.budget, bytes);
+        if (!next_place(&place, kind))
+            return;
     }
-    return answer;
 }
 
-static struct budget_answer take(const struct row *row, const struct charge *charge)
+/* Who has no room, before anything is taken; NULL: all have.  The first that refuses, or the first that is overrun. */
+static const struct budget *without_room(struct quota *quota, const struct charge *charge)
 {
-    struct budget_answer answer = {.verdict = BUDGET_GRANTED};
-    for (unsigned i = 0; i < row->count; i++) {
-        answer = hm_budget_take(row->budget[i], charge->bytes, charge->level);
-        if (answer.verdict != BUDGET_GRANTED) {
-            give(row, i, charge->bytes);
-            return answer;
+    const struct budget *overrun = NULL;
+    struct place place = first_place(quota, charge->kind);
+    do {
+        if (budget_fits(place.budget, charge->bytes, charge->level))
+            continue;
+        if (budget_refuses(place.budget, charge->level))
+            return place.budget;
+        if (overrun == NULL)
+            overrun = place.budget;
+    } while (next_place(&place, charge->kind));
+    return overrun;
+}
+
+/* Take from all, or from none: then, who had no room. */
+static const struct budget *take(struct quota *quota, const struct charge *charge)
+{
+    struct place place = first_place(quota, charge->kind);
+    do {
+        if (!budget_take(place.budget, charge->bytes, charge->level)) {
+            give(quota, charge->kind, charge->bytes, place.budget);
+            return place.budget;
         }
-    }
-    return answer;
+    } while (next_place(&place, charge->kind));
+    return NULL;
 }
 
-struct budget_answer hm_quota_try(struct quota *quota, struct charge *charge)
+static bool verdict(struct charge *charge, enum charge_verdict verdict, const struct budget *by)
 {
-    struct budget_answer answer = {.verdict = BUDGET_GRANTED};
-    charge->overrun = false;
+    charge->verdict = verdict;
+    charge->by = by;
+    return !charge_is_refused(charge);
+}
+
+bool hm_quota_try(struct quota *quota, struct charge *charge)
+{
     if (charge->bytes == 0)
-        return answer;
+        return verdict(charge, CHARGE_GRANTED, NULL);
     if (charge->level > BUDGET_PROCESS)
         charge->level = BUDGET_PROCESS;
-    const struct row row = row_of(quota, charge->kind);
-    struct quota *failed = NULL;
-    answer = ask(&row, charge);
-    if (refuses(&answer))
-        return answer;
-    if (may_fail(charge) && !count_down(quota, &failed))
-        return (struct budget_answer){BUDGET_FAILED, &failed->commit,
-                                      budget_ceiling(&failed->commit, charge->level),
-                                      hm_budget_used(&failed->commit)};
-    if (answer.verdict == BUDGET_GRANTED)
-        answer = take(&row, charge);
-    charge->overrun = answer.verdict == BUDGET_OVERRUN;
-    if (refuses(&answer) && may_fail(charge))
-        for (struct quota *q = quota; q != NULL; q = q->parent)
-            not_yet(q);
-    return answer;
+    const struct budget *by = without_room(quota, charge);
+    if (by != NULL && budget_refuses(by, charge->level))
+        return verdict(charge, CHARGE_OVER, by);
+    if (may_fail(charge)) {
+        const struct quota *failed = count_down(quota);
+        if (failed != NULL)
+            return verdict(charge, CHARGE_FAILED, &failed->commit);
+    }
+    if (by == NULL)
+        by = take(quota, charge);
+    if (by == NULL)
+        return verdict(charge, CHARGE_GRANTED, NULL);
+    if (may_fail(charge))
+        count_up(quota);
+    return verdict(charge, budget_refuses(by, charge->level) ? CHARGE_OVER : CHARGE_OVERRUN, by);
 }
 
 /* Take the stock of all lanes off what is used. */
@@ -189,11 +200,11 @@ static void drain(struct quota *quota)
     }
 }
 
-struct budget_answer hm_quota_charge(struct quota *quota, struct charge *charge)
+bool hm_quota_charge(struct quota *quota, struct charge *charge)
 {
-    struct budget_answer answer = hm_quota_try(quota, charge);
-    if (answer.verdict == BUDGET_GRANTED || answer.verdict == BUDGET_FAILED)
-        return answer;
+    bool granted = hm_quota_try(quota, charge);
+    if (charge->verdict == CHARGE_GRANTED || charge->verdict == CHARGE_FAILED)
+        return granted;
     drain(quota);
     return hm_quota_try(quota, charge);
 }
@@ -202,43 +213,34 @@ void hm_quota_cancel(struct quota *quota, const struct charge *charge)
 {
     if (charge->bytes == 0)
         return;
-    const struct row row = row_of(quota, charge->kind);
-    if (!charge->overrun)
-        give(&row, row.count, charge->bytes);
+    if (charge->verdict == CHARGE_GRANTED)
+        give(quota, charge->kind, charge->bytes, NULL);
     if (may_fail(charge))
-        for (struct quota *q = quota; q != NULL; q = q->parent)
-            not_yet(q);
+        count_up(quota);
 }
 
-/* What is there already; the first overrun, if there is one. */
-static struct budget_answer force(const struct row *row, uint64_t bytes)
+const struct budget *hm_quota_settle(struct quota *quota, const struct charge *charge, uint64_t taken)
 {
-    struct budget_answer answer = {.verdict = BUDGET_GRANTED};
-    for (unsigned i = 0; bytes != 0 && i < row->count; i++) {
-        struct budget_answer one = hm_budget_force(row->budget[i], bytes);
-        if (answer.verdict != BUDGET_OVERRUN)
-            answer = one;
-    }
-    return answer;
-}
-
-struct budget_answer hm_quota_settle(struct quota *quota, const struct charge *charge, uint64_t taken)
-{
-    const struct row row = row_of(quota, charge->kind);
-    const uint64_t held = charge->overrun ? 0 : charge->bytes;
-    if (taken < held)
-        give(&row, row.count, held - taken);
-    for (unsigned i = 0; held != 0 && taken != 0 && i < row.count; i++)
-        hm_budget_note(row.budget[i]);
-    return force(&row, taken > held ? taken - held : 0);
+    const struct budget *overrun = NULL;
+    const uint64_t held = charge->verdict == CHARGE_OVERRUN ? 0 : charge->bytes;
+    if (held == 0 && taken == 0)
+        return NULL;
+    struct place place = first_place(quota, charge->kind);
+    do {
+        if (taken < held)
+            budget_give(place.budget, held - taken);
+        if (taken <= held)
+            budget_note(place.budget);
+        else if (hm_budget_force(place.budget, taken - held) && overrun == NULL)
+            overrun = place.budget;
+    } while (next_place(&place, charge->kind));
+    return overrun;
 }
 
 void hm_quota_refund(struct quota *quota, enum charge_kind kind, uint64_t bytes)
 {
-    if (bytes == 0)
-        return;
-    const struct row row = row_of(quota, kind);
-    give(&row, row.count, bytes);
+    if (bytes != 0)
+        give(quota, kind, bytes, NULL);
 }
 
 void hm_quota_becomes_heap(struct quota *quota, uint64_t bytes)
@@ -250,7 +252,7 @@ void hm_quota_becomes_heap(struct quota *quota, uint64_t bytes)
 void hm_quota_was_heap(struct quota *quota, uint64_t bytes)
 {
     for (struct quota *q = quota; q != NULL; q = q->parent)
-        hm_budget_give(&q->heap, bytes);
+        budget_give(&q->heap, bytes);
 }
 
 uint64_t hm_quota_shown(const struct quota *quota)

@@ -26,13 +26,26 @@ struct quota {
 
 enum charge_kind { CHARGE_COMMIT, CHARGE_HEAP, CHARGE_RESERVE };
 
-/* What one call is granted, from the asking until the memory is there, or is not.  Nothing is held of an overrun. */
+enum charge_verdict {
+    CHARGE_GRANTED,
+    CHARGE_OVERRUN, /* above limit + margin, and granted all the same: nothing is held for it */
+    CHARGE_OVER,    /* refused: beyond what the level may take */
+    CHARGE_FAILED   /* refused: fail_after */
+};
+
+/* What one call asks for and is granted, from the asking until the memory is there, or is not. */
 struct charge {
     uint64_t bytes;
     unsigned level;
     enum charge_kind kind;
-    bool overrun;
+    enum charge_verdict verdict;
+    const struct budget *by; /* whose verdict, unless it is granted */
 };
+
+static inline bool charge_is_refused(const struct charge *charge)
+{
+    return charge->verdict >= CHARGE_OVER;
+}
 
 /* The memory must be zero.  No limits.  stock: may be NULL. */
 void hm_quota_init(struct quota *quota, struct stock *stock);
@@ -44,18 +57,20 @@ void hm_quota_set(struct quota *quota, const struct budget_limits *commit, uint6
 /* Have pressure and changed limits told. */
 void hm_quota_watch(struct quota *quota, void (*crossed)(void));
 
-/* Ask for all of it, once: BUDGET_GRANTED also where it is an overrun.  0 bytes are always granted. */
-struct budget_answer hm_quota_try(struct quota *quota, struct charge *charge);
+/* Ask for all of it, once; false: refused. */
+bool hm_quota_try(struct quota *quota, struct charge *charge);
 
 /* The same; and if it is refused, or an overrun, again without anything that another thread only holds. */
-struct budget_answer hm_quota_charge(struct quota *quota, struct charge *charge);
+bool hm_quota_charge(struct quota *quota, struct charge *charge);
 
 /* It came to nothing. */
 void hm_quota_cancel(struct quota *quota, const struct charge *charge);
 
-/* The memory is there, `taken` bytes of it newly: another thread may have committed some of the pages meanwhile, or
- * decommitted some that were.  The answer is BUDGET_OVERRUN where that is beyond limit and margin. */
-struct budget_answer hm_quota_settle(struct quota *quota, const struct charge *charge, uint64_t taken);
+/*
+ * The memory is there, `taken` bytes of it newly: another thread may have committed some of the pages meanwhile, or
+ * decommitted some that were.  Returns whose limit and margin that is beyond; NULL: nobody's.
+ */
+const struct budget *hm_quota_settle(struct quota *quota, const struct charge *charge, uint64_t taken);
 
 /* What was settled is gone. */
 void hm_quota_refund(struct quota *quota, enum charge_kind kind, uint64_t bytes);

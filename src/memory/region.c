@@ -114,25 +114,45 @@ static uint64_t in_account(uint64_t pages)
     return pages << 8;
 }
 
-/* So many pages more are committed; the use that they are charged for. */
+uint64_t hm_region_table_committed(const struct region_table *table)
+{
+    uint64_t sum = atomic_load_explicit(&table->quota->heap.used, memory_order_relaxed);
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
+        if (use != HOSTMEM_USE_VIEW)
+            sum += atomic_load_explicit(&table->stats->by_use[use].now, memory_order_relaxed);
+    return counted(sum);
+}
+
+/* The budget of the heap counts it, and no gauge besides. */
+static void count_use(struct region_table *table, hostmem_use use, uint64_t bytes)
+{
+    if (use != HOSTMEM_USE_GC_HEAP)
+        gauge_add(&table->stats->by_use[use], bytes);
+    raise_to(&table->stats->committed_peak, hm_region_table_committed(table));
+}
+
+static void uncount_use(struct region_table *table, hostmem_use use, uint64_t bytes)
+{
+    if (use != HOSTMEM_USE_GC_HEAP)
+        gauge_sub(&table->stats->by_use[use], bytes);
+}
+
+/* Pages of a region have been committed, or are not any more; the use that they are charged for. */
 static hostmem_use count_committed(struct region_table *table, struct region *region, uint64_t pages)
 {
     hostmem_use use =
         atomic_fetch_add_explicit(&region->account, in_account(pages), memory_order_relaxed) & 0xFF;
-    gauge_add(&table->stats->committed, pages << PAGE_SHIFT);
-    gauge_add(&table->stats->by_use[use], pages << PAGE_SHIFT);
+    count_use(table, use, pages << PAGE_SHIFT);
     return use;
 }
 
-/* The other way round, and given back. */
 static void refund_committed(struct region_table *table, struct region *region, uint64_t pages)
 {
     if (pages == 0)
         return;
     hostmem_use use =
         atomic_fetch_sub_explicit(&region->account, in_account(pages), memory_order_relaxed) & 0xFF;
-    gauge_sub(&table->stats->committed, pages << PAGE_SHIFT);
-    gauge_sub(&table->stats->by_use[use], pages << PAGE_SHIFT);
+    uncount_use(table, use, pages << PAGE_SHIFT);
     hm_quota_refund(table->quota, charge_kind_of(use), pages << PAGE_SHIFT);
 }
 
@@ -151,12 +171,12 @@ bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use
     const hostmem_use before = account & 0xFF;
     const uint64_t bytes = (uint64_t)((int64_t)account >> 8) << PAGE_SHIFT;
     if (ours && before != use && bytes != 0) {
-        gauge_add(&table->stats->by_use[use], bytes);
-        gauge_sub(&table->stats->by_use[before], bytes);
+        uncount_use(table, before, bytes);
         if (use == HOSTMEM_USE_GC_HEAP)
             hm_quota_becomes_heap(table->quota, bytes);
         else if (before == HOSTMEM_USE_GC_HEAP)
             hm_quota_was_heap(table->quota, bytes);
+        count_use(table, use, bytes);
     }
     hm_region_leave_unchanged(table, &hold);
     return ours;
@@ -373,17 +393,17 @@ bool hm_region_prepare_commit(struct region_table *table, struct region_hold *ho
  * Another thread may have committed some of the pages since they were counted for the charge: less is owed.  Or
  * decommitted some that were: more is, and it is committed by now.  Or the use has changed.
  */
-struct budget_answer hm_region_set_committed(struct region_table *table, struct region_hold *hold,
+const struct budget *hm_region_set_committed(struct region_table *table, struct region_hold *hold,
                                              uint64_t first, uint64_t count, const struct charge *charge)
 {
     uint64_t turned = hm_commit_map_set(&hold->region->commit, geometry_pages(hold->geometry), first, count);
     enum charge_kind kind = charge_kind_of(count_committed(table, hold->region, turned));
-    struct budget_answer answer = hm_quota_settle(table->quota, charge, turned << PAGE_SHIFT);
+    const struct budget *overrun = hm_quota_settle(table->quota, charge, turned << PAGE_SHIFT);
     if (kind == CHARGE_HEAP && charge->kind != CHARGE_HEAP)
         hm_quota_becomes_heap(table->quota, turned << PAGE_SHIFT);
     else if (kind != CHARGE_HEAP && charge->kind == CHARGE_HEAP)
         hm_quota_was_heap(table->quota, turned << PAGE_SHIFT);
-    return answer;
+    return overrun;
 }
 
 void hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,

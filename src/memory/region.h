@@ -167,10 +167,10 @@ bool hm_region_unpublish(struct region_table *table, struct region_hold *hold);
 void hm_region_restore(struct region_table *table, struct region_hold *hold);
 
 /* Turn bits of an entered region, and what is charged follows.  prepare: so that set cannot fail.  `charge` is what the
- * pages have been charged already; the answer is as that of hm_quota_settle. */
+ * pages have been charged already; the result is that of hm_quota_settle. */
 bool hm_region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
                               uint64_t count);
-struct budget_answer hm_region_set_committed(struct region_table *table, struct region_hold *hold,
+const struct budget *hm_region_set_committed(struct region_table *table, struct region_hold *hold,
                                              uint64_t first, uint64_t count, const struct charge *charge);
 void hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
                                uint64_t count);
@@ -195,6 +195,9 @@ static inline enum charge_kind charge_kind_of(hostmem_use use)
 {
     return use == HOSTMEM_USE_GC_HEAP ? CHARGE_HEAP : CHARGE_COMMIT;
 }
+
+/* Bytes committed in all regions. */
+uint64_t hm_region_table_committed(const struct region_table *table);
 
 /* Committed pages of an entered region. */
 uint64_t hm_region_committed(struct region_hold *hold);

@@ -91,7 +91,6 @@ static uint64_t read_counter(const struct stats *stats, enum stats_counter count
 void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
 {
     out->mapped = read_gauge(&stats->mapped);
-    out->committed = read_gauge(&stats->committed);
     for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
         out->committed_by_use[use] = read_gauge(&stats->by_use[use]);
     out->view_committed = out->committed_by_use[HOSTMEM_USE_VIEW];

@@ -13,7 +13,9 @@
 #include "memory/lane.h"
 
 struct stats {
-    struct gauge committed, by_use[HOSTMEM_USE_COUNT]; /* those inside views are of HOSTMEM_USE_VIEW alone */
+    /* Committed pages: inside views, and of regions but the collector's heap, which has a budget (quota.h). */
+    struct gauge by_use[HOSTMEM_USE_COUNT];
+    _Atomic uint64_t committed_peak; /* of all regions together */
     struct gauge mapped;
     _Atomic uint64_t foreign_committed;
     _Atomic uint64_t refused[HOSTMEM_REASON_COUNT];
@@ -48,7 +50,7 @@ HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level
 HRESULT hm_stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level, HRESULT result,
                                 enum stats_counter counter, int amount);
 
-/* The figures of budgets and blocks are not in it. */
+/* The figures of regions, budgets and blocks are not in it. */
 void hm_stats_read(const struct stats *stats, hostmem_statistics *out);
 
 #endif

@@ -85,71 +85,59 @@ static void drop_if_stale(struct vm *vm, struct region_hold *hold)
 }
 
 /* Why a budget refuses, or is overrun. */
-static hostmem_reason reason_of(const struct vm *vm, const struct budget_answer *answer, unsigned level)
+static hostmem_reason reason_of(const struct vm *vm, const struct budget *by, unsigned level)
 {
-    if (answer->verdict == BUDGET_FAILED)
-        return HOSTMEM_REASON_FAIL_AFTER;
-    if (answer->by == &vm->quota.heap)
+    if (by == &vm->quota.heap)
         return HOSTMEM_REASON_HEAP_LIMIT;
-    if (answer->by == &vm->quota.reserve)
+    if (by == &vm->quota.reserve)
         return HOSTMEM_REASON_RESERVE_LIMIT;
-    if (answer->by != &vm->quota.commit)
+    if (by != &vm->quota.commit)
         return HOSTMEM_REASON_SHARED;
     return level == eTaskCritical        ? HOSTMEM_REASON_TASK_LIMIT
            : level == eAppDomainCritical ? HOSTMEM_REASON_LIMIT
                                          : HOSTMEM_REASON_MARGIN;
 }
 
-static void notify(struct vm *vm, hostmem_event_kind kind, uint64_t bytes, unsigned level,
-                   const struct budget_answer *answer)
+static void notify(struct vm *vm, hostmem_event_kind kind, hostmem_reason reason, uint64_t bytes,
+                   unsigned level, const struct budget *by)
 {
+    unsigned ceiling = kind == HOSTMEM_EVENT_REFUSED && level < BUDGET_PROCESS ? level : BUDGET_PROCESS;
     hostmem_event event = {.size = sizeof event,
                            .kind = kind,
-                           .reason = reason_of(vm, answer, level),
+                           .reason = reason,
                            .critical_level = level,
                            .bytes = bytes,
-                           .limit = answer->ceiling,
-                           .used = answer->used};
+                           .limit = budget_ceiling(by, ceiling),
+                           .used = hm_budget_used(by)};
     hm_events_write(&vm->events, &event);
     hm_pressure_wake();
 }
 
 /* A refusal by a budget, as Windows would put it. */
-static HRESULT refuse(struct vm *vm, uint64_t bytes, unsigned level, const struct budget_answer *answer)
+static HRESULT refuse(struct vm *vm, const struct charge *charge, unsigned level)
 {
-    notify(vm, HOSTMEM_EVENT_REFUSED, bytes, level, answer);
+    hostmem_reason reason =
+        charge->verdict == CHARGE_FAILED ? HOSTMEM_REASON_FAIL_AFTER : reason_of(vm, charge->by, level);
+    notify(vm, HOSTMEM_EVENT_REFUSED, reason, charge->bytes, level, charge->by);
     SetLastError(ERROR_COMMITMENT_LIMIT);
-    return stats_refuse(&vm->stats, reason_of(vm, answer, level), E_OUTOFMEMORY);
+    return stats_refuse(&vm->stats, reason, E_OUTOFMEMORY);
 }
 
-static bool is_refusal(const struct budget_answer *answer)
+/* After the memory is there; NULL: no overrun. */
+static void notify_overrun(struct vm *vm, uint64_t bytes, unsigned level, const struct budget *by)
 {
-    return answer->verdict == BUDGET_OVER || answer->verdict == BUDGET_FAILED;
-}
-
-static HRESULT charge_budget(struct vm *vm, struct charge *charge, unsigned level)
-{
-    struct budget_answer answer = hm_quota_charge(&vm->quota, charge);
-    return is_refusal(&answer) ? refuse(vm, charge->bytes, level, &answer) : S_OK;
-}
-
-/* After the memory is there. */
-static void notify_overrun(struct vm *vm, uint64_t bytes, unsigned level, const struct budget_answer *answer)
-{
-    if (answer->verdict == BUDGET_OVERRUN)
-        notify(vm, HOSTMEM_EVENT_OVERRUN, bytes, level, answer);
+    if (by != NULL)
+        notify(vm, HOSTMEM_EVENT_OVERRUN, reason_of(vm, by, BUDGET_PROCESS), bytes, level, by);
 }
 
 HRESULT hm_vm_charge_block(struct vm *vm, struct charge *charge)
 {
-    struct budget_answer answer = hm_blocks_charge(&vm->quota, charge);
-    return is_refusal(&answer) ? refuse(vm, charge->bytes, charge->level, &answer) : S_OK;
+    return hm_blocks_charge(&vm->quota, charge) ? S_OK : refuse(vm, charge, charge->level);
 }
 
 void hm_vm_settle_block(struct vm *vm, const struct charge *charge)
 {
-    struct budget_answer answer = hm_blocks_settle(&vm->quota, charge);
-    notify_overrun(vm, charge->bytes, charge->level, &answer);
+    notify_overrun(vm, charge->bytes, charge->level, hm_blocks_settle(&vm->quota, charge));
 }
 
 /* What a call asks of Windows, and what it is charged for that. */
@@ -165,13 +153,12 @@ struct request {
 /* Both, or neither. */
 static HRESULT charge(struct vm *vm, struct request *request)
 {
-    HRESULT result = charge_budget(vm, &request->space, request->level);
-    if (result != S_OK)
-        return result;
-    result = charge_budget(vm, &request->pages, request->level);
-    if (result != S_OK)
-        hm_quota_cancel(&vm->quota, &request->space);
-    return result;
+    if (!hm_quota_charge(&vm->quota, &request->space))
+        return refuse(vm, &request->space, request->level);
+    if (hm_quota_charge(&vm->quota, &request->pages))
+        return S_OK;
+    hm_quota_cancel(&vm->quota, &request->space);
+    return refuse(vm, &request->pages, request->level);
 }
 
 static void cancel(struct vm *vm, const struct request *request)
@@ -273,9 +260,8 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
         return stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     }
     hm_quota_settle(&vm->quota, &request.space, end - start);
-    struct budget_answer answer =
-        hm_quota_settle(&vm->quota, &request.pages, origin.committed ? end - start : 0);
-    notify_overrun(vm, request.pages.bytes, level, &answer);
+    notify_overrun(vm, request.pages.bytes, level,
+                   hm_quota_settle(&vm->quota, &request.pages, origin.committed ? end - start : 0));
     /* A call that still holds the region that was here before may have had its effect on this one
      * (reconcile_leave); only a caller that chooses addresses can bring that about. */
     if (address != NULL)
@@ -311,8 +297,8 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
         hm_region_leave_unchanged(&vm->table, hold);
         return result;
     }
-    struct budget_answer answer = hm_region_set_committed(&vm->table, hold, first, count, &request.pages);
-    notify_overrun(vm, request.pages.bytes, level, &answer);
+    notify_overrun(vm, request.pages.bytes, level,
+                   hm_region_set_committed(&vm->table, hold, first, count, &request.pages));
     hm_reconcile_leave(&vm->table, hold, first, count);
     return S_OK;
 }
@@ -321,10 +307,9 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
 static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
 {
     const struct charge all = {
-        .bytes = bytes, .level = BUDGET_PROCESS, .kind = CHARGE_COMMIT, .overrun = true};
-    struct budget_answer answer = hm_quota_settle(&vm->quota, &all, bytes);
+        .bytes = bytes, .level = BUDGET_PROCESS, .kind = CHARGE_COMMIT, .verdict = CHARGE_OVERRUN};
     gauge_add(&vm->stats.by_use[HOSTMEM_USE_VIEW], bytes);
-    notify_overrun(vm, bytes, level, &answer);
+    notify_overrun(vm, bytes, level, hm_quota_settle(&vm->quota, &all, bytes));
 }
 
 /* MEM_COMMIT in memory that is not ours: Windows decides, and an account of its own says how much it was. */
