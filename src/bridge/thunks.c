@@ -34,11 +34,6 @@ typedef LPVOID(WINAPI *map_at_function)(HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPV
 typedef BOOL(WINAPI *unmap_function)(LPCVOID);
 typedef HMODULE(WINAPI *load_function)(LPCWSTR, HANDLE, DWORD);
 
-/* A section by which one copy of this library recognises another in the same process. */
-#define MARK ".hostmem"
-__attribute__((section(MARK), used)) static const char mark[] = "hostmem bridge";
-
-_Atomic(IHostMemoryManager *) hm_bridge_manager;
 static struct caller runtime, collector;
 static _Atomic(ICLRRuntimeHost *) runtime_host;
 static atomic_bool running;
@@ -396,43 +391,12 @@ FUNCTIONS_OF(collector)
 static struct caller runtime = {.shared = true, .imports = IMPORTS_OF(runtime, true)};
 static struct caller collector = {.shared = false, .imports = IMPORTS_OF(collector, false)};
 
-/* What takes pages from Windows begins like this.  One more of them, and we would see half of the memory. */
-static const char *const families[] = {
-    "VirtualAlloc", "VirtualFree", "VirtualProtect", "VirtualQuery", "MapViewOf", "UnmapViewOf", NULL};
-
-/* The module that has the name may be let go. */
-static const char *keep_name(const char *name)
-{
-    static char kept[64];
-
-    lstrcpynA(kept, name, sizeof kept);
-    return kept;
-}
-
 static HRESULT caller_redirect(struct caller *caller, HMODULE module)
 {
-    const unsigned count_all = HOSTMEM_BRIDGE_FUNCTION_COUNT;
     const char *culprit = NULL;
-    HRESULT hr = HRESULT_FROM_WIN32(ERROR_BUSY);
+    HRESULT hr = hm_caller_redirect(caller, module, any_version, &culprit);
 
-    if (!caller->stuck)
-        hr = hm_imports_find(module, caller->imports, count_all, &culprit);
-    if (hr == S_OK && !any_version) {
-        culprit = hm_imports_unknown(module, caller->imports, count_all, families);
-        if (culprit) {
-            culprit = keep_name(culprit);
-            hr = HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
-        }
-    }
     atomic_store_explicit(&missing, culprit, memory_order_relaxed);
-    if (hr == S_OK && hm_imports_marked(caller->imports, count_all, MARK))
-        hr = HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS);
-    if (hr == S_OK)
-        hr = hm_imports_redirect(caller->imports, count_all);
-    if (hr == S_OK) {
-        caller->module = module;
-        caller->version = hm_runtime_version(module);
-    }
     return hr;
 }
 
@@ -454,8 +418,7 @@ HRESULT hm_bridge_redirect(HMODULE module, bool any)
 
 void hm_bridge_restore(void)
 {
-    runtime.stuck = !hm_imports_restore(runtime.imports, HOSTMEM_BRIDGE_FUNCTION_COUNT);
-    runtime.module = NULL;
+    hm_caller_restore(&runtime);
 }
 
 void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host)
