@@ -51,6 +51,12 @@
  * and segments (clrgc.dll), workstation and server.  On x86 coreclr.dll's own collector uses segments, of
  * which only the initial ones are recognised.
  *
+ * Use.  The same order says what each region is for, which a hostmem manager is given (hostmem_use): no later than the
+ * first commit, unless the region is committed as it is reserved.  The collector's heap, as above; its tables, with
+ * those reservations of one granule that are its handle tables; code: a reservation that is executable, or whose first
+ * commit is; loader: other reservations with PAGE_NOACCESS or at an address; anything else is other.  Under W^X code
+ * and loader memory are views.
+ *
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
  * its budget (task_limit, and with HOSTMEM_LIMITS_MARGIN_FIRST the margin, too; the shared one's if that is less),
  * though not below 32 MiB before the runtime has started: .NET 10 reserves twice the total for its heap.  So the

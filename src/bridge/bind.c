@@ -17,6 +17,7 @@
 #include "bridge/notification.h"
 #include "bridge/runtime.h"
 #include "bridge/thunks.h"
+#include "bridge/use.h"
 
 static SRWLOCK bind_lock = SRWLOCK_INIT;
 static _Atomic(DWORD) bind_owner;
@@ -116,6 +117,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
 
     hm_machine_set_flags(options ? options->flags : 0);
     hm_managed_bind(host, hm_machine_heap_limit);
+    hm_use_bind(host_manager);
     hm_bridge_publish(host_manager, host);
     hm_machine_watch_budget(host_manager);
     bound_runtime = runtime;

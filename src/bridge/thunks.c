@@ -10,12 +10,12 @@
 #include <stdatomic.h>
 
 #include "bridge/caller.h"
-#include "bridge/criticality.h"
 #include "bridge/machine.h"
 #include "bridge/managed.h"
 #include "bridge/notification.h"
 #include "bridge/runtime.h"
 #include "bridge/thunks.h"
+#include "bridge/use.h"
 
 #ifndef MEM_COALESCE_PLACEHOLDERS
 #    define MEM_COALESCE_PLACEHOLDERS 0x1
@@ -72,8 +72,8 @@ static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager
     DWORD error = GetLastError();
     void *memory = NULL;
 
-    if (address && (type & MEM_COMMIT) ? hm_criticality_commit(address, size)
-                                       : hm_criticality_is_heap(address))
+    const bool commits = address && (type & (MEM_RESERVE | MEM_COMMIT)) == MEM_COMMIT;
+    if (commits ? hm_use_commit(address, size, protect) : hm_use_is_heap(address))
         level = runtime_runs() ? eTaskCritical : eProcessCritical;
     HRESULT hr = IHostMemoryManager_VirtualAlloc(manager, address, size, type, protect, level, &memory);
     if (hr != S_OK || !memory) {
@@ -81,10 +81,8 @@ static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager
         set_win32_error(hr, ERROR_NOT_ENOUGH_MEMORY);
         return NULL;
     }
-    /* The collector reserves read-write memory anywhere; loaders reserve with PAGE_NOACCESS or at an
-     * address. */
-    if (!address && (type & (MEM_RESERVE | MEM_COMMIT)) == MEM_RESERVE && protect == PAGE_READWRITE)
-        hm_criticality_reserved(memory, size, caller->shared);
+    if (!address || (type & MEM_RESERVE))
+        hm_use_reserved(memory, address, size, type, protect, caller->shared);
     SetLastError(error);
     return memory;
 }
@@ -129,7 +127,7 @@ static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD 
         return ORIGINAL(caller, index, free_function)(address, size, type);
 
     DWORD error = GetLastError();
-    size_t heap = type & MEM_RELEASE ? hm_criticality_forget(address) : 0;
+    size_t heap = type & MEM_RELEASE ? hm_use_forget(address) : 0;
     count(&caller->calls[index]);
     HRESULT hr = IHostMemoryManager_VirtualFree(manager, address, size, type);
     if (hr == S_OK) {
@@ -145,7 +143,7 @@ static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD 
         set_win32_error(hr, ERROR_INVALID_ADDRESS);
     }
     count(&caller->failures[index]);
-    hm_criticality_restore(heap);
+    hm_use_restore(heap);
     return FALSE;
 }
 
@@ -406,7 +404,7 @@ static bool collector_redirect(HMODULE module)
         return true;
     if (collector.module || caller_redirect(&collector, module) != S_OK)
         return false;
-    hm_criticality_standalone();
+    hm_use_standalone();
     return true;
 }
 
@@ -459,7 +457,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
     statistics->map_retries = atomic_load_explicit(&map_retries, memory_order_relaxed);
     statistics->started_charged = atomic_load(&started_charged);
     statistics->limit_refreshes = hm_managed_refreshes();
-    hm_criticality_figures(&statistics->heap_ranges, &statistics->heap_reserved, &statistics->heap_unknown);
+    hm_use_heap_figures(&statistics->heap_ranges, &statistics->heap_reserved, &statistics->heap_unknown);
     for (unsigned level = 0; level < HOSTMEM_BRIDGE_LEVEL_COUNT; ++level)
         statistics->notifications[level] = hm_notification_count(level);
     return S_OK;
@@ -467,5 +465,5 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
 
 HRESULT HOSTMEM_CALL hostmem_bridge_is_heap(const void *address)
 {
-    return hm_criticality_is_heap(address) ? S_OK : S_FALSE;
+    return hm_use_is_heap(address) ? S_OK : S_FALSE;
 }

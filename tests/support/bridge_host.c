@@ -117,9 +117,14 @@ static const IHostMallocVtbl heap_vtable = {
 
 static HRESULT STDMETHODCALLTYPE memory_query(IHostMemoryManager *self, REFIID riid, void **object)
 {
-    (void)self, (void)riid;
+    struct bridge_host *host = HOST_OF(self, memory);
+
     *object = NULL;
-    return E_NOINTERFACE;
+    if (!host->takes_use || memcmp(riid, &iid_region_use, sizeof *riid))
+        return E_NOINTERFACE;
+    *object = &host->use;
+    IHostMemoryManager_AddRef(self);
+    return S_OK;
 }
 
 static ULONG STDMETHODCALLTYPE memory_addref(IHostMemoryManager *self)
@@ -270,12 +275,62 @@ static const IHostMemoryManagerVtbl memory_vtable = {
     memory_needs, memory_acquired, memory_released,
 };
 
+/* IHostmemRegionUse */
+
+static HRESULT STDMETHODCALLTYPE use_query(IHostmemRegionUse *self, REFIID riid, void **object)
+{
+    return memory_query(&HOST_OF(self, use)->memory, riid, object);
+}
+
+static ULONG STDMETHODCALLTYPE use_addref(IHostmemRegionUse *self)
+{
+    return memory_addref(&HOST_OF(self, use)->memory);
+}
+
+static ULONG STDMETHODCALLTYPE use_release(IHostmemRegionUse *self)
+{
+    return memory_release(&HOST_OF(self, use)->memory);
+}
+
+static HRESULT STDMETHODCALLTYPE use_set(IHostmemRegionUse *self, void *address, uint32_t use)
+{
+    struct bridge_call *call = record(HOST_OF(self, use), 'U');
+    MEMORY_BASIC_INFORMATION info;
+
+    VirtualQuery(address, &info, sizeof info);
+    void *base = info.AllocationBase;
+    call->address = address;
+    call->use = use;
+    call->result = base;
+    call->late = FALSE;
+    for (BYTE *at = base; VirtualQuery(at, &info, sizeof info) && info.AllocationBase == base;
+         at += info.RegionSize)
+        call->late |= info.State == MEM_COMMIT;
+    SetLastError(ERROR_INVALID_FUNCTION); /* the bridge has to care for it */
+    return call->hr = base ? S_OK : HOST_E_INVALIDOPERATION;
+}
+
+static const IHostmemRegionUseVtbl use_vtable = {use_query, use_addref, use_release, use_set};
+
+uint32_t bridge_host_use(const struct bridge_host *host, const void *base)
+{
+    for (unsigned i = host->count < host->capacity ? host->count : host->capacity; i--;) {
+        const struct bridge_call *call = &host->calls[i];
+        if (call->method == 'U' && call->result == base)
+            return call->use;
+        if (call->method == 'A' && call->result == base && (!call->address || call->type & MEM_RESERVE))
+            break;
+    }
+    return BRIDGE_NO_USE;
+}
+
 void bridge_host_init(struct bridge_host *host)
 {
     memset(host, 0, sizeof *host);
     host->control.lpVtbl = (IHostControlVtbl *)&control_vtable;
     host->memory.lpVtbl = (IHostMemoryManagerVtbl *)&memory_vtable;
     host->heap.lpVtbl = (IHostMallocVtbl *)&heap_vtable;
+    host->use.lpVtbl = &use_vtable;
     host->control_references = 1;
     host->memory_references = 1;
     host->needs_hr = E_OUTOFMEMORY;

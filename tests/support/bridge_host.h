@@ -10,11 +10,14 @@
 
 #include <hostmem/bridge.h>
 
+#include "com/region_use.h"
+
 /* One call of the manager, in order.  Only the fields that the method has are filled. */
 struct bridge_call {
     char method; /* A: VirtualAlloc  F: VirtualFree  P: VirtualProtect  Q: VirtualQuery
                     N, +, -: Needs, Acquired, Released
-                    C: CreateMalloc  R: Register  G: GetHostManager  r: Release of the manager */
+                    C: CreateMalloc  R: Register  G: GetHostManager  r: Release of the manager
+                    U: SetUse */
     DWORD thread;
     DWORD type;
     DWORD protect;
@@ -24,12 +27,17 @@ struct bridge_call {
     void *result;
     BOOL heap; /* what `classify` said of the address at that moment */
     HRESULT hr;
+    uint32_t use; /* U only: `result` is the base of the region */
+    BOOL late;    /* something was committed in it */
 };
 
 struct bridge_host {
     IHostControl control;
     IHostMemoryManager memory;
     IHostMalloc heap;
+    IHostmemRegionUse use;
+
+    BOOL takes_use; /* it has the private interface that only hostmem's managers have */
 
     /* what to answer; 0 = behave */
     HRESULT get_hr, malloc_hr, alloc_hr, free_hr, protect_hr, query_hr, needs_hr, register_hr;
@@ -55,6 +63,10 @@ struct bridge_host {
 };
 
 void bridge_host_init(struct bridge_host *host);
+
+/* The use that was last set of the region with this base; BRIDGE_NO_USE: none, since it was reserved. */
+#define BRIDGE_NO_USE UINT32_MAX
+uint32_t bridge_host_use(const struct bridge_host *host, const void *base);
 
 /* The path of a file beside this program; valid until the next call. */
 const wchar_t *bridge_beside(const wchar_t *name);
