@@ -361,7 +361,7 @@ static void test_watermarks(void **state)
     static const struct {
         uint64_t used;
         unsigned crossings; /* on the way there */
-        enum hm_budget_pressure pressure;
+        enum budget_pressure pressure;
     } rows[] = {
         {500, 0, BUDGET_HIGH},    {501, 1, BUDGET_NEUTRAL}, {401, 0, BUDGET_NEUTRAL},
         {799, 0, BUDGET_NEUTRAL}, {800, 1, BUDGET_LOW},     {5000, 0, BUDGET_LOW},
@@ -459,7 +459,7 @@ static void test_small_soft_marks(void **state)
         b.crossed = count_crossing;
         set_soft(&b, soft);
         assert_int_equal(hm_budget_pressure(&b), BUDGET_HIGH);
-        enum hm_budget_pressure before = BUDGET_HIGH;
+        enum budget_pressure before = BUDGET_HIGH;
         for (unsigned step = 1; step <= 2 * soft; step++) {
             crossings = 0;
             use(&b, step <= soft ? step : 2 * soft - step);

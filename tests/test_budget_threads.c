@@ -184,8 +184,8 @@ static void judge(struct member *member, void *context)
     for (unsigned round = 0; round < JUDGEMENTS; round++) {
         uint64_t mine = level_of[round % LEVELS] / JUDGE;
         if (member->number == JUDGE) {
-            static const enum hm_budget_pressure expected[LEVELS] = {BUDGET_HIGH, BUDGET_NEUTRAL, BUDGET_LOW};
-            enum hm_budget_pressure now = hm_budget_pressure(&judged);
+            static const enum budget_pressure expected[LEVELS] = {BUDGET_HIGH, BUDGET_NEUTRAL, BUDGET_LOW};
+            enum budget_pressure now = hm_budget_pressure(&judged);
             crew_meet(member);
             while (now != expected[round % LEVELS]) {
                 if (WaitForSingleObject(woken, 20000) != WAIT_OBJECT_0) {
@@ -269,7 +269,7 @@ static void test_a_crossing_during_a_look(void **state)
     (void)state;
     static const struct {
         uint64_t before, at_first, at_last; /* soft is 800 */
-        enum hm_budget_pressure pressure;
+        enum budget_pressure pressure;
     } rows[] = {
         {0, 1000, 0, BUDGET_HIGH},      {0, 1000, 650, BUDGET_NEUTRAL},   {1000, 0, 1000, BUDGET_LOW},
         {1000, 0, 600, BUDGET_NEUTRAL}, {600, 1000, 600, BUDGET_NEUTRAL}, {600, 0, 600, BUDGET_NEUTRAL},
@@ -293,7 +293,7 @@ static void test_a_crossing_during_a_look(void **state)
         hm_budget_refund(budget, rows[i].before);
         assert_int_equal(wakes, 1); /* so somebody comes to look */
         guard(&budget->wake_above);
-        enum hm_budget_pressure seen = hm_budget_pressure(budget);
+        enum budget_pressure seen = hm_budget_pressure(budget);
         assert_int_equal(intrusions, 1);
         assert_int_equal(budget->used, rows[i].at_last);
         /* Seen by the look, or by the one who came in: then there is another look. */

@@ -280,7 +280,7 @@ static void test_job_arithmetic(void **state)
     (void)state;
     static const struct {
         uint64_t limit, used;
-        enum hm_budget_pressure before, expected;
+        enum budget_pressure before, expected;
     } rows[] = {
         {UINT64_MAX, 5, BUDGET_LOW, BUDGET_HIGH}, {1000, 899, BUDGET_NEUTRAL, BUDGET_NEUTRAL},
         {1000, 900, BUDGET_HIGH, BUDGET_LOW},     {1000, 800, BUDGET_LOW, BUDGET_LOW},

@@ -58,8 +58,7 @@
  * and loader memory are views.
  *
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
- * its budget (task_limit, and with HOSTMEM_LIMITS_MARGIN_FIRST the margin, too; the shared one's if that is less),
- * though not below 32 MiB before the runtime has started: .NET 10 reserves twice the total for its heap.  So the
+ * the least of the machine, task_limit and heap_limit (the shared budget's if that is less), though not below 32 MiB before the runtime has started: .NET 10 reserves twice the total for its heap.  So the
  * collector works harder before it runs into a refusal.  Job objects: see HOSTMEM_BRIDGE_JOB;
  * K32GetProcessMemoryInfo gives, in a job with a limit, a working set that is GetMemoryLoad's part of it.  Each Low
  * of OnMemoryNotification is one pulse of the event that the runtime gets from CreateMemoryResourceNotification, at
@@ -93,15 +92,15 @@ extern "C" {
 enum {
     /* Bind to any version of the runtime, not only to those that the bridge was tried on (8, 9, 10). */
     HOSTMEM_BRIDGE_ANY_VERSION = 0x1,
-    /* Let the runtime believe that it is in a job object whose limit is the budget of its manager (task_limit, and
-     * with HOSTMEM_LIMITS_MARGIN_FIRST the margin), if that is a hostmem manager with one when the runtime starts.
+    /* Let the runtime believe that it is in a job object whose limit is that of its manager (the least of task_limit
+     * and heap_limit), if that is a hostmem manager with one when the runtime starts.
      * The collector then sizes itself as in a container: smaller generations and regions, and a hard limit of its
-     * own, which is made task_limit when the runtime has started and with each change of the budget.  Programs get
+     * own, which is made the whole limit when the runtime has started and with each change of it.  Programs get
      * along with a good deal less memory than by refusals alone. */
     HOSTMEM_BRIDGE_JOB = 0x2,
     /* The collector has a hard limit of its own: the host has set the runtime property System.GC.HeapHardLimit to
-     * task_limit (hostfxr_set_runtime_property_value, before the bind), and with each change of the budget after it the
-     * bridge makes it task_limit again, or none.  For HOSTMEM_LIMITS_MARGIN_FIRST: it counts the heap alone.
+     * heap_limit (hostfxr_set_runtime_property_value, before the bind), and with each change of the limits after it the
+     * bridge makes it the least of task_limit and heap_limit again, or none.  For heap_limit: both count the heap alone.
      * DOTNET_GCHeapHardLimit in the environment counts instead of the property.  32-bit collectors take 1 GiB at
      * most.  With HOSTMEM_BRIDGE_JOB a job is shown as well, which adds nothing. */
     HOSTMEM_BRIDGE_HARD_LIMIT = 0x4

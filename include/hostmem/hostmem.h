@@ -151,10 +151,10 @@ typedef struct hostmem_region {
     void *base;                  /* allocation base, a multiple of 64 KiB */
     uint64_t reserved;           /* length, a multiple of the page size */
     uint64_t committed;          /* of it committed; for a view: 0, see hostmem_statistics.view_committed */
+    uint32_t use;                /* hostmem_use */
     uint32_t allocation_type;    /* flags of the reserving call (MEM_...); 0 for a view */
     uint32_t allocation_protect; /* protection of the reserving call (PAGE_...); 0 for a view */
     uint32_t critical_level;     /* EMemoryCriticalLevel of the reserving call; a view: HOSTMEM_LEVEL_NONE */
-    uint32_t flags;              /* 0 */
 } hostmem_region;
 
 /* One block of an IHostMalloc that has not been freed. */
@@ -186,22 +186,20 @@ enum {
     /* Refuse eProcessCritical beyond limit + margin, too.  Without it such a charge is granted, counted as an
      * overrun and told to the host: a CLR that is refused there is disabled, and .NET 8-10 ends the process.
      * A commit inside a reported view is granted at any level, with the flag and without. */
-    HOSTMEM_LIMITS_STRICT = 0x1,
-    /* Memory at eProcessCritical takes from the margin first: as far as it is there, it counts against neither limit,
-     * task_limit nor soft, which are the rest's alone.  So the heap of .NET 8-10 has what DOTNET_GCHeapHardLimit of
-     * that size would give it, whatever code and tables need.  In all there is still no more than limit + margin;
-     * GetMemoryLoad tells what of task_limit + margin is in use.  What counts is pages of regions, and commits
-     * inside views; of a region in which some pages were asked for at another level, those that are decommitted
-     * first are taken for the process-critical ones.  Without a margin it changes nothing. */
-    HOSTMEM_LIMITS_MARGIN_FIRST = 0x2
+    HOSTMEM_LIMITS_STRICT = 0x1
 };
 
 /*
  * A budget: how much may be committed.  Charge and check are one step, so that no two threads together get more than
  * there is.  (One case is beyond it: a thread that commits pages anew which another is decommitting at that moment is
  * not asked again for them.)  The budget is asked before Windows, so a request that both would refuse gets the budget's
- * answer.  What counts is memory in owned regions, commits inside reported views, and
- * what IHostMalloc was asked for.  Not thread stacks, CRT heaps, images, and file views themselves.
+ * answer; what Windows refuses leaves no trace in it.  What counts is memory in owned regions, commits inside reported
+ * views, and what IHostMalloc was asked for.  Not thread stacks, CRT heaps, images, and file views themselves.
+ *
+ * Small blocks of IHostMalloc (up to 4 KiB) are charged in batches of 32 KiB, of which each of 32 lanes of threads keeps
+ * up to 64 KiB in stock, 2 MiB in all: that counts as used for limits until somebody is refused for its sake, when it is
+ * given back, and for nothing else.  A manager with a shared budget keeps none.
+ *
  * All in bytes; HOSTMEM_UNLIMITED: no limit.
  */
 typedef struct hostmem_limits {
@@ -215,8 +213,13 @@ typedef struct hostmem_limits {
     /* For eProcessCritical only, above limit. */
     uint64_t margin;
     /* From here on the CLR is told that memory is low; it refuses nothing.  0: seven eighths of task_limit.
-     * Not above limit.  HOSTMEM_UNLIMITED, where limit is: no pressure from this budget. */
+     * Not above limit.  HOSTMEM_UNLIMITED, where limit is: no pressure from this figure. */
     uint64_t soft;
+    /* What regions of HOSTMEM_USE_GC_HEAP may have committed, the rest not counted: what DOTNET_GCHeapHardLimit of that
+     * size would give the heap.  eTaskCritical and eAppDomainCritical are refused above; eProcessCritical, as .NET 8-10's
+     * heap is until the runtime has started, is granted and counted as an overrun of the heap, whatever the flags.  From
+     * seven eighths of it on the CLR is told that memory is low.  0: no such limit. */
+    uint64_t heap_limit;
     /* Address space of regions, any level.  0: no limit.  A runtime that is refused address space goes looking for
      * it all over the process, and takes it badly: for tests, mostly (contract 4). */
     uint64_t reserve_limit;
@@ -235,6 +238,7 @@ typedef enum hostmem_reason {
     HOSTMEM_REASON_TASK_LIMIT,    /* eTaskCritical, above task_limit */
     HOSTMEM_REASON_LIMIT,         /* eAppDomainCritical, above limit */
     HOSTMEM_REASON_MARGIN,        /* eProcessCritical, above limit + margin */
+    HOSTMEM_REASON_HEAP_LIMIT,    /* the garbage collector's heap, above heap_limit */
     HOSTMEM_REASON_RESERVE_LIMIT, /* address space above reserve_limit */
     HOSTMEM_REASON_SHARED,        /* any of these, by the shared budget */
     HOSTMEM_REASON_FAIL_AFTER,    /* ordered by fail_after */
@@ -243,7 +247,7 @@ typedef enum hostmem_reason {
 
 typedef enum hostmem_event_kind {
     HOSTMEM_EVENT_REFUSED = 1, /* a budget refused */
-    HOSTMEM_EVENT_OVERRUN = 2, /* a budget granted above limit + margin */
+    HOSTMEM_EVENT_OVERRUN = 2, /* a budget granted above limit + margin, or above heap_limit */
     HOSTMEM_EVENT_PRESSURE = 3 /* the pressure is another now */
 } hostmem_event_kind;
 
@@ -338,6 +342,13 @@ typedef struct hostmem_gauge {
     uint64_t peak; /* most bytes at any one time since the manager was made */
 } hostmem_gauge;
 
+/* What a budget granted above its limits. */
+typedef struct hostmem_overrun {
+    uint64_t count; /* of charges */
+    uint64_t bytes; /* theirs */
+    uint64_t peak;  /* most bytes that use was above */
+} hostmem_overrun;
+
 /*
  * The books.  Figures read while other threads allocate belong to slightly different moments.  Bytes, unless
  * a count.
@@ -345,21 +356,25 @@ typedef struct hostmem_gauge {
 typedef struct hostmem_statistics {
     uint32_t size;     /* sizeof(hostmem_statistics) */
     uint32_t pressure; /* EMemoryAvailable as last told; 0: nothing was told yet */
-    /* Address space of owned regions, and of reserves under way.  The peak may hold one that is being released and its
-     * successor. */
+    /* Address space of owned regions; now: and of reserves under way.  The peak may hold one that is being released and
+     * its successor. */
     hostmem_gauge reserved;
     /* Committed pages of owned regions: what VirtualQuery over them says. */
     hostmem_gauge committed;
+    /* The same by use (hostmem_use), and view_committed. */
+    hostmem_gauge committed_by_use[HOSTMEM_USE_COUNT];
     /* Views that the CLR reported and has not yet released. */
     hostmem_gauge mapped;
     /* Pages committed by MEM_COMMIT inside views.  It never falls: the page-file section keeps them after the
      * view has gone.  Two threads that commit the same pages at once may count them twice; foreign_committed
      * likewise. */
     hostmem_gauge view_committed;
-    /* Asked of IHostMalloc and not yet freed; calls under way count. */
+    /* Asked of IHostMalloc and not yet freed; now: calls under way count.  With several threads the peak may be
+     * off by what a lane has in stock. */
     hostmem_gauge heap;
     /* Charged to the budget: committed, view_committed and heap together, and what calls under way have been
-     * granted. */
+     * granted.  The peak is noted when a call has got its memory; one of another thread that is under way then, and is
+     * refused by Windows after all, may be in it. */
     hostmem_gauge charged;
     /* Newly committed, ever, by MEM_COMMIT in memory of neither kind. */
     uint64_t foreign_committed;
@@ -370,13 +385,10 @@ typedef struct hostmem_statistics {
      * refusal. */
     uint64_t refusals;
     uint64_t refused[HOSTMEM_REASON_COUNT];
-    /* Charges that this manager's own budget granted above limit + margin, their bytes, and the most that use was
-     * above it. */
-    uint64_t overruns;
-    uint64_t overrun_bytes;
-    uint64_t overrun_peak;
-    uint64_t os_retries;  /* commits tried again after a failure of Windows */
-    uint64_t events_lost; /* for which there was no room, also since nobody takes them */
+    hostmem_overrun overrun;      /* of this manager's own budget, above limit + margin */
+    hostmem_overrun heap_overrun; /* above heap_limit */
+    uint64_t os_retries;          /* commits tried again after a failure of Windows */
+    uint64_t events_lost;         /* for which there was no room, also since nobody takes them */
     /* OnMemoryNotification calls, by EMemoryAvailable. */
     uint64_t notifications[HOSTMEM_PRESSURE_COUNT];
     /* VirtualFree and Free answered with HOST_E_INVALIDOPERATION. */
@@ -484,10 +496,10 @@ typedef struct hostmem_budget_usage {
     uint32_t size;  /* sizeof(hostmem_budget_usage) */
     uint32_t flags; /* 0 */
     hostmem_gauge charged;
+    hostmem_gauge gc_heap; /* of it, regions of HOSTMEM_USE_GC_HEAP */
     hostmem_gauge reserved;
-    uint64_t overruns;
-    uint64_t overrun_bytes;
-    uint64_t overrun_peak;
+    hostmem_overrun overrun;      /* above limit + margin */
+    hostmem_overrun heap_overrun; /* above heap_limit */
 } hostmem_budget_usage;
 
 /*
@@ -496,8 +508,8 @@ typedef struct hostmem_budget_usage {
  *   limits   as for hostmem_set_limits; NULL: none.
  *   budget   receives the budget, one reference; NULL on failure.
  *
- * Managers are given it by hostmem_options.shared.  What they commit is charged to their own budget and to this one;
- * either may refuse, and pressure is that of the tighter one.  Returns S_OK; E_POINTER: budget is NULL; E_INVALIDARG:
+ * Managers are given it by hostmem_options.shared.  What they commit is charged to their own budget and to this one, the
+ * heaps of all together to its heap_limit; either may refuse, and pressure is that of the tighter one.  Returns S_OK; E_POINTER: budget is NULL; E_INVALIDARG:
  * limits as for hostmem_set_limits; E_OUTOFMEMORY.
  */
 HRESULT HOSTMEM_CALL hostmem_create_budget(const hostmem_limits *limits, hostmem_budget **budget);

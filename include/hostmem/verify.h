@@ -36,9 +36,9 @@ typedef enum hostmem_finding {
     HOSTMEM_FINDING_MAPPED,
     HOSTMEM_FINDING_HEAP,
     HOSTMEM_FINDING_CHARGED,
-    HOSTMEM_FINDING_RESERVE_CHARGED, /* against reserve_limit */
-    HOSTMEM_FINDING_SHARED,          /* the shared budget holds less (found) than this manager's part of it */
-    HOSTMEM_FINDING_CRITICAL /* a sum, as above: committed at eProcessCritical (HOSTMEM_LIMITS_MARGIN_FIRST) */
+    HOSTMEM_FINDING_USE,          /* what is committed for one use */
+    HOSTMEM_FINDING_HEAP_CHARGED, /* against heap_limit */
+    HOSTMEM_FINDING_SHARED        /* the shared budget holds less (found) than this manager's part of it */
 } hostmem_finding;
 
 typedef struct hostmem_verify_report {

@@ -43,27 +43,21 @@ static bool is_set(uint32_t any_of)
 uint64_t hm_machine_charged(IHostMemoryManager *manager)
 {
     struct hostmem_manager *own = hm_manager_of(manager);
-    return own ? hm_budget_used(&own->vm.table.commit) : 0;
+    return own ? hm_budget_used(&own->vm.quota.commit) : 0;
 }
 
-/* Bytes that the runtime's heap may take; UINT64_MAX: the manager has no such limit, or does not tell. */
-static uint64_t ceiling_of(IHostMemoryManager *manager)
+/* The size of the machine, or of the job, that the runtime is shown; UINT64_MAX: there is no limit, or the manager does
+ * not tell. */
+static uint64_t shown(IHostMemoryManager *manager)
 {
     struct hostmem_manager *own = hm_manager_of(manager);
-    return own ? hm_budget_ceiling(&own->vm.table.commit) : UINT64_MAX;
-}
-
-/* What the runtime may take in all, as its heap sees it: the size of the machine or of the job that it is shown. */
-static uint64_t size_of(IHostMemoryManager *manager)
-{
-    struct hostmem_manager *own = hm_manager_of(manager);
-    return own ? hm_budget_least_size(&own->vm.table.commit) : UINT64_MAX;
+    return own ? hm_quota_shown(&own->vm.quota) : UINT64_MAX;
 }
 
 /* The process is to be in a job, whatever Windows says. */
 static bool in_job(IHostMemoryManager *manager)
 {
-    return is_set(HOSTMEM_BRIDGE_JOB) && size_of(manager) != UINT64_MAX;
+    return is_set(HOSTMEM_BRIDGE_JOB) && shown(manager) != UINT64_MAX;
 }
 
 /*
@@ -72,11 +66,11 @@ static bool in_job(IHostMemoryManager *manager)
  */
 uint64_t hm_machine_heap_limit(void)
 {
-    uint64_t ceiling = ceiling_of(atomic_load_explicit(&hm_bridge_manager, memory_order_acquire));
+    uint64_t limit = shown(atomic_load_explicit(&hm_bridge_manager, memory_order_acquire));
 
     if (!is_set(HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_HARD_LIMIT))
         return MANAGED_AS_IT_IS;
-    return ceiling == UINT64_MAX ? 0 : ceiling;
+    return limit == UINT64_MAX ? 0 : limit;
 }
 
 void hm_machine_watch_budget(IHostMemoryManager *manager)
@@ -84,9 +78,9 @@ void hm_machine_watch_budget(IHostMemoryManager *manager)
     struct hostmem_manager *own = hm_manager_of(manager);
     if (!own)
         return;
-    atomic_store(&own->tenant.ceiling_changed, hm_managed_refresh_limit);
+    atomic_store(&own->tenant.shown_changed, hm_managed_refresh_limit);
     /* What the start needed to see is not what the collector is to go by. */
-    if (size_of(manager) < least_to_start || in_job(manager))
+    if (shown(manager) < least_to_start || in_job(manager))
         hm_managed_refresh_limit();
 }
 
@@ -95,7 +89,7 @@ static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
     DWORD load;
     SIZE_T available;
 
-    uint64_t size = size_of(manager);
+    uint64_t size = shown(manager);
     if (size < least_to_start && !hm_managed_started())
         size = least_to_start;
     status->ullTotalPhys = least(status->ullTotalPhys, size);
@@ -131,7 +125,7 @@ static bool show_job_limits(IHostMemoryManager *manager, JOBOBJECT_EXTENDED_LIMI
         if (!answered)
             ZeroMemory(limits, sizeof *limits);
         DWORD *flags = &limits->BasicLimitInformation.LimitFlags;
-        uint64_t limit = least(size_of(manager), SIZE_MAX);
+        uint64_t limit = least(shown(manager), SIZE_MAX);
         if (*flags & JOB_OBJECT_LIMIT_PROCESS_MEMORY)
             limit = least(limit, limits->ProcessMemoryLimit);
         limits->ProcessMemoryLimit = (SIZE_T)limit;

@@ -30,7 +30,7 @@ void hm_manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNoti
         ICLRMemoryNotificationCallback_Release(old);
 }
 
-static bool tell_clr(struct tenant *tenant, enum hm_budget_pressure pressure)
+static bool tell_clr(struct tenant *tenant, enum budget_pressure pressure)
 {
     struct hostmem_manager *manager = CONTAINING_RECORD(tenant, struct hostmem_manager, tenant);
     ICLRMemoryNotificationCallback *callback;
@@ -65,9 +65,9 @@ static void finish(struct tenant *tenant)
     hm_pool_destroy(&manager->mallocs);
     if (shared != NULL) {
         /* What leaked stays where it is, but is nobody's any more. */
-        hm_budget_drop_critical(&shared->commit, budget_critical(&manager->vm.table.commit));
-        hm_budget_refund(&shared->commit, hm_budget_gauge(&manager->vm.table.commit).now);
-        hm_budget_refund(&shared->reserve, hm_budget_gauge(&manager->vm.table.reserve).now);
+        hm_budget_give(&shared->quota.commit, hm_budget_used(&manager->vm.quota.commit));
+        hm_budget_give(&shared->quota.heap, hm_budget_used(&manager->vm.quota.heap));
+        hm_budget_give(&shared->quota.reserve, hm_budget_used(&manager->vm.quota.reserve));
     }
     hm_vm_destroy(&manager->vm);
     hm_pages_release(manager, sizeof *manager);
@@ -76,17 +76,15 @@ static void finish(struct tenant *tenant)
 
 static void apply_options(struct hostmem_manager *manager, const hostmem_options *options)
 {
-    struct region_table *table = &manager->vm.table;
     manager->options = *options;
     manager->options.limits = NULL; /* read now, and never again */
     if (options->shared != NULL) {
         manager->shared = options->shared;
         atomic_fetch_add_explicit(&manager->shared->references, 1, memory_order_relaxed);
-        table->commit.parent = &manager->shared->commit;
-        table->reserve.parent = &manager->shared->reserve;
+        manager->vm.quota.parent = &manager->shared->quota;
     }
     if (options->limits != NULL)
-        hm_limits_set(&table->commit, &table->reserve, options->limits);
+        hm_limits_set(&manager->vm.quota, options->limits);
 }
 
 HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_manager **manager)
@@ -102,6 +100,7 @@ HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_mana
     if (made == NULL)
         return E_OUTOFMEMORY;
     made->iface.lpVtbl = &hm_manager_vtbl;
+    made->use.lpVtbl = &hm_region_use_vtbl;
     hm_vm_init(&made->vm);
     made->tenant.vm = &made->vm;
     made->tenant.tell = tell_clr;
@@ -171,16 +170,15 @@ HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_st
         return E_POINTER;
     if (statistics->size != sizeof *statistics)
         return E_INVALIDARG;
-    const struct region_table *table = &manager->vm.table;
-    const struct budget *commit = &table->commit;
+    const struct quota *quota = &manager->vm.quota;
     hm_stats_read(&manager->vm.stats, statistics);
-    statistics->reserved = hm_account_gauge(&table->reserved);
-    statistics->committed = hm_account_gauge(&table->committed);
-    statistics->heap = hm_account_gauge(&manager->vm.heap);
-    statistics->charged = hm_budget_gauge(commit);
-    statistics->overruns = atomic_load_explicit(&commit->overruns, memory_order_relaxed);
-    statistics->overrun_bytes = atomic_load_explicit(&commit->overrun_bytes, memory_order_relaxed);
-    statistics->overrun_peak = atomic_load_explicit(&commit->overrun_peak, memory_order_relaxed);
+    statistics->reserved = hm_budget_gauge(&quota->reserve);
+    statistics->heap =
+        (hostmem_gauge){.now = blocks_now(quota),
+                        .peak = atomic_load_explicit(&quota->stock->charged.peak, memory_order_relaxed)};
+    statistics->charged = hm_budget_gauge(&quota->commit);
+    statistics->overrun = hm_budget_overrun(&quota->commit);
+    statistics->heap_overrun = hm_budget_overrun(&quota->heap);
     statistics->events_lost = atomic_load_explicit(&manager->vm.events.lost_ever, memory_order_relaxed);
     return S_OK;
 }
@@ -201,7 +199,9 @@ HRESULT hm_manager_walk_regions(struct hostmem_manager *manager, bool stop_early
                                  .committed = hm_region_committed(&hold) << PAGE_SHIFT,
                                  .allocation_type = hold.region->allocation_type,
                                  .allocation_protect = hold.region->allocation_protect,
-                                 .critical_level = hold.region->level};
+                                 .critical_level = hold.region->level,
+                                 .use = hold.region->kind == HOSTMEM_REGION_VIEW ? HOSTMEM_USE_VIEW
+                                                                                 : region_use(hold.region)};
         hm_region_leave_unchanged(table, &hold);
         HRESULT result = callback(&region, context);
         if (result != S_OK && stop_early)

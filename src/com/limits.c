@@ -9,8 +9,7 @@
 
 HRESULT hm_limits_check(const hostmem_limits *limits)
 {
-    bool known = limits->size == sizeof *limits &&
-                 !(limits->flags & ~(uint32_t)(HOSTMEM_LIMITS_STRICT | HOSTMEM_LIMITS_MARGIN_FIRST));
+    bool known = limits->size == sizeof *limits && !(limits->flags & ~(uint32_t)HOSTMEM_LIMITS_STRICT);
     if (!known || limits->limit == 0 || limits->task_limit > limits->limit || limits->soft > limits->limit)
         return E_INVALIDARG;
     return S_OK;
@@ -26,38 +25,32 @@ static uint64_t default_soft(uint64_t task_limit)
     return task_limit == HOSTMEM_UNLIMITED ? HOSTMEM_UNLIMITED : task_limit - task_limit / 8;
 }
 
-void hm_limits_set(struct budget *commit, struct budget *reserve, const hostmem_limits *limits)
+void hm_limits_set(struct quota *quota, const hostmem_limits *limits)
 {
     uint64_t task_limit = unless_zero(limits->task_limit, limits->limit);
-    const struct budget_limits of_commit = {.limit = limits->limit,
-                                            .task_limit = task_limit,
-                                            .margin = limits->margin,
-                                            .soft = unless_zero(limits->soft, default_soft(task_limit)),
-                                            .fail_after = unless_zero(limits->fail_after, BUDGET_UNLIMITED),
-                                            .strict = (limits->flags & HOSTMEM_LIMITS_STRICT) != 0,
-                                            .margin_first =
-                                                (limits->flags & HOSTMEM_LIMITS_MARGIN_FIRST) != 0};
-    const uint64_t most = unless_zero(limits->reserve_limit, BUDGET_UNLIMITED);
-    const struct budget_limits of_reserve = {
-        .limit = most, .task_limit = most, .soft = BUDGET_UNLIMITED, .fail_after = BUDGET_UNLIMITED};
-    hm_budget_set(reserve, &of_reserve);
-    hm_budget_set(commit, &of_commit);
+    const struct budget_limits commit = {.limit = limits->limit,
+                                         .task_limit = task_limit,
+                                         .margin = limits->margin,
+                                         .soft = unless_zero(limits->soft, default_soft(task_limit)),
+                                         .strict = (limits->flags & HOSTMEM_LIMITS_STRICT) != 0};
+    hm_quota_set(quota, &commit, unless_zero(limits->heap_limit, BUDGET_UNLIMITED),
+                 unless_zero(limits->reserve_limit, BUDGET_UNLIMITED),
+                 unless_zero(limits->fail_after, BUDGET_UNLIMITED));
 }
 
-void hm_limits_get(const struct budget *commit, const struct budget *reserve, hostmem_limits *limits)
+void hm_limits_get(const struct quota *quota, hostmem_limits *limits)
 {
-    struct budget_limits of_commit, of_reserve;
-    hm_budget_get(commit, &of_commit);
-    hm_budget_get(reserve, &of_reserve);
+    struct budget_limits commit;
+    hm_budget_get(&quota->commit, &commit);
     *limits = (hostmem_limits){.size = sizeof *limits,
-                               .flags = (of_commit.strict ? HOSTMEM_LIMITS_STRICT : 0) |
-                                        (of_commit.margin_first ? HOSTMEM_LIMITS_MARGIN_FIRST : 0),
-                               .limit = of_commit.limit,
-                               .task_limit = of_commit.task_limit,
-                               .margin = of_commit.margin,
-                               .soft = of_commit.soft,
-                               .reserve_limit = of_reserve.limit,
-                               .fail_after = of_commit.fail_after};
+                               .flags = commit.strict ? HOSTMEM_LIMITS_STRICT : 0,
+                               .limit = commit.limit,
+                               .task_limit = commit.task_limit,
+                               .margin = commit.margin,
+                               .soft = commit.soft,
+                               .heap_limit = budget_ceiling(&quota->heap, BUDGET_TASK),
+                               .reserve_limit = budget_ceiling(&quota->reserve, BUDGET_TASK),
+                               .fail_after = atomic_load_explicit(&quota->fail_after, memory_order_relaxed)};
 }
 
 hostmem_gauge hm_budget_gauge(const struct budget *budget)
@@ -66,10 +59,11 @@ hostmem_gauge hm_budget_gauge(const struct budget *budget)
                            .peak = atomic_load_explicit(&budget->peak, memory_order_relaxed)};
 }
 
-hostmem_gauge hm_account_gauge(const struct account *account)
+hostmem_overrun hm_budget_overrun(const struct budget *budget)
 {
-    return (hostmem_gauge){.now = hm_account_now(account),
-                           .peak = atomic_load_explicit(&account->gauge.peak, memory_order_relaxed)};
+    return (hostmem_overrun){.count = atomic_load_explicit(&budget->overruns, memory_order_relaxed),
+                             .bytes = atomic_load_explicit(&budget->overrun_bytes, memory_order_relaxed),
+                             .peak = atomic_load_explicit(&budget->overrun_peak, memory_order_relaxed)};
 }
 
 HRESULT HOSTMEM_CALL hostmem_set_limits(hostmem_manager *manager, const hostmem_limits *limits)
@@ -78,7 +72,7 @@ HRESULT HOSTMEM_CALL hostmem_set_limits(hostmem_manager *manager, const hostmem_
         return E_POINTER;
     HRESULT result = hm_limits_check(limits);
     if (result == S_OK)
-        hm_limits_set(&manager->vm.table.commit, &manager->vm.table.reserve, limits);
+        hm_limits_set(&manager->vm.quota, limits);
     return result;
 }
 
@@ -88,7 +82,7 @@ HRESULT HOSTMEM_CALL hostmem_get_limits(hostmem_manager *manager, hostmem_limits
         return E_POINTER;
     if (limits->size != sizeof *limits)
         return E_INVALIDARG;
-    hm_limits_get(&manager->vm.table.commit, &manager->vm.table.reserve, limits);
+    hm_limits_get(&manager->vm.quota, limits);
     return S_OK;
 }
 
@@ -131,11 +125,10 @@ HRESULT HOSTMEM_CALL hostmem_create_budget(const hostmem_limits *limits, hostmem
     struct hostmem_budget *made = pages_take(sizeof *made);
     if (made == NULL)
         return E_OUTOFMEMORY;
-    hm_budget_init(&made->commit);
-    hm_budget_init(&made->reserve);
+    hm_quota_init(&made->quota, NULL);
     if (limits != NULL)
-        hm_limits_set(&made->commit, &made->reserve, limits);
-    made->commit.crossed = hm_pressure_wake;
+        hm_limits_set(&made->quota, limits);
+    hm_quota_watch(&made->quota, hm_pressure_wake);
     atomic_store_explicit(&made->references, 1, memory_order_release);
     *budget = made;
     return S_OK;
@@ -153,7 +146,7 @@ HRESULT HOSTMEM_CALL hostmem_set_budget_limits(hostmem_budget *budget, const hos
         return E_POINTER;
     HRESULT result = hm_limits_check(limits);
     if (result == S_OK)
-        hm_limits_set(&budget->commit, &budget->reserve, limits);
+        hm_limits_set(&budget->quota, limits);
     return result;
 }
 
@@ -165,14 +158,13 @@ HRESULT HOSTMEM_CALL hostmem_get_budget(hostmem_budget *budget, hostmem_limits *
     if ((limits != NULL && limits->size != sizeof *limits) || (usage != NULL && usage->size != sizeof *usage))
         return E_INVALIDARG;
     if (limits != NULL)
-        hm_limits_get(&budget->commit, &budget->reserve, limits);
+        hm_limits_get(&budget->quota, limits);
     if (usage != NULL)
-        *usage = (hostmem_budget_usage){
-            .size = sizeof *usage,
-            .charged = hm_budget_gauge(&budget->commit),
-            .reserved = hm_budget_gauge(&budget->reserve),
-            .overruns = atomic_load_explicit(&budget->commit.overruns, memory_order_relaxed),
-            .overrun_bytes = atomic_load_explicit(&budget->commit.overrun_bytes, memory_order_relaxed),
-            .overrun_peak = atomic_load_explicit(&budget->commit.overrun_peak, memory_order_relaxed)};
+        *usage = (hostmem_budget_usage){.size = sizeof *usage,
+                                        .charged = hm_budget_gauge(&budget->quota.commit),
+                                        .gc_heap = hm_budget_gauge(&budget->quota.heap),
+                                        .reserved = hm_budget_gauge(&budget->quota.reserve),
+                                        .overrun = hm_budget_overrun(&budget->quota.commit),
+                                        .heap_overrun = hm_budget_overrun(&budget->quota.heap)};
     return S_OK;
 }

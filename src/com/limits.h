@@ -6,22 +6,22 @@
 
 #include <hostmem/hostmem.h>
 
-#include "memory/account.h"
+#include "memory/quota.h"
 
 /* A budget that managers share. */
 struct hostmem_budget {
     _Atomic uint32_t references;
-    struct budget commit, reserve;
+    struct quota quota;
 };
 
 /* S_OK or E_INVALIDARG. */
 HRESULT hm_limits_check(const hostmem_limits *limits);
 
 /* Put checked limits into effect, and read them back. */
-void hm_limits_set(struct budget *commit, struct budget *reserve, const hostmem_limits *limits);
-void hm_limits_get(const struct budget *commit, const struct budget *reserve, hostmem_limits *limits);
+void hm_limits_set(struct quota *quota, const hostmem_limits *limits);
+void hm_limits_get(const struct quota *quota, hostmem_limits *limits);
 
 hostmem_gauge hm_budget_gauge(const struct budget *budget);
-hostmem_gauge hm_account_gauge(const struct account *account);
+hostmem_overrun hm_budget_overrun(const struct budget *budget);
 
 #endif

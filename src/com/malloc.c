@@ -7,7 +7,6 @@
 #include "com/malloc.h"
 
 #include "com/unknown.h"
-#include "maps/hot.h"
 #include "maps/pages.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
@@ -39,9 +38,9 @@ static struct stats *stats_of(struct malloc_object *object)
     return &object->manager->vm.stats;
 }
 
-static struct account *account_of(struct malloc_object *object)
+static struct vm *vm_of(struct malloc_object *object)
 {
-    return &object->manager->vm.heap;
+    return &object->manager->vm;
 }
 
 /* The next live block at or above *from, copied out under the heap's lock so that Free cannot take it
@@ -138,61 +137,62 @@ static ULONG STDMETHODCALLTYPE malloc_Release(IHostMalloc *iface)
     return left;
 }
 
-/* Windows had none. */
-COLD static void *heap_alloc_again(struct malloc_object *object, SIZE_T bytes, unsigned level)
+/* HeapAlloc, and again while Windows may be about to have more (patience.h).  Charged already; on failure no more. */
+static void *heap_alloc(struct malloc_object *object, SIZE_T total, struct charge *charge)
 {
-    struct patience patience = patience_for(level);
-    void *memory = NULL;
-    /* A heap leaves no last error; Windows out of memory is the only one there is. */
-    while (memory == NULL && patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY)) {
+    struct patience patience = patience_for(charge->level, total);
+    void *memory;
+    while ((memory = hm_os_heap_alloc(object->heap, total)) == NULL) {
+        hm_blocks_cancel(&vm_of(object)->quota, charge);
+        /* A heap leaves no last error; Windows out of memory is the only one there is. */
+        if (!patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY))
+            return NULL;
         stats_bump(&stats_of(object)->os_retries);
-        memory = hm_os_heap_alloc(object->heap, bytes);
+        if (hm_vm_charge_block(vm_of(object), charge) != S_OK)
+            return NULL;
     }
     return memory;
 }
 
 /* A zeroed block of `bytes`, charged, with `extra` bytes behind it that are not the caller's; NULL: refused. */
-static inline struct block_header *allocate(struct malloc_object *object, SIZE_T bytes, SIZE_T extra,
-                                            unsigned level)
+static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes, SIZE_T extra,
+                                     struct charge *charge)
 {
     SIZE_T total = sizeof(struct block_header) + bytes + extra;
-    if (total < bytes || vm_charge(&object->manager->vm, account_of(object), bytes, level) != S_OK)
+    if (total < bytes || hm_vm_charge_block(vm_of(object), charge) != S_OK)
         return NULL;
-    struct block_header *header = hm_os_heap_alloc(object->heap, total);
-    if (header == NULL)
-        header = heap_alloc_again(object, total, level);
-    if (header == NULL) {
-        hm_account_cancel(account_of(object), bytes);
-        return NULL;
+    struct block_header *header = heap_alloc(object, total, charge);
+    if (header != NULL) {
+        header->bytes = bytes;
+        header->debug = NULL;
     }
-    header->bytes = bytes;
-    header->debug = NULL;
     return header;
 }
 
 /* Let the finished block be known as one; it is still to be counted. */
-static inline HRESULT publish(struct malloc_object *object, struct block_header *header, void **memory)
+static HRESULT publish(struct malloc_object *object, struct block_header *header, const struct charge *charge,
+                       void **memory)
 {
-    SIZE_T bytes = header->bytes;
     if (!hm_block_map_add(object->blocks, (uintptr_t)(header + 1))) {
         hm_os_heap_free(object->heap, header);
-        hm_account_cancel(account_of(object), bytes);
+        hm_blocks_cancel(&vm_of(object)->quota, charge);
         return stats_refuse(stats_of(object), HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     }
-    account_settle(account_of(object), bytes);
+    hm_vm_settle_block(vm_of(object), charge);
     *memory = header + 1;
     return S_OK;
 }
 
-HOT static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes,
-                                                  EMemoryCriticalLevel level, void **memory)
+static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes, EMemoryCriticalLevel level,
+                                              void **memory)
 {
     struct malloc_object *object = impl_from_IHostMalloc(iface);
     HRESULT result = E_POINTER;
     if (memory != NULL) {
         *memory = NULL;
-        struct block_header *header = allocate(object, bytes, 0, level);
-        result = header == NULL ? E_OUTOFMEMORY : publish(object, header, memory);
+        struct charge charge = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT};
+        struct block_header *header = allocate(object, bytes, 0, &charge);
+        result = header == NULL ? E_OUTOFMEMORY : publish(object, header, &charge, memory);
     }
     return hm_stats_call_and_count(stats_of(object), HOSTMEM_MALLOC_ALLOC, level, result, STATS_BLOCKS,
                                    result == S_OK);
@@ -222,21 +222,22 @@ static HRESULT STDMETHODCALLTYPE malloc_DebugAlloc(IHostMalloc *iface, SIZE_T by
     if (memory != NULL) {
         *memory = NULL;
         const SIZE_T align = _Alignof(struct debug_info);
-        struct block_header *header = allocate(object, bytes, sizeof(struct debug_info) + align - 1, level);
+        struct charge charge = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT};
+        struct block_header *header = allocate(object, bytes, sizeof(struct debug_info) + align - 1, &charge);
         result = E_OUTOFMEMORY;
         if (header != NULL) {
             uintptr_t behind = ((uintptr_t)(header + 1) + bytes + align - 1) & ~(uintptr_t)(align - 1);
             header->debug = (struct debug_info *)behind;
             header->debug->line = line;
             copy_file_name(header->debug, file);
-            result = publish(object, header, memory);
+            result = publish(object, header, &charge, memory);
         }
     }
     return hm_stats_call_and_count(stats_of(object), HOSTMEM_MALLOC_DEBUG_ALLOC, level, result, STATS_BLOCKS,
                                    result == S_OK);
 }
 
-HOT static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
+static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
 {
     struct malloc_object *object = impl_from_IHostMalloc(iface);
     struct stats *stats = stats_of(object);
@@ -247,7 +248,7 @@ HOT static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memor
     struct block_header *header = (struct block_header *)memory - 1;
     SIZE_T bytes = header->bytes;
     HRESULT result = hm_os_heap_free(object->heap, header) ? S_OK : E_FAIL;
-    hm_account_refund(account_of(object), bytes);
+    hm_blocks_refund(&vm_of(object)->quota, bytes);
     return hm_stats_call_and_count(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result, STATS_BLOCKS, -1);
 }
 

@@ -7,7 +7,6 @@
 
 #include "com/malloc.h"
 #include "com/unknown.h"
-#include "maps/hot.h"
 #include "memory/address_space.h"
 #include "memory/memory_load.h"
 #include "memory/os.h"
@@ -29,6 +28,11 @@ static HRESULT count(struct hostmem_manager *manager, hostmem_method method, HRE
 
 static HRESULT STDMETHODCALLTYPE manager_QueryInterface(IHostMemoryManager *iface, REFIID riid, void **out)
 {
+    if (out != NULL && IsEqualIID(riid, &iid_region_use)) {
+        hm_manager_add_reference(impl_from_IHostMemoryManager(iface));
+        *out = &impl_from_IHostMemoryManager(iface)->use;
+        return S_OK;
+    }
     return unknown_query(iface, &IID_IHostMemoryManager, riid, out);
 }
 
@@ -63,9 +67,9 @@ static HRESULT STDMETHODCALLTYPE manager_CreateMalloc(IHostMemoryManager *iface,
     return count(manager, HOSTMEM_CREATE_MALLOC, create_malloc(manager, flags, out));
 }
 
-HOT static HRESULT STDMETHODCALLTYPE manager_VirtualAlloc(IHostMemoryManager *iface, void *address,
-                                                          SIZE_T size, DWORD type, DWORD protect,
-                                                          EMemoryCriticalLevel level, void **memory)
+static HRESULT STDMETHODCALLTYPE manager_VirtualAlloc(IHostMemoryManager *iface, void *address, SIZE_T size,
+                                                      DWORD type, DWORD protect, EMemoryCriticalLevel level,
+                                                      void **memory)
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
     HRESULT result =
@@ -73,8 +77,8 @@ HOT static HRESULT STDMETHODCALLTYPE manager_VirtualAlloc(IHostMemoryManager *if
     return hm_stats_call(&manager->vm.stats, HOSTMEM_VIRTUAL_ALLOC, level, result);
 }
 
-HOT static HRESULT STDMETHODCALLTYPE manager_VirtualFree(IHostMemoryManager *iface, LPVOID address,
-                                                         SIZE_T size, DWORD type)
+static HRESULT STDMETHODCALLTYPE manager_VirtualFree(IHostMemoryManager *iface, LPVOID address, SIZE_T size,
+                                                     DWORD type)
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
     return count(manager, HOSTMEM_VIRTUAL_FREE, hm_vm_free(&manager->vm, address, size, type));
@@ -104,7 +108,7 @@ static HRESULT get_memory_load(struct hostmem_manager *manager, DWORD *percent, 
     if (percent == NULL || available == NULL)
         return E_POINTER;
     struct memory_load load;
-    HRESULT result = hm_memory_load_read(&load, &manager->vm.table.commit);
+    HRESULT result = hm_memory_load_read(&load, &manager->vm.quota);
     if (result == S_OK) {
         *percent = load.percent;
         *available = load.available;
@@ -183,3 +187,33 @@ const IHostMemoryManagerVtbl hm_manager_vtbl = {
     manager_AcquiredVirtualAddressSpace,
     manager_ReleasedVirtualAddressSpace,
 };
+
+/* IHostmemRegionUse: of the same object. */
+static struct hostmem_manager *impl_from_IHostmemRegionUse(IHostmemRegionUse *iface)
+{
+    return CONTAINING_RECORD(iface, struct hostmem_manager, use);
+}
+
+static HRESULT STDMETHODCALLTYPE use_QueryInterface(IHostmemRegionUse *iface, REFIID riid, void **out)
+{
+    return manager_QueryInterface(&impl_from_IHostmemRegionUse(iface)->iface, riid, out);
+}
+
+static ULONG STDMETHODCALLTYPE use_AddRef(IHostmemRegionUse *iface)
+{
+    return manager_AddRef(&impl_from_IHostmemRegionUse(iface)->iface);
+}
+
+static ULONG STDMETHODCALLTYPE use_Release(IHostmemRegionUse *iface)
+{
+    return manager_Release(&impl_from_IHostmemRegionUse(iface)->iface);
+}
+
+static HRESULT STDMETHODCALLTYPE use_SetUse(IHostmemRegionUse *iface, void *address, uint32_t use)
+{
+    if (use >= HOSTMEM_USE_COUNT || use == HOSTMEM_USE_VIEW)
+        return E_INVALIDARG;
+    return hm_vm_set_use(&impl_from_IHostmemRegionUse(iface)->vm, address, (hostmem_use)use);
+}
+
+const IHostmemRegionUseVtbl hm_region_use_vtbl = {use_QueryInterface, use_AddRef, use_Release, use_SetUse};

@@ -5,12 +5,14 @@
 #define HOSTMEM_COM_MANAGER_H
 
 #include "com/limits.h"
+#include "com/region_use.h"
 #include "maps/pool.h"
 #include "memory/pressure.h"
 #include "memory/vm.h"
 
 struct hostmem_manager {
     IHostMemoryManager iface;
+    IHostmemRegionUse use; /* the same object's */
     _Atomic uint32_t references;
     hostmem_options options;
     struct hostmem_budget *shared;                      /* referenced, or NULL */
@@ -37,7 +39,8 @@ void hm_manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNoti
 HRESULT hm_manager_walk_regions(struct hostmem_manager *manager, bool stop_early,
                                 hostmem_region_callback callback, void *context);
 
-/* The vtable (manager.c), for the constructor (lifetime.c). */
+/* The vtables (manager.c), for the constructor (lifetime.c). */
 extern const IHostMemoryManagerVtbl hm_manager_vtbl;
+extern const IHostmemRegionUseVtbl hm_region_use_vtbl;
 
 #endif

@@ -3,8 +3,6 @@
  */
 #include "maps/block_map.h"
 
-#include "maps/hot.h"
-
 enum { LEAF_PLACES = (1 << BLOCK_MAP_LEAF_SHIFT) / BLOCK_MAP_ALIGN };
 
 static const uintptr_t leaf_span = (uintptr_t)1 << BLOCK_MAP_LEAF_SHIFT;
@@ -21,7 +19,7 @@ void hm_block_map_destroy(struct block_map *map)
     hm_pool_destroy(&map->middles);
 }
 
-COLD static void *make_node(_Atomic(void *) *slot, struct pool *make)
+static void *make_node(_Atomic(void *) *slot, struct pool *make)
 {
     void *node = NULL;
     uint32_t number = hm_pool_take(make);
@@ -66,7 +64,7 @@ static size_t place_of(uintptr_t address)
     return (address & (leaf_span - 1)) / BLOCK_MAP_ALIGN;
 }
 
-HOT bool hm_block_map_add(struct block_map *map, uintptr_t address)
+bool hm_block_map_add(struct block_map *map, uintptr_t address)
 {
     _Atomic uint8_t *leaf = leaf_of(map, address, true);
     if (leaf == NULL)
@@ -84,7 +82,7 @@ static inline _Atomic uint8_t *find_mark(const struct block_map *map, uintptr_t 
     return leaf == NULL ? NULL : &leaf[place_of(address)];
 }
 
-HOT bool hm_block_map_remove(struct block_map *map, uintptr_t address)
+bool hm_block_map_remove(struct block_map *map, uintptr_t address)
 {
     _Atomic uint8_t *mark = find_mark(map, address);
     return mark != NULL && atomic_exchange_explicit(mark, 0, memory_order_acq_rel) != 0;

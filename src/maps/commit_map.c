@@ -3,8 +3,6 @@
  */
 #include "maps/commit_map.h"
 
-#include "maps/hot.h"
-
 enum {
     WORD_PAGES = 64,
     STRIPE_PAGES = 16384, /* 64 MiB */
@@ -74,7 +72,7 @@ static size_t array_bytes(uint64_t pages)
     return (size_t)((pages + WORD_PAGES - 1) / WORD_PAGES * sizeof(uint64_t));
 }
 
-HOT bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages)
+bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
     if (pages <= WORD_PAGES) {
         atomic_init(&map->word, 0);
@@ -88,8 +86,8 @@ HOT bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uin
     return map->stripes != NULL;
 }
 
-HOT bool hm_commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages,
-                               uint64_t first, uint64_t count)
+bool hm_commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first,
+                           uint64_t count)
 {
     if (pages <= STRIPE_PAGES || count == 0)
         return true;
@@ -139,8 +137,8 @@ static inline uint64_t apply_to_word(_Atomic uint64_t *word, unsigned bit, uint6
     return (uint64_t)__builtin_popcountll(hit);
 }
 
-APART static uint64_t apply_to_words(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
-                                     enum operation operation)
+static uint64_t apply_to_words(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
+                               enum operation operation)
 {
     uint64_t turned = 0;
     uint64_t end = first + count;
@@ -168,22 +166,22 @@ static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t fi
     return word == NULL ? 0 : apply_to_word(word, bit, count, operation);
 }
 
-HOT uint64_t hm_commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+uint64_t hm_commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
 {
     return apply(map, pages, first, count, SET);
 }
 
-HOT uint64_t hm_commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+uint64_t hm_commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
 {
     return apply(map, pages, first, count, CLEAR);
 }
 
-HOT uint64_t hm_commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
+uint64_t hm_commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
 {
     return apply(map, pages, first, count, COUNT);
 }
 
-HOT uint64_t hm_commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)
+uint64_t hm_commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
     uint64_t set = apply(map, pages, 0, pages, EMPTY);
     if (pages <= WORD_PAGES)

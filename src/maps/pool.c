@@ -20,7 +20,6 @@ void hm_pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _
 {
     pool->item_size = item_size;
     pool->first_shift = (uint32_t)__builtin_ctz(first_count);
-    pool->spread = item_size < 64 && first_count >= 64 ? 63 : 0;
     pool->metadata = metadata;
     atomic_init(&pool->free_list, 0);
     atomic_init(&pool->used, 0);
@@ -63,8 +62,7 @@ static bool ensure_item(struct pool *pool, uint32_t i)
         else
             hm_pages_release(fresh, bytes);
     }
-    size_t end =
-        ((size_t)(before | pool->spread) + 1) * pool->item_size; /* with all that it is spread among */
+    size_t end = ((size_t)before + 1) * pool->item_size;
     size_t ready = atomic_load_explicit(&chunk->ready, memory_order_acquire);
     if (end <= ready)
         return true;
@@ -133,7 +131,7 @@ uint32_t hm_pool_number(const struct pool *pool, const void *item)
         size_t offset = (size_t)((uintptr_t)item - (uintptr_t)base);
         if (base == NULL || offset >= chunk_bytes(pool, k))
             continue;
-        uint32_t before = pool_before_of(pool, (uint32_t)(offset / pool->item_size));
+        uint32_t before = (uint32_t)(offset / pool->item_size);
         uint32_t number = (((1u << k) - 1) << pool->first_shift) + before + 1;
         return offset % pool->item_size == 0 && number <= pool_used(pool) ? number : 0;
     }

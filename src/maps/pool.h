@@ -23,7 +23,6 @@ enum { POOL_CHUNKS = 26 };
 struct pool {
     uint32_t item_size;
     uint32_t first_shift;       /* chunk 0 has 1 << first_shift items */
-    uint32_t spread;            /* mask: small items of consecutive numbers are not neighbours */
     _Atomic uint64_t free_list; /* tag << 32 | number; the tag defeats ABA */
     _Atomic uint32_t used;      /* numbers handed out so far: 1 .. used */
     _Atomic uint64_t *metadata; /* bytes committed are added here */
@@ -64,30 +63,13 @@ static inline unsigned pool_chunk_of(const struct pool *pool, uint32_t i, uint32
     return k;
 }
 
-/*
- * Two threads that take an item each, one after the other, must not have them in one cache line: of 64 items, each
- * eighth in turn, from the middle on (the last of them and the first of the next 64 are no neighbours either).
- */
-static inline uint32_t pool_place_of(const struct pool *pool, uint32_t before)
-{
-    uint32_t low = before & pool->spread;
-    return (before ^ low) | (((low << 3 | low >> 3) ^ 32) & pool->spread);
-}
-
-/* The other way round. */
-static inline uint32_t pool_before_of(const struct pool *pool, uint32_t place)
-{
-    uint32_t low = (place ^ 32) & pool->spread;
-    return (place & ~pool->spread) | ((low << 3 | low >> 3) & pool->spread);
-}
-
 /* Where item `number` (1 .. used) is. */
 static inline void *pool_item(const struct pool *pool, uint32_t number)
 {
     uint32_t before;
     unsigned k = pool_chunk_of(pool, number - 1, &before);
     char *base = atomic_load_explicit(&pool->chunk[k].base, memory_order_acquire);
-    return base + (size_t)pool_place_of(pool, before) * pool->item_size;
+    return base + (size_t)before * pool->item_size;
 }
 
 #endif

@@ -6,8 +6,6 @@
  */
 #include "maps/region_map.h"
 
-#include "maps/hot.h"
-
 /* Cells of one size, one beside the other, and how many granules they cover in all. */
 struct run {
     _Atomic uint32_t *cell;
@@ -76,7 +74,7 @@ static inline void *child_of(struct region_map_slot *slot, struct pool *make)
  * The largest cells that begin at `granule` and lie within `count` granules, as many as are in one node.  `cell` NULL:
  * the node is missing (and, with `make`, there was no memory); `step` then skips what is missing.
  */
-HOT static struct run run_at(struct region_map *map, uint64_t granule, uint64_t count, bool make)
+static struct run run_at(struct region_map *map, uint64_t granule, uint64_t count, bool make)
 {
     struct region_map_slot *slot = &map->root[granule >> 2 * REGION_MAP_NODE_BITS];
     if (granule % ROOT_SPAN == 0 && count >= ROOT_SPAN)
@@ -129,7 +127,7 @@ static uint32_t first_in_middle(const struct region_map_slot *middle, uint64_t f
 }
 
 /* As hm_region_map_first; *at receives the granule. */
-HOT static uint32_t first_at(const struct region_map *map, uint64_t from, uint64_t count, uint64_t *at)
+static uint32_t first_at(const struct region_map *map, uint64_t from, uint64_t count, uint64_t *at)
 {
     uint64_t end = smaller(from + count, REGION_MAP_GRANULES);
     for (uint64_t next; from < end; from = next) {
@@ -206,13 +204,13 @@ void hm_region_map_destroy(struct region_map *map)
     (void)map;
 }
 
-HOT static struct run run_at(struct region_map *map, uint64_t granule, uint64_t count, bool make)
+static struct run run_at(struct region_map *map, uint64_t granule, uint64_t count, bool make)
 {
     (void)make;
     return (struct run){&map->cell[granule], sizeof map->cell[0], count, count};
 }
 
-HOT static uint32_t first_at(const struct region_map *map, uint64_t granule, uint64_t count, uint64_t *at)
+static uint32_t first_at(const struct region_map *map, uint64_t granule, uint64_t count, uint64_t *at)
 {
     for (; count != 0 && granule < REGION_MAP_GRANULES; granule++, count--) {
         uint32_t number = region_map_find(map, granule << GRANULE_SHIFT);
@@ -240,29 +238,7 @@ static void erase_at(struct region_map *map, uint64_t granule, uint32_t number)
 
 #endif
 
-/* Two cells of a leaf.  (Readers of one of them are right beside a locked instruction on both, on x86.) */
-typedef uint64_t __attribute__((may_alias)) cell_pair;
-
-/* Two at a time where both hold the number, for a locked instruction is all that it costs. */
-HOT static void erase_run(const struct run *run, uint32_t number)
-{
-    _Atomic uint32_t *cell = run->cell;
-    for (uint64_t left = run->cells; left != 0;) {
-        cell_pair both = (uint64_t)number << 32 | number;
-        if (run->stride == sizeof *cell && left >= 2 && (uintptr_t)cell % sizeof both == 0 &&
-            __atomic_compare_exchange_n((cell_pair *)cell, &both, 0, false, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED)) {
-            cell += 2;
-            left -= 2;
-            continue;
-        }
-        erase_cell(cell, number);
-        cell = next_cell(run, cell);
-        left--;
-    }
-}
-
-HOT bool hm_region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count)
+bool hm_region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count)
 {
     if (granule > REGION_MAP_GRANULES || count > REGION_MAP_GRANULES - granule)
         return false;
@@ -276,7 +252,7 @@ HOT bool hm_region_map_prepare(struct region_map *map, uint64_t granule, uint64_
     return true;
 }
 
-HOT void hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+void hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     while (count != 0) {
         struct run run = run_at(map, granule, count, false);
@@ -287,18 +263,19 @@ HOT void hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_
     }
 }
 
-HOT void hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+void hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     while (count != 0) {
         struct run run = run_at(map, granule, count, false);
         uint64_t step = smaller(run.step, count);
-        erase_run(&run, number);
+        for (_Atomic uint32_t *cell = run.cell; run.cells != 0; run.cells--, cell = next_cell(&run, cell))
+            erase_cell(cell, number);
         granule += step;
         count -= step;
     }
 }
 
-HOT uint32_t hm_region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)
+uint32_t hm_region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)
 {
     uint64_t at = granule;
     return first_at(map, granule, count, &at);

@@ -14,9 +14,6 @@
 
 enum { LANES = 32, LANE_BYTES = 1024 };
 
-/* What is charged and refunded through lanes (account.h). */
-enum lane_credit { LANE_RESERVED, LANE_COMMITTED, LANE_HEAP, LANE_CREDITS };
-
 /* What is only counted: no peak.  Foreign frees are the calls that HOST_E_INVALIDOPERATION answered. */
 enum stats_counter { STATS_REGIONS, STATS_VIEWS, STATS_BLOCKS, STATS_FOREIGN_FREES, STATS_COUNTERS };
 
@@ -29,11 +26,9 @@ struct lane_counters {
 
 /* On one page. */
 struct lane {
-    _Alignas(LANE_BYTES) _Atomic uint64_t credit[LANE_CREDITS]; /* bytes; credit.h */
-    _Atomic uintptr_t owner;                                    /* thread_here(); 0: nobody yet */
+    _Alignas(LANE_BYTES) _Atomic uintptr_t owner; /* thread_here(); 0: nobody yet */
     /* A free region record of the owner, and of the others; 0: none. */
     _Atomic uint32_t record, shared_record;
-    _Atomic(struct region *) last; /* entered last: a guess at the next */
     struct lane_counters counters; /* the owner's */
 };
 

@@ -3,8 +3,8 @@
  *
  * Available means physical: the CLR compares it with physical memory and caps it by address space itself
  * (contract 3.7).  Of a limit on the whole job only this process' part is known; the figure is the best that
- * any process gets to see.  Of a budget it is what eTaskCritical may take, which the garbage
- * collector runs into first.
+ * any process gets to see.  Of a budget it is what eTaskCritical may take, in all or as
+ * heap, which the garbage collector runs into first.
  */
 #include "memory/memory_load.h"
 
@@ -32,18 +32,20 @@ struct memory_load hm_memory_load_of(const struct os_memory *memory)
     return load;
 }
 
-void hm_memory_load_tighten(struct memory_load *load, const struct budget *budget)
+void hm_memory_load_tighten(struct memory_load *load, const struct quota *quota)
 {
-    for (const struct budget *b = budget; b != NULL; b = b->parent)
-        tighten(load, budget_size(b), hm_budget_used(b));
+    for (const struct quota *q = quota; q != NULL; q = q->parent) {
+        tighten(load, budget_ceiling(&q->commit, BUDGET_TASK), hm_budget_used(&q->commit));
+        tighten(load, budget_ceiling(&q->heap, BUDGET_TASK), hm_budget_used(&q->heap));
+    }
 }
 
-HRESULT hm_memory_load_read(struct memory_load *load, const struct budget *budget)
+HRESULT hm_memory_load_read(struct memory_load *load, const struct quota *quota)
 {
     struct os_memory memory;
     if (!hm_os_memory_status(&memory))
         return hresult_from_last_error();
     *load = hm_memory_load_of(&memory);
-    hm_memory_load_tighten(load, budget);
+    hm_memory_load_tighten(load, quota);
     return S_OK;
 }

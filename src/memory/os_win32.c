@@ -6,15 +6,14 @@
 #include <psapi.h>
 #include <stdatomic.h>
 
-#include "maps/hot.h"
 #include "maps/pages.h"
 
-HOT void *hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
+void *hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
 {
     return VirtualAlloc(address, size, type, protect);
 }
 
-HOT bool hm_os_virtual_free(void *address, SIZE_T size, DWORD type)
+bool hm_os_virtual_free(void *address, SIZE_T size, DWORD type)
 {
     return VirtualFree(address, size, type);
 }
@@ -78,13 +77,13 @@ void hm_os_heap_destroy(HANDLE heap)
     HeapDestroy(heap);
 }
 
-HOT void *hm_os_heap_alloc(HANDLE heap, SIZE_T bytes)
+void *hm_os_heap_alloc(HANDLE heap, SIZE_T bytes)
 {
     /* HEAP_ZERO_MEMORY never reaches a host: the caller may have asked for it (contract 3.5). */
     return HeapAlloc(heap, HEAP_ZERO_MEMORY, bytes);
 }
 
-HOT bool hm_os_heap_free(HANDLE heap, void *block)
+bool hm_os_heap_free(HANDLE heap, void *block)
 {
     return HeapFree(heap, 0, block);
 }

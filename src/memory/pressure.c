@@ -31,7 +31,7 @@ void hm_pressure_wake(void)
         hm_os_event_set(event);
 }
 
-enum hm_budget_pressure hm_pressure_tightest(enum hm_budget_pressure a, enum hm_budget_pressure b)
+enum budget_pressure hm_pressure_tightest(enum budget_pressure a, enum budget_pressure b)
 {
     return a < b ? a : b;
 }
@@ -45,7 +45,7 @@ static bool limit_is_low(uint64_t limit, uint64_t used, bool before)
     return used >= limit - (before ? 2 * tenth : tenth);
 }
 
-enum hm_budget_pressure hm_pressure_of_job(const struct os_memory *memory, enum hm_budget_pressure before)
+enum budget_pressure hm_pressure_of_job(const struct os_memory *memory, enum budget_pressure before)
 {
     if (memory->job_limit == UINT64_MAX && memory->working_set_limit == UINT64_MAX)
         return BUDGET_HIGH;
@@ -57,7 +57,7 @@ enum hm_budget_pressure hm_pressure_of_job(const struct os_memory *memory, enum 
 /* Machine and job, which are the same for all tenants. */
 struct surroundings {
     struct hm_os_resources resources;
-    enum hm_budget_pressure job, all;
+    enum budget_pressure job, all;
     uint64_t now;
     uint64_t next_look; /* milliseconds until somebody has to look again */
 };
@@ -67,9 +67,9 @@ static void look_around(struct surroundings *around)
     struct os_memory memory;
     around->resources = hm_os_resources();
     around->job = hm_os_memory_status(&memory) ? hm_pressure_of_job(&memory, around->job) : BUDGET_HIGH;
-    enum hm_budget_pressure machine = around->resources.low    ? BUDGET_LOW
-                                      : around->resources.high ? BUDGET_HIGH
-                                                               : BUDGET_NEUTRAL;
+    enum budget_pressure machine = around->resources.low    ? BUDGET_LOW
+                                   : around->resources.high ? BUDGET_HIGH
+                                                            : BUDGET_NEUTRAL;
     around->all = hm_pressure_tightest(machine, around->job);
     around->now = hm_os_ticks();
     /* No event tells of a job object's use, nor of the end of low memory.  (Nor of plenty: that can wait.) */
@@ -77,18 +77,27 @@ static void look_around(struct surroundings *around)
     around->next_look = blind ? PRESSURE_LOOK_MS : PRESSURE_IDLE_MS;
 }
 
-static enum hm_budget_pressure pressure_now(struct tenant *tenant, struct surroundings *around)
+/* The pressure in one budget. */
+static enum budget_pressure pressure_in(struct budget *budget, bool *changed)
+{
+    uint32_t before = atomic_load_explicit(&budget->pressure, memory_order_relaxed);
+    enum budget_pressure now = hm_budget_pressure(budget);
+    *changed = *changed || now != before;
+    return now;
+}
+
+static enum budget_pressure pressure_now(struct tenant *tenant, struct surroundings *around)
 {
     uint32_t forced = atomic_load(&tenant->forced);
-    enum hm_budget_pressure pressure = around->all;
-    for (struct budget *b = &tenant->vm->table.commit; b != NULL; b = b->parent) {
-        uint32_t before = atomic_load_explicit(&b->pressure, memory_order_relaxed),
-                 now = hm_budget_pressure(b);
-        pressure = hm_pressure_tightest(pressure, (enum hm_budget_pressure)now);
-        if (now != before && b != &tenant->vm->table.commit)
+    enum budget_pressure pressure = around->all;
+    for (struct quota *q = &tenant->vm->quota; q != NULL; q = q->parent) {
+        bool changed = false;
+        pressure = hm_pressure_tightest(pressure, pressure_in(&q->commit, &changed));
+        pressure = hm_pressure_tightest(pressure, pressure_in(&q->heap, &changed));
+        if (changed && q != &tenant->vm->quota)
             around->next_look = 0; /* tenants that were visited before have to hear of it, too */
     }
-    return forced != 0 ? (enum hm_budget_pressure)forced : pressure;
+    return forced != 0 ? (enum budget_pressure)forced : pressure;
 }
 
 static void tell_host(struct tenant *tenant, hostmem_event *event)
@@ -98,26 +107,26 @@ static void tell_host(struct tenant *tenant, hostmem_event *event)
         tenant->event(tenant, event);
 }
 
-/* Of a manager's budget and the shared one, that with less left for eTaskCritical. */
-static const struct budget *tightest_budget(const struct budget *budget)
+/* The budget with the least left for eTaskCritical. */
+static const struct budget *tightest_budget(const struct quota *quota)
 {
-    const struct budget *tightest = budget;
+    const struct budget *tightest = &quota->commit;
     uint64_t least = UINT64_MAX;
-    for (const struct budget *b = budget; b != NULL; b = b->parent) {
-        uint64_t ceiling = atomic_load_explicit(&b->ceiling[BUDGET_TASK], memory_order_relaxed);
-        uint64_t used = hm_budget_used_of_limit(b);
-        uint64_t left = used < ceiling ? ceiling - used : 0;
-        if (ceiling != BUDGET_UNLIMITED && left < least) {
-            least = left;
-            tightest = b;
+    for (const struct quota *q = quota; q != NULL; q = q->parent)
+        for (const struct budget *b = &q->commit; b != NULL; b = b == &q->commit ? &q->heap : NULL) {
+            uint64_t ceiling = budget_ceiling(b, BUDGET_TASK), used = hm_budget_used(b);
+            uint64_t left = used < ceiling ? ceiling - used : 0;
+            if (ceiling != BUDGET_UNLIMITED && left < least) {
+                least = left;
+                tightest = b;
+            }
         }
-    }
     return tightest;
 }
 
 static void tell_pressure(struct tenant *tenant, struct surroundings *around)
 {
-    enum hm_budget_pressure pressure = pressure_now(tenant, around);
+    enum budget_pressure pressure = pressure_now(tenant, around);
     if (tenant->told == BUDGET_LOW && pressure == BUDGET_HIGH) {
         pressure = BUDGET_NEUTRAL; /* first that it is over, then that there is plenty */
         around->next_look = 0;
@@ -133,12 +142,11 @@ static void tell_pressure(struct tenant *tenant, struct surroundings *around)
             stats_bump(&tenant->vm->stats.notifications[pressure]);
     }
     if (changed) {
-        const struct budget *budget = tightest_budget(&tenant->vm->table.commit);
+        const struct budget *budget = tightest_budget(&tenant->vm->quota);
         hostmem_event event = {.size = sizeof event,
                                .kind = HOSTMEM_EVENT_PRESSURE,
                                .critical_level = HOSTMEM_LEVEL_NONE,
-                               .limit =
-                                   atomic_load_explicit(&budget->ceiling[BUDGET_TASK], memory_order_relaxed),
+                               .limit = budget_ceiling(budget, BUDGET_TASK),
                                .used = hm_budget_used(budget)};
         tell_host(tenant, &event);
     }
@@ -156,10 +164,10 @@ static void visit(struct tenant *tenant, struct surroundings *around)
         tell_host(tenant, &event);
     if (!tenant->left)
         tell_pressure(tenant, around);
-    uint64_t ceiling = tenant->left ? tenant->ceiling : hm_budget_ceiling(&tenant->vm->table.commit);
-    if (ceiling != tenant->ceiling) {
-        tenant->ceiling = ceiling;
-        void (*changed)(void) = atomic_load(&tenant->ceiling_changed);
+    uint64_t shown = tenant->left ? tenant->shown : hm_quota_shown(&tenant->vm->quota);
+    if (shown != tenant->shown) {
+        tenant->shown = shown;
+        void (*changed)(void) = atomic_load(&tenant->shown_changed);
         if (changed != NULL)
             changed();
     }
@@ -259,7 +267,7 @@ bool hm_pressure_join(struct tenant *tenant)
     if (!joined && !closed) {
         running = true;
         tenant->told = BUDGET_NEUTRAL; /* what a CLR takes for granted that was told nothing */
-        tenant->ceiling = hm_budget_ceiling(&tenant->vm->table.commit);
+        tenant->shown = hm_quota_shown(&tenant->vm->quota);
         tenant->next = tenants;
         tenants = tenant;
         atomic_store(&tenant->joined, true);

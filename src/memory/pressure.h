@@ -25,10 +25,10 @@ struct tenant {
     struct vm *vm;
     /* Called on the pressure thread.  tell: the CLR, false: nobody was there; event: the host; gone: the tenant left
      * for good from a callback of its own, and the rest of its end comes now. */
-    bool (*tell)(struct tenant *tenant, enum hm_budget_pressure pressure);
+    bool (*tell)(struct tenant *tenant, enum budget_pressure pressure);
     void (*event)(struct tenant *tenant, const hostmem_event *event);
     void (*gone)(struct tenant *tenant);
-    _Atomic(void (*)(void)) ceiling_changed; /* what eTaskCritical may hold is another; may be NULL */
+    _Atomic(void (*)(void)) shown_changed; /* how much memory the runtime is to see is another; may be NULL */
 
     _Atomic uint32_t forced; /* hm_budget_pressure; 0: none */
     _Atomic bool restate;    /* the CLR has forgotten what it was told */
@@ -37,10 +37,10 @@ struct tenant {
     /* The thread's. */
     struct tenant *next;
     uint32_t pass;
-    enum hm_budget_pressure told;
+    enum budget_pressure told;
     bool left, doomed;
     uint64_t told_at;
-    uint64_t ceiling;
+    uint64_t shown; /* hm_quota_shown */
 };
 
 /* Any number of times; false: there is no memory for the thread, or the manager has been shut down. */
@@ -56,7 +56,7 @@ bool hm_pressure_leave(struct tenant *tenant, bool for_good);
 void hm_pressure_wake(void);
 
 /* What is to be told, of the parts: pure. */
-enum hm_budget_pressure hm_pressure_tightest(enum hm_budget_pressure a, enum hm_budget_pressure b);
-enum hm_budget_pressure hm_pressure_of_job(const struct os_memory *memory, enum hm_budget_pressure before);
+enum budget_pressure hm_pressure_tightest(enum budget_pressure a, enum budget_pressure b);
+enum budget_pressure hm_pressure_of_job(const struct os_memory *memory, enum budget_pressure before);
 
 #endif

@@ -3,7 +3,6 @@
  */
 #include "memory/reconcile.h"
 
-#include "maps/hot.h"
 #include "memory/os.h"
 
 static uint64_t base_of(const struct region_hold *hold)
@@ -27,6 +26,8 @@ bool hm_reconcile_still_there(const struct region_hold *hold)
 static bool compare(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count,
                     bool write)
 {
+    const struct charge nothing_charged = {.kind = charge_kind_of(region_use(hold->region)),
+                                           .level = BUDGET_PROCESS};
     uint64_t at = base_of(hold) + (first << PAGE_SHIFT);
     uint64_t end = at + (count << PAGE_SHIFT);
     while (at < end) {
@@ -45,14 +46,14 @@ static bool compare(struct region_table *table, struct region_hold *hold, uint64
         if (write && !committed)
             hm_region_set_decommitted(table, hold, page, pages);
         if (write && committed && hm_region_prepare_commit(table, hold, page, pages))
-            hm_region_set_committed(table, hold, page, pages, 0);
+            hm_region_set_committed(table, hold, page, pages, &nothing_charged);
         at = run_end;
     }
     return true;
 }
 
 /* Compare, and write until there is nothing to write; the hold is a REGION_LOOK, and ends. */
-COLD static void settle(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
+static void settle(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
 {
     DWORD error = GetLastError();
     bool inside = true;
@@ -66,8 +67,7 @@ COLD static void settle(struct region_table *table, struct region_hold *hold, ui
     SetLastError(error);
 }
 
-HOT void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first,
-                            uint64_t count)
+void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
 {
     uint64_t start = base_of(hold) + (first << PAGE_SHIFT);
     switch (hm_region_leave(table, hold)) {

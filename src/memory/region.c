@@ -3,7 +3,6 @@
  */
 #include "memory/region.h"
 
-#include "maps/hot.h"
 #include "memory/thread.h"
 
 #define LIVE          ((uint64_t)1)
@@ -14,13 +13,10 @@
 #define CHANGES_ENDED (COMMIT_ENDED - CHANGE_ENDED)
 #define COMMITS_ENDED (~(COMMIT_ENDED - 1))
 
-void hm_region_table_init(struct region_table *table, struct stats *stats)
+void hm_region_table_init(struct region_table *table, struct stats *stats, struct quota *quota)
 {
     table->stats = stats;
-    hm_budget_init(&table->commit);
-    hm_budget_init(&table->reserve);
-    hm_account_init(&table->committed, &table->commit, stats->lane, LANE_COMMITTED, false);
-    hm_account_init(&table->reserved, &table->reserve, stats->lane, LANE_RESERVED, true);
+    table->quota = quota;
     hm_region_map_init(&table->map, &stats->metadata);
     hm_bit_store_init(&table->bits, &stats->metadata);
     hm_pool_init(&table->records, sizeof(struct region), 1024, &stats->metadata);
@@ -71,7 +67,7 @@ unsigned hm_region_kind_at(const struct region_table *table, uint64_t address)
  * A lane keeps a free record for its owner, and one for its other threads: those that reserve and release do not meet
  * at the pool's list.
  */
-HOT uint32_t hm_region_take(struct region_table *table)
+uint32_t hm_region_take(struct region_table *table)
 {
     const uintptr_t thread = thread_here();
     struct lane *lane = &table->stats->lane[lane_of(thread)];
@@ -87,7 +83,7 @@ HOT uint32_t hm_region_take(struct region_table *table)
     return number;
 }
 
-HOT void hm_region_give(struct region_table *table, uint32_t number)
+void hm_region_give(struct region_table *table, uint32_t number)
 {
     const uintptr_t thread = thread_here();
     struct lane *lane = &table->stats->lane[lane_of(thread)];
@@ -107,36 +103,72 @@ static enum stats_counter kind_counter(const struct region *region)
     return region->kind == HOSTMEM_REGION_VIEW ? STATS_VIEWS : STATS_REGIONS;
 }
 
-/* The budget first: who drops pages goes by what the region says. */
-static void note_critical(struct region_table *table, struct region *region, uint64_t pages)
+/*
+ *      account  | committed pages, signed 56 | use 8 |
+ *
+ * One word, so that whoever turned bits learns for what use they are charged in the step that counts them: a change of
+ * use moves just the pages that were counted before it.  (Signed, for bits may be cleared before they are counted.)
+ */
+static uint64_t in_account(uint64_t pages)
 {
-    hm_budget_note_critical(&table->commit, pages << PAGE_SHIFT);
-    atomic_fetch_add_explicit(&region->critical, (uint32_t)pages, memory_order_release);
+    return pages << 8;
 }
 
-/* `pages` of the region are going.  Which of them were charged at what level nobody knows, if not all were alike. */
-static void drop_critical(struct region_table *table, struct region *region, uint64_t pages)
+/* So many pages more are committed; the use that they are charged for. */
+static hostmem_use count_committed(struct region_table *table, struct region *region, uint64_t pages)
 {
-    uint32_t critical = atomic_load_explicit(&region->critical, memory_order_acquire), less;
-    do {
-        less = critical < pages ? critical : (uint32_t)pages;
-        if (less == 0)
-            return;
-    } while (!atomic_compare_exchange_weak_explicit(&region->critical, &critical, critical - less,
-                                                    memory_order_acquire, memory_order_acquire));
-    hm_budget_drop_critical(&table->commit, (uint64_t)less << PAGE_SHIFT);
+    hostmem_use use =
+        atomic_fetch_add_explicit(&region->account, in_account(pages), memory_order_relaxed) & 0xFF;
+    gauge_add(&table->stats->committed, pages << PAGE_SHIFT);
+    gauge_add(&table->stats->by_use[use], pages << PAGE_SHIFT);
+    return use;
+}
+
+/* The other way round, and given back. */
+static void refund_committed(struct region_table *table, struct region *region, uint64_t pages)
+{
+    if (pages == 0)
+        return;
+    hostmem_use use =
+        atomic_fetch_sub_explicit(&region->account, in_account(pages), memory_order_relaxed) & 0xFF;
+    gauge_sub(&table->stats->committed, pages << PAGE_SHIFT);
+    gauge_sub(&table->stats->by_use[use], pages << PAGE_SHIFT);
+    hm_quota_refund(table->quota, charge_kind_of(use), pages << PAGE_SHIFT);
+}
+
+bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use use)
+{
+    struct region_hold hold;
+    if (!hm_region_enter(table, address, REGION_LOOK, &hold))
+        return false;
+    const bool ours = hold.region->kind == HOSTMEM_REGION_PRIVATE;
+    uint64_t account = atomic_load_explicit(&hold.region->account, memory_order_relaxed);
+    while (ours && (account & 0xFF) != use &&
+           !atomic_compare_exchange_weak_explicit(&hold.region->account, &account,
+                                                  (account & ~(uint64_t)0xFF) | use, memory_order_relaxed,
+                                                  memory_order_relaxed))
+        ;
+    const hostmem_use before = account & 0xFF;
+    const uint64_t bytes = (uint64_t)((int64_t)account >> 8) << PAGE_SHIFT;
+    if (ours && before != use && bytes != 0) {
+        gauge_add(&table->stats->by_use[use], bytes);
+        gauge_sub(&table->stats->by_use[before], bytes);
+        if (use == HOSTMEM_USE_GC_HEAP)
+            hm_quota_becomes_heap(table->quota, bytes);
+        else if (before == HOSTMEM_USE_GC_HEAP)
+            hm_quota_was_heap(table->quota, bytes);
+    }
+    hm_region_leave_unchanged(table, &hold);
+    return ours;
 }
 
 /* Nobody can find the record and nobody is in it: refund and recycle. */
-HOT static void recycle(struct region_table *table, struct region *region, uint32_t number)
+static void recycle(struct region_table *table, struct region *region, uint32_t number)
 {
     uint64_t pages = geometry_pages(atomic_load_explicit(&region->geometry, memory_order_relaxed));
     if (region->kind == HOSTMEM_REGION_PRIVATE) {
-        uint64_t committed = hm_commit_map_clear_all(&region->commit, &table->bits, pages);
-        drop_critical(table, region, UINT32_MAX);
-        if (committed != 0)
-            hm_account_refund(&table->committed, committed << PAGE_SHIFT);
-        hm_account_refund(&table->reserved, pages << PAGE_SHIFT);
+        refund_committed(table, region, hm_commit_map_clear_all(&region->commit, &table->bits, pages));
+        hm_quota_refund(table->quota, CHARGE_RESERVE, pages << PAGE_SHIFT);
     } else {
         gauge_sub(&table->stats->mapped, pages << PAGE_SHIFT);
     }
@@ -155,7 +187,7 @@ static inline bool enter(struct region *region, struct region_hold *hold)
                                                     memory_order_acq_rel, memory_order_relaxed));
     *hold = (struct region_hold){.region = region,
                                  .number = atomic_load_explicit(&region->link, memory_order_relaxed),
-                                 .use = REGION_LOOK,
+                                 .work = REGION_LOOK,
                                  .entered = state + AT_WORK_ONE,
                                  .geometry = atomic_load_explicit(&region->geometry, memory_order_acquire)};
     return true;
@@ -188,7 +220,7 @@ static void drop_stale(struct region_table *table, uint64_t granule, uint64_t gr
     }
 }
 
-HOT bool hm_region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin)
+bool hm_region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin)
 {
     struct region *region = record(table, number);
     uint64_t granule = origin->base >> GRANULE_SHIFT;
@@ -207,11 +239,10 @@ HOT bool hm_region_publish(struct region_table *table, uint32_t number, const st
                 return false;
             }
             hm_commit_map_set(&region->commit, origin->pages, 0, origin->pages);
-            account_settle(&table->committed, origin->pages << PAGE_SHIFT);
-            if (origin->level >= BUDGET_PROCESS)
-                note_critical(table, region, origin->pages);
         }
-        account_settle(&table->reserved, origin->pages << PAGE_SHIFT);
+        atomic_store_explicit(&region->account, origin->use, memory_order_relaxed);
+        if (origin->committed)
+            count_committed(table, region, origin->pages);
     } else {
         gauge_add(&table->stats->mapped, origin->pages << PAGE_SHIFT);
     }
@@ -232,7 +263,7 @@ HOT bool hm_region_publish(struct region_table *table, uint32_t number, const st
 /* The state with this hold's work ended. */
 static uint64_t ended(const struct region_hold *hold, uint64_t state)
 {
-    return state - AT_WORK_ONE + (hold->use == REGION_COMMIT ? COMMIT_ENDED : CHANGE_ENDED);
+    return state - AT_WORK_ONE + (hold->work == REGION_COMMIT ? COMMIT_ENDED : CHANGE_ENDED);
 }
 
 /* A live region that has the address is the one: another comes there only when this one is not live any more. */
@@ -247,29 +278,20 @@ static inline bool enter_at(struct region_table *table, struct region *region, u
     return false;
 }
 
-/* Most calls are for the region of the call before: a look at its record spares the way through the map. */
-HOT bool hm_region_enter(struct region_table *table, uint64_t address, enum region_use use,
-                         struct region_hold *hold)
+bool hm_region_enter(struct region_table *table, uint64_t address, enum region_work work,
+                     struct region_hold *hold)
 {
-    _Atomic(struct region *) *last = &table->stats->lane[lane_of(thread_here())].last;
-    struct region *region = atomic_load_explicit(last, memory_order_relaxed);
-    bool entered = region != NULL &&
-                   geometry_has(atomic_load_explicit(&region->geometry, memory_order_relaxed), address) &&
-                   enter_at(table, region, address, hold);
-    while (!entered) {
-        uint32_t number = region_map_find(&table->map, address);
-        if (number == 0)
-            return false;
-        region = record(table, number);
-        entered = enter_at(table, region, address, hold);
-        if (entered)
-            atomic_store_explicit(last, region, memory_order_relaxed);
+    uint32_t number;
+    while ((number = region_map_find(&table->map, address)) != 0) {
+        if (enter_at(table, record(table, number), address, hold)) {
+            hold->work = work;
+            return true;
+        }
         /* It has gone, or ends in its last granule before the address; or the record has just been recycled. */
-        else if (region_map_find(&table->map, address) == number)
-            return false;
+        if (region_map_find(&table->map, address) == number)
+            break;
     }
-    hold->use = use;
-    return true;
+    return false;
 }
 
 /* Has a call that could have turned this one's bits the other way ended since this one entered? */
@@ -279,7 +301,7 @@ static bool overlapped(const struct region_hold *hold, uint64_t now)
     bool commits_ended = ((then ^ now) & COMMITS_ENDED) != 0;
     bool changes_ended = ((then ^ now) & CHANGES_ENDED) != 0;
     /* A repair counts as a change: it may have copied what was true before this call. */
-    return changes_ended || (commits_ended && hold->use != REGION_COMMIT);
+    return changes_ended || (commits_ended && hold->work != REGION_COMMIT);
 }
 
 static void after_leaving(struct region_table *table, const struct region_hold *hold, uint64_t state)
@@ -288,7 +310,7 @@ static void after_leaving(struct region_table *table, const struct region_hold *
         recycle(table, hold->region, hold->number);
 }
 
-HOT enum region_left hm_region_leave(struct region_table *table, struct region_hold *hold)
+enum region_left hm_region_leave(struct region_table *table, struct region_hold *hold)
 {
     uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
     uint64_t wanted;
@@ -300,7 +322,7 @@ HOT enum region_left hm_region_leave(struct region_table *table, struct region_h
     } while (!atomic_compare_exchange_weak_explicit(&hold->region->state, &state, wanted,
                                                     memory_order_acq_rel, memory_order_acquire));
     if (look) {
-        hold->use = REGION_LOOK;
+        hold->work = REGION_LOOK;
         return REGION_OVERLAPPED;
     }
     after_leaving(table, hold, wanted);
@@ -310,10 +332,10 @@ HOT enum region_left hm_region_leave(struct region_table *table, struct region_h
 void hm_region_begin_repair(struct region_hold *hold)
 {
     hold->entered = atomic_load_explicit(&hold->region->state, memory_order_acquire);
-    hold->use = REGION_CHANGE;
+    hold->work = REGION_CHANGE;
 }
 
-HOT void hm_region_leave_unchanged(struct region_table *table, struct region_hold *hold)
+void hm_region_leave_unchanged(struct region_table *table, struct region_hold *hold)
 {
     uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
     if ((state & (LIVE | AT_WORK)) == AT_WORK_ONE) /* nobody else is in it, and nobody can enter any more */
@@ -324,7 +346,7 @@ HOT void hm_region_leave_unchanged(struct region_table *table, struct region_hol
     after_leaving(table, hold, state);
 }
 
-HOT bool hm_region_unpublish(struct region_table *table, struct region_hold *hold)
+bool hm_region_unpublish(struct region_table *table, struct region_hold *hold)
 {
     if (!(atomic_fetch_and_explicit(&hold->region->state, ~LIVE, memory_order_acq_rel) & LIVE))
         return false;
@@ -340,8 +362,8 @@ void hm_region_restore(struct region_table *table, struct region_hold *hold)
     atomic_fetch_or_explicit(&hold->region->state, LIVE, memory_order_acq_rel);
 }
 
-HOT bool hm_region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
-                                  uint64_t count)
+bool hm_region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
+                              uint64_t count)
 {
     return hm_commit_map_prepare(&hold->region->commit, &table->bits, geometry_pages(hold->geometry), first,
                                  count);
@@ -349,34 +371,30 @@ HOT bool hm_region_prepare_commit(struct region_table *table, struct region_hold
 
 /*
  * Another thread may have committed some of the pages since they were counted for the charge: less is owed.  Or
- * decommitted some that were: more is, and it is committed by now.
+ * decommitted some that were: more is, and it is committed by now.  Or the use has changed.
  */
-HOT struct budget_answer hm_region_set_committed(struct region_table *table, struct region_hold *hold,
-                                                 uint64_t first, uint64_t count, uint64_t charged)
+struct budget_answer hm_region_set_committed(struct region_table *table, struct region_hold *hold,
+                                             uint64_t first, uint64_t count, const struct charge *charge)
 {
-    uint64_t pages = geometry_pages(hold->geometry);
-    if (hold->critical) /* before another can decommit them */
-        note_critical(table, hold->region, charged >> PAGE_SHIFT);
-    uint64_t turned = hm_commit_map_set(&hold->region->commit, pages, first, count) << PAGE_SHIFT;
-    account_settle(&table->committed, turned < charged ? turned : charged);
-    if (hold->critical && turned < charged)
-        drop_critical(table, hold->region, (charged - turned) >> PAGE_SHIFT);
-    if (turned < charged)
-        hm_account_cancel(&table->committed, charged - turned);
-    return hm_account_force(&table->committed, turned > charged ? turned - charged : 0);
+    uint64_t turned = hm_commit_map_set(&hold->region->commit, geometry_pages(hold->geometry), first, count);
+    enum charge_kind kind = charge_kind_of(count_committed(table, hold->region, turned));
+    struct budget_answer answer = hm_quota_settle(table->quota, charge, turned << PAGE_SHIFT);
+    if (kind == CHARGE_HEAP && charge->kind != CHARGE_HEAP)
+        hm_quota_becomes_heap(table->quota, turned << PAGE_SHIFT);
+    else if (kind != CHARGE_HEAP && charge->kind == CHARGE_HEAP)
+        hm_quota_was_heap(table->quota, turned << PAGE_SHIFT);
+    return answer;
 }
 
-HOT void hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
-                                   uint64_t count)
+void hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
+                               uint64_t count)
 {
     uint64_t pages = geometry_pages(hold->geometry);
-    uint64_t turned = hm_commit_map_clear(&hold->region->commit, pages, first, count);
-    drop_critical(table, hold->region, turned);
-    hm_account_refund(&table->committed, turned << PAGE_SHIFT);
+    refund_committed(table, hold->region, hm_commit_map_clear(&hold->region->commit, pages, first, count));
 }
 
-HOT uint64_t hm_region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
-                                    uint64_t *first)
+uint64_t hm_region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
+                                uint64_t *first)
 {
     uint64_t base = geometry_base(hold->geometry);
     uint64_t limit = geometry_end(hold->geometry);
@@ -385,7 +403,7 @@ HOT uint64_t hm_region_pages_within(const struct region_hold *hold, uint64_t add
     return ((end - base + PAGE_BYTES - 1) >> PAGE_SHIFT) - *first;
 }
 
-HOT uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count)
+uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count)
 {
     uint64_t pages = geometry_pages(hold->geometry);
     return (count - hm_commit_map_count(&hold->region->commit, pages, first, count)) << PAGE_SHIFT;

@@ -1,8 +1,7 @@
 /*
  * region.h - the records: what is owned, how much of it is committed, who is at work in it
  *
- * One record a region (or reported view), found by address through the region map, without a lock; or by a guess, the
- * record that the thread's lane entered last, if that is live and has the address.
+ * One record a region (or reported view), found by address through the region map, without a lock.
  *
  *      geometry  | first granule 31 | pages 33 |      one load is the whole answer; 0: free
  *      state     | commits ended 20 | changes ended 19 | at work 24 | LIVE |
@@ -31,7 +30,7 @@
 
 #include "maps/commit_map.h"
 #include "maps/region_map.h"
-#include "memory/account.h"
+#include "memory/quota.h"
 #include "memory/stats.h"
 
 enum { PAGE_SHIFT = 12, PAGE_BYTES = 1 << PAGE_SHIFT, GRANULE_PAGES = 16 };
@@ -45,7 +44,7 @@ struct region {
     _Atomic uint64_t geometry;
     _Atomic uint64_t state;
     struct commit_map commit;
-    _Atomic uint32_t critical; /* committed pages that were charged at eProcessCritical */
+    _Atomic uint64_t account; /* committed pages as they are charged, and the use they are charged for */
     uint32_t allocation_type;
     _Atomic uint8_t kind; /* hostmem_region_kind; also read by whoever holds nothing (hm_region_kind_at) */
     uint8_t level;
@@ -53,17 +52,14 @@ struct region {
 
 /* What every call looks at comes first, and so on few pages. */
 struct region_table {
-    struct budget commit;     /* committed pages of regions; the vm charges more to it */
-    struct budget reserve;    /* address space of regions: one limit for all levels */
-    struct account committed; /* of regions */
-    struct account reserved;
+    struct quota *quota;
     struct stats *stats;
     struct pool records;
     struct bit_store bits;
     struct region_map map;
 };
 
-enum region_use {
+enum region_work {
     REGION_COMMIT, /* turns bits on */
     REGION_CHANGE, /* turns bits off, copies Windows' picture into them, or releases */
     REGION_LOOK    /* reads only: nobody reacts to it */
@@ -73,8 +69,7 @@ enum region_use {
 struct region_hold {
     struct region *region;
     uint32_t number;
-    enum region_use use;
-    bool critical;    /* what this call commits was charged at eProcessCritical */
+    enum region_work work;
     uint64_t entered; /* state as it was right after entering */
     uint64_t geometry;
 };
@@ -107,7 +102,7 @@ static inline bool geometry_has(uint64_t geometry, uint64_t address)
 }
 
 /* The memory of `table` must be zero. */
-void hm_region_table_init(struct region_table *table, struct stats *stats);
+void hm_region_table_init(struct region_table *table, struct stats *stats, struct quota *quota);
 void hm_region_table_destroy(struct region_table *table);
 
 /* The record number and geometry at an address; 0: nobody's.  No lock, nothing written. */
@@ -128,18 +123,19 @@ struct region_origin {
     hostmem_region_kind kind;
     uint32_t type, protect;
     unsigned level;
+    hostmem_use use;
 };
 
 /*
- * Fill the record and let it be found.  The caller has charged the accounts with the region's pages: those
- * reserved, and those committed.  Entries found in the range are stale: their memory was freed behind our back,
+ * Fill the record and let it be found.  The caller has charged the quota with the region's pages, those reserved and
+ * those committed, and settles that.  Entries found in the range are stale: their memory was freed behind our back,
  * so they are dropped and counted.  False: no memory for the entry; the record and the charges are still the
  * caller's.
  */
 bool hm_region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin);
 
 /* Begin work in the region at `address`; false: nobody's, or being released. */
-bool hm_region_enter(struct region_table *table, uint64_t address, enum region_use use,
+bool hm_region_enter(struct region_table *table, uint64_t address, enum region_work work,
                      struct region_hold *hold);
 
 /* As hm_region_enter with REGION_LOOK, by number, for a walk; false: the record is free. */
@@ -170,12 +166,12 @@ bool hm_region_undisturbed(const struct region_hold *hold);
 bool hm_region_unpublish(struct region_table *table, struct region_hold *hold);
 void hm_region_restore(struct region_table *table, struct region_hold *hold);
 
-/* Turn bits of an entered region; the account follows.  prepare: so that set cannot fail.
- * `charged` bytes have been charged for the pages already; the answer is that of what had to be charged besides. */
+/* Turn bits of an entered region, and what is charged follows.  prepare: so that set cannot fail.  `charge` is what the
+ * pages have been charged already; the answer is as that of hm_quota_settle. */
 bool hm_region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
                               uint64_t count);
 struct budget_answer hm_region_set_committed(struct region_table *table, struct region_hold *hold,
-                                             uint64_t first, uint64_t count, uint64_t charged);
+                                             uint64_t first, uint64_t count, const struct charge *charge);
 void hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
                                uint64_t count);
 
@@ -185,6 +181,20 @@ uint64_t hm_region_pages_within(const struct region_hold *hold, uint64_t address
 
 /* Bytes of these pages that are not noted as committed. */
 uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count);
+
+/* What the region's pages are charged for. */
+static inline hostmem_use region_use(const struct region *region)
+{
+    return (hostmem_use)(atomic_load_explicit(&region->account, memory_order_relaxed) & 0xFF);
+}
+
+/* Change that; what is committed already moves along.  False: nobody's region. */
+bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use use);
+
+static inline enum charge_kind charge_kind_of(hostmem_use use)
+{
+    return use == HOSTMEM_USE_GC_HEAP ? CHARGE_HEAP : CHARGE_COMMIT;
+}
 
 /* Committed pages of an entered region. */
 uint64_t hm_region_committed(struct region_hold *hold);

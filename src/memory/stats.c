@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 
-#include "maps/hot.h"
 #include "memory/thread.h"
 
 /* This thread's own counters, or those that it shares. */
@@ -44,14 +43,14 @@ static void call(struct lane_counters *here, bool shared, hostmem_method method,
         count(here, shared, STATS_FOREIGN_FREES, 1);
 }
 
-HOT void hm_stats_count(struct stats *stats, enum stats_counter counter, int amount)
+void hm_stats_count(struct stats *stats, enum stats_counter counter, int amount)
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
     count(here, shared, counter, amount);
 }
 
-HOT HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
+HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
@@ -59,8 +58,8 @@ HOT HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned l
     return result;
 }
 
-HOT HRESULT hm_stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level,
-                                    HRESULT result, enum stats_counter counter, int amount)
+HRESULT hm_stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level, HRESULT result,
+                                enum stats_counter counter, int amount)
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
@@ -76,7 +75,7 @@ static uint64_t read(const _Atomic uint64_t *counter)
 
 static hostmem_gauge read_gauge(const struct gauge *gauge)
 {
-    return (hostmem_gauge){.now = read(&gauge->now), .peak = read(&gauge->peak)};
+    return (hostmem_gauge){.now = counted(read(&gauge->now)), .peak = read(&gauge->peak)};
 }
 
 /* One thread may have added what another subtracts; a sum read in between must not wrap. */
@@ -92,7 +91,10 @@ static uint64_t read_counter(const struct stats *stats, enum stats_counter count
 void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
 {
     out->mapped = read_gauge(&stats->mapped);
-    out->view_committed = read_gauge(&stats->view_committed);
+    out->committed = read_gauge(&stats->committed);
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
+        out->committed_by_use[use] = read_gauge(&stats->by_use[use]);
+    out->view_committed = out->committed_by_use[HOSTMEM_USE_VIEW];
     out->foreign_committed = read(&stats->foreign_committed);
     out->regions = read_counter(stats, STATS_REGIONS);
     out->views = read_counter(stats, STATS_VIEWS);

@@ -1,18 +1,20 @@
 /*
  * stats.h - what happened: gauges and counters
  *
- * Gauges that have no account are one shared number each, since now and peak must be exact.  Counters are sums over
- * the lanes: the owner of a lane counts by itself, without a locked instruction; its other threads share a second set.
+ * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over the lanes: the owner
+ * of a lane counts by itself, without a locked instruction; its other threads share a second set.
  */
 #ifndef HOSTMEM_MEMORY_STATS_H
 #define HOSTMEM_MEMORY_STATS_H
 
 #include <hostmem/hostmem.h>
 
-#include "memory/account.h"
+#include "memory/gauge.h"
+#include "memory/lane.h"
 
 struct stats {
-    struct gauge mapped, view_committed; /* all other memory has an account */
+    struct gauge committed, by_use[HOSTMEM_USE_COUNT]; /* those inside views are of HOSTMEM_USE_VIEW alone */
+    struct gauge mapped;
     _Atomic uint64_t foreign_committed;
     _Atomic uint64_t refused[HOSTMEM_REASON_COUNT];
     _Atomic uint64_t os_retries;
@@ -46,7 +48,7 @@ HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level
 HRESULT hm_stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level, HRESULT result,
                                 enum stats_counter counter, int amount);
 
-/* What is read here has no account. */
+/* The figures of budgets and blocks are not in it. */
 void hm_stats_read(const struct stats *stats, hostmem_statistics *out);
 
 #endif

@@ -92,9 +92,10 @@ static bool check_region(struct verify *verify, struct region_hold *hold)
     struct region_table *table = &verify->vm->table;
     const uint64_t base = geometry_base(hold->geometry), pages = geometry_pages(hold->geometry);
     const uint64_t granule = base >> GRANULE_SHIFT, granules = geometry_granules(hold->geometry);
-    const unsigned kind = hold->region->kind;
-    if ((kind != HOSTMEM_REGION_PRIVATE && kind != HOSTMEM_REGION_VIEW) || base == 0 || pages == 0 ||
-        granules > REGION_MAP_GRANULES || granule > REGION_MAP_GRANULES - granules) {
+    const unsigned kind = hold->region->kind, use = region_use(hold->region);
+    if (use >= HOSTMEM_USE_COUNT || (kind != HOSTMEM_REGION_PRIVATE && kind != HOSTMEM_REGION_VIEW) ||
+        base == 0 || pages == 0 || granules > REGION_MAP_GRANULES ||
+        granule > REGION_MAP_GRANULES - granules) {
         hm_verify_note(verify, HOSTMEM_FINDING_RECORD, base, 0, hold->number);
         return true;
     }
@@ -113,9 +114,7 @@ static bool check_region(struct verify *verify, struct region_hold *hold)
         hm_verify_note(verify, HOSTMEM_FINDING_BITS, base, 0, 0);
         return true;
     }
-    verify->committed += hm_region_committed(hold) << PAGE_SHIFT;
-    verify->critical += (uint64_t)atomic_load_explicit(&hold->region->critical, memory_order_relaxed)
-                        << PAGE_SHIFT;
+    verify->by_use[use] += hm_region_committed(hold) << PAGE_SHIFT;
     return check_pages(verify, hold);
 }
 
@@ -169,31 +168,43 @@ static void check_sum(struct verify *verify, hostmem_finding finding, uint64_t s
         hm_verify_note(verify, finding, 0, sum, figure);
 }
 
+/* The rest of a shared budget is other managers'. */
+static void check_shared(struct verify *verify, const struct budget *own, const struct budget *shared)
+{
+    uint64_t part = hm_budget_used(own), whole = hm_budget_used(shared);
+    if (whole < part)
+        hm_verify_note(verify, HOSTMEM_FINDING_SHARED, 0, part, whole);
+}
+
 static __attribute__((noinline)) void check_sums(struct verify *verify)
 {
-    const struct region_table *table = &verify->vm->table;
-    const struct budget *commit = &table->commit, *reserve = &table->reserve;
+    const struct quota *quota = &verify->vm->quota, *parent = quota->parent;
     hostmem_statistics figures;
+    uint64_t committed = 0;
     hm_stats_read(&verify->vm->stats, &figures);
+    verify->by_use[HOSTMEM_USE_VIEW] =
+        0; /* no region is of it, and what is in views is only known as a sum */
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++) {
+        committed += verify->by_use[use];
+        if (use != HOSTMEM_USE_VIEW)
+            check_sum(verify, HOSTMEM_FINDING_USE, verify->by_use[use], figures.committed_by_use[use].now);
+    }
     check_sum(verify, HOSTMEM_FINDING_REGIONS, verify->report->regions, figures.regions);
     check_sum(verify, HOSTMEM_FINDING_VIEWS, verify->report->views, figures.views);
     check_sum(verify, HOSTMEM_FINDING_BLOCKS, verify->blocks, figures.blocks);
-    check_sum(verify, HOSTMEM_FINDING_RESERVED, verify->reserved, hm_account_now(&table->reserved));
-    check_sum(verify, HOSTMEM_FINDING_COMMITTED, verify->committed, hm_account_now(&table->committed));
+    check_sum(verify, HOSTMEM_FINDING_RESERVED, verify->reserved, hm_budget_used(&quota->reserve));
+    check_sum(verify, HOSTMEM_FINDING_COMMITTED, committed, figures.committed.now);
     check_sum(verify, HOSTMEM_FINDING_MAPPED, verify->mapped, figures.mapped.now);
-    check_sum(verify, HOSTMEM_FINDING_HEAP, verify->block_bytes, hm_account_now(&verify->vm->heap));
-    check_sum(verify, HOSTMEM_FINDING_CHARGED,
-              verify->committed + figures.view_committed.now + verify->block_bytes, hm_budget_used(commit));
-    check_sum(verify, HOSTMEM_FINDING_CRITICAL, verify->critical + figures.view_committed.now,
-              budget_critical(commit));
-    check_sum(verify, HOSTMEM_FINDING_RESERVE_CHARGED, verify->reserved, hm_budget_used(reserve));
-    /* The rest of a shared budget is other managers'. */
-    if (commit->parent != NULL && hm_budget_used(commit->parent) < hm_budget_used(commit))
-        hm_verify_note(verify, HOSTMEM_FINDING_SHARED, 0, hm_budget_used(commit),
-                       hm_budget_used(commit->parent));
-    if (reserve->parent != NULL && hm_budget_used(reserve->parent) < hm_budget_used(reserve))
-        hm_verify_note(verify, HOSTMEM_FINDING_SHARED, 0, hm_budget_used(reserve),
-                       hm_budget_used(reserve->parent));
+    check_sum(verify, HOSTMEM_FINDING_HEAP, verify->block_bytes, blocks_now(quota));
+    check_sum(verify, HOSTMEM_FINDING_CHARGED, committed + figures.view_committed.now + verify->block_bytes,
+              hm_budget_used(&quota->commit));
+    check_sum(verify, HOSTMEM_FINDING_HEAP_CHARGED, verify->by_use[HOSTMEM_USE_GC_HEAP],
+              hm_budget_used(&quota->heap));
+    if (parent != NULL) {
+        check_shared(verify, &quota->commit, &parent->commit);
+        check_shared(verify, &quota->heap, &parent->heap);
+        check_shared(verify, &quota->reserve, &parent->reserve);
+    }
 }
 
 void hm_verify_end(struct verify *verify)

@@ -17,7 +17,7 @@ struct verify {
     hostmem_verify_report *report;
     uint64_t calls; /* that had ended at the beginning */
     /* Sums over what was seen; the blocks are for the caller to add up. */
-    uint64_t reserved, committed, critical, mapped, blocks, block_bytes;
+    uint64_t reserved, by_use[HOSTMEM_USE_COUNT], mapped, blocks, block_bytes;
     uint64_t lost_block; /* a block where there is no memory; 0: none */
     uint32_t records;
     uint32_t arrays[BIT_STORE_CLASSES];

@@ -1,14 +1,13 @@
 /*
  * vm.c - reserve, commit, decommit, release
  *
- * Order of a reserve: charge, take a record, VirtualAlloc, publish.  Of a commit: charge for the pages that are not
- * committed yet, get the memory for the bits, VirtualAlloc, turn the bits.  Of a release: see that Windows will do it,
+ * Order of a reserve: charge, take a record, VirtualAlloc, publish, settle.  Of a commit: charge for the pages that are
+ * not committed yet, get the memory for the bits, VirtualAlloc, turn the bits, settle.  Of a release: see that Windows will do it,
  * unpublish, VirtualFree - in this order, since the address may be handed out again at once - then leave, which
  * refunds.  Windows failing after all puts the entry back.
  */
 #include "memory/vm.h"
 
-#include "maps/hot.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
 #include "memory/patience.h"
@@ -30,9 +29,9 @@ static uint64_t page_ceil(uint64_t address)
 
 void hm_vm_init(struct vm *vm)
 {
-    hm_region_table_init(&vm->table, &vm->stats);
-    vm->table.commit.crossed = hm_pressure_wake;
-    hm_account_init(&vm->heap, &vm->table.commit, vm->stats.lane, LANE_HEAP, true);
+    hm_quota_init(&vm->quota, &vm->stock);
+    hm_quota_watch(&vm->quota, hm_pressure_wake);
+    hm_region_table_init(&vm->table, &vm->stats, &vm->quota);
 }
 
 void hm_vm_destroy(struct vm *vm)
@@ -41,7 +40,7 @@ void hm_vm_destroy(struct vm *vm)
 }
 
 /* Bytes committed in [start, end), within the allocation that `start` lies in; another one ends the walk. */
-COLD static uint64_t query_committed(uint64_t start, uint64_t end)
+static uint64_t query_committed(uint64_t start, uint64_t end)
 {
     uint64_t committed = 0;
     void *allocation = NULL;
@@ -70,7 +69,7 @@ static bool fits(const struct region_hold *hold, uint64_t address, uint64_t size
 }
 
 /* Drop the held region from the table if its memory has gone; true: this call has dropped it. */
-COLD static bool drop_if_gone(struct vm *vm, struct region_hold *hold)
+static bool drop_if_gone(struct vm *vm, struct region_hold *hold)
 {
     DWORD error = GetLastError();
     bool dropped = !hm_reconcile_still_there(hold) && hm_region_unpublish(&vm->table, hold);
@@ -79,18 +78,34 @@ COLD static bool drop_if_gone(struct vm *vm, struct region_hold *hold)
 }
 
 /* The same after a refusal: it was freed behind our back. */
-COLD static void drop_if_stale(struct vm *vm, struct region_hold *hold)
+static void drop_if_stale(struct vm *vm, struct region_hold *hold)
 {
     if (drop_if_gone(vm, hold))
         stats_bump(&vm->stats.stale_regions);
 }
 
-COLD static void tell(struct vm *vm, hostmem_event_kind kind, hostmem_reason reason, uint64_t bytes,
-                      unsigned level, const struct budget_answer *answer)
+/* Why a budget refuses, or is overrun. */
+static hostmem_reason reason_of(const struct vm *vm, const struct budget_answer *answer, unsigned level)
+{
+    if (answer->verdict == BUDGET_FAILED)
+        return HOSTMEM_REASON_FAIL_AFTER;
+    if (answer->by == &vm->quota.heap)
+        return HOSTMEM_REASON_HEAP_LIMIT;
+    if (answer->by == &vm->quota.reserve)
+        return HOSTMEM_REASON_RESERVE_LIMIT;
+    if (answer->by != &vm->quota.commit)
+        return HOSTMEM_REASON_SHARED;
+    return level == eTaskCritical        ? HOSTMEM_REASON_TASK_LIMIT
+           : level == eAppDomainCritical ? HOSTMEM_REASON_LIMIT
+                                         : HOSTMEM_REASON_MARGIN;
+}
+
+static void notify(struct vm *vm, hostmem_event_kind kind, uint64_t bytes, unsigned level,
+                   const struct budget_answer *answer)
 {
     hostmem_event event = {.size = sizeof event,
                            .kind = kind,
-                           .reason = reason,
+                           .reason = reason_of(vm, answer, level),
                            .critical_level = level,
                            .bytes = bytes,
                            .limit = answer->ceiling,
@@ -99,68 +114,92 @@ COLD static void tell(struct vm *vm, hostmem_event_kind kind, hostmem_reason rea
     hm_pressure_wake();
 }
 
-COLD static void tell_overrun(struct vm *vm, uint64_t bytes, unsigned level,
-                              const struct budget_answer *answer)
-{
-    bool own = answer->by == &vm->table.commit;
-    tell(vm, HOSTMEM_EVENT_OVERRUN, own ? HOSTMEM_REASON_MARGIN : HOSTMEM_REASON_SHARED, bytes, level,
-         answer);
-}
-
 /* A refusal by a budget, as Windows would put it. */
-COLD static HRESULT over_budget(struct vm *vm, hostmem_reason reason, uint64_t bytes, unsigned level,
-                                const struct budget_answer *answer)
+static HRESULT refuse(struct vm *vm, uint64_t bytes, unsigned level, const struct budget_answer *answer)
 {
-    tell(vm, HOSTMEM_EVENT_REFUSED, reason, bytes, level, answer);
+    notify(vm, HOSTMEM_EVENT_REFUSED, bytes, level, answer);
     SetLastError(ERROR_COMMITMENT_LIMIT);
-    return stats_refuse(&vm->stats, reason, E_OUTOFMEMORY);
+    return stats_refuse(&vm->stats, reason_of(vm, answer, level), E_OUTOFMEMORY);
 }
 
-static hostmem_reason reason_of(const struct budget *budget, const struct budget_answer *answer,
-                                unsigned level)
+static bool is_refusal(const struct budget_answer *answer)
 {
-    if (answer->verdict == BUDGET_FAILED)
-        return HOSTMEM_REASON_FAIL_AFTER;
-    if (answer->by != budget)
-        return HOSTMEM_REASON_SHARED;
-    return level == eTaskCritical        ? HOSTMEM_REASON_TASK_LIMIT
-           : level == eAppDomainCritical ? HOSTMEM_REASON_LIMIT
-                                         : HOSTMEM_REASON_MARGIN;
+    return answer->verdict == BUDGET_OVER || answer->verdict == BUDGET_FAILED;
 }
 
-APART HRESULT hm_vm_charge_sums(struct vm *vm, struct account *account, uint64_t bytes, unsigned level)
+static HRESULT charge_budget(struct vm *vm, struct charge *charge, unsigned level)
 {
-    struct budget_answer answer = hm_account_charge_sums(account, bytes, level);
-    if (answer.verdict == BUDGET_GRANTED)
-        return S_OK;
-    if (answer.verdict == BUDGET_OVERRUN) {
-        tell_overrun(vm, bytes, level, &answer);
-        return S_OK;
-    }
-    return over_budget(vm, reason_of(account->budget, &answer, level), bytes, level, &answer);
+    struct budget_answer answer = hm_quota_charge(&vm->quota, charge);
+    return is_refusal(&answer) ? refuse(vm, charge->bytes, level, &answer) : S_OK;
 }
 
-/* Address space; any level is refused alike. */
-static HRESULT charge_reserve(struct vm *vm, uint64_t bytes, unsigned level)
+/* After the memory is there. */
+static void notify_overrun(struct vm *vm, uint64_t bytes, unsigned level, const struct budget_answer *answer)
 {
-    struct budget *budget = &vm->table.reserve;
-    struct budget_answer answer = hm_account_charge(&vm->table.reserved, bytes, BUDGET_TASK);
-    if (answer.verdict == BUDGET_GRANTED)
-        return S_OK;
-    return over_budget(vm, answer.by == budget ? HOSTMEM_REASON_RESERVE_LIMIT : HOSTMEM_REASON_SHARED, bytes,
-                       level, &answer);
+    if (answer->verdict == BUDGET_OVERRUN)
+        notify(vm, HOSTMEM_EVENT_OVERRUN, bytes, level, answer);
 }
 
-/* VirtualAlloc, and for commits again, while Windows may be about to have more (patience.h). */
-HOT static void *allocate(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect,
-                          unsigned level)
+HRESULT hm_vm_charge_block(struct vm *vm, struct charge *charge)
 {
-    struct patience patience = patience_for(level);
-    void *memory;
-    while ((memory = hm_os_virtual_alloc(address, size, type, protect)) == NULL && (type & MEM_COMMIT) &&
-           patience_again(&patience, GetLastError()))
+    struct budget_answer answer = hm_blocks_charge(&vm->quota, charge);
+    return is_refusal(&answer) ? refuse(vm, charge->bytes, charge->level, &answer) : S_OK;
+}
+
+void hm_vm_settle_block(struct vm *vm, const struct charge *charge)
+{
+    struct budget_answer answer = hm_blocks_settle(&vm->quota, charge);
+    notify_overrun(vm, charge->bytes, charge->level, &answer);
+}
+
+/* What a call asks of Windows, and what it is charged for that. */
+struct request {
+    void *address;
+    SIZE_T size;
+    DWORD type, protect;
+    unsigned level;
+    struct charge space; /* address space, at any level refused alike */
+    struct charge pages;
+};
+
+/* Both, or neither. */
+static HRESULT charge(struct vm *vm, struct request *request)
+{
+    HRESULT result = charge_budget(vm, &request->space, request->level);
+    if (result != S_OK)
+        return result;
+    result = charge_budget(vm, &request->pages, request->level);
+    if (result != S_OK)
+        hm_quota_cancel(&vm->quota, &request->space);
+    return result;
+}
+
+static void cancel(struct vm *vm, const struct request *request)
+{
+    hm_quota_cancel(&vm->quota, &request->pages);
+    hm_quota_cancel(&vm->quota, &request->space);
+}
+
+/*
+ * VirtualAlloc, and for commits again, while Windows may be about to have more (patience.h): what was charged is given
+ * back before each pause, and charged anew after it.  On failure nothing is charged any more.
+ */
+static HRESULT allocate(struct vm *vm, struct request *request, void **memory)
+{
+    struct patience patience = patience_for(request->level, request->size);
+    for (;;) {
+        *memory = hm_os_virtual_alloc(request->address, request->size, request->type, request->protect);
+        if (*memory != NULL)
+            return S_OK;
+        HRESULT result = hresult_from_last_error();
+        cancel(vm, request);
+        if (!(request->type & MEM_COMMIT) || !patience_again(&patience, GetLastError()))
+            return result;
         stats_bump(&vm->stats.os_retries);
-    return memory;
+        result = charge(vm, request);
+        if (result != S_OK)
+            return result;
+    }
 }
 
 /* Length of the region that such a reserve makes; 0: none, Windows will refuse it. */
@@ -172,27 +211,50 @@ static uint64_t reserve_bytes(const void *address, SIZE_T size)
     return possible ? page_ceil(end) - start : 0;
 }
 
+/*
+ * What a CLR that calls through COM may want it for (contract 3.2): the collector reserves read-write memory, its heap in
+ * segments of some MiB; loaders reserve without access.
+ */
+static hostmem_use guess_use(SIZE_T size, DWORD type, DWORD protect)
+{
+    const SIZE_T least_segment = (SIZE_T)4 << 20;
+    const DWORD execute = PAGE_EXECUTE | PAGE_EXECUTE_READ | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
+    if (protect & execute)
+        return HOSTMEM_USE_CODE;
+    if (type & MEM_COMMIT)
+        return HOSTMEM_USE_OTHER;
+    if (protect & PAGE_NOACCESS)
+        return HOSTMEM_USE_LOADER;
+    return (type & MEM_WRITE_WATCH) || size >= least_segment ? HOSTMEM_USE_GC_HEAP : HOSTMEM_USE_GC_TABLES;
+}
+
 static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                        void **memory)
 {
     struct region_table *table = &vm->table;
+    const hostmem_use use = guess_use(size, type, protect);
     uint64_t bytes = reserve_bytes(address, size);
-    uint64_t committed = (type & MEM_COMMIT) ? bytes : 0;
-    void *base = NULL;
-    HRESULT result = charge_reserve(vm, bytes, level);
+    struct request request = {
+        .address = address,
+        .size = size,
+        .type = type,
+        .protect = protect,
+        .level = level,
+        .space = {.bytes = bytes, .level = BUDGET_TASK, .kind = CHARGE_RESERVE},
+        .pages = {.bytes = (type & MEM_COMMIT) ? bytes : 0, .level = level, .kind = charge_kind_of(use)}};
+    HRESULT result = charge(vm, &request);
     if (result != S_OK)
         return result;
-    if (committed != 0 && (result = vm_charge(vm, &table->committed, committed, level)) != S_OK)
-        goto refund_reserve;
     uint32_t number = hm_region_take(table);
     if (number == 0) {
-        result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
-        goto refund_commit;
+        cancel(vm, &request);
+        return stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     }
-    base = allocate(vm, address, size, type, protect, level);
-    if (base == NULL) {
-        result = hresult_from_last_error();
-        goto give_record;
+    void *base;
+    result = allocate(vm, &request, &base);
+    if (result != S_OK) {
+        hm_region_give(table, number);
+        return result;
     }
     uint64_t start = (uintptr_t)base;
     uint64_t end = page_ceil((address == NULL ? start : (uintptr_t)address) + (uint64_t)size);
@@ -202,26 +264,24 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
                                    .kind = HOSTMEM_REGION_PRIVATE,
                                    .type = type,
                                    .protect = protect,
-                                   .level = level};
+                                   .level = level,
+                                   .use = use};
     if (!hm_region_publish(table, number, &origin)) {
         hm_os_virtual_free(base, 0, MEM_RELEASE);
-        result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
-        goto give_record;
+        cancel(vm, &request);
+        hm_region_give(table, number);
+        return stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     }
+    hm_quota_settle(&vm->quota, &request.space, end - start);
+    struct budget_answer answer =
+        hm_quota_settle(&vm->quota, &request.pages, origin.committed ? end - start : 0);
+    notify_overrun(vm, request.pages.bytes, level, &answer);
     /* A call that still holds the region that was here before may have had its effect on this one
-     * (hm_reconcile_leave); only a caller that chooses addresses can bring that about. */
+     * (reconcile_leave); only a caller that chooses addresses can bring that about. */
     if (address != NULL)
         hm_reconcile_range(&vm->table, start, end);
     *memory = base;
     return S_OK;
-
-give_record:
-    hm_region_give(table, number);
-refund_commit:
-    hm_account_cancel(&table->committed, committed);
-refund_reserve:
-    hm_account_cancel(&table->reserved, bytes);
-    return result;
 }
 
 static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *address, SIZE_T size, DWORD type,
@@ -229,59 +289,61 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
 {
     uint64_t first;
     uint64_t count = hm_region_pages_within(hold, (uintptr_t)address, size, &first);
-    uint64_t charged = hm_region_uncommitted(hold, first, count);
-    HRESULT result = vm_charge(vm, &vm->table.committed, charged, level);
+    struct request request = {.address = address,
+                              .size = size,
+                              .type = type,
+                              .protect = protect,
+                              .level = level,
+                              .space = {.kind = CHARGE_RESERVE},
+                              .pages = {.bytes = hm_region_uncommitted(hold, first, count),
+                                        .level = level,
+                                        .kind = charge_kind_of(region_use(hold->region))}};
+    HRESULT result = charge(vm, &request);
+    if (result == S_OK && !hm_region_prepare_commit(&vm->table, hold, first, count)) {
+        cancel(vm, &request);
+        result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
+    }
+    if (result == S_OK)
+        result = allocate(vm, &request, memory);
     if (result != S_OK) {
+        if (result == HRESULT_FROM_WIN32(ERROR_INVALID_ADDRESS))
+            drop_if_stale(vm, hold);
         hm_region_leave_unchanged(&vm->table, hold);
         return result;
     }
-    if (!hm_region_prepare_commit(&vm->table, hold, first, count)) {
-        result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
-        goto refund;
-    }
-    *memory = allocate(vm, address, size, type, protect, level);
-    if (*memory == NULL) {
-        result = hresult_from_last_error();
-        if (result == HRESULT_FROM_WIN32(ERROR_INVALID_ADDRESS))
-            drop_if_stale(vm, hold);
-        goto refund;
-    }
-    hold->critical = level >= BUDGET_PROCESS;
-    struct budget_answer more = hm_region_set_committed(&vm->table, hold, first, count, charged);
-    hold->critical = false; /* a repair is nobody's */
-    if (more.verdict == BUDGET_OVERRUN)
-        tell_overrun(vm, more.used - more.ceiling, level, &more);
+    struct budget_answer answer = hm_region_set_committed(&vm->table, hold, first, count, &request.pages);
+    notify_overrun(vm, request.pages.bytes, level, &answer);
     hm_reconcile_leave(&vm->table, hold, first, count);
     return S_OK;
-
-refund:
-    hm_account_cancel(&vm->table.committed, charged);
-    hm_region_leave_unchanged(&vm->table, hold);
-    return result;
 }
 
 /* What is committed in a view has to be granted: a runtime that is refused there ends (decision 2). */
 static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
 {
-    hm_account_collect(&vm->table.commit, bytes);
-    struct budget_answer answer = hm_budget_force(&vm->table.commit, bytes);
-    hm_budget_note_critical(&vm->table.commit, bytes);
-    gauge_add(&vm->stats.view_committed, bytes);
-    if (answer.verdict == BUDGET_OVERRUN)
-        tell_overrun(vm, bytes, level, &answer);
+    const struct charge all = {
+        .bytes = bytes, .level = BUDGET_PROCESS, .kind = CHARGE_COMMIT, .overrun = true};
+    struct budget_answer answer = hm_quota_settle(&vm->quota, &all, bytes);
+    gauge_add(&vm->stats.by_use[HOSTMEM_USE_VIEW], bytes);
+    notify_overrun(vm, bytes, level, &answer);
 }
 
 /* MEM_COMMIT in memory that is not ours: Windows decides, and an account of its own says how much it was. */
-COLD static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect,
-                                     unsigned level, void **memory)
+static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect,
+                                unsigned level, void **memory)
 {
     uint64_t start = page_floor((uintptr_t)address);
     uint64_t end = page_ceil((uintptr_t)address + (uint64_t)size);
     bool in_view = hm_region_kind_at(&vm->table, start) == HOSTMEM_REGION_VIEW;
     uint64_t before = end > start ? query_committed(start, end) : 0;
-    *memory = allocate(vm, address, size, type, protect, level);
-    if (*memory == NULL)
-        return hresult_from_last_error();
+    struct request request = {.address = address,
+                              .size = size,
+                              .type = type,
+                              .protect = protect,
+                              .level = level,
+                              .space = {.kind = CHARGE_RESERVE}};
+    HRESULT result = allocate(vm, &request, memory);
+    if (result != S_OK)
+        return result;
     uint64_t fresh = end - start - before; /* all of it is committed now */
     /* A region may have come to be here, or its release have been refused, since it was looked for. */
     if (hm_region_kind_at(&vm->table, start) == HOSTMEM_REGION_PRIVATE)
@@ -293,8 +355,8 @@ COLD static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, 
     return S_OK;
 }
 
-HOT HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
-                        void **memory)
+HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
+                    void **memory)
 {
     *memory = NULL;
     bool takes_memory = (type & (MEM_RESERVE | MEM_COMMIT)) != 0;
@@ -343,7 +405,7 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
     return hresult_from_win32(error);
 }
 
-HOT HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
+HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
 {
     struct region_hold hold;
     if (!hm_region_enter(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold))
@@ -394,4 +456,9 @@ HRESULT hm_vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *re
 {
     *result = hm_os_virtual_query(address, buffer, length);
     return *result != 0 ? S_OK : hresult_from_last_error();
+}
+
+HRESULT hm_vm_set_use(struct vm *vm, void *address, hostmem_use use)
+{
+    return hm_region_set_use(&vm->table, (uintptr_t)address, use) ? S_OK : HOST_E_INVALIDOPERATION;
 }

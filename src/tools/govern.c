@@ -25,15 +25,27 @@ enum { PATIENCE_MS = 10000 };
 /* CoreClrInitFailure, of hostfxr_run_app. */
 #define HOSTFXR_START_FAILED 0x80008089u
 
+static bool has_limit(const struct options *options)
+{
+    return options->limit || options->heap_limit;
+}
+
+/* The lower one. */
+static uint64_t least_limit(const struct options *options)
+{
+    bool of_heap = options->heap_limit && (!options->limit || options->heap_limit < options->limit);
+    return of_heap ? options->heap_limit : options->limit;
+}
+
 bool govern_limits(const struct options *options, hostmem_limits *limits)
 {
     *limits = (hostmem_limits){.size = sizeof *limits,
-                               .flags = options->heap_limit ? HOSTMEM_LIMITS_MARGIN_FIRST : 0,
                                .limit = options->limit ? options->limit : HOSTMEM_UNLIMITED,
                                .margin = options->margin ? options->margin : DEFAULT_MARGIN,
                                .soft = options->soft,
+                               .heap_limit = options->heap_limit,
                                .fail_after = options->fail_after};
-    return options->limit || options->soft || options->fail_after;
+    return has_limit(options) || options->soft || options->fail_after;
 }
 
 /* "123.4M" */
@@ -61,7 +73,7 @@ static void say_cannot_start(const struct options *options, uint64_t taken)
 
     begin_line(&writer, options);
     writer_text(&writer, ": the runtime cannot start under a limit of ");
-    megabytes(&writer, options->limit);
+    megabytes(&writer, least_limit(options));
     if (taken != 0) {
         writer_text(&writer, ": its start takes ");
         megabytes(&writer, taken);
@@ -84,32 +96,33 @@ bool govern_start(const struct options *options, const hostmem_event *event)
 {
     hostmem_bridge_statistics bridge = {.size = sizeof bridge};
 
-    if (!options->limit || event->kind == HOSTMEM_EVENT_PRESSURE ||
+    if (!has_limit(options) || event->kind == HOSTMEM_EVENT_PRESSURE ||
         hostmem_bridge_get_statistics(&bridge) != S_OK || !(bridge.state & HOSTMEM_BRIDGE_BOUND))
         return true;
     if (event->kind == HOSTMEM_EVENT_OVERRUN && !(bridge.state & HOSTMEM_BRIDGE_RUNNING))
         return can_start(options, event->used);
-    uint64_t beside = options->heap_limit ? 0 : bridge.started_charged;
-    if (event->kind == HOSTMEM_EVENT_REFUSED && event->reason == HOSTMEM_REASON_TASK_LIMIT &&
-        beside + LEAST_ROOM > event->limit)
+    if (event->kind == HOSTMEM_EVENT_REFUSED &&
+        ((event->reason == HOSTMEM_REASON_TASK_LIMIT && bridge.started_charged + LEAST_ROOM > event->limit) ||
+         (event->reason == HOSTMEM_REASON_HEAP_LIMIT && LEAST_ROOM > event->limit)))
         return can_start(options, bridge.started_charged);
     return true;
 }
 
 static uint64_t refused_by_limits(const hostmem_statistics *books)
 {
-    return books->refused[HOSTMEM_REASON_TASK_LIMIT] + books->refused[HOSTMEM_REASON_LIMIT] +
-           books->refused[HOSTMEM_REASON_MARGIN] + books->refused[HOSTMEM_REASON_FAIL_AFTER];
+    return books->refused[HOSTMEM_REASON_TASK_LIMIT] + books->refused[HOSTMEM_REASON_HEAP_LIMIT] +
+           books->refused[HOSTMEM_REASON_LIMIT] + books->refused[HOSTMEM_REASON_MARGIN] +
+           books->refused[HOSTMEM_REASON_FAIL_AFTER];
 }
 
 /* The runtime may notice before we do: hostfxr says that its initialization failed. */
 bool govern_started(const struct options *options, const struct ending *ending,
                     const hostmem_statistics *books, uint64_t hard_limit)
 {
-    const bool too_low = hard_limit == options->limit && hard_limit < LEAST_HARD_LIMIT;
+    const bool too_low = hard_limit == options->heap_limit && hard_limit < LEAST_HARD_LIMIT;
     hostmem_bridge_statistics bridge = {.size = sizeof bridge};
 
-    if (!options->limit || ending->status != HOSTFXR_START_FAILED ||
+    if (!has_limit(options) || ending->status != HOSTFXR_START_FAILED ||
         (refused_by_limits(books) == 0 && !too_low) || hostmem_bridge_get_statistics(&bridge) != S_OK)
         return true;
     say_cannot_start(options, bridge.started_charged);
@@ -136,10 +149,10 @@ void govern_ending(const struct options *options, const struct ending *ending,
         megabytes(&writer, hard_limit);
     } else {
         writer_number(&writer, refused, 0);
-        writer_text(&writer, options->limit ? " commits were refused under its limit of "
-                                            : " commits were refused as --fail-after wants it");
-        if (options->limit)
-            megabytes(&writer, options->limit);
+        writer_text(&writer, has_limit(options) ? " commits were refused under its limit of "
+                                                : " commits were refused as --fail-after wants it");
+        if (has_limit(options))
+            megabytes(&writer, least_limit(options));
     }
     writer_text(&writer, "\n");
     writer_flush(&writer);

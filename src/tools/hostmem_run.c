@@ -135,8 +135,10 @@ static uint32_t bridge_flags(void)
 {
     uint32_t flags = options.any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0;
 
-    if (options.limit && !options.no_job)
-        flags |= options.heap_limit ? HOSTMEM_BRIDGE_HARD_LIMIT : HOSTMEM_BRIDGE_JOB;
+    if (options.heap_limit && !options.no_job)
+        flags |= HOSTMEM_BRIDGE_HARD_LIMIT;
+    else if (options.limit && !options.no_job)
+        flags |= HOSTMEM_BRIDGE_JOB;
     return flags;
 }
 
@@ -230,8 +232,8 @@ int wmain(int argc, wchar_t **argv)
         status = run_framework(&program, options.method, options.argc ? options.argv[0] : L"", control,
                                manager, options.mscoree);
     else
-        status = run_hostfxr(&program, options.argc, options.argv, control, bridge_flags(), options.limit,
-                             &runtime);
+        status = run_hostfxr(&program, options.argc, options.argv, control, bridge_flags(),
+                             options.heap_limit, &runtime);
 report:
     if (!ending_is_expected())
         report_discard();

@@ -25,12 +25,11 @@ static const char help[] =
     "limits (SIZE: bytes, or with K, M or G):\n"
     "  --limit SIZE      what the runtime may commit: its heap is refused above, and it is shown a\n"
     "                    machine of that size\n"
-    "  --heap-limit SIZE what the heap may commit: its collector is given this limit, as with\n"
-    "                    DOTNET_GCHeapHardLimit (which counts instead, where it is set); the rest of the\n"
-    "                    runtime takes from the margin first\n"
+    "  --heap-limit SIZE what the heap alone may commit: its collector is given this limit, as with\n"
+    "                    DOTNET_GCHeapHardLimit (which counts instead, where it is set)\n"
     "  --margin SIZE     what the rest of the runtime (code, tables) may take above the limit before it\n"
     "                    counts as an overrun; default 16M\n"
-    "  --soft SIZE       from here on the collector is told that memory is low; default 7/8 of the limit\n"
+    "  --soft SIZE       from here on the collector is told that memory is low; default 7/8 of --limit\n"
     "  --no-job          do not tell the collector of the limit, as such or as a job object's: it keeps\n"
     "                    to it by refusals alone, and programs need more memory\n"
     "  --fail-after N    grant the heap N commits, and refuse the rest: to see how the program takes it\n"
@@ -122,7 +121,8 @@ static bool options_make_sense(const struct options *options)
         complain(L"--any-runtime makes no sense with --raw: every runtime may be left as it is");
         return false;
     }
-    if (options->raw && (options->limit || options->fail_after || options->watch || options->sample)) {
+    if (options->raw &&
+        (options->limit || options->heap_limit || options->fail_after || options->watch || options->sample)) {
         complain(L"%ls %ls",
                  options->heap_limit   ? L"--heap-limit"
                  : options->limit      ? L"--limit"
@@ -132,9 +132,12 @@ static bool options_make_sense(const struct options *options)
                  without_manager);
         return false;
     }
-    if (!options->limit && (options->margin || options->no_job)) {
-        complain(L"%ls makes no sense without --limit or --heap-limit",
-                 options->margin ? L"--margin" : L"--no-job");
+    if (!options->limit && options->margin) {
+        complain(L"--margin makes no sense without --limit");
+        return false;
+    }
+    if (!options->limit && !options->heap_limit && options->no_job) {
+        complain(L"--no-job makes no sense without --limit or --heap-limit");
         return false;
     }
     if (options->raw && options->soft) {
@@ -231,11 +234,5 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         options->argc = argc - at - 1;
         options->argv = argv + at + 1;
     }
-    if (options->limit && options->heap_limit) {
-        complain(L"--limit and --heap-limit are two ways of limiting the same: one of them");
-        return OPTIONS_WRONG;
-    }
-    if (options->heap_limit)
-        options->limit = options->heap_limit;
     return options_make_sense(options) ? OPTIONS_RUN : OPTIONS_WRONG;
 }

@@ -11,17 +11,19 @@
  *   "exit"           {"how", "status"}: how is "return", "ExitProcess", "TerminateProcess", "fail fast",
  *                    "unhandled exception", "Ctrl-C", "Ctrl-Break", "console closed" or "process exit";
  *                    status, exit status or exception code, is null where it is not known
- *   "statistics"     {"reserved", "committed", "mapped", "view_committed", "heap"} each {"now", "peak"}, and
+ *   "statistics"     {"reserved", "committed", "mapped", "view_committed", "heap"} each {"now", "peak"}, "by_use" (of
+ *                    what is committed: "GC heap", "GC tables", "code", "loader", "view", "other") likewise, and
  *                    "regions", "views", "blocks", "foreign_committed", "foreign_frees", "stale_regions",
  *                    "metadata"
  *   "calls"          [{"method", "level", "calls", "failures"}], rows with calls only; level "none" for
  *                    methods without
  *   "refusals"       requests for memory that the manager itself refused; what Windows refused is a failure
  *                    only
- *   "limits"         {"limit", "task_limit", "margin", "soft", "margin_first"}, null: none
+ *   "limits"         {"limit", "task_limit", "margin", "soft", "heap_limit"}, null: none
  *   "charged"        {"now", "peak"}: what counts under the limits
  *   "refused"        {reason: count}, of "refusals"; reasons with a count only
  *   "overruns"       {"count", "bytes", "peak"}: granted above limit and margin, and the most by which they were passed
+ *   "heap_overruns"  the same, above heap_limit
  *   "os_retries"     commits that were tried again after Windows had refused
  *   "notifications"  {"low", "neutral", "high"}: how often the runtime was told
  *   "sampled"        (--sample) {"samples", "disturbed", "committed_peak", "heap_peak"}: the most that Windows said was
@@ -30,7 +32,7 @@
  *                    "heap_reserved", "heap_unknown", "foreign_frees", "started_charged", "limit_refreshes",
  *                    "functions": [{"module", "function",
  *                    "calls", "failures"}]}
- *   "regions"        [{"base", "kind", "reserved", "committed"}], kind "private" or "view", ascending
+ *   "regions"        [{"base", "kind", "reserved", "committed", "use"}], kind "private" or "view", ascending
  *   "virtual_query"  {"reserved", "committed", "agrees", "quiet"}: the owned regions as VirtualQuery has
  *                    them; agrees: the same totals as "statistics" and "regions"; quiet: no call came while
  *                    they were read
@@ -58,6 +60,10 @@ const char *const report_methods[HOSTMEM_METHOD_COUNT] = {
     [HOSTMEM_MALLOC_DEBUG_ALLOC] = "DebugAlloc",
     [HOSTMEM_MALLOC_FREE] = "Free",
 };
+
+const char *const report_uses[HOSTMEM_USE_COUNT] = {
+    [HOSTMEM_USE_OTHER] = "other", [HOSTMEM_USE_GC_HEAP] = "GC heap", [HOSTMEM_USE_GC_TABLES] = "GC tables",
+    [HOSTMEM_USE_CODE] = "code",   [HOSTMEM_USE_LOADER] = "loader",   [HOSTMEM_USE_VIEW] = "view"};
 
 const char *const report_levels[HOSTMEM_LEVEL_COUNT] = {"eTaskCritical", "eAppDomainCritical",
                                                         "eProcessCritical", "none"};
@@ -88,10 +94,11 @@ const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT] = {
 };
 
 const char *const report_reasons[HOSTMEM_REASON_COUNT] = {
-    [HOSTMEM_REASON_SHUTDOWN] = "shutdown",     [HOSTMEM_REASON_METADATA] = "metadata",
-    [HOSTMEM_REASON_TASK_LIMIT] = "task limit", [HOSTMEM_REASON_LIMIT] = "limit",
-    [HOSTMEM_REASON_MARGIN] = "margin",         [HOSTMEM_REASON_RESERVE_LIMIT] = "reserve limit",
-    [HOSTMEM_REASON_SHARED] = "shared budget",  [HOSTMEM_REASON_FAIL_AFTER] = "fail after",
+    [HOSTMEM_REASON_SHUTDOWN] = "shutdown",           [HOSTMEM_REASON_METADATA] = "metadata",
+    [HOSTMEM_REASON_TASK_LIMIT] = "task limit",       [HOSTMEM_REASON_LIMIT] = "limit",
+    [HOSTMEM_REASON_HEAP_LIMIT] = "heap limit",       [HOSTMEM_REASON_MARGIN] = "margin",
+    [HOSTMEM_REASON_RESERVE_LIMIT] = "reserve limit", [HOSTMEM_REASON_SHARED] = "shared budget",
+    [HOSTMEM_REASON_FAIL_AFTER] = "fail after",
 };
 
 void report_version(struct writer *writer, uint64_t version)
@@ -185,6 +192,10 @@ static void json_statistics(struct writer *writer, const hostmem_statistics *sta
     key_gauge(writer, ", ", "committed", &statistics->committed);
     key_gauge(writer, ", ", "mapped", &statistics->mapped);
     key_gauge(writer, ", ", "view_committed", &statistics->view_committed);
+    key(writer, ",\n  ", "by_use");
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
+        key_gauge(writer, use == 0 ? "{" : ", ", report_uses[use], &statistics->committed_by_use[use]);
+    writer_text(writer, "}");
     key_gauge(writer, ", ", "heap", &statistics->heap);
     key_number(writer, ",\n  ", "regions", statistics->regions);
     key_number(writer, ", ", "views", statistics->views);
@@ -237,6 +248,14 @@ static void key_limit(struct writer *writer, const char *before, const char *nam
     writer_text(writer, "null");
 }
 
+static void json_overrun(struct writer *writer, const hostmem_overrun *overrun)
+{
+    key_number(writer, "{", "count", overrun->count);
+    key_number(writer, ", ", "bytes", overrun->bytes);
+    key_number(writer, ", ", "peak", overrun->peak);
+    writer_text(writer, "}");
+}
+
 static void json_limits(struct writer *writer, const struct report *report)
 {
     const hostmem_statistics *books = &report->books.statistics;
@@ -248,7 +267,7 @@ static void json_limits(struct writer *writer, const struct report *report)
     key_limit(writer, ", ", "task_limit", report->limits.task_limit);
     key_number(writer, ", ", "margin", report->limits.margin);
     key_limit(writer, ", ", "soft", report->limits.soft);
-    key_bool(writer, ", ", "margin_first", report->limits.flags & HOSTMEM_LIMITS_MARGIN_FIRST);
+    key_limit(writer, ", ", "heap_limit", report->limits.heap_limit);
     writer_text(writer, "}");
     key_gauge(writer, ",\n", "charged", &books->charged);
     key(writer, ",\n", "refused");
@@ -259,10 +278,10 @@ static void json_limits(struct writer *writer, const struct report *report)
         }
     writer_text(writer, before[0] == '{' ? "{}" : "}");
     key(writer, ",\n", "overruns");
-    key_number(writer, "{", "count", books->overruns);
-    key_number(writer, ", ", "bytes", books->overrun_bytes);
-    key_number(writer, ", ", "peak", books->overrun_peak);
-    key_number(writer, "},\n", "os_retries", books->os_retries);
+    json_overrun(writer, &books->overrun);
+    key(writer, ",\n", "heap_overruns");
+    json_overrun(writer, &books->heap_overrun);
+    key_number(writer, ",\n", "os_retries", books->os_retries);
     key(writer, ",\n", "notifications");
     key_number(writer, "{", "low", books->notifications[eMemoryAvailableLow]);
     key_number(writer, ", ", "neutral", books->notifications[eMemoryAvailableNeutral]);
@@ -319,6 +338,7 @@ static void json_regions(struct writer *writer, const struct books *books)
         key_text(writer, ", ", "kind", region->kind == HOSTMEM_REGION_VIEW ? "view" : "private");
         key_number(writer, ", ", "reserved", region->reserved);
         key_number(writer, ", ", "committed", region->committed);
+        key_text(writer, ", ", "use", report_uses[region->use]);
         writer_text(writer, "}");
     }
     writer_text(writer, "]");

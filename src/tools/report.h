@@ -45,6 +45,7 @@ void report_json_process(struct writer *writer, const struct report *report);
  * hostmem_reason. */
 extern const char *const report_methods[HOSTMEM_METHOD_COUNT];
 extern const char *const report_levels[HOSTMEM_LEVEL_COUNT];
+extern const char *const report_uses[HOSTMEM_USE_COUNT];
 extern const char *const report_kinds[PROCESS_KIND_COUNT];
 extern const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT];
 extern const char *const report_reasons[HOSTMEM_REASON_COUNT];

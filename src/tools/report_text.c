@@ -87,13 +87,24 @@ static void text_bytes(struct writer *writer, const char *text, uint64_t bytes)
     }
 }
 
+static void text_overrun(struct writer *writer, const char *name, const hostmem_overrun *overrun,
+                         const char *above)
+{
+    if (overrun->count == 0)
+        return;
+    text_number(writer, name, overrun->count);
+    text_number(writer, ", at most ", overrun->peak);
+    writer_text(writer, above);
+}
+
 static void text_limits(struct writer *writer, const struct report *report)
 {
     const hostmem_statistics *books = &report->books.statistics;
 
-    if (report->limits.limit != HOSTMEM_UNLIMITED || report->limits.soft != HOSTMEM_UNLIMITED) {
-        bool of_heap = (report->limits.flags & HOSTMEM_LIMITS_MARGIN_FIRST) != 0;
-        text_bytes(writer, of_heap ? "  heap limit " : "  limit ", report->limits.limit);
+    if (report->limits.limit != HOSTMEM_UNLIMITED || report->limits.soft != HOSTMEM_UNLIMITED ||
+        report->limits.heap_limit != HOSTMEM_UNLIMITED) {
+        text_bytes(writer, "  limit ", report->limits.limit);
+        text_bytes(writer, ", heap limit ", report->limits.heap_limit);
         text_bytes(writer, ", margin ", report->limits.margin);
         text_bytes(writer, ", soft ", report->limits.soft);
         text_number(writer, "; charged at most ", books->charged.peak);
@@ -106,11 +117,8 @@ static void text_limits(struct writer *writer, const struct report *report)
             text_number(writer, ": ", books->refused[reason]);
             writer_text(writer, "\n");
         }
-    if (books->overruns) {
-        text_number(writer, "  overruns ", books->overruns);
-        text_number(writer, ", at most ", books->overrun_peak);
-        writer_text(writer, " bytes above limit and margin\n");
-    }
+    text_overrun(writer, "  overruns ", &books->overrun, " bytes above limit and margin\n");
+    text_overrun(writer, "  heap overruns ", &books->heap_overrun, " bytes above heap limit\n");
     text_number(writer, "  told low ", books->notifications[eMemoryAvailableLow]);
     text_number(writer, ", neutral ", books->notifications[eMemoryAvailableNeutral]);
     text_number(writer, ", high ", books->notifications[eMemoryAvailableHigh]);
@@ -153,6 +161,11 @@ static void text_statistics(struct writer *writer, const hostmem_statistics *sta
     writer_text(writer, "\n  bytes                                                now              peak\n");
     number_row(writer, "reserved", statistics->reserved.now, statistics->reserved.peak);
     number_row(writer, "committed", statistics->committed.now, statistics->committed.peak);
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
+        if (use != HOSTMEM_USE_VIEW && statistics->committed_by_use[use].peak != 0) {
+            const hostmem_gauge *gauge = &statistics->committed_by_use[use];
+            number_row(writer, report_uses[use], gauge->now, gauge->peak);
+        }
     number_row(writer, "mapped views", statistics->mapped.now, statistics->mapped.peak);
     number_row(writer, "committed in views", statistics->view_committed.now, statistics->view_committed.peak);
     number_row(writer, "heap (IHostMalloc)", statistics->heap.now, statistics->heap.peak);

@@ -54,6 +54,10 @@ static void write_line(void)
     megabytes(&writer, "watch: committed ", books.charged.now);
     if (limits.limit != HOSTMEM_UNLIMITED)
         megabytes(&writer, " of ", limits.limit);
+    if (limits.heap_limit != HOSTMEM_UNLIMITED) {
+        megabytes(&writer, ", heap ", books.committed_by_use[HOSTMEM_USE_GC_HEAP].now);
+        megabytes(&writer, " of ", limits.heap_limit);
+    }
     number(&writer, ", load ", load);
     writer_text(&writer, "%, pressure ");
     writer_text(&writer, pressures[books.pressure < 4 ? books.pressure : 0]);
@@ -63,7 +67,7 @@ static void write_line(void)
         number(&writer, " ", collections[2]);
     }
     number(&writer, ", refused ", books.refusals);
-    number(&writer, ", overruns ", books.overruns);
+    number(&writer, ", overruns ", books.overrun.count + books.heap_overrun.count);
     writer_text(&writer, "\n");
     writer_flush(&writer);
 }

@@ -19,7 +19,7 @@ static struct model {
     int64_t used; /* below 0: refunded before it was charged */
     uint64_t peak, overruns, overrun_bytes, overrun_peak;
     uint64_t fail_left;
-    enum hm_budget_pressure pressure;
+    enum budget_pressure pressure;
     int64_t early; /* refunded before it was charged, in this budget itself */
     unsigned
         allowed; /* calls of `crossed` until the next look: one for each watermark, and for each change */
@@ -56,7 +56,7 @@ static uint64_t ceiling(const struct model *model, unsigned level)
     return level == BUDGET_DOMAIN ? limits->limit : both < limits->limit ? UINT64_MAX : both;
 }
 
-static enum hm_budget_pressure judge(const struct model *model)
+static enum budget_pressure judge(const struct model *model)
 {
     uint64_t soft = model->limits.soft, now = used(model);
     if (soft == BUDGET_UNLIMITED)
@@ -231,7 +231,7 @@ static void set_limits(struct input *input, struct model *model)
 
 static void look(struct model *model)
 {
-    enum hm_budget_pressure expected = judge(model);
+    enum budget_pressure expected = judge(model);
     DEMAND(hm_budget_pressure(model->real) == expected);
     model->pressure = expected;
     model->allowed = 2;

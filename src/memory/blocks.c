@@ -1,0 +1,81 @@
+/*
+ * blocks.c - batches, and small blocks out of them
+ */
+#include "memory/blocks.h"
+
+#include <stddef.h>
+
+static bool from_stock(const struct quota *quota, uint64_t bytes)
+{
+    return bytes <= STOCK_SMALL && quota->parent == NULL &&
+           atomic_load_explicit(&quota->charges_left, memory_order_relaxed) == BUDGET_UNLIMITED;
+}
+
+static void charged(struct quota *quota, uint64_t bytes)
+{
+    atomic_fetch_add_explicit(&quota->stock->charged.now, bytes, memory_order_seq_cst);
+}
+
+/* Back to the budget. */
+static void give(struct quota *quota, uint64_t bytes)
+{
+    gauge_sub(&quota->stock->charged, bytes);
+    hm_quota_refund(quota, CHARGE_COMMIT, bytes);
+}
+
+/* Into the stock, as far as it takes it. */
+static void put(struct quota *quota, uint64_t bytes)
+{
+    uint64_t rest = stock_put(quota->stock, bytes);
+    if (rest != 0)
+        give(quota, rest);
+}
+
+/* Charge a batch besides; false: nothing is charged. */
+static bool refill(struct quota *quota, const struct charge *charge)
+{
+    struct charge batch = {charge->bytes + STOCK_BATCH, charge->level, CHARGE_COMMIT, false};
+    if (hm_quota_try(quota, &batch).verdict != BUDGET_GRANTED)
+        return false;
+    charged(quota, batch.bytes);
+    put(quota, STOCK_BATCH);
+    return true;
+}
+
+struct budget_answer hm_blocks_charge(struct quota *quota, struct charge *charge)
+{
+    if (from_stock(quota, charge->bytes) && (stock_pay(quota->stock, charge->bytes) || refill(quota, charge)))
+        return (struct budget_answer){.verdict = BUDGET_GRANTED};
+    struct budget_answer answer = hm_quota_charge(quota, charge);
+    if (answer.verdict == BUDGET_GRANTED)
+        charged(quota, charge->bytes);
+    return answer;
+}
+
+struct budget_answer hm_blocks_settle(struct quota *quota, const struct charge *charge)
+{
+    struct gauge *gauge = &quota->stock->charged;
+    if (charge->overrun)
+        charged(quota, charge->bytes);
+    if (atomic_load_explicit(&gauge->now, memory_order_relaxed) >
+        atomic_load_explicit(&gauge->peak, memory_order_relaxed))
+        raise_to(&gauge->peak, blocks_now(quota));
+    return hm_quota_settle(quota, charge, charge->bytes);
+}
+
+void hm_blocks_cancel(struct quota *quota, const struct charge *charge)
+{
+    if (!charge->overrun)
+        gauge_sub(&quota->stock->charged, charge->bytes);
+    hm_quota_cancel(quota, charge);
+}
+
+void hm_blocks_refund(struct quota *quota, uint64_t bytes)
+{
+    if (!from_stock(quota, bytes)) {
+        give(quota, bytes);
+        return;
+    }
+    put(quota, bytes);
+    hm_budget_look(&quota->commit);
+}

@@ -1,0 +1,70 @@
+/*
+ * quota.h - the budgets of a manager, or those that managers share, and what one call is charged to them
+ *
+ *      commit     everything that is committed: limit, task_limit, margin, soft
+ *      heap       of that, regions of the garbage collector's heap: heap_limit
+ *      reserve    address space: reserve_limit
+ *
+ * A quota may have a parent: what is charged to it is charged there too, and any of the up to four budgets may refuse.
+ * All are asked before any is taken from, so what one of them refuses shows in the others only if a race made it so; and
+ * a refusal that such a roll-back of another thread, or the stock of small blocks, may have caused is asked once more.
+ *
+ * At eProcessCritical what is beyond a ceiling is an overrun: granted, and taken only when the memory is there.
+ */
+#ifndef HOSTMEM_MEMORY_QUOTA_H
+#define HOSTMEM_MEMORY_QUOTA_H
+
+#include "memory/budget.h"
+
+struct quota {
+    struct quota *parent;
+    struct budget commit, heap, reserve;
+    struct stock *stock;           /* of a manager's small blocks; NULL: a shared quota */
+    _Atomic uint64_t fail_after;   /* refusable charges to commit that are granted before all are refused; */
+    _Atomic uint64_t charges_left; /* and what is left of them; BUDGET_UNLIMITED: off */
+};
+
+enum charge_kind { CHARGE_COMMIT, CHARGE_HEAP, CHARGE_RESERVE };
+
+/* What one call is granted, from the asking until the memory is there, or is not.  Nothing is held of an overrun. */
+struct charge {
+    uint64_t bytes;
+    unsigned level;
+    enum charge_kind kind;
+    bool overrun;
+};
+
+/* The memory must be zero.  No limits.  stock: may be NULL. */
+void hm_quota_init(struct quota *quota, struct stock *stock);
+
+/* Any time, any thread.  heap_limit and reserve_limit: BUDGET_UNLIMITED for none. */
+void hm_quota_set(struct quota *quota, const struct budget_limits *commit, uint64_t heap_limit,
+                  uint64_t reserve_limit, uint64_t fail_after);
+
+/* Have pressure and changed limits told. */
+void hm_quota_watch(struct quota *quota, void (*crossed)(void));
+
+/* Ask for all of it, once: BUDGET_GRANTED also where it is an overrun.  0 bytes are always granted. */
+struct budget_answer hm_quota_try(struct quota *quota, struct charge *charge);
+
+/* The same; and if it is refused, or an overrun, again without anything that another thread only holds. */
+struct budget_answer hm_quota_charge(struct quota *quota, struct charge *charge);
+
+/* It came to nothing. */
+void hm_quota_cancel(struct quota *quota, const struct charge *charge);
+
+/* The memory is there, `taken` bytes of it newly: another thread may have committed some of the pages meanwhile, or
+ * decommitted some that were.  The answer is BUDGET_OVERRUN where that is beyond limit and margin. */
+struct budget_answer hm_quota_settle(struct quota *quota, const struct charge *charge, uint64_t taken);
+
+/* What was settled is gone. */
+void hm_quota_refund(struct quota *quota, enum charge_kind kind, uint64_t bytes);
+
+/* What is in use already has come to be heap, or is heap no more. */
+void hm_quota_becomes_heap(struct quota *quota, uint64_t bytes);
+void hm_quota_was_heap(struct quota *quota, uint64_t bytes);
+
+/* How much memory the runtime is to see: the least that eTaskCritical may have in all, or as heap. */
+uint64_t hm_quota_shown(const struct quota *quota);
+
+#endif
