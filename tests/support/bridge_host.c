@@ -168,8 +168,12 @@ static HRESULT STDMETHODCALLTYPE memory_alloc(IHostMemoryManager *self, void *ad
         return host->alloc_hr; /* *memory stays unwritten: no host may rely on it, nor the bridge */
     if (host->passive)
         return S_OK;
-    *memory = VirtualAlloc(address, size, type, protect);
-    call->hr = *memory ? S_OK : last_error();
+    if (host->next) {
+        call->hr = IHostMemoryManager_VirtualAlloc(host->next, address, size, type, protect, level, memory);
+    } else {
+        *memory = VirtualAlloc(address, size, type, protect);
+        call->hr = *memory ? S_OK : last_error();
+    }
     call->result = *memory;
     return call->hr;
 }
@@ -186,6 +190,8 @@ static HRESULT STDMETHODCALLTYPE memory_free(IHostMemoryManager *self, LPVOID ad
     call->hr = host->free_hr;
     if (host->claims && host->claims == address)
         call->hr = HOST_E_INVALIDOPERATION;
+    else if (host->next)
+        call->hr = IHostMemoryManager_VirtualFree(host->next, address, size, type);
     else if (!host->free_hr)
         call->hr = VirtualFree(address, size, type) ? S_OK : last_error();
     return call->hr;
@@ -200,6 +206,8 @@ static HRESULT STDMETHODCALLTYPE memory_vquery(IHostMemoryManager *self, void *a
     call->address = address;
     if (host->query_hr)
         return host->query_hr;
+    if (host->next)
+        return IHostMemoryManager_VirtualQuery(host->next, address, buffer, length, result);
     *result = VirtualQuery(address, buffer, length);
     return *result ? S_OK : last_error();
 }
@@ -215,6 +223,8 @@ static HRESULT STDMETHODCALLTYPE memory_protect(IHostMemoryManager *self, void *
     call->protect = protect;
     if (host->protect_hr)
         return host->protect_hr;
+    if (host->next)
+        return IHostMemoryManager_VirtualProtect(host->next, address, size, protect, old);
     return VirtualProtect(address, size, protect, old) ? S_OK : last_error();
 }
 
@@ -256,17 +266,20 @@ static HRESULT STDMETHODCALLTYPE memory_needs(IHostMemoryManager *self, LPVOID a
 
 static HRESULT STDMETHODCALLTYPE memory_acquired(IHostMemoryManager *self, LPVOID address, SIZE_T size)
 {
-    struct bridge_call *call = record(HOST_OF(self, memory), '+');
+    struct bridge_host *host = HOST_OF(self, memory);
+    struct bridge_call *call = record(host, '+');
 
     call->address = address;
     call->size = size;
-    return S_OK;
+    return host->next ? IHostMemoryManager_AcquiredVirtualAddressSpace(host->next, address, size) : S_OK;
 }
 
 static HRESULT STDMETHODCALLTYPE memory_released(IHostMemoryManager *self, LPVOID address)
 {
-    record(HOST_OF(self, memory), '-')->address = address;
-    return S_OK;
+    struct bridge_host *host = HOST_OF(self, memory);
+
+    record(host, '-')->address = address;
+    return host->next ? IHostMemoryManager_ReleasedVirtualAddressSpace(host->next, address) : S_OK;
 }
 
 static const IHostMemoryManagerVtbl memory_vtable = {
@@ -294,7 +307,8 @@ static ULONG STDMETHODCALLTYPE use_release(IHostmemRegionUse *self)
 
 static HRESULT STDMETHODCALLTYPE use_set(IHostmemRegionUse *self, void *address, uint32_t use)
 {
-    struct bridge_call *call = record(HOST_OF(self, use), 'U');
+    struct bridge_host *host = HOST_OF(self, use);
+    struct bridge_call *call = record(host, 'U');
     MEMORY_BASIC_INFORMATION info;
 
     VirtualQuery(address, &info, sizeof info);
@@ -306,6 +320,8 @@ static HRESULT STDMETHODCALLTYPE use_set(IHostmemRegionUse *self, void *address,
     for (BYTE *at = base; VirtualQuery(at, &info, sizeof info) && info.AllocationBase == base;
          at += info.RegionSize)
         call->late |= info.State == MEM_COMMIT;
+    if (host->next_use)
+        return call->hr = host->next_use->lpVtbl->SetUse(host->next_use, address, use);
     SetLastError(ERROR_INVALID_FUNCTION); /* the bridge has to care for it */
     return call->hr = base ? S_OK : HOST_E_INVALIDOPERATION;
 }
@@ -334,6 +350,14 @@ void bridge_host_init(struct bridge_host *host)
     host->control_references = 1;
     host->memory_references = 1;
     host->needs_hr = E_OUTOFMEMORY;
+}
+
+BOOL bridge_host_chain(struct bridge_host *host, IHostMemoryManager *next)
+{
+    host->next = next;
+    host->takes_use =
+        IHostMemoryManager_QueryInterface(next, &iid_region_use, (void **)&host->next_use) == S_OK;
+    return host->takes_use;
 }
 
 const wchar_t *bridge_beside(const wchar_t *name)

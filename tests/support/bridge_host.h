@@ -1,6 +1,6 @@
 /*
- * Somebody else's IHostControl and IHostMemoryManager: passes everything on to Windows, and can be told to
- * misbehave.  The bridge has to work against any implementation, so this one shares no code with ours.
+ * Somebody else's IHostControl and IHostMemoryManager: passes everything on to Windows, or to another manager, and
+ * can be told to misbehave.  The bridge has to work against any implementation, so this one shares no code with ours.
  */
 #ifndef BRIDGE_HOST_H
 #define BRIDGE_HOST_H
@@ -39,6 +39,10 @@ struct bridge_host {
 
     BOOL takes_use; /* it has the private interface that only hostmem's managers have */
 
+    /* Another manager behind this one: calls are noted, and passed on; NULL: none. */
+    IHostMemoryManager *next;
+    IHostmemRegionUse *next_use;
+
     /* what to answer; 0 = behave */
     HRESULT get_hr, malloc_hr, alloc_hr, free_hr, protect_hr, query_hr, needs_hr, register_hr;
     BOOL null_manager;
@@ -63,6 +67,9 @@ struct bridge_host {
 };
 
 void bridge_host_init(struct bridge_host *host);
+
+/* Calls are passed on to this manager, and the use of regions too.  FALSE: it does not take it. */
+BOOL bridge_host_chain(struct bridge_host *host, IHostMemoryManager *next);
 
 /* The use that was last set of the region with this base; BRIDGE_NO_USE: none, since it was reserved. */
 #define BRIDGE_NO_USE UINT32_MAX
