@@ -271,9 +271,15 @@ static void too_many_segments(void **state)
     for (unsigned i = 0; i < MANY; ++i) {
         segments[i] = collector->calls.alloc(NULL, 2 * KB64, MEM_RESERVE, PAGE_READWRITE);
         assert_non_null(segments[i]);
+        if (i == MANY - 1) { /* the log from here on */
+            host.count = 0;
+            host.capacity = sizeof calls / sizeof *calls;
+        }
         assert_non_null(collector->calls.alloc(segments[i], 2 * PAGE, MEM_COMMIT, PAGE_READWRITE));
         task += hostmem_bridge_is_heap(segments[i]) == S_OK;
     }
+    assert_int_equal(calls[host.count - 1].level, eProcessCritical);
+    is_used(segments[MANY - 1], HOSTMEM_USE_OTHER);
     assert_int_equal(task, 1024 - 3);
     assert_int_equal(bridge_statistics().heap_ranges, 1024);
     assert_int_equal(bridge_statistics().heap_unknown, MANY - task);

@@ -304,8 +304,9 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  *   2. manager->CreateMalloc(MALLOC_THREADSAFE).  Anything but exactly S_OK: the manager is released, and the
  *      result is E_UNEXPECTED.
  *   3. manager->RegisterMemoryNotificationCallback, result ignored.  The object is static, its reference
- *      count constant; it counts what it is told (hostmem_bridge_statistics.notifications).
- *   4. control->AddRef.
+ *      count constant; it counts what it is notified of (hostmem_bridge_statistics.notifications).
+ *   4. manager->QueryInterface, for an interface that hostmem's managers have and others are not expected to.
+ *   5. control->AddRef.
  *
  * The host may not bind again from inside these calls.
  *

@@ -24,9 +24,9 @@ struct caller {
 extern _Atomic(IHostMemoryManager *) hm_bridge_manager;
 
 /*
- * Redirects the module to the caller's functions, or nothing of it: then *culprit, in static storage, names the function
- * that was not found, was found twice, or - unless any_version - is of the same families and not known; NULL: none is
- * to blame.
+ * Redirects the module to the caller's functions, or nothing of it.  Then *culprit, in static storage, names the
+ * function that was not found, was found twice, or - unless any_version - is of the same families and not known; NULL:
+ * none is to blame.
  */
 HRESULT hm_caller_redirect(struct caller *caller, HMODULE module, bool any_version, const char **culprit);
 void hm_caller_restore(struct caller *caller);

@@ -87,12 +87,25 @@ static void *range_base(size_t range)
     return (void *)(range >> SIZE_BITS << GRANULE_SHIFT);
 }
 
+/* Hosts were written whose QueryInterface gives the object itself, whatever it is asked for. */
+static bool has_every_interface(IHostMemoryManager *manager)
+{
+    static const IID nobodys = {0};
+    IUnknown *object = NULL;
+
+    if (IHostMemoryManager_QueryInterface(manager, &nobodys, (void **)&object) != S_OK || !object)
+        return false;
+    IUnknown_Release(object);
+    return true;
+}
+
 void hm_use_bind(IHostMemoryManager *manager)
 {
-    IHostmemRegionUse *asked = NULL;
+    IHostmemRegionUse *object = NULL;
 
-    if (IHostMemoryManager_QueryInterface(manager, &iid_region_use, (void **)&asked) == S_OK)
-        region_use = asked;
+    if (!has_every_interface(manager) &&
+        IHostMemoryManager_QueryInterface(manager, &iid_region_use, (void **)&object) == S_OK)
+        region_use = object;
 }
 
 /* A manager that does not know the region, which is not to be, goes by criticality alone. */

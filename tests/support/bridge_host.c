@@ -115,21 +115,24 @@ static const IHostMallocVtbl heap_vtable = {
 
 /* IHostMemoryManager */
 
+static ULONG STDMETHODCALLTYPE memory_addref(IHostMemoryManager *self)
+{
+    return atomic_fetch_add(&HOST_OF(self, memory)->memory_references, 1) + 1;
+}
+
 static HRESULT STDMETHODCALLTYPE memory_query(IHostMemoryManager *self, REFIID riid, void **object)
 {
     struct bridge_host *host = HOST_OF(self, memory);
 
+    *object = self;
+    if (host->takes_anything)
+        return memory_addref(self), S_OK;
     *object = NULL;
     if (!host->takes_use || memcmp(riid, &iid_region_use, sizeof *riid))
         return E_NOINTERFACE;
     *object = &host->use;
-    IHostMemoryManager_AddRef(self);
+    memory_addref(self);
     return S_OK;
-}
-
-static ULONG STDMETHODCALLTYPE memory_addref(IHostMemoryManager *self)
-{
-    return atomic_fetch_add(&HOST_OF(self, memory)->memory_references, 1) + 1;
 }
 
 static ULONG STDMETHODCALLTYPE memory_release(IHostMemoryManager *self)

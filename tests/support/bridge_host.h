@@ -37,7 +37,8 @@ struct bridge_host {
     IHostMalloc heap;
     IHostmemRegionUse use;
 
-    BOOL takes_use; /* it has the private interface that only hostmem's managers have */
+    BOOL takes_use;      /* it has the private interface that only hostmem's managers have */
+    BOOL takes_anything; /* its QueryInterface gives the manager itself, whatever it is asked for */
 
     /* Another manager behind this one: calls are noted, and passed on; NULL: none. */
     IHostMemoryManager *next;
