@@ -45,7 +45,10 @@ static int group_setup(void **state)
     runtime = &fake->calls;
     assert_true(bridge_hook(module, "VirtualFree", (void *)free_hook));
     bridge_host_init(&host);
-    return hostmem_bridge_bind(module, &host.control, NULL);
+    host.takes_anything = TRUE; /* which is not the private interface, to which nothing here is to go */
+    HRESULT hr = hostmem_bridge_bind(module, &host.control, NULL);
+    assert_int_equal(host.memory_references, 2); /* ours, and the one that GetHostManager gave */
+    return hr;
 }
 
 static int each_setup(void **state)

@@ -20,7 +20,7 @@
 static struct fake_runtime *fake, *collector;
 static struct fake_calls *runtime;
 static struct bridge_host host;
-static struct bridge_call calls[256];
+static struct bridge_call calls[512];
 
 static int group_setup(void **state)
 {
@@ -34,23 +34,38 @@ static int group_setup(void **state)
     bridge_host_init(&host);
     host.calls = calls;
     host.capacity = sizeof calls / sizeof *calls;
+    host.takes_use = TRUE;
     return hostmem_bridge_bind(module, &host.control, NULL);
 }
 
 static BYTE *reserve(SIZE_T size)
 {
+    unsigned before = host.count;
     BYTE *memory = collector->calls.alloc(NULL, size, MEM_RESERVE, PAGE_READWRITE);
 
     assert_non_null(memory);
-    assert_int_equal(calls[host.count - 1].level, eProcessCritical);
+    assert_int_equal(calls[before].level, eProcessCritical);
     assert_int_equal(hostmem_bridge_is_heap(memory), S_FALSE); /* nothing is known of it yet */
+    assert_int_equal(bridge_host_use(&host, memory), size == KB64 ? HOSTMEM_USE_GC_TABLES : BRIDGE_NO_USE);
     return memory;
 }
 
+/* What it settles is settled before. */
 static DWORD commit(BYTE *address, SIZE_T size)
 {
+    unsigned before = host.count;
+
     assert_non_null(collector->calls.alloc(address, size, MEM_COMMIT, PAGE_READWRITE));
+    assert_int_equal(calls[host.count - 1].method, 'A');
+    for (unsigned i = before; i < host.count; ++i)
+        assert_false(calls[i].late);
     return calls[host.count - 1].level;
+}
+
+static void is_used(const BYTE *region, hostmem_use use)
+{
+    assert_int_equal(bridge_host_use(&host, region), use);
+    assert_int_equal(hostmem_bridge_is_heap(region), use == HOSTMEM_USE_GC_HEAP ? S_OK : S_FALSE);
 }
 
 static void release(BYTE *memory)
@@ -99,6 +114,9 @@ static void collector_loads(void **state)
     assert_null(bridge_statistics().missing);
     collector = ((fake_runtime_get)(void *)GetProcAddress(library, "fake_runtime_state"))();
 
+    is_used(early[0], HOSTMEM_USE_OTHER);
+    is_used(early[1], HOSTMEM_USE_OTHER);
+
     /* once more is the same collector, another one is refused */
     assert_ptr_equal(runtime->load(bridge_beside(L"fake_gc.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH),
                      library);
@@ -110,8 +128,12 @@ static void collector_loads(void **state)
     assert_true(runtime->free(early[0], 0, MEM_RELEASE));
     assert_true(runtime->free(early[1], 0, MEM_RELEASE));
 
-    /* nor is what it reserves from now on */
+    /* nor is what it reserves from now on, of any size */
+    early[0] = runtime->alloc(NULL, KB64, MEM_RESERVE, PAGE_READWRITE);
+    is_used(early[0], HOSTMEM_USE_OTHER);
+    assert_true(runtime->free(early[0], 0, MEM_RELEASE));
     early[0] = runtime->alloc(NULL, 4 * KB64, MEM_RESERVE, PAGE_READWRITE);
+    is_used(early[0], HOSTMEM_USE_OTHER);
     early[1] = runtime->alloc(NULL, 4 * KB64, MEM_RESERVE, PAGE_READWRITE);
     assert_non_null(runtime->alloc(early[1], 5 * PAGE, MEM_COMMIT, PAGE_READWRITE));
     assert_int_equal(bridge_statistics().heap_ranges, 0);
@@ -141,10 +163,10 @@ static void initial_heap(void **state)
     assert_int_equal(commit(first_tables, 3 * PAGE + 512), eProcessCritical);
     assert_int_equal(bridge_statistics().heap_ranges, 3);
     for (unsigned i = 0; i < 3; ++i) {
-        assert_int_equal(hostmem_bridge_is_heap(initial[i]), S_OK);
+        is_used(initial[i], HOSTMEM_USE_GC_HEAP);
         assert_int_equal(commit(initial[i], 2 * PAGE), eProcessCritical); /* not started */
     }
-    assert_int_equal(hostmem_bridge_is_heap(first_tables), S_FALSE);
+    is_used(first_tables, HOSTMEM_USE_GC_TABLES);
     assert_int_equal(hostmem_bridge_is_heap(first_tables + 7 * KB64), S_FALSE);
 
     fake->started = TRUE;
@@ -159,12 +181,15 @@ static void later_segments(void **state)
 
     (void)state;
     assert_int_equal(commit(inside, 2 * PAGE), eTaskCritical);
+    is_used(inside, HOSTMEM_USE_GC_HEAP);
     assert_int_equal(commit(inside + 2 * PAGE, KB64), eTaskCritical);
 
     outside = reserve(96 * KB64);
     assert_int_equal(commit(outside, 2 * PAGE), eTaskCritical);
     tables = reserve(8 * KB64 - 512);
     assert_int_equal(commit(tables, 18 * PAGE), eProcessCritical);
+    is_used(tables, HOSTMEM_USE_GC_TABLES);
+    is_used(outside, HOSTMEM_USE_GC_HEAP);
     assert_int_equal(commit(outside + 2 * PAGE, KB64), eTaskCritical);
     assert_int_equal(commit(tables + 18 * PAGE, PAGE), eProcessCritical);
     release(first_tables);
@@ -173,11 +198,13 @@ static void later_segments(void **state)
     handles = reserve(KB64); /* a handle table is committed page by page */
     assert_int_equal(commit(handles, PAGE), eProcessCritical);
     assert_int_equal(commit(handles + PAGE, PAGE), eProcessCritical);
+    is_used(handles, HOSTMEM_USE_GC_TABLES);
     release(handles);
 
     handles = reserve(4 * KB64); /* nor is anything heap whose first page is not at its base */
     assert_int_equal(commit(handles + PAGE, PAGE), eProcessCritical);
     assert_int_equal(commit(handles, PAGE), eProcessCritical);
+    is_used(handles, HOSTMEM_USE_GC_TABLES);
     release(handles);
 
     assert_int_equal(bridge_statistics().heap_ranges, 5);
@@ -225,7 +252,9 @@ static void segments_of_two_threads(void **state)
     assert_non_null(theirs);
     ours = reserve(64 * KB64);
     assert_int_equal(commit(ours, 2 * PAGE), eTaskCritical);
+    is_used(ours, HOSTMEM_USE_GC_HEAP);
     assert_int_equal(commit(theirs, 2 * PAGE), eTaskCritical);
+    is_used(theirs, HOSTMEM_USE_GC_HEAP);
     release(ours);
     release(theirs);
 }
@@ -242,9 +271,15 @@ static void too_many_segments(void **state)
     for (unsigned i = 0; i < MANY; ++i) {
         segments[i] = collector->calls.alloc(NULL, 2 * KB64, MEM_RESERVE, PAGE_READWRITE);
         assert_non_null(segments[i]);
+        if (i == MANY - 1) { /* the log from here on */
+            host.count = 0;
+            host.capacity = sizeof calls / sizeof *calls;
+        }
         assert_non_null(collector->calls.alloc(segments[i], 2 * PAGE, MEM_COMMIT, PAGE_READWRITE));
         task += hostmem_bridge_is_heap(segments[i]) == S_OK;
     }
+    assert_int_equal(calls[host.count - 1].level, eProcessCritical);
+    is_used(segments[MANY - 1], HOSTMEM_USE_OTHER);
     assert_int_equal(task, 1024 - 3);
     assert_int_equal(bridge_statistics().heap_ranges, 1024);
     assert_int_equal(bridge_statistics().heap_unknown, MANY - task);

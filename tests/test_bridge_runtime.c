@@ -3,10 +3,10 @@
  * program.
  *
  * A runtime starts once in a process, so each case is a child process of this program.  The child plays a
- * host with somebody else's memory manager, runs the C# program `heap`, and checks from inside what the
- * bridge says of the collector's heap against the collector itself: addresses of objects, and the number of
- * bytes that it says it has committed, which must be the number of committed bytes that Windows finds in what
- * the bridge calls heap.
+ * host with somebody else's memory manager, or with hostmem's behind it, runs the C# program `heap`, and checks from
+ * inside what the bridge says of the collector's heap against the collector itself: addresses of objects, and the
+ * number of bytes that it says it has committed, which must be the number of committed bytes that Windows finds in
+ * what the bridge calls heap, and that hostmem's manager has in regions of that use.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include <hostmem/bridge.h>
+#include <hostmem/hostmem.h>
 
 #include "support/bridge_host.h"
 
@@ -28,9 +29,10 @@ enum { GOOD = 77, PROGRAM_RESULT = 42, CALLS = 400000, LEAST_CALLS = 200, PATH =
 /* The child. */
 
 static struct bridge_host host;
+static hostmem_manager *manager; /* behind it; NULL: none */
 static unsigned complaints;
 static unsigned shown;
-static BOOL server;
+static BOOL server, segments;
 
 static void expect(BOOL good, const char *what, uint64_t a, uint64_t b)
 {
@@ -57,6 +59,59 @@ static uint64_t heap_committed(void)
     return bytes;
 }
 
+static hostmem_statistics figures(void)
+{
+    hostmem_statistics result = {.size = sizeof result};
+
+    hostmem_get_statistics(manager, &result);
+    return result;
+}
+
+/* Within one region; or where there are segments, within the header of one. */
+static void check_heap_use(uint64_t by_use, uint64_t said)
+{
+    const uint64_t unit = segments ? 0x2000 : 0x400000;
+
+    fprintf(stderr, "  in regions that are heap: %llu by the manager\n", (unsigned long long)by_use);
+    expect(by_use <= said + unit && by_use + unit >= said, "committed in regions that are heap", by_use,
+           said);
+}
+
+static HRESULT HOSTMEM_CALL add_use(const hostmem_region *region, void *sums)
+{
+    if (region->use < HOSTMEM_USE_COUNT)
+        ((uint64_t *)sums)[region->use] += region->committed;
+    return S_OK;
+}
+
+/* The regions add up to what is accounted by use, and that to what is committed.  The collector's threads give memory
+ * back when they like, hence more than one look. */
+static void check_uses(BOOL views)
+{
+    hostmem_statistics statistics;
+    uint64_t sums[HOSTMEM_USE_COUNT], all = 0;
+    BOOL equal = FALSE;
+
+    for (unsigned look = 0; look < 20 && !equal; ++look) {
+        memset(sums, 0, sizeof sums);
+        all = 0;
+        statistics = figures();
+        hostmem_walk_regions(manager, add_use, sums);
+        equal = TRUE;
+        for (unsigned use = 0; use < HOSTMEM_USE_COUNT; ++use)
+            if (use != HOSTMEM_USE_VIEW) {
+                equal &= sums[use] == statistics.committed_by_use[use].now;
+                all += sums[use];
+            }
+        equal &= all == statistics.committed.now;
+    }
+    expect(equal, "the regions by use", all, statistics.committed.now);
+    expect(sums[HOSTMEM_USE_GC_TABLES] != 0, "tables", 0, 0);
+    expect((sums[HOSTMEM_USE_CODE] != 0) == !views, "code", sums[HOSTMEM_USE_CODE], 0);
+    expect((sums[HOSTMEM_USE_LOADER] != 0) == !views, "loader", sums[HOSTMEM_USE_LOADER], 0);
+    expect((statistics.committed_by_use[HOSTMEM_USE_VIEW].now != 0) == views, "views", views, 0);
+}
+
 /* Called by the C# program; see there. */
 __declspec(dllexport) void WINAPI heap_shown(int kind, void *value)
 {
@@ -74,6 +129,8 @@ __declspec(dllexport) void WINAPI heap_shown(int kind, void *value)
         expect(!is_heap(value), "a literal is in the heap", kind, said);
         break;
     case 5:
+        if (manager)
+            check_heap_use(figures().committed_by_use[HOSTMEM_USE_GC_HEAP].now, said);
         /* To the byte, but that another thread may have grown its part by one step of 64 KiB since, and that
          * the server collectors give memory back at leisure.  Tables would be at least 124 KiB more. */
         committed = heap_committed();
@@ -98,6 +155,8 @@ static void check_levels(void)
            "order of the first calls", 0, 0);
     for (unsigned i = 0; i < count; ++i) {
         struct bridge_call *call = &host.calls[i];
+        if (call->method == 'U' && (call->use == HOSTMEM_USE_GC_HEAP || call->use == HOSTMEM_USE_GC_TABLES))
+            expect(!call->late, "the use of a region comes after its first commit", call->use, i);
         if (call->method != 'A')
             continue;
         expect(call->level == eTaskCritical || call->level == eProcessCritical, "level", i, call->level);
@@ -202,13 +261,20 @@ static int run_in_steps(HMODULE fxr, const wchar_t *folder, const wchar_t *argum
     return result;
 }
 
-static int child(const wchar_t *folder, BOOL in_steps, const wchar_t *argument)
+static int child(const wchar_t *folder, BOOL in_steps, BOOL foreign, const wchar_t *argument)
 {
     wchar_t path[PATH], value[64];
+    IHostMemoryManager *memory = NULL;
     BOOL collector = GetEnvironmentVariableW(L"DOTNET_GCName", value, 64) != 0;
 
+    segments = collector && !wcscmp(value, L"clrgc.dll");
     server = GetEnvironmentVariableW(L"DOTNET_gcServer", value, 64) && !wcscmp(value, L"1");
     bridge_host_init(&host);
+    if (!foreign) {
+        hostmem_create(NULL, &manager);
+        hostmem_get_memory_manager(manager, &memory);
+        expect(bridge_host_chain(&host, memory), "the manager takes the use of a region", 0, 0);
+    }
     host.classify = is_heap;
     host.capacity = CALLS;
     host.calls = VirtualAlloc(NULL, CALLS * sizeof *host.calls, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
@@ -222,6 +288,9 @@ static int child(const wchar_t *folder, BOOL in_steps, const wchar_t *argument)
     expect(shown == 0x3f, "what the program has shown", shown, 0x3f);
     check_levels();
     check_statistics(collector);
+    if (manager)
+        check_uses(GetEnvironmentVariableW(L"DOTNET_EnableWriteXorExecute", value, 64) &&
+                   !wcscmp(value, L"1"));
     fflush(NULL);
     return complaints ? 1 : GOOD;
 }
@@ -234,25 +303,28 @@ struct flavour {
     const wchar_t *argument; /* megabytes of the C# program */
     BOOL in_steps;
     unsigned oldest; /* runtime that has it */
+    BOOL foreign;    /* somebody else's manager alone, which does not take the use of a region */
 };
 
 static wchar_t clr_folder[PATH];
 static wchar_t own_path[PATH];
 
 static const struct flavour flavours[] = {
-    {"workstation", L"", L"96", FALSE, 8},
-    {"workstation, hostfxr in steps", L"", L"96", TRUE, 8},
-    {"workstation, not concurrent", L"DOTNET_gcConcurrent=0", L"96", FALSE, 8},
-    {"workstation, small generation 0", L"DOTNET_GCgen0size=100000", L"48", FALSE, 8},
-    {"workstation, hard limit", L"DOTNET_GCHeapHardLimit=20000000", L"96", FALSE, 8},
-    {"workstation, W^X", L"DOTNET_EnableWriteXorExecute=1", L"48", FALSE, 8},
-    {"server", L"DOTNET_gcServer=1", L"96", TRUE, 8},
-    {"clrgc.dll", L"DOTNET_GCName=clrgc.dll", L"96", TRUE, 8},
-    {"clrgc.dll, small segments", L"DOTNET_GCName=clrgc.dll;DOTNET_GCSegmentSize=400000", L"160", FALSE, 8},
-    {"clrgc.dll, hard limit", L"DOTNET_GCName=clrgc.dll;DOTNET_GCHeapHardLimit=20000000", L"96", FALSE, 8},
-    {"clrgc.dll, server", L"DOTNET_GCName=clrgc.dll;DOTNET_gcServer=1", L"96", FALSE, 8},
-    {"clrgcexp.dll", L"DOTNET_GCName=clrgcexp.dll", L"96", FALSE, 9},
-    {"clrgcexp.dll, server", L"DOTNET_GCName=clrgcexp.dll;DOTNET_gcServer=1", L"96", FALSE, 9},
+    {"workstation", L"", L"96", FALSE, 8, FALSE},
+    {"workstation, hostfxr in steps", L"", L"96", TRUE, 8, TRUE},
+    {"workstation, not concurrent", L"DOTNET_gcConcurrent=0", L"96", FALSE, 8, FALSE},
+    {"workstation, small generation 0", L"DOTNET_GCgen0size=100000", L"48", FALSE, 8, FALSE},
+    {"workstation, hard limit", L"DOTNET_GCHeapHardLimit=20000000", L"96", FALSE, 8, FALSE},
+    {"workstation, W^X", L"DOTNET_EnableWriteXorExecute=1", L"48", FALSE, 8, FALSE},
+    {"server", L"DOTNET_gcServer=1", L"96", TRUE, 8, FALSE},
+    {"clrgc.dll", L"DOTNET_GCName=clrgc.dll", L"96", TRUE, 8, FALSE},
+    {"clrgc.dll, small segments", L"DOTNET_GCName=clrgc.dll;DOTNET_GCSegmentSize=400000", L"160", FALSE, 8,
+     FALSE},
+    {"clrgc.dll, hard limit", L"DOTNET_GCName=clrgc.dll;DOTNET_GCHeapHardLimit=20000000", L"96", FALSE, 8,
+     TRUE},
+    {"clrgc.dll, server", L"DOTNET_GCName=clrgc.dll;DOTNET_gcServer=1", L"96", FALSE, 8, FALSE},
+    {"clrgcexp.dll", L"DOTNET_GCName=clrgcexp.dll", L"96", FALSE, 9, FALSE},
+    {"clrgcexp.dll, server", L"DOTNET_GCName=clrgcexp.dll;DOTNET_gcServer=1", L"96", FALSE, 9, FALSE},
 };
 
 /* Sets or, with set FALSE, removes the variables of a flavour. */
@@ -285,8 +357,8 @@ static void run_flavours(unsigned version)
             continue;
         print_message(".NET %u, %s\n", version, flavour->name);
         fflush(NULL);
-        swprintf(line, sizeof line / sizeof *line, L"\"%ls\" child \"%ls\\net%u.0\\heap\" %d %ls", own_path,
-                 clr_folder, version, flavour->in_steps, flavour->argument);
+        swprintf(line, sizeof line / sizeof *line, L"\"%ls\" child \"%ls\\net%u.0\\heap\" %d %d %ls",
+                 own_path, clr_folder, version, flavour->in_steps, flavour->foreign, flavour->argument);
         SetEnvironmentVariableW(L"DOTNET_EnableWriteXorExecute", L"0");
         settings(flavour->settings, TRUE);
         BOOL made = CreateProcessW(own_path, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &process);
@@ -331,8 +403,8 @@ int main(void)
     int count;
     wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
 
-    if (count == 5 && !wcscmp(arguments[1], L"child"))
-        return child(arguments[2], arguments[3][0] == L'1', arguments[4]);
+    if (count == 6 && !wcscmp(arguments[1], L"child"))
+        return child(arguments[2], arguments[3][0] == L'1', arguments[4][0] == L'1', arguments[5]);
     if (count != 2 || !GetFullPathNameW(arguments[1], PATH, clr_folder, NULL)) {
         fprintf(stderr, "usage: test_bridge_runtime FOLDER\n");
         return 2;

@@ -51,6 +51,12 @@
  * and segments (clrgc.dll), workstation and server.  On x86 coreclr.dll's own collector uses segments, of
  * which only the initial ones are recognised.
  *
+ * Use.  The same order says what each region is for, which a hostmem manager is given (hostmem_use): no later than the
+ * first commit, unless the region is committed as it is reserved.  The collector's heap, as above; its tables, with
+ * those reservations of one granule that are its handle tables; code: a reservation that is executable, or whose first
+ * commit is; loader: other reservations with PAGE_NOACCESS or at an address; anything else is other.  Under W^X code
+ * and loader memory are views.
+ *
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
  * the least of the machine, task_limit and heap_limit (the shared budget's if that is less), though not below 32 MiB before the runtime has started: .NET 10 reserves twice the total for its heap.  So the
  * collector works harder before it runs into a refusal.  Job objects: see HOSTMEM_BRIDGE_JOB;
@@ -298,8 +304,9 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  *   2. manager->CreateMalloc(MALLOC_THREADSAFE).  Anything but exactly S_OK: the manager is released, and the
  *      result is E_UNEXPECTED.
  *   3. manager->RegisterMemoryNotificationCallback, result ignored.  The object is static, its reference
- *      count constant; it counts what it is told (hostmem_bridge_statistics.notifications).
- *   4. control->AddRef.
+ *      count constant; it counts what it is notified of (hostmem_bridge_statistics.notifications).
+ *   4. manager->QueryInterface, for an interface that hostmem's managers have and others are not expected to.
+ *   5. control->AddRef.
  *
  * The host may not bind again from inside these calls.
  *

@@ -11,11 +11,13 @@
  */
 #include <stdatomic.h>
 
+#include "bridge/bind.h"
 #include "bridge/machine.h"
 #include "bridge/managed.h"
 #include "bridge/notification.h"
 #include "bridge/runtime.h"
 #include "bridge/thunks.h"
+#include "bridge/use.h"
 
 static SRWLOCK bind_lock = SRWLOCK_INIT;
 static _Atomic(DWORD) bind_owner;
@@ -115,6 +117,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
 
     hm_machine_set_flags(options ? options->flags : 0);
     hm_managed_bind(host, hm_machine_heap_limit);
+    hm_use_bind(host_manager);
     hm_bridge_publish(host_manager, host);
     hm_machine_watch_budget(host_manager);
     bound_runtime = runtime;
@@ -150,5 +153,30 @@ HRESULT HOSTMEM_CALL hostmem_bridge_bind(HMODULE runtime, IHostControl *control,
     hr = bind_locked(runtime, control, options);
     atomic_store_explicit(&bind_owner, 0, memory_order_relaxed);
     ReleaseSRWLockExclusive(&bind_lock);
+    return hr;
+}
+
+HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *control,
+                                         const hostmem_bridge_options *options, HMODULE *runtime)
+{
+    if (runtime)
+        *runtime = NULL;
+    if (!path || !control)
+        return E_INVALIDARG;
+    if (!hm_path_is_absolute(path))
+        return HRESULT_FROM_WIN32(ERROR_BAD_PATHNAME);
+
+    /* Its own imports are searched for beside it and in the system folder, never in the current one or along PATH. */
+    HMODULE module =
+        LoadLibraryExW(path, NULL, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32);
+    if (!module)
+        return HRESULT_FROM_WIN32(GetLastError());
+    HRESULT hr = hostmem_bridge_bind(module, control, options);
+    if (FAILED(hr)) {
+        FreeLibrary(module);
+        return hr;
+    }
+    if (runtime)
+        *runtime = module;
     return hr;
 }

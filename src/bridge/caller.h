@@ -20,8 +20,16 @@ struct caller {
     atomic_size_t failures[HOSTMEM_BRIDGE_FUNCTION_COUNT];
 };
 
-/* The manager that calls go to; NULL: none yet (thunks.c). */
+/* The manager that calls go to; NULL: none yet. */
 extern _Atomic(IHostMemoryManager *) hm_bridge_manager;
+
+/*
+ * Redirects the module to the caller's functions, or nothing of it.  Then *culprit, in static storage, names the
+ * function that was not found, was found twice, or - unless any_version - is of the same families and not known; NULL:
+ * none is to blame.
+ */
+HRESULT hm_caller_redirect(struct caller *caller, HMODULE module, bool any_version, const char **culprit);
+void hm_caller_restore(struct caller *caller);
 
 static inline void count(atomic_size_t *counter)
 {

@@ -1,8 +1,5 @@
 /*
- * What the bridge has to know of a coreclr.dll, and how it finds and loads one.
- *
- * Only absolute paths are loaded, and a DLL's own imports are searched for beside it and in the system
- * folder, never in the current folder or along PATH.
+ * What the bridge has to know of a coreclr.dll, and how it finds one.
  */
 #include <string.h>
 
@@ -94,28 +91,4 @@ HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *directories, wchar_t *pa
         path[0] = 0;
     }
     return HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND);
-}
-
-HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *control,
-                                         const hostmem_bridge_options *options, HMODULE *runtime)
-{
-    if (runtime)
-        *runtime = NULL;
-    if (!path || !control)
-        return E_INVALIDARG;
-    if (!hm_path_is_absolute(path))
-        return HRESULT_FROM_WIN32(ERROR_BAD_PATHNAME);
-
-    HMODULE module =
-        LoadLibraryExW(path, NULL, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32);
-    if (!module)
-        return HRESULT_FROM_WIN32(GetLastError());
-    HRESULT hr = hostmem_bridge_bind(module, control, options);
-    if (FAILED(hr)) {
-        FreeLibrary(module);
-        return hr;
-    }
-    if (runtime)
-        *runtime = module;
-    return hr;
 }

@@ -12,9 +12,6 @@
 /* The major versions whose way of using memory has been looked at. */
 enum { RUNTIME_OLDEST = 8, RUNTIME_NEWEST = 10 };
 
-/* Size and flags of a bind's options; NULL is fine. */
-HRESULT hm_bridge_options_check(const hostmem_bridge_options *options);
-
 /* Does it name a drive or a share, with backslashes?  LoadLibraryExW takes no others for search by folder. */
 bool hm_path_is_absolute(const wchar_t *path);
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "bridge/bind.h"
 #include "bridge/runtime.h"
 
 struct runtime_host {

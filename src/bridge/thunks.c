@@ -10,12 +10,12 @@
 #include <stdatomic.h>
 
 #include "bridge/caller.h"
-#include "bridge/criticality.h"
 #include "bridge/machine.h"
 #include "bridge/managed.h"
 #include "bridge/notification.h"
 #include "bridge/runtime.h"
 #include "bridge/thunks.h"
+#include "bridge/use.h"
 
 #ifndef MEM_COALESCE_PLACEHOLDERS
 #    define MEM_COALESCE_PLACEHOLDERS 0x1
@@ -34,11 +34,6 @@ typedef LPVOID(WINAPI *map_at_function)(HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPV
 typedef BOOL(WINAPI *unmap_function)(LPCVOID);
 typedef HMODULE(WINAPI *load_function)(LPCWSTR, HANDLE, DWORD);
 
-/* A section by which one copy of this library recognises another in the same process. */
-#define MARK ".hostmem"
-__attribute__((section(MARK), used)) static const char mark[] = "hostmem bridge";
-
-_Atomic(IHostMemoryManager *) hm_bridge_manager;
 static struct caller runtime, collector;
 static _Atomic(ICLRRuntimeHost *) runtime_host;
 static atomic_bool running;
@@ -77,8 +72,8 @@ static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager
     DWORD error = GetLastError();
     void *memory = NULL;
 
-    if (address && (type & MEM_COMMIT) ? hm_criticality_commit(address, size)
-                                       : hm_criticality_is_heap(address))
+    const bool commits = address && (type & (MEM_RESERVE | MEM_COMMIT)) == MEM_COMMIT;
+    if (commits ? hm_use_commit(address, size, protect) : hm_use_is_heap(address))
         level = runtime_runs() ? eTaskCritical : eProcessCritical;
     HRESULT hr = IHostMemoryManager_VirtualAlloc(manager, address, size, type, protect, level, &memory);
     if (hr != S_OK || !memory) {
@@ -86,10 +81,8 @@ static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager
         set_win32_error(hr, ERROR_NOT_ENOUGH_MEMORY);
         return NULL;
     }
-    /* The collector reserves read-write memory anywhere; loaders reserve with PAGE_NOACCESS or at an
-     * address. */
-    if (!address && (type & (MEM_RESERVE | MEM_COMMIT)) == MEM_RESERVE && protect == PAGE_READWRITE)
-        hm_criticality_reserved(memory, size, caller->shared);
+    if (!address || (type & MEM_RESERVE))
+        hm_use_reserved(memory, address, size, type, protect, caller->shared);
     SetLastError(error);
     return memory;
 }
@@ -134,7 +127,7 @@ static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD 
         return ORIGINAL(caller, index, free_function)(address, size, type);
 
     DWORD error = GetLastError();
-    size_t heap = type & MEM_RELEASE ? hm_criticality_forget(address) : 0;
+    size_t heap = type & MEM_RELEASE ? hm_use_forget(address) : 0;
     count(&caller->calls[index]);
     HRESULT hr = IHostMemoryManager_VirtualFree(manager, address, size, type);
     if (hr == S_OK) {
@@ -150,7 +143,7 @@ static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD 
         set_win32_error(hr, ERROR_INVALID_ADDRESS);
     }
     count(&caller->failures[index]);
-    hm_criticality_restore(heap);
+    hm_use_restore(heap);
     return FALSE;
 }
 
@@ -396,43 +389,12 @@ FUNCTIONS_OF(collector)
 static struct caller runtime = {.shared = true, .imports = IMPORTS_OF(runtime, true)};
 static struct caller collector = {.shared = false, .imports = IMPORTS_OF(collector, false)};
 
-/* What takes pages from Windows begins like this.  One more of them, and we would see half of the memory. */
-static const char *const families[] = {
-    "VirtualAlloc", "VirtualFree", "VirtualProtect", "VirtualQuery", "MapViewOf", "UnmapViewOf", NULL};
-
-/* The module that has the name may be let go. */
-static const char *keep_name(const char *name)
-{
-    static char kept[64];
-
-    lstrcpynA(kept, name, sizeof kept);
-    return kept;
-}
-
 static HRESULT caller_redirect(struct caller *caller, HMODULE module)
 {
-    const unsigned count_all = HOSTMEM_BRIDGE_FUNCTION_COUNT;
     const char *culprit = NULL;
-    HRESULT hr = HRESULT_FROM_WIN32(ERROR_BUSY);
+    HRESULT hr = hm_caller_redirect(caller, module, any_version, &culprit);
 
-    if (!caller->stuck)
-        hr = hm_imports_find(module, caller->imports, count_all, &culprit);
-    if (hr == S_OK && !any_version) {
-        culprit = hm_imports_unknown(module, caller->imports, count_all, families);
-        if (culprit) {
-            culprit = keep_name(culprit);
-            hr = HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
-        }
-    }
     atomic_store_explicit(&missing, culprit, memory_order_relaxed);
-    if (hr == S_OK && hm_imports_marked(caller->imports, count_all, MARK))
-        hr = HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS);
-    if (hr == S_OK)
-        hr = hm_imports_redirect(caller->imports, count_all);
-    if (hr == S_OK) {
-        caller->module = module;
-        caller->version = hm_runtime_version(module);
-    }
     return hr;
 }
 
@@ -442,7 +404,7 @@ static bool collector_redirect(HMODULE module)
         return true;
     if (collector.module || caller_redirect(&collector, module) != S_OK)
         return false;
-    hm_criticality_standalone();
+    hm_use_standalone();
     return true;
 }
 
@@ -454,8 +416,7 @@ HRESULT hm_bridge_redirect(HMODULE module, bool any)
 
 void hm_bridge_restore(void)
 {
-    runtime.stuck = !hm_imports_restore(runtime.imports, HOSTMEM_BRIDGE_FUNCTION_COUNT);
-    runtime.module = NULL;
+    hm_caller_restore(&runtime);
 }
 
 void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host)
@@ -496,7 +457,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
     statistics->map_retries = atomic_load_explicit(&map_retries, memory_order_relaxed);
     statistics->started_charged = atomic_load(&started_charged);
     statistics->limit_refreshes = hm_managed_refreshes();
-    hm_criticality_figures(&statistics->heap_ranges, &statistics->heap_reserved, &statistics->heap_unknown);
+    hm_use_heap_figures(&statistics->heap_ranges, &statistics->heap_reserved, &statistics->heap_unknown);
     for (unsigned level = 0; level < HOSTMEM_BRIDGE_LEVEL_COUNT; ++level)
         statistics->notifications[level] = hm_notification_count(level);
     return S_OK;
@@ -504,5 +465,5 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
 
 HRESULT HOSTMEM_CALL hostmem_bridge_is_heap(const void *address)
 {
-    return hm_criticality_is_heap(address) ? S_OK : S_FALSE;
+    return hm_use_is_heap(address) ? S_OK : S_FALSE;
 }

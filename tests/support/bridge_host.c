@@ -115,16 +115,24 @@ static const IHostMallocVtbl heap_vtable = {
 
 /* IHostMemoryManager */
 
-static HRESULT STDMETHODCALLTYPE memory_query(IHostMemoryManager *self, REFIID riid, void **object)
-{
-    (void)self, (void)riid;
-    *object = NULL;
-    return E_NOINTERFACE;
-}
-
 static ULONG STDMETHODCALLTYPE memory_addref(IHostMemoryManager *self)
 {
     return atomic_fetch_add(&HOST_OF(self, memory)->memory_references, 1) + 1;
+}
+
+static HRESULT STDMETHODCALLTYPE memory_query(IHostMemoryManager *self, REFIID riid, void **object)
+{
+    struct bridge_host *host = HOST_OF(self, memory);
+
+    *object = self;
+    if (host->takes_anything)
+        return memory_addref(self), S_OK;
+    *object = NULL;
+    if (!host->takes_use || memcmp(riid, &iid_region_use, sizeof *riid))
+        return E_NOINTERFACE;
+    *object = &host->use;
+    memory_addref(self);
+    return S_OK;
 }
 
 static ULONG STDMETHODCALLTYPE memory_release(IHostMemoryManager *self)
@@ -163,8 +171,12 @@ static HRESULT STDMETHODCALLTYPE memory_alloc(IHostMemoryManager *self, void *ad
         return host->alloc_hr; /* *memory stays unwritten: no host may rely on it, nor the bridge */
     if (host->passive)
         return S_OK;
-    *memory = VirtualAlloc(address, size, type, protect);
-    call->hr = *memory ? S_OK : last_error();
+    if (host->next) {
+        call->hr = IHostMemoryManager_VirtualAlloc(host->next, address, size, type, protect, level, memory);
+    } else {
+        *memory = VirtualAlloc(address, size, type, protect);
+        call->hr = *memory ? S_OK : last_error();
+    }
     call->result = *memory;
     return call->hr;
 }
@@ -181,6 +193,8 @@ static HRESULT STDMETHODCALLTYPE memory_free(IHostMemoryManager *self, LPVOID ad
     call->hr = host->free_hr;
     if (host->claims && host->claims == address)
         call->hr = HOST_E_INVALIDOPERATION;
+    else if (host->next)
+        call->hr = IHostMemoryManager_VirtualFree(host->next, address, size, type);
     else if (!host->free_hr)
         call->hr = VirtualFree(address, size, type) ? S_OK : last_error();
     return call->hr;
@@ -195,6 +209,8 @@ static HRESULT STDMETHODCALLTYPE memory_vquery(IHostMemoryManager *self, void *a
     call->address = address;
     if (host->query_hr)
         return host->query_hr;
+    if (host->next)
+        return IHostMemoryManager_VirtualQuery(host->next, address, buffer, length, result);
     *result = VirtualQuery(address, buffer, length);
     return *result ? S_OK : last_error();
 }
@@ -210,6 +226,8 @@ static HRESULT STDMETHODCALLTYPE memory_protect(IHostMemoryManager *self, void *
     call->protect = protect;
     if (host->protect_hr)
         return host->protect_hr;
+    if (host->next)
+        return IHostMemoryManager_VirtualProtect(host->next, address, size, protect, old);
     return VirtualProtect(address, size, protect, old) ? S_OK : last_error();
 }
 
@@ -251,17 +269,20 @@ static HRESULT STDMETHODCALLTYPE memory_needs(IHostMemoryManager *self, LPVOID a
 
 static HRESULT STDMETHODCALLTYPE memory_acquired(IHostMemoryManager *self, LPVOID address, SIZE_T size)
 {
-    struct bridge_call *call = record(HOST_OF(self, memory), '+');
+    struct bridge_host *host = HOST_OF(self, memory);
+    struct bridge_call *call = record(host, '+');
 
     call->address = address;
     call->size = size;
-    return S_OK;
+    return host->next ? IHostMemoryManager_AcquiredVirtualAddressSpace(host->next, address, size) : S_OK;
 }
 
 static HRESULT STDMETHODCALLTYPE memory_released(IHostMemoryManager *self, LPVOID address)
 {
-    record(HOST_OF(self, memory), '-')->address = address;
-    return S_OK;
+    struct bridge_host *host = HOST_OF(self, memory);
+
+    record(host, '-')->address = address;
+    return host->next ? IHostMemoryManager_ReleasedVirtualAddressSpace(host->next, address) : S_OK;
 }
 
 static const IHostMemoryManagerVtbl memory_vtable = {
@@ -270,15 +291,76 @@ static const IHostMemoryManagerVtbl memory_vtable = {
     memory_needs, memory_acquired, memory_released,
 };
 
+/* IHostmemRegionUse */
+
+static HRESULT STDMETHODCALLTYPE use_query(IHostmemRegionUse *self, REFIID riid, void **object)
+{
+    return memory_query(&HOST_OF(self, use)->memory, riid, object);
+}
+
+static ULONG STDMETHODCALLTYPE use_addref(IHostmemRegionUse *self)
+{
+    return memory_addref(&HOST_OF(self, use)->memory);
+}
+
+static ULONG STDMETHODCALLTYPE use_release(IHostmemRegionUse *self)
+{
+    return memory_release(&HOST_OF(self, use)->memory);
+}
+
+static HRESULT STDMETHODCALLTYPE use_set(IHostmemRegionUse *self, void *address, uint32_t use)
+{
+    struct bridge_host *host = HOST_OF(self, use);
+    struct bridge_call *call = record(host, 'U');
+    MEMORY_BASIC_INFORMATION info;
+
+    VirtualQuery(address, &info, sizeof info);
+    void *base = info.AllocationBase;
+    call->address = address;
+    call->use = use;
+    call->result = base;
+    call->late = FALSE;
+    for (BYTE *at = base; VirtualQuery(at, &info, sizeof info) && info.AllocationBase == base;
+         at += info.RegionSize)
+        call->late |= info.State == MEM_COMMIT;
+    if (host->next_use)
+        return call->hr = host->next_use->lpVtbl->SetUse(host->next_use, address, use);
+    SetLastError(ERROR_INVALID_FUNCTION); /* the bridge has to care for it */
+    return call->hr = base ? S_OK : HOST_E_INVALIDOPERATION;
+}
+
+static const IHostmemRegionUseVtbl use_vtable = {use_query, use_addref, use_release, use_set};
+
+uint32_t bridge_host_use(const struct bridge_host *host, const void *base)
+{
+    for (unsigned i = host->count < host->capacity ? host->count : host->capacity; i--;) {
+        const struct bridge_call *call = &host->calls[i];
+        if (call->method == 'U' && call->result == base)
+            return call->use;
+        if (call->method == 'A' && call->result == base && (!call->address || call->type & MEM_RESERVE))
+            break;
+    }
+    return BRIDGE_NO_USE;
+}
+
 void bridge_host_init(struct bridge_host *host)
 {
     memset(host, 0, sizeof *host);
     host->control.lpVtbl = (IHostControlVtbl *)&control_vtable;
     host->memory.lpVtbl = (IHostMemoryManagerVtbl *)&memory_vtable;
     host->heap.lpVtbl = (IHostMallocVtbl *)&heap_vtable;
+    host->use.lpVtbl = &use_vtable;
     host->control_references = 1;
     host->memory_references = 1;
     host->needs_hr = E_OUTOFMEMORY;
+}
+
+BOOL bridge_host_chain(struct bridge_host *host, IHostMemoryManager *next)
+{
+    host->next = next;
+    host->takes_use =
+        IHostMemoryManager_QueryInterface(next, &iid_region_use, (void **)&host->next_use) == S_OK;
+    return host->takes_use;
 }
 
 const wchar_t *bridge_beside(const wchar_t *name)

@@ -1,6 +1,6 @@
 /*
- * Somebody else's IHostControl and IHostMemoryManager: passes everything on to Windows, and can be told to
- * misbehave.  The bridge has to work against any implementation, so this one shares no code with ours.
+ * Somebody else's IHostControl and IHostMemoryManager: passes everything on to Windows, or to another manager, and
+ * can be told to misbehave.  The bridge has to work against any implementation, so this one shares no code with ours.
  */
 #ifndef BRIDGE_HOST_H
 #define BRIDGE_HOST_H
@@ -10,11 +10,14 @@
 
 #include <hostmem/bridge.h>
 
+#include "com/region_use.h"
+
 /* One call of the manager, in order.  Only the fields that the method has are filled. */
 struct bridge_call {
     char method; /* A: VirtualAlloc  F: VirtualFree  P: VirtualProtect  Q: VirtualQuery
                     N, +, -: Needs, Acquired, Released
-                    C: CreateMalloc  R: Register  G: GetHostManager  r: Release of the manager */
+                    C: CreateMalloc  R: Register  G: GetHostManager  r: Release of the manager
+                    U: SetUse */
     DWORD thread;
     DWORD type;
     DWORD protect;
@@ -24,12 +27,22 @@ struct bridge_call {
     void *result;
     BOOL heap; /* what `classify` said of the address at that moment */
     HRESULT hr;
+    uint32_t use; /* U only: `result` is the base of the region */
+    BOOL late;    /* something was committed in it */
 };
 
 struct bridge_host {
     IHostControl control;
     IHostMemoryManager memory;
     IHostMalloc heap;
+    IHostmemRegionUse use;
+
+    BOOL takes_use;      /* it has the private interface that only hostmem's managers have */
+    BOOL takes_anything; /* its QueryInterface gives the manager itself, whatever it is asked for */
+
+    /* Another manager behind this one: calls are noted, and passed on; NULL: none. */
+    IHostMemoryManager *next;
+    IHostmemRegionUse *next_use;
 
     /* what to answer; 0 = behave */
     HRESULT get_hr, malloc_hr, alloc_hr, free_hr, protect_hr, query_hr, needs_hr, register_hr;
@@ -55,6 +68,13 @@ struct bridge_host {
 };
 
 void bridge_host_init(struct bridge_host *host);
+
+/* Calls are passed on to this manager, and the use of regions too.  FALSE: it does not take it. */
+BOOL bridge_host_chain(struct bridge_host *host, IHostMemoryManager *next);
+
+/* The use that was last set of the region with this base; BRIDGE_NO_USE: none, since it was reserved. */
+#define BRIDGE_NO_USE UINT32_MAX
+uint32_t bridge_host_use(const struct bridge_host *host, const void *base);
 
 /* The path of a file beside this program; valid until the next call. */
 const wchar_t *bridge_beside(const wchar_t *name);

@@ -34,7 +34,7 @@ bridge_fake(fake_gc support/bridge_fake.c DEFINE FAKE_COLLECTOR)
 bridge_fake(fake_gc_gap support/bridge_fake.c DEFINE FAKE_COLLECTOR FAKE_WITHOUT_FREE)
 bridge_fake(fake_plugin support/bridge_plugin.c LINK hostmem_static)
 
-foreach(name bridge bridge_calls bridge_collector)
+foreach(name bridge bridge_calls bridge_collector bridge_use)
     hostmem_test(test_${name} test_${name}.c support/bridge_host.c)
     add_dependencies(test_${name} ${bridge_fakes})
 endforeach()

@@ -1,8 +1,10 @@
 /*
- * Which memory is the garbage collector's heap.
+ * What each region of the runtime is for.
  *
- * Read from the order of calls that the collectors of .NET 8 to 10 keep, regions or segments, workstation or
- * server:
+ * Loaders reserve with PAGE_NOACCESS or at an address.  So does the JIT, whose first commit then is executable.
+ * The collector reserves read-write memory anywhere: one granule is a handle table, and what of the rest is
+ * heap is read from the order of calls that the collectors of .NET 8 to 10 keep, regions or segments,
+ * workstation or server:
  *
  *     at the start   heap is reserved (one range, or all initial segments), then tables, on one thread and
  *                    with no commit in between; the first commit is in the tables
@@ -20,14 +22,16 @@
  * line counts, and once: its collector takes one range for good.  A standalone collector's module has nothing
  * else.  What is not recognised is not heap, and so is never refused.
  *
- * A range is one word, so that a reader needs no lock: granule number of the base in the upper part, number
- * of granules in the lower (64 KiB granules; no two allocations share one).  A table is an array of words,
- * 0 = free slot.  A new reservation is known to its own thread only, so its slot is not contended for.
+ * The manager keeps the use with its region.  Kept here are the heap's ranges, from which the criticality of a
+ * commit is derived, and the new reservations.  A range is one word, so that a reader needs no lock: granule
+ * number of the base in the upper part, number of granules in the lower (64 KiB granules; no two allocations
+ * share one).  A table is an array of words, 0 = free slot.  A new reservation is known to its own thread only,
+ * so its slot is not contended for.
  */
 #include <stdatomic.h>
-#include <windows.h>
 
-#include "bridge/criticality.h"
+#include "bridge/use.h"
+#include "com/region_use.h"
 
 #define GRANULE_SHIFT 16
 #ifdef _WIN64
@@ -55,6 +59,9 @@ struct new_range {
     bool shared;     /* made by a module that is not only a collector */
 };
 
+/* Set before a call comes to a manager; NULL: that one does not take it. */
+static IHostmemRegionUse *region_use;
+
 static _Atomic(size_t) heap[HEAP_SLOTS];
 static atomic_uint heap_used; /* slots from here on were never used */
 static struct new_range fresh[NEW_SLOTS];
@@ -75,12 +82,41 @@ static bool range_contains(size_t range, const void *address)
     return ((size_t)address >> GRANULE_SHIFT) - (range >> SIZE_BITS) < (range & SIZE_MASK);
 }
 
-static const void *range_base(size_t range)
+static void *range_base(size_t range)
 {
-    return (const void *)(range >> SIZE_BITS << GRANULE_SHIFT);
+    return (void *)(range >> SIZE_BITS << GRANULE_SHIFT);
 }
 
-static void heap_add(size_t range)
+/* Hosts were written whose QueryInterface gives the object itself, whatever it is asked for. */
+static bool has_every_interface(IHostMemoryManager *manager)
+{
+    static const IID nobodys = {0};
+    IUnknown *object = NULL;
+
+    if (IHostMemoryManager_QueryInterface(manager, &nobodys, (void **)&object) != S_OK || !object)
+        return false;
+    IUnknown_Release(object);
+    return true;
+}
+
+void hm_use_bind(IHostMemoryManager *manager)
+{
+    IHostmemRegionUse *object = NULL;
+
+    if (!has_every_interface(manager) &&
+        IHostMemoryManager_QueryInterface(manager, &iid_region_use, (void **)&object) == S_OK)
+        region_use = object;
+}
+
+/* A manager that does not know the region, which is not to be, goes by criticality alone. */
+static void set_use(void *address, uint32_t use)
+{
+    if (region_use)
+        region_use->lpVtbl->SetUse(region_use, address, use);
+}
+
+/* False: there is no room. */
+static bool heap_put(size_t range)
 {
     for (unsigned i = 0; i < HEAP_SLOTS; ++i) {
         size_t free_slot = 0;
@@ -91,9 +127,18 @@ static void heap_add(size_t range)
         while (used < i + 1 && !atomic_compare_exchange_weak_explicit(
                                    &heap_used, &used, i + 1, memory_order_release, memory_order_relaxed))
             ;
-        return;
+        return true;
     }
     atomic_fetch_add_explicit(&dropped_count, 1, memory_order_relaxed);
+    return false;
+}
+
+static bool heap_add(size_t range)
+{
+    bool added = heap_put(range);
+
+    set_use(range_base(range), added ? HOSTMEM_USE_GC_HEAP : HOSTMEM_USE_OTHER);
+    return added;
 }
 
 /* Takes a free slot of the new reservations; the claim is a range that contains no usable address. */
@@ -118,16 +163,23 @@ static bool fresh_take(struct new_range *slot, size_t range)
     return true;
 }
 
-void hm_criticality_reserved(const void *base, size_t size, bool shared)
+/* A reservation such as the collector makes.  What it is for is settled by the first commit. */
+static void collector_reserved(void *base, size_t size, bool shared)
 {
-    if (size < SMALLEST)
+    const bool collector = !shared || !atomic_load_explicit(&standalone, memory_order_relaxed);
+
+    if (size < SMALLEST) {
+        set_use(base, collector ? HOSTMEM_USE_GC_TABLES : HOSTMEM_USE_OTHER);
         return;
-    if (shared && (atomic_load_explicit(&sealed, memory_order_relaxed) ||
-                   atomic_load_explicit(&standalone, memory_order_relaxed)))
+    }
+    if (shared && (!collector || atomic_load_explicit(&sealed, memory_order_relaxed))) {
+        set_use(base, HOSTMEM_USE_OTHER);
         return;
+    }
     struct new_range *slot = size >> GRANULE_SHIFT < SIZE_MASK ? fresh_claim() : NULL;
     if (!slot) {
         atomic_fetch_add_explicit(&dropped_count, 1, memory_order_relaxed);
+        set_use(base, HOSTMEM_USE_OTHER);
         return;
     }
     slot->thread = GetCurrentThreadId();
@@ -137,19 +189,40 @@ void hm_criticality_reserved(const void *base, size_t size, bool shared)
     atomic_store_explicit(&slot->range, range_make(base, size), memory_order_release);
 }
 
-void hm_criticality_standalone(void)
+static bool is_executable(DWORD protect)
+{
+    return (protect & (PAGE_EXECUTE | PAGE_EXECUTE_READ | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY)) !=
+           0;
+}
+
+void hm_use_reserved(void *base, const void *asked, size_t size, DWORD type, DWORD protect, bool shared)
+{
+    if (is_executable(protect))
+        set_use(base, HOSTMEM_USE_CODE);
+    else if (protect == PAGE_NOACCESS || asked)
+        set_use(base, HOSTMEM_USE_LOADER);
+    else if (protect == PAGE_READWRITE && !(type & MEM_COMMIT))
+        collector_reserved(base, size, shared);
+    else
+        set_use(base, HOSTMEM_USE_OTHER);
+}
+
+void hm_use_standalone(void)
 {
     atomic_store_explicit(&standalone, true, memory_order_relaxed);
     for (unsigned i = 0; i < NEW_SLOTS; ++i) {
         size_t range = atomic_load_explicit(&fresh[i].range, memory_order_relaxed);
-        if (range > CLAIMED)
-            fresh_take(&fresh[i], range);
+        if (range > CLAIMED && fresh_take(&fresh[i], range))
+            set_use(range_base(range), HOSTMEM_USE_OTHER);
     }
-    for (unsigned i = 0; i < HEAP_SLOTS; ++i)
-        atomic_store_explicit(&heap[i], 0, memory_order_relaxed);
+    for (unsigned i = 0; i < HEAP_SLOTS; ++i) {
+        size_t range = atomic_exchange_explicit(&heap[i], 0, memory_order_relaxed);
+        if (range)
+            set_use(range_base(range), HOSTMEM_USE_OTHER);
+    }
 }
 
-bool hm_criticality_is_heap(const void *address)
+bool hm_use_is_heap(const void *address)
 {
     unsigned used = atomic_load_explicit(&heap_used, memory_order_acquire);
     for (unsigned i = 0; i < used; ++i)
@@ -168,28 +241,42 @@ static bool fresh_settle(struct new_range *slot, size_t range, const void *addre
     bool table = false;
 
     if (!fresh_take(slot, range))
-        return hm_criticality_is_heap(address);
+        return hm_use_is_heap(address);
     for (unsigned i = 0; i < NEW_SLOTS; ++i) {
         size_t older = atomic_load_explicit(&fresh[i].range, memory_order_acquire);
         if (older > CLAIMED && fresh[i].thread == thread && fresh[i].shared == shared &&
             (int32_t)(number - fresh[i].number) > 0 && fresh_take(&fresh[i], older)) {
             if (believed)
                 heap_add(older);
+            else
+                set_use(range_base(older), HOSTMEM_USE_OTHER);
             table = true;
         }
     }
-    if (shared) {
-        if (table)
-            atomic_store_explicit(&sealed, true, memory_order_relaxed);
+    if (!shared && !table && address == range_base(range) && size <= HEADER)
+        return heap_add(range);
+    if (shared && table)
+        atomic_store_explicit(&sealed, true, memory_order_relaxed);
+    set_use(range_base(range), !shared || (table && believed) ? HOSTMEM_USE_GC_TABLES : HOSTMEM_USE_OTHER);
+    return false;
+}
+
+/* Is the address in private memory of which nothing is committed yet? */
+static bool is_untouched(const void *address)
+{
+    MEMORY_BASIC_INFORMATION info;
+
+    if (!VirtualQuery(address, &info, sizeof info) || info.State != MEM_RESERVE || info.Type != MEM_PRIVATE)
         return false;
-    }
-    if (table || address != range_base(range) || size > HEADER)
-        return false;
-    heap_add(range);
+    const void *base = info.AllocationBase;
+    for (const BYTE *at = base; VirtualQuery(at, &info, sizeof info) && info.AllocationBase == base;
+         at += info.RegionSize)
+        if (info.State != MEM_RESERVE)
+            return false;
     return true;
 }
 
-bool hm_criticality_commit(const void *address, size_t size)
+bool hm_use_commit(void *address, size_t size, DWORD protect)
 {
     if (atomic_load_explicit(&fresh_count, memory_order_relaxed))
         for (unsigned i = 0; i < NEW_SLOTS; ++i) {
@@ -197,10 +284,14 @@ bool hm_criticality_commit(const void *address, size_t size)
             if (range_contains(range, address))
                 return fresh_settle(&fresh[i], range, address, size);
         }
-    return hm_criticality_is_heap(address);
+    if (hm_use_is_heap(address))
+        return true;
+    if (region_use && is_executable(protect) && is_untouched(address))
+        set_use(address, HOSTMEM_USE_CODE);
+    return false;
 }
 
-size_t hm_criticality_forget(const void *base)
+size_t hm_use_forget(const void *base)
 {
     if (atomic_load_explicit(&fresh_count, memory_order_relaxed))
         for (unsigned i = 0; i < NEW_SLOTS; ++i) {
@@ -219,13 +310,13 @@ size_t hm_criticality_forget(const void *base)
     return 0;
 }
 
-void hm_criticality_restore(size_t token)
+void hm_use_restore(size_t token)
 {
     if (token)
-        heap_add(token);
+        heap_put(token);
 }
 
-void hm_criticality_figures(uint64_t *ranges, uint64_t *bytes, uint64_t *dropped)
+void hm_use_heap_figures(uint64_t *ranges, uint64_t *bytes, uint64_t *dropped)
 {
     *ranges = *bytes = 0;
     for (unsigned i = 0; i < HEAP_SLOTS; ++i) {

@@ -1,0 +1,12 @@
+/*
+ * What else than a bind itself takes the options of one.
+ */
+#ifndef HOSTMEM_BRIDGE_BIND_H
+#define HOSTMEM_BRIDGE_BIND_H
+
+#include <hostmem/bridge.h>
+
+/* Size and flags of a bind's options; NULL is fine. */
+HRESULT hm_bridge_options_check(const hostmem_bridge_options *options);
+
+#endif

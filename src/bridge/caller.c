@@ -1,0 +1,56 @@
+/*
+ * A module whose imports are redirected.
+ */
+#include "bridge/caller.h"
+#include "bridge/runtime.h"
+
+/* A section by which one copy of this library recognises another in the same process. */
+#define MARK ".hostmem"
+__attribute__((section(MARK), used)) static const char mark[] = "hostmem bridge";
+
+_Atomic(IHostMemoryManager *) hm_bridge_manager;
+
+/* What takes pages from Windows begins like this.  One more of them, and we would see half of the memory. */
+static const char *const families[] = {
+    "VirtualAlloc", "VirtualFree", "VirtualProtect", "VirtualQuery", "MapViewOf", "UnmapViewOf", NULL};
+
+/* The module that has the name may be let go. */
+static const char *keep_name(const char *name)
+{
+    static char kept[64];
+
+    lstrcpynA(kept, name, sizeof kept);
+    return kept;
+}
+
+HRESULT hm_caller_redirect(struct caller *caller, HMODULE module, bool any_version, const char **culprit)
+{
+    const unsigned count_all = HOSTMEM_BRIDGE_FUNCTION_COUNT;
+    HRESULT hr = HRESULT_FROM_WIN32(ERROR_BUSY);
+
+    *culprit = NULL;
+    if (!caller->stuck)
+        hr = hm_imports_find(module, caller->imports, count_all, culprit);
+    if (hr == S_OK && !any_version) {
+        const char *unknown = hm_imports_unknown(module, caller->imports, count_all, families);
+        if (unknown) {
+            *culprit = keep_name(unknown);
+            hr = HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
+        }
+    }
+    if (hr == S_OK && hm_imports_marked(caller->imports, count_all, MARK))
+        hr = HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS);
+    if (hr == S_OK)
+        hr = hm_imports_redirect(caller->imports, count_all);
+    if (hr == S_OK) {
+        caller->module = module;
+        caller->version = hm_runtime_version(module);
+    }
+    return hr;
+}
+
+void hm_caller_restore(struct caller *caller)
+{
+    caller->stuck = !hm_imports_restore(caller->imports, HOSTMEM_BRIDGE_FUNCTION_COUNT);
+    caller->module = NULL;
+}
