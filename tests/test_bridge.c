@@ -104,13 +104,13 @@ static void bad_arguments(void **state)
 
 static void bad_statistics(void **state)
 {
-    hostmem_bridge_statistics small = {.size = sizeof small - 8};
+    hostmem_bridge_statistics cut = {.size = sizeof cut - 8};
 
     (void)state;
     assert_int_equal(hostmem_bridge_get_statistics(NULL), E_POINTER);
-    assert_int_equal(hostmem_bridge_get_statistics(&small), E_INVALIDARG);
+    assert_int_equal(hostmem_bridge_get_statistics(&cut), E_INVALIDARG);
     assert_int_equal(hostmem_bridge_is_heap(NULL), S_FALSE);
-    assert_int_equal(hostmem_bridge_is_heap(&small), S_FALSE);
+    assert_int_equal(hostmem_bridge_is_heap(&cut), S_FALSE);
 }
 
 static void not_a_runtime(void **state)

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include <initguid.h>
 #include <hostmem/hostmem.h>
 #include <hostmem/verify.h>
 

@@ -6,7 +6,6 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <initguid.h>
 #include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
 #include <hostmem/verify.h>

@@ -1,6 +1,6 @@
 /*
- * A host with names of its own that the library uses inside: it links libhostmem.a all the same, and neither
- * calls the other's functions.
+ * A host whose names are those that the library uses inside, but for the prefix: it links libhostmem.a all the
+ * same, and neither calls the other's functions.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,52 +14,52 @@
 
 static int calls;
 
-/* External on purpose; the library has all of these. */
-void hm_pool_init(void);
-void hm_vm_alloc(void);
-void hm_region_find(void);
-void hm_stats_call(void);
-void hm_os_virtual_alloc(void);
-void hm_pages_reserve(void);
-void hm_imports_find(void);
-extern int hm_manager_vtbl;
+/* External on purpose; with hm_ before it the library has each of these. */
+void pool_init(void);
+void vm_alloc(void);
+void region_find(void);
+void stats_call(void);
+void os_virtual_alloc(void);
+void pages_reserve(void);
+void imports_find(void);
+extern int manager_vtbl;
 
-void hm_pool_init(void)
+void pool_init(void)
 {
     calls++;
 }
 
-void hm_vm_alloc(void)
+void vm_alloc(void)
 {
     calls++;
 }
 
-void hm_region_find(void)
+void region_find(void)
 {
     calls++;
 }
 
-void hm_stats_call(void)
+void stats_call(void)
 {
     calls++;
 }
 
-void hm_os_virtual_alloc(void)
+void os_virtual_alloc(void)
 {
     calls++;
 }
 
-void hm_pages_reserve(void)
+void pages_reserve(void)
 {
     calls++;
 }
 
-void hm_imports_find(void)
+void imports_find(void)
 {
     calls++;
 }
 
-int hm_manager_vtbl = 7;
+int manager_vtbl = 7;
 
 static void test_names_do_not_meet(void **state)
 {
@@ -77,7 +77,7 @@ static void test_names_do_not_meet(void **state)
     hostmem_bridge_statistics bridge = {.size = sizeof bridge};
     assert_int_equal(hostmem_bridge_get_statistics(&bridge), S_OK);
     assert_int_equal(calls, 0);
-    assert_int_equal(hm_manager_vtbl, 7);
+    assert_int_equal(manager_vtbl, 7);
     assert_int_equal(hostmem_verify(manager, NULL), S_OK);
     IHostMemoryManager_Release(memory);
     hostmem_release(manager);

@@ -22,7 +22,7 @@ struct damaged {
     struct region_table *table;
     IHostMalloc *heap;
     void *block;
-    char *small, *middle, *big, *view;
+    char *little, *middle, *big, *view;
 };
 
 static char *reserve_and_commit(struct fixture *f, SIZE_T pages, SIZE_T first, SIZE_T count)
@@ -43,7 +43,7 @@ static int setup(void **state)
     d->f = *made;
     free(made);
     d->table = &d->f.manager->vm.table;
-    d->small = reserve_and_commit(&d->f, SMALL_PAGES, 3, 4);
+    d->little = reserve_and_commit(&d->f, SMALL_PAGES, 3, 4);
     d->middle = reserve_and_commit(&d->f, MIDDLE_PAGES, 60, 200);
     d->big = reserve_and_commit(&d->f, BIG_PAGES, 16000, 1000);
     HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, 3 * GRANULE, NULL);
@@ -64,7 +64,7 @@ static int teardown(void **state)
     assert_int_equal(IHostMalloc_Release(d->heap), 0);
     UnmapViewOfFile(d->view);
     assert_hresult(IHostMemoryManager_ReleasedVirtualAddressSpace(d->f.memory, d->view), S_OK);
-    char *regions[] = {d->small, d->middle, d->big};
+    char *regions[] = {d->little, d->middle, d->big};
     for (int i = 0; i < 3; i++)
         if (regions[i] != NULL)
             fixture_free(&d->f, regions[i], 0, MEM_RELEASE);
@@ -163,8 +163,8 @@ static void test_a_page_noted_wrongly(void **state)
         char *base;
         uint64_t pages, page;
         bool committed;
-    } rows[] = {{d->small, SMALL_PAGES, 3, true},      {d->small, SMALL_PAGES, 7, false},
-                {d->small, SMALL_PAGES, 39, false},    {d->middle, MIDDLE_PAGES, 259, true},
+    } rows[] = {{d->little, SMALL_PAGES, 3, true},     {d->little, SMALL_PAGES, 7, false},
+                {d->little, SMALL_PAGES, 39, false},   {d->middle, MIDDLE_PAGES, 259, true},
                 {d->middle, MIDDLE_PAGES, 999, false}, {d->big, BIG_PAGES, 16383, true},
                 {d->big, BIG_PAGES, 16384, true},      {d->big, BIG_PAGES, 16385 + 1000, false}};
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -191,10 +191,10 @@ static void test_a_page_noted_wrongly(void **state)
 static void test_bits_of_no_page(void **state)
 {
     struct damaged *d = *state;
-    struct commit_map *small = &record_at(d, d->small)->commit;
-    hm_commit_map_set(small, SMALL_PAGES, SMALL_PAGES, 1);
-    expect(d, HOSTMEM_FINDING_BITS, d->small);
-    hm_commit_map_clear(small, SMALL_PAGES, SMALL_PAGES, 1);
+    struct commit_map *little = &record_at(d, d->little)->commit;
+    hm_commit_map_set(little, SMALL_PAGES, SMALL_PAGES, 1);
+    expect(d, HOSTMEM_FINDING_BITS, d->little);
+    hm_commit_map_clear(little, SMALL_PAGES, SMALL_PAGES, 1);
     struct commit_map *middle = &record_at(d, d->middle)->commit;
     hm_commit_map_set(middle, MIDDLE_PAGES, 1023, 1);
     expect(d, HOSTMEM_FINDING_BITS, d->middle);
@@ -223,7 +223,7 @@ static void test_an_entry_that_is_missing_or_wrong(void **state)
 {
     struct damaged *d = *state;
     struct region_map *map = &d->table->map;
-    char *bases[] = {d->small, d->middle, d->big, d->view};
+    char *bases[] = {d->little, d->middle, d->big, d->view};
     for (unsigned i = 0; i < 4; i++) {
         uint32_t number = number_at(d, bases[i]);
         uint64_t granule = granule_of(bases[i]) + 2;
@@ -243,7 +243,7 @@ static void test_entries_that_lead_astray(void **state)
 {
     struct damaged *d = *state;
     struct region_map *map = &d->table->map;
-    uint32_t number = number_at(d, d->small);
+    uint32_t number = number_at(d, d->little);
     const uint32_t numbers[] = {number, number_at(d, d->view), pool_used(&d->table->records) + 1, UINT32_MAX};
     /* Free address space, right behind a region, in it where it is given back, and far away. */
     char *freed = fixture_alloc(&d->f, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE);
@@ -291,49 +291,49 @@ static void test_entries_that_lead_astray(void **state)
 static void test_a_record_that_says_otherwise(void **state)
 {
     struct damaged *d = *state;
-    const uint32_t number = number_at(d, d->small);
-    struct region *small = record_at(d, d->small);
-    const uint64_t good = atomic_load(&small->geometry);
-    atomic_store(&small->geometry, good - SMALL_PAGES); /* no pages */
-    expect(d, HOSTMEM_FINDING_RECORD, d->small);
-    atomic_store(&small->geometry,
+    const uint32_t number = number_at(d, d->little);
+    struct region *little = record_at(d, d->little);
+    const uint64_t good = atomic_load(&little->geometry);
+    atomic_store(&little->geometry, good - SMALL_PAGES); /* no pages */
+    expect(d, HOSTMEM_FINDING_RECORD, d->little);
+    atomic_store(&little->geometry,
                  ((uint64_t)REGION_MAP_GRANULES - 1) << 33 | SMALL_PAGES); /* past the end */
     void *last = (void *)(uintptr_t)((REGION_MAP_GRANULES - 1) << GRANULE_SHIFT);
     assert_int_equal(expect(d, HOSTMEM_FINDING_RECORD, last).found, number);
-    atomic_store(&small->geometry, good + 2 * GRANULE_PAGES); /* into the next one, or into nothing */
-    expect(d, HOSTMEM_FINDING_ENTRY, d->small + 3 * GRANULE);
-    atomic_store(&small->geometry, good - 1); /* Windows' allocation goes on */
-    hostmem_verify_report report = expect(d, HOSTMEM_FINDING_GONE, d->small);
+    atomic_store(&little->geometry, good + 2 * GRANULE_PAGES); /* into the next one, or into nothing */
+    expect(d, HOSTMEM_FINDING_ENTRY, d->little + 3 * GRANULE);
+    atomic_store(&little->geometry, good - 1); /* Windows' allocation goes on */
+    hostmem_verify_report report = expect(d, HOSTMEM_FINDING_GONE, d->little);
     assert_int_equal(report.expected, (SMALL_PAGES - 1) * PAGE);
     assert_true(report.found >= SMALL_PAGES * PAGE);
-    atomic_store(&small->geometry, good + 1); /* and stops early */
-    report = expect(d, HOSTMEM_FINDING_GONE, d->small);
+    atomic_store(&little->geometry, good + 1); /* and stops early */
+    report = expect(d, HOSTMEM_FINDING_GONE, d->little);
     assert_int_equal(report.found, SMALL_PAGES * PAGE);
-    atomic_store(&small->geometry, good - GRANULE_PAGES);
-    expect(d, HOSTMEM_FINDING_GONE, d->small);
-    atomic_store(&small->geometry, good);
+    atomic_store(&little->geometry, good - GRANULE_PAGES);
+    expect(d, HOSTMEM_FINDING_GONE, d->little);
+    atomic_store(&little->geometry, good);
     /* The same where another run of pages begins just there. */
-    fixture_alloc(&d->f, d->small + (SMALL_PAGES - 4) * PAGE, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
-    hm_commit_map_clear(&small->commit, SMALL_PAGES, SMALL_PAGES - 4, 4);
-    atomic_store(&small->geometry, good - 4);
-    report = expect(d, HOSTMEM_FINDING_GONE, d->small);
+    fixture_alloc(&d->f, d->little + (SMALL_PAGES - 4) * PAGE, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
+    hm_commit_map_clear(&little->commit, SMALL_PAGES, SMALL_PAGES - 4, 4);
+    atomic_store(&little->geometry, good - 4);
+    report = expect(d, HOSTMEM_FINDING_GONE, d->little);
     assert_int_equal(report.expected, (SMALL_PAGES - 4) * PAGE);
     assert_int_equal(report.found, SMALL_PAGES * PAGE);
-    atomic_store(&small->geometry, good);
-    hm_commit_map_set(&small->commit, SMALL_PAGES, SMALL_PAGES - 4, 4);
-    uint8_t kind = small->kind;
-    small->kind = 3;
-    expect(d, HOSTMEM_FINDING_RECORD, d->small);
-    small->kind = HOSTMEM_REGION_VIEW;
+    atomic_store(&little->geometry, good);
+    hm_commit_map_set(&little->commit, SMALL_PAGES, SMALL_PAGES - 4, 4);
+    uint8_t kind = little->kind;
+    little->kind = 3;
+    expect(d, HOSTMEM_FINDING_RECORD, d->little);
+    little->kind = HOSTMEM_REGION_VIEW;
     expect(d, HOSTMEM_FINDING_REGIONS, NULL);
-    small->kind = kind;
+    little->kind = kind;
 }
 
 /* Freed by raw VirtualFree, also where Windows has given the place to somebody else since. */
 static void test_memory_that_has_gone(void **state)
 {
     struct damaged *d = *state;
-    char *old = d->small;
+    char *old = d->little;
     assert_true(VirtualFree(old, 0, MEM_RELEASE));
     hostmem_verify_report report = expect(d, HOSTMEM_FINDING_GONE, old);
     assert_int_equal(report.expected, SMALL_PAGES * PAGE);
@@ -342,7 +342,7 @@ static void test_memory_that_has_gone(void **state)
     expect(d, HOSTMEM_FINDING_PAGE, old + 3 * PAGE);
     assert_true(VirtualFree(old, 0, MEM_RELEASE));
     assert_true(IHostMemoryManager_VirtualFree(d->f.memory, old, 0, MEM_RELEASE) != S_OK);
-    d->small = NULL; /* found out, and dropped */
+    d->little = NULL; /* found out, and dropped */
 }
 
 static void test_items_that_are_lost(void **state)
@@ -468,8 +468,8 @@ static void test_a_region_at_work(void **state)
     struct damaged *d = *state;
     struct region_hold hold;
     hostmem_verify_report report = {.size = sizeof report};
-    assert_true(hm_region_enter(d->table, (uintptr_t)d->small, REGION_COMMIT, &hold));
-    hm_commit_map_set(&record_at(d, d->small)->commit, SMALL_PAGES, 20, 1);
+    assert_true(hm_region_enter(d->table, (uintptr_t)d->little, REGION_COMMIT, &hold));
+    hm_commit_map_set(&record_at(d, d->little)->commit, SMALL_PAGES, 20, 1);
     gauge_add(&d->table->committed.gauge, PAGE);
     assert_hresult(hostmem_verify(d->f.manager, &report), S_OK);
     assert_int_equal(report.skipped, 1);
@@ -482,7 +482,7 @@ static void test_a_region_at_work(void **state)
     assert_int_equal(report.finding, HOSTMEM_FINDING_PAGE);
     assert_ptr_equal(report.address, d->middle + 5 * PAGE);
     hm_commit_map_clear(&record_at(d, d->middle)->commit, MIDDLE_PAGES, 5, 1);
-    hm_commit_map_clear(&record_at(d, d->small)->commit, SMALL_PAGES, 20, 1);
+    hm_commit_map_clear(&record_at(d, d->little)->commit, SMALL_PAGES, 20, 1);
     gauge_sub(&d->table->committed.gauge, PAGE);
     hm_region_leave_unchanged(d->table, &hold);
 }

@@ -134,7 +134,7 @@ static void test_what_is_no_view_is_ignored(void **state)
 static void test_acquired_again(void **state)
 {
     struct fixture *f = *state;
-    HANDLE small = make_section(GRANULE, 0), large = make_section(4 * GRANULE, 0);
+    HANDLE little = make_section(GRANULE, 0), large = make_section(4 * GRANULE, 0);
     char *view = map(large);
     acquired(f, view, 0);
     acquired(f, view, 0);
@@ -144,7 +144,7 @@ static void test_acquired_again(void **state)
     /* Unmapped, another view there and reported, and only then the release of the first: the second one
      * stays. */
     UnmapViewOfFile(view);
-    assert_ptr_equal(MapViewOfFileEx(small, FILE_MAP_WRITE, 0, 0, 0, view), view);
+    assert_ptr_equal(MapViewOfFileEx(little, FILE_MAP_WRITE, 0, 0, 0, view), view);
     acquired(f, view, 0);
     assert_mapped(f, 1, GRANULE);
     released(f, view);
@@ -153,7 +153,7 @@ static void test_acquired_again(void **state)
     UnmapViewOfFile(view);
     released(f, view);
     assert_mapped(f, 0, 0);
-    CloseHandle(small);
+    CloseHandle(little);
     CloseHandle(large);
 }
 

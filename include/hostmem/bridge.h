@@ -189,16 +189,6 @@ typedef struct hostmem_bridge_statistics {
  */
 #ifndef __ICLRRuntimeHost2_INTERFACE_DEFINED__
 #define __ICLRRuntimeHost2_INTERFACE_DEFINED__
-/* DECLARE_INTERFACE_IID_ of the Windows headers, but gcc has nothing to say against it with CONST_VTABLE. */
-#if defined(__cplusplus) && !defined(CINTERFACE)
-#define HOSTMEM_INTERFACE_(iface, base, iid) \
-    interface DECLSPEC_UUID(iid) DECLSPEC_NOVTABLE iface : public base
-#else
-#define HOSTMEM_INTERFACE_(iface, base, iid) \
-    typedef interface iface { CONST_VTBL struct iface##Vtbl *lpVtbl; } iface; \
-    typedef struct iface##Vtbl iface##Vtbl; \
-    struct iface##Vtbl
-#endif
 #define HOSTMEM_RUNTIME_HOST_METHODS \
     STDMETHOD(QueryInterface)(THIS_ REFIID riid, void **ppvObject) PURE; \
     STDMETHOD_(ULONG, AddRef)(THIS) PURE; \
@@ -229,7 +219,7 @@ typedef struct hostmem_bridge_statistics {
     STDMETHOD(ExecuteAssembly)(THIS_ DWORD dwAppDomainId, LPCWSTR pwzAssemblyPath, int argc, LPCWSTR *argv, \
                                DWORD *pReturnValue) PURE;
 
-DEFINE_GUID(IID_ICLRRuntimeHost2, 0x712ab73f, 0x2c22, 0x4807, 0xad, 0x7e, 0xf5, 0x01, 0xd7, 0xb7, 0x2c, 0x2d);
+HOSTMEM_IID_(IID_ICLRRuntimeHost2, 0x712ab73f, 0x2c22, 0x4807, 0xad, 0x7e, 0xf5, 0x01, 0xd7, 0xb7, 0x2c, 0x2d);
 #undef INTERFACE
 #define INTERFACE ICLRRuntimeHost2
 HOSTMEM_INTERFACE_(ICLRRuntimeHost2, ICLRRuntimeHost, "712AB73F-2C22-4807-AD7E-F501D7B72C2D")
@@ -239,7 +229,7 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost2, ICLRRuntimeHost, "712AB73F-2C22-4807-AD7E-F
     END_INTERFACE
 };
 
-DEFINE_GUID(IID_ICLRRuntimeHost4, 0x64f6d366, 0xd7c2, 0x4f1f, 0xb4, 0xb2, 0xe8, 0x16, 0x0c, 0xac, 0x43, 0xaf);
+HOSTMEM_IID_(IID_ICLRRuntimeHost4, 0x64f6d366, 0xd7c2, 0x4f1f, 0xb4, 0xb2, 0xe8, 0x16, 0x0c, 0xac, 0x43, 0xaf);
 #undef INTERFACE
 #define INTERFACE ICLRRuntimeHost4
 HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-E8160CAC43AF")
@@ -250,7 +240,6 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
     END_INTERFACE
 };
 #undef HOSTMEM_RUNTIME_HOST_METHODS
-#undef HOSTMEM_INTERFACE_
 #undef INTERFACE
 #endif
 

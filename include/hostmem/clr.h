@@ -5,8 +5,13 @@
  * are raw in-process vtables, __stdcall on x86, without marshalling. mscoree.h comes first, and what it
  * already declares is left alone, so this header does no harm beside a complete one (the Windows SDK's).
  *
- * The IIDs are declared here; the hostmem library defines them, and so does a file that includes <initguid.h>
- * first. With CONST_VTABLE defined before the Windows headers, lpVtbl points to const in C.
+ * The IIDs of these interfaces are selectany constants of this header: a host links no library for them, and
+ * <initguid.h> may come before or after. Those of IHostControl and ICLRRuntimeHost, which MinGW-w64's mscoree.h
+ * declares and its libraries lack, are in libhostmem.a and in the DLL's libhostmem.dll.a. IID_IUnknown is
+ * libuuid's, as ever. Definitions of a host's own have to be selectany too (DEFINE_GUID's after <initguid.h>
+ * are): linkers take no other kind beside these.
+ *
+ * With CONST_VTABLE defined before the Windows headers, lpVtbl points to const in C.
  *
  * "Contract n" is section n of docs/clr-contract.md (how the CLR calls its host), the source of a statement.
  */
@@ -70,6 +75,15 @@ typedef struct _COR_GC_STATS {
 
 /* clang-format off */
 
+/* An IID: one constant in the program, however many files define it. */
+#ifdef __cplusplus
+#define HOSTMEM_CONST_IID_ EXTERN_C const IID DECLSPEC_SELECTANY
+#else
+#define HOSTMEM_CONST_IID_ const IID DECLSPEC_SELECTANY
+#endif
+#define HOSTMEM_IID_(name, l, w1, w2, b1, b2, b3, b4, b5, b6, b7, b8) \
+    HOSTMEM_CONST_IID_ name = {l, w1, w2, {b1, b2, b3, b4, b5, b6, b7, b8}}
+
 /* DECLARE_INTERFACE_IID_ of the Windows headers, but gcc has nothing to say against it with CONST_VTABLE. */
 #if defined(__cplusplus) && !defined(CINTERFACE)
 #define HOSTMEM_INTERFACE_(iface, base, iid) \
@@ -87,8 +101,8 @@ typedef struct _COR_GC_STATS {
  */
 #ifndef __ICLRMemoryNotificationCallback_INTERFACE_DEFINED__
 #define __ICLRMemoryNotificationCallback_INTERFACE_DEFINED__
-DEFINE_GUID(IID_ICLRMemoryNotificationCallback,
-            0x47eb8e57, 0x0846, 0x4546, 0xaf, 0x76, 0x6f, 0x42, 0xfc, 0xfc, 0x26, 0x49);
+HOSTMEM_IID_(IID_ICLRMemoryNotificationCallback,
+             0x47eb8e57, 0x0846, 0x4546, 0xaf, 0x76, 0x6f, 0x42, 0xfc, 0xfc, 0x26, 0x49);
 #undef INTERFACE
 #define INTERFACE ICLRMemoryNotificationCallback
 HOSTMEM_INTERFACE_(ICLRMemoryNotificationCallback, IUnknown, "47EB8E57-0846-4546-AF76-6F42FCFC2649")
@@ -123,8 +137,8 @@ __CRT_UUID_DECL(ICLRMemoryNotificationCallback,
  */
 #ifndef __IHostMalloc_INTERFACE_DEFINED__
 #define __IHostMalloc_INTERFACE_DEFINED__
-DEFINE_GUID(IID_IHostMalloc,
-            0x1831991c, 0xcc53, 0x4a31, 0xb2, 0x18, 0x04, 0xe9, 0x10, 0x44, 0x64, 0x79);
+HOSTMEM_IID_(IID_IHostMalloc,
+             0x1831991c, 0xcc53, 0x4a31, 0xb2, 0x18, 0x04, 0xe9, 0x10, 0x44, 0x64, 0x79);
 #undef INTERFACE
 #define INTERFACE IHostMalloc
 HOSTMEM_INTERFACE_(IHostMalloc, IUnknown, "1831991C-CC53-4A31-B218-04E910446479")
@@ -167,8 +181,8 @@ __CRT_UUID_DECL(IHostMalloc,
  */
 #ifndef __IHostMemoryManager_INTERFACE_DEFINED__
 #define __IHostMemoryManager_INTERFACE_DEFINED__
-DEFINE_GUID(IID_IHostMemoryManager,
-            0x7bc698d1, 0xf9e3, 0x4460, 0x9c, 0xde, 0xd0, 0x42, 0x48, 0xe9, 0xfa, 0x25);
+HOSTMEM_IID_(IID_IHostMemoryManager,
+             0x7bc698d1, 0xf9e3, 0x4460, 0x9c, 0xde, 0xd0, 0x42, 0x48, 0xe9, 0xfa, 0x25);
 #undef INTERFACE
 #define INTERFACE IHostMemoryManager
 HOSTMEM_INTERFACE_(IHostMemoryManager, IUnknown, "7BC698D1-F9E3-4460-9CDE-D04248E9FA25")
@@ -243,8 +257,8 @@ __CRT_UUID_DECL(IHostMemoryManager,
  */
 #ifndef __IHostGCManager_INTERFACE_DEFINED__
 #define __IHostGCManager_INTERFACE_DEFINED__
-DEFINE_GUID(IID_IHostGCManager,
-            0x5d4ec34e, 0xf248, 0x457b, 0xb6, 0x03, 0x25, 0x5f, 0xaa, 0xba, 0x0d, 0x21);
+HOSTMEM_IID_(IID_IHostGCManager,
+             0x5d4ec34e, 0xf248, 0x457b, 0xb6, 0x03, 0x25, 0x5f, 0xaa, 0xba, 0x0d, 0x21);
 #undef INTERFACE
 #define INTERFACE IHostGCManager
 HOSTMEM_INTERFACE_(IHostGCManager, IUnknown, "5D4EC34E-F248-457B-B603-255FAABA0D21")
@@ -283,8 +297,8 @@ __CRT_UUID_DECL(IHostGCManager,
  */
 #ifndef __ICLRGCManager_INTERFACE_DEFINED__
 #define __ICLRGCManager_INTERFACE_DEFINED__
-DEFINE_GUID(IID_ICLRGCManager,
-            0x54d9007e, 0xa8e2, 0x4885, 0xb7, 0xbf, 0xf9, 0x98, 0xde, 0xee, 0x4f, 0x2a);
+HOSTMEM_IID_(IID_ICLRGCManager,
+             0x54d9007e, 0xa8e2, 0x4885, 0xb7, 0xbf, 0xf9, 0x98, 0xde, 0xee, 0x4f, 0x2a);
 #undef INTERFACE
 #define INTERFACE ICLRGCManager
 HOSTMEM_INTERFACE_(ICLRGCManager, IUnknown, "54D9007E-A8E2-4885-B7BF-F998DEEE4F2A")
@@ -323,8 +337,8 @@ __CRT_UUID_DECL(ICLRGCManager,
  */
 #ifndef __ICLRGCManager2_INTERFACE_DEFINED__
 #define __ICLRGCManager2_INTERFACE_DEFINED__
-DEFINE_GUID(IID_ICLRGCManager2,
-            0x0603b793, 0xa97a, 0x4712, 0x9c, 0xb4, 0x0c, 0xd1, 0xc7, 0x4c, 0x0f, 0x7c);
+HOSTMEM_IID_(IID_ICLRGCManager2,
+             0x0603b793, 0xa97a, 0x4712, 0x9c, 0xb4, 0x0c, 0xd1, 0xc7, 0x4c, 0x0f, 0x7c);
 #undef INTERFACE
 #define INTERFACE ICLRGCManager2
 HOSTMEM_INTERFACE_(ICLRGCManager2, ICLRGCManager, "0603B793-A97A-4712-9CB4-0CD1C74C0F7C")
@@ -360,7 +374,7 @@ __CRT_UUID_DECL(ICLRGCManager2,
 #endif /* __ICLRGCManager2_INTERFACE_DEFINED__ */
 
 #undef INTERFACE
-#undef HOSTMEM_INTERFACE_
+
 /* clang-format on */
 
 #endif /* HOSTMEM_CLR_H */

@@ -18,6 +18,7 @@
 #include "bridge/runtime.h"
 #include "bridge/thunks.h"
 #include "bridge/use.h"
+#include "com/iids.h"
 
 static SRWLOCK bind_lock = SRWLOCK_INIT;
 static _Atomic(DWORD) bind_owner;
@@ -89,7 +90,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     if (host_manager && runtime != bound_runtime)
         return HOST_E_INVALIDOPERATION;
     if (!host_manager) {
-        hr = hm_runtime_get_host(runtime, &IID_ICLRRuntimeHost, (void **)&host);
+        hr = hm_runtime_get_host(runtime, &iid_runtime_host, (void **)&host);
         if (FAILED(hr))
             return hr;
         hr = version_check(runtime, options);

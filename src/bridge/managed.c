@@ -8,7 +8,7 @@
 #include "bridge/runtime.h"
 
 /* The only application domain that there is. */
-enum { DOMAIN = 1 };
+enum { APP_DOMAIN = 1 };
 
 /* A burst of changes is one refresh: each stops the runtime's threads for a moment. */
 enum { PACE_MS = 250, START_POLL_MS = 20, RETRY_MS = 500, RETRY_MOST_MS = 8000 };
@@ -16,7 +16,7 @@ enum { PACE_MS = 250, START_POLL_MS = 20, RETRY_MS = 500, RETRY_MOST_MS = 8000 }
 /* System.GC.GCHeapHardLimitInfo: bytes, or parts of the machine's memory.  A figure of all ones stays as it is; all
  * figures 0 are no limit. */
 struct heap_hard_limits {
-    uint64_t limit, percent, small, large, pinned, small_percent, large_percent, pinned_percent;
+    uint64_t limit, percent, soh, loh, poh, soh_percent, loh_percent, poh_percent;
 };
 
 typedef int(STDMETHODCALLTYPE *refresh_method)(struct heap_hard_limits limits);
@@ -49,7 +49,7 @@ static HRESULT method_of_gc(ICLRRuntimeHost2 *host, const wchar_t *name, _Atomic
     if (*method)
         return S_OK;
     HRESULT hr =
-        host->lpVtbl->CreateDelegate(host, DOMAIN, L"System.Private.CoreLib", L"System.GC", name, method);
+        host->lpVtbl->CreateDelegate(host, APP_DOMAIN, L"System.Private.CoreLib", L"System.GC", name, method);
     if (hr == S_OK)
         atomic_store_explicit(cache, *method, memory_order_relaxed);
     return hr;

@@ -10,6 +10,7 @@
 
 #include "bridge/bind.h"
 #include "bridge/runtime.h"
+#include "com/iids.h"
 
 struct runtime_host {
     ICLRRuntimeHost4 face;
@@ -49,7 +50,7 @@ static HRESULT STDMETHODCALLTYPE host_query_interface(ICLRRuntimeHost4 *self, RE
     if (!object)
         return E_POINTER;
     *object = NULL;
-    if (!IsEqualIID(riid, &IID_IUnknown) && !IsEqualIID(riid, &IID_ICLRRuntimeHost) &&
+    if (!IsEqualIID(riid, &iid_unknown) && !IsEqualIID(riid, &iid_runtime_host) &&
         !(host->version >= 2 && IsEqualIID(riid, &IID_ICLRRuntimeHost2)) &&
         !(host->version >= 4 && IsEqualIID(riid, &IID_ICLRRuntimeHost4)))
         return E_NOINTERFACE;
@@ -142,7 +143,7 @@ static HRESULT inner_get(HMODULE runtime, ICLRRuntimeHost4 **inner, unsigned *ve
     }
     if (hr == E_NOINTERFACE) {
         *version = 1;
-        hr = hm_runtime_get_host(runtime, &IID_ICLRRuntimeHost, (void **)inner);
+        hr = hm_runtime_get_host(runtime, &iid_runtime_host, (void **)inner);
     }
     return hr;
 }

@@ -23,7 +23,7 @@ static struct host_control *impl_from_IHostControl(IHostControl *iface)
 
 static HRESULT STDMETHODCALLTYPE control_QueryInterface(IHostControl *iface, REFIID riid, void **out)
 {
-    return unknown_query(iface, &IID_IHostControl, riid, out);
+    return unknown_query(iface, &iid_host_control, riid, out);
 }
 
 static ULONG STDMETHODCALLTYPE control_AddRef(IHostControl *iface)

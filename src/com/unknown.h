@@ -4,15 +4,15 @@
 #ifndef HOSTMEM_COM_UNKNOWN_H
 #define HOSTMEM_COM_UNKNOWN_H
 
-#include <unknwn.h>
+#include "com/iids.h"
 
-/* Answers IID_IUnknown and `own`; `object` is AddRef'ed then.  Returns S_OK, E_POINTER or E_NOINTERFACE. */
+/* Answers IUnknown and `own`; `object` is AddRef'ed then.  Returns S_OK, E_POINTER or E_NOINTERFACE. */
 static inline HRESULT unknown_query(void *object, REFIID own, REFIID riid, void **out)
 {
     if (out == NULL)
         return E_POINTER;
     *out = NULL;
-    if (!IsEqualIID(riid, &IID_IUnknown) && !IsEqualIID(riid, own))
+    if (!IsEqualIID(riid, &iid_unknown) && !IsEqualIID(riid, own))
         return E_NOINTERFACE;
     IUnknown_AddRef((IUnknown *)object);
     *out = object;

@@ -1,8 +1,7 @@
 /*
  * What a header really declares, as a table that another translation unit can look at.
  *
- * One file for each header under test: abi_static_iids.h first, then the header, then this file and
- * ABI_DEFINE_FACTS(name).
+ * One file for each header under test: the header, then this file and ABI_DEFINE_FACTS(name).
  */
 #ifndef TESTS_SUPPORT_ABI_FACTS_H
 #define TESTS_SUPPORT_ABI_FACTS_H

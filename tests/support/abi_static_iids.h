@@ -1,6 +1,6 @@
 /*
- * Makes the headers that follow define their IIDs privately, so that each one's own values can be looked at
- * and none is taken from a library. The Windows headers come first, with their ordinary DEFINE_GUID.
+ * Makes the headers that follow define their IIDs privately, so that their own values can be looked at and none
+ * is taken from clr.h or a library. The Windows headers come first, with their ordinary DEFINE_GUID.
  */
 #include <windows.h>
 #include <ole2.h>

@@ -118,6 +118,8 @@ struct picture picture_take(const void *base, SIZE_T size)
             break;
         picture.count++;
         at = (const char *)run->BaseAddress + run->RegionSize;
+        if (at > end) /* what lies behind the range may be others' business */
+            run->RegionSize = (SIZE_T)(end - (const char *)run->BaseAddress);
     } while (at < end && picture.count < sizeof picture.run / sizeof picture.run[0]);
     return picture;
 }

@@ -115,9 +115,9 @@ static void check_all(void)
 /* A place within a few areas, most often close to where nodes meet. */
 static uint64_t take_place(struct input *input)
 {
-    static const uint64_t near[] = {0, NODE, 0x100000, 0x200000 + NODE};
+    static const uint64_t offsets[] = {0, NODE, 0x100000, 0x200000 + NODE};
     static const uint64_t areas[] = {0, 1000 << 20, 0x7FFFFFFF - 0x3FFFFF};
-    uint64_t place = PICK(input, areas) + PICK(input, near);
+    uint64_t place = PICK(input, areas) + PICK(input, offsets);
     uint32_t how = take_byte(input);
     if (how < 0x80)
         return place + how % 8;
