@@ -375,7 +375,10 @@ typedef struct hostmem_statistics {
     uint64_t overruns;
     uint64_t overrun_bytes;
     uint64_t overrun_peak;
-    uint64_t os_retries;  /* commits tried again after a failure of Windows */
+    uint64_t os_retries; /* commits tried again after a failure of Windows */
+    uint64_t
+        os_compared; /* commits and decommits whose pages were compared with VirtualQuery afterwards, because an
+                             opposite call for the same 4 MiB was under way at the same time */
     uint64_t events_lost; /* for which there was no room, also since nobody takes them */
     /* OnMemoryNotification calls, by EMemoryAvailable. */
     uint64_t notifications[HOSTMEM_PRESSURE_COUNT];

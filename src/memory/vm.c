@@ -11,6 +11,7 @@
 #include "maps/hot.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
+#include "memory/overlap.h"
 #include "memory/patience.h"
 #include "memory/pressure.h"
 #include "memory/reconcile.h"
@@ -239,6 +240,7 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
         result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
         goto refund;
     }
+    overlap_begin(hold, first, count);
     *memory = allocate(vm, address, size, type, protect, level);
     if (*memory == NULL) {
         result = hresult_from_last_error();
@@ -356,6 +358,11 @@ HOT HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
     if (type == MEM_RELEASE && size == 0 && at_base)
         return release(vm, &hold, address);
 
+    uint64_t first = 0;
+    uint64_t count = geometry_pages(hold.geometry);
+    if (size != 0)
+        count = hm_region_pages_within(&hold, (uintptr_t)address, size, &first);
+    overlap_begin(&hold, first, count);
     if (!hm_os_virtual_free(address, size, type)) {
         /* A wrong request; the region is as it was.  Unless it went behind our back: then Windows' answer is
          * for somebody else's memory, or none. */
@@ -364,11 +371,7 @@ HOT HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
         hm_region_leave_unchanged(&vm->table, &hold);
         return result;
     }
-    uint64_t first = 0;
-    uint64_t count = geometry_pages(hold.geometry);
     if (type == MEM_DECOMMIT && fits(&hold, (uintptr_t)address, size)) {
-        if (size != 0)
-            count = hm_region_pages_within(&hold, (uintptr_t)address, size, &first);
         hm_region_set_decommitted(&vm->table, &hold, first, count);
         hm_reconcile_leave(&vm->table, &hold, first, count);
         return S_OK;

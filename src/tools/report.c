@@ -23,6 +23,7 @@
  *   "refused"        {reason: count}, of "refusals"; reasons with a count only
  *   "overruns"       {"count", "bytes", "peak"}: granted above limit and margin, and the most by which they were passed
  *   "os_retries"     commits that were tried again after Windows had refused
+ *   "os_compared"    commits and decommits whose pages were compared with VirtualQuery, as calls for them overlapped
  *   "notifications"  {"low", "neutral", "high"}: how often the runtime was told
  *   "sampled"        (--sample) {"samples", "disturbed", "committed_peak", "heap_peak"}: the most that Windows said was
  *                    committed in owned regions, and in the collector's heap; disturbed: of no one moment, not counted
@@ -263,6 +264,7 @@ static void json_limits(struct writer *writer, const struct report *report)
     key_number(writer, ", ", "bytes", books->overrun_bytes);
     key_number(writer, ", ", "peak", books->overrun_peak);
     key_number(writer, "},\n", "os_retries", books->os_retries);
+    key_number(writer, ",\n", "os_compared", books->os_compared);
     key(writer, ",\n", "notifications");
     key_number(writer, "{", "low", books->notifications[eMemoryAvailableLow]);
     key_number(writer, ", ", "neutral", books->notifications[eMemoryAvailableNeutral]);

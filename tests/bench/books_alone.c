@@ -9,22 +9,14 @@ enum { COUNT = 20000 };
 
 static const double bars[BENCH_THREADS + 1] = {[1] = 100, [2] = 150};
 
-static void on_threads(unsigned threads, struct runs *apart, struct runs *together)
+static void on_threads(unsigned threads, struct runs *apart)
 {
     const char *on = table_threads(threads);
     struct bench_side sides[] = {{.block = calls_managed_pair},
-                                 {.block = calls_managed_run, .context = apart},
-                                 {.block = calls_managed_run, .context = together}};
+                                 {.block = calls_managed_run, .context = apart}};
     bench_run(sides, 2, threads, COUNT);
     table_row(bench_time(&sides[0]), "ns", bars[threads], "reserve + release, %s", on);
     table_row(bench_time(&sides[1]), "ns", bars[threads], "commit + decommit of 16 pages, %s", on);
-    if (threads == 1)
-        return;
-    seam_queries = 0;
-    bench_run(&sides[2], 1, threads, COUNT);
-    table_row(bench_time(&sides[2]), "ns", 0, "commit + decommit in one region, %s", on);
-    double pairs = (double)threads * bench_count(COUNT) * (bench_rounds() + 1);
-    table_row(bench_exactly(seam_queries / pairs), "", 0, "  of these, Windows asked again per pair, %s", on);
 }
 
 /* A limit and a soft mark, far from use. */
@@ -67,15 +59,13 @@ static void big_reservations(void)
 void section_books(void)
 {
     const SIZE_T size = 8 * 1024 * 1024;
-    struct runs apart, together;
+    struct runs apart;
     seam_without_windows = true;
-    for (unsigned i = 0; i < BENCH_THREADS; i++) {
+    for (unsigned i = 0; i < BENCH_THREADS; i++)
         apart.base[i] = calls_reserve((void *)(0x20000000 + i * (uintptr_t)size), size);
-        together.base[i] = apart.base[0] + i * (size / BENCH_THREADS);
-    }
-    on_threads(1, &apart, &together);
-    on_threads(2, &apart, &together);
-    on_threads(4, &apart, &together);
+    on_threads(1, &apart);
+    on_threads(2, &apart);
+    on_threads(4, &apart);
     with_limits(&apart);
     for (unsigned i = 0; i < BENCH_THREADS; i++)
         calls_release(apart.base[i]);
