@@ -388,7 +388,10 @@ typedef struct hostmem_statistics {
     hostmem_overrun overrun;      /* of this manager's own budget, above limit + margin */
     hostmem_overrun heap_overrun; /* above heap_limit */
     uint64_t os_retries;          /* commits tried again after a failure of Windows */
-    uint64_t events_lost;         /* for which there was no room, also since nobody takes them */
+    /* Commits and decommits whose pages were compared with VirtualQuery afterwards, since an opposite call for the same
+     * 4 MiB was under way at the same time. */
+    uint64_t os_compared;
+    uint64_t events_lost; /* for which there was no room, also since nobody takes them */
     /* OnMemoryNotification calls, by EMemoryAvailable. */
     uint64_t notifications[HOSTMEM_PRESSURE_COUNT];
     /* VirtualFree and Free answered with HOST_E_INVALIDOPERATION. */

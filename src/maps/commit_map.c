@@ -6,14 +6,15 @@
 enum {
     WORD_PAGES = 64,
     STRIPE_PAGES = 16384, /* 64 MiB */
-    STRIPE_WORDS = STRIPE_PAGES / WORD_PAGES
+    STRIPE_WORDS = STRIPE_PAGES / WORD_PAGES,
+    BLOCK_WORDS = BLOCK_PAGES / WORD_PAGES
 };
 
 /* What a pool item of a class looks like; the link is the pool's while the item is free. */
 struct array {
     _Atomic uint32_t link;
     uint32_t number;
-    _Atomic uint64_t payload[];
+    _Atomic uint64_t payload[]; /* bits, then the versions of their blocks */
 };
 
 static size_t class_bytes(unsigned c)
@@ -29,12 +30,25 @@ static unsigned class_for(size_t bytes)
     return c;
 }
 
+/* Blocks that begin or end within the bits of a class, however they lie.  One is the map's own affair; beyond a stripe
+ * there are only directories. */
+static unsigned class_blocks(unsigned c)
+{
+    size_t words = class_bytes(c) / sizeof(uint64_t);
+    return words <= BLOCK_WORDS || words > STRIPE_WORDS ? 0 : (unsigned)(words / BLOCK_WORDS) + 1;
+}
+
+static size_t item_bytes(unsigned c)
+{
+    size_t versions = class_blocks(c) * sizeof(uint32_t);
+    return sizeof(struct array) + class_bytes(c) + ((versions + 7) & ~(size_t)7);
+}
+
 void hm_bit_store_init(struct bit_store *store, _Atomic uint64_t *metadata)
 {
     for (unsigned c = 0; c < BIT_STORE_CLASSES; c++) {
-        uint32_t item = (uint32_t)(sizeof(struct array) + class_bytes(c));
         uint32_t first = c < 4 ? 512u >> 2 * c : 1;
-        hm_pool_init(&store->classes[c], item, first, metadata);
+        hm_pool_init(&store->classes[c], (uint32_t)item_bytes(c), first, metadata);
     }
 }
 
@@ -55,11 +69,19 @@ static void *take_array(struct bit_store *store, size_t bytes)
     return array->payload;
 }
 
-/* The payload must be zero again. */
+static _Atomic uint32_t *versions_of(void *payload, unsigned class)
+{
+    return (_Atomic uint32_t *)((char *)payload + class_bytes(class));
+}
+
+/* But for the versions the payload must be zero again. */
 static void give_array(struct bit_store *store, void *payload, size_t bytes)
 {
     struct array *array = (struct array *)((char *)payload - offsetof(struct array, payload));
-    hm_pool_give(&store->classes[class_for(bytes)], array->number);
+    unsigned class = class_for(bytes);
+    for (unsigned b = 0; b < class_blocks(class); b++)
+        atomic_store_explicit(&versions_of(payload, class)[b], 0, memory_order_relaxed);
+    hm_pool_give(&store->classes[class], array->number);
 }
 
 static uint64_t stripe_count(uint64_t pages)
@@ -74,6 +96,7 @@ static size_t array_bytes(uint64_t pages)
 
 bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
+    atomic_init(&map->version, 0);
     if (pages <= WORD_PAGES) {
         atomic_init(&map->word, 0);
         return true;
@@ -179,6 +202,39 @@ uint64_t hm_commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t fi
 uint64_t hm_commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
 {
     return apply(map, pages, first, count, COUNT);
+}
+
+/* The version of the block that `page` is in, and how far that goes; NULL: its stripe was never touched. */
+static inline _Atomic uint32_t *version_of(struct commit_map *map, uint64_t pages, uint64_t skew,
+                                           uint64_t page, uint64_t *end)
+{
+    if (pages <= BLOCK_PAGES) {
+        *end = pages;
+        return &map->version;
+    }
+    bool striped = pages > STRIPE_PAGES;
+    uint64_t stripe = page / STRIPE_PAGES * STRIPE_PAGES;
+    uint64_t block = (page - stripe + skew) / BLOCK_PAGES;
+    _Atomic uint64_t *array =
+        striped ? atomic_load_explicit(&map->stripes[page / STRIPE_PAGES], memory_order_acquire) : map->array;
+    bool last = array == NULL || block == STRIPE_PAGES / BLOCK_PAGES;
+    *end = stripe + (last ? STRIPE_PAGES : (block + 1) * BLOCK_PAGES - skew);
+    unsigned class = class_for(array_bytes(striped ? STRIPE_PAGES : pages));
+    return array == NULL ? NULL : &versions_of(array, class)[block];
+}
+
+uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t skew, uint64_t first,
+                                uint64_t count, uint32_t amount)
+{
+    uint32_t sum = 0;
+    for (uint64_t end, at = first; at < first + count; at = end) {
+        _Atomic uint32_t *version = version_of(map, pages, skew, at, &end);
+        if (version == NULL)
+            continue;
+        sum += amount == 0 ? atomic_load_explicit(version, memory_order_acquire)
+                           : atomic_fetch_add_explicit(version, amount, memory_order_acq_rel);
+    }
+    return sum;
 }
 
 uint64_t hm_commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)

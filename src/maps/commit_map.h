@@ -11,14 +11,20 @@
  *                            garbage collector reserves 50 or 256 GiB and commits little of it
  *
  * Arrays come from pools (bit_store) and go back to them zeroed.
+ *
+ * Each block of pages has a version beside its bits, which the map's user advances (memory/overlap.h).  Blocks are 4 MiB of
+ * address space, from multiples of 4 MiB on, as the garbage collector's regions are; a map of 4 MiB or less is one
+ * block.
  */
 #ifndef HOSTMEM_MAPS_COMMIT_MAP_H
 #define HOSTMEM_MAPS_COMMIT_MAP_H
 
 #include "maps/pool.h"
 
-/* Payloads of 32 bytes << 2c: a directory for 32 TiB has 524,288 pointers. */
+/* Bits or pointers in 32 bytes << 2c: a directory for 32 TiB has 524,288 pointers. */
 enum { BIT_STORE_CLASSES = 10 };
+
+enum { BLOCK_PAGES = 1024 };
 
 struct bit_store {
     struct pool classes[BIT_STORE_CLASSES];
@@ -30,6 +36,7 @@ struct commit_map {
         _Atomic uint64_t *array;
         _Atomic(void *) *stripes; /* each an _Atomic uint64_t[256], or NULL: nothing committed there */
     };
+    _Atomic uint32_t version; /* of the only block */
 };
 
 void hm_bit_store_init(struct bit_store *store, _Atomic uint64_t *metadata);
@@ -57,5 +64,13 @@ bool hm_commit_map_check(const struct commit_map *map, const struct bit_store *s
 uint64_t hm_commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
 uint64_t hm_commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
 uint64_t hm_commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
+
+/*
+ * The sum of the versions of all blocks that the range touches; each is advanced by `amount` (0: only looked at).  They
+ * begin at 0, and stay there where nothing was prepared yet.  `skew`: how many pages of the first page's 4 MiB come
+ * before it.
+ */
+uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t skew, uint64_t first,
+                                uint64_t count, uint32_t amount);
 
 #endif

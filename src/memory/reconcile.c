@@ -4,6 +4,7 @@
 #include "memory/reconcile.h"
 
 #include "memory/os.h"
+#include "memory/overlap.h"
 
 static uint64_t base_of(const struct region_hold *hold)
 {
@@ -52,40 +53,35 @@ static bool compare(struct region_table *table, struct region_hold *hold, uint64
     return true;
 }
 
-/* Compare, and write until there is nothing to write; the hold is a REGION_LOOK, and ends. */
+/* Compare, and write until there is nothing to write. */
 static void settle(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
 {
     DWORD error = GetLastError();
-    bool inside = true;
-    while (inside && !compare(table, hold, first, count, false)) {
-        hm_region_begin_repair(hold);
+    bool overlapped = true;
+    while (overlapped && !compare(table, hold, first, count, false)) {
+        hold->work = REGION_CHANGE;
+        overlap_begin(hold, first, count);
         compare(table, hold, first, count, true);
-        inside = hm_region_leave(table, hold) == REGION_OVERLAPPED;
+        overlapped = overlap_end(hold, first, count);
     }
-    if (inside)
-        hm_region_leave_unchanged(table, hold);
     SetLastError(error);
 }
 
 void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
 {
     uint64_t start = base_of(hold) + (first << PAGE_SHIFT);
-    switch (hm_region_leave(table, hold)) {
-    case REGION_LEFT:
-        break;
-    case REGION_OVERLAPPED:
+    if (overlap_end(hold, first, count)) {
+        stats_bump(&table->stats->os_compared);
         settle(table, hold, first, count);
-        break;
-    case REGION_RELEASED:
-        hm_reconcile_range(table, start, start + (count << PAGE_SHIFT));
-        break;
     }
+    if (!hm_region_leave(table, hold))
+        hm_reconcile_range(table, start, start + (count << PAGE_SHIFT));
 }
 
 void hm_reconcile_range(struct region_table *table, uint64_t start, uint64_t end)
 {
     struct region_hold hold;
-    if (end <= start || !hm_region_enter(table, start, REGION_LOOK, &hold))
+    if (end <= start || !hm_region_enter(table, start, REGION_CHANGE, &hold))
         return;
     if (hold.region->kind != HOSTMEM_REGION_PRIVATE) {
         hm_region_leave_unchanged(table, &hold);
@@ -93,5 +89,8 @@ void hm_reconcile_range(struct region_table *table, uint64_t start, uint64_t end
     }
     uint64_t first;
     uint64_t count = hm_region_pages_within(&hold, start, end - start, &first);
+    /* Windows was asked by somebody who was not in the region: those who are will compare, if they end after this. */
+    overlap_end(&hold, first, count);
     settle(table, &hold, first, count);
+    hm_region_leave(table, &hold);
 }

@@ -5,14 +5,6 @@
 
 #include "memory/thread.h"
 
-#define LIVE          ((uint64_t)1)
-#define AT_WORK_ONE   ((uint64_t)1 << 1)
-#define CHANGE_ENDED  ((uint64_t)1 << 25)
-#define COMMIT_ENDED  ((uint64_t)1 << 44)
-#define AT_WORK       (CHANGE_ENDED - AT_WORK_ONE)
-#define CHANGES_ENDED (COMMIT_ENDED - CHANGE_ENDED)
-#define COMMITS_ENDED (~(COMMIT_ENDED - 1))
-
 void hm_region_table_init(struct region_table *table, struct stats *stats, struct quota *quota)
 {
     table->stats = stats;
@@ -280,12 +272,6 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
     return true;
 }
 
-/* The state with this hold's work ended. */
-static uint64_t ended(const struct region_hold *hold, uint64_t state)
-{
-    return state - AT_WORK_ONE + (hold->work == REGION_COMMIT ? COMMIT_ENDED : CHANGE_ENDED);
-}
-
 /* A live region that has the address is the one: another comes there only when this one is not live any more. */
 static inline bool enter_at(struct region_table *table, struct region *region, uint64_t address,
                             struct region_hold *hold)
@@ -314,45 +300,18 @@ bool hm_region_enter(struct region_table *table, uint64_t address, enum region_w
     return false;
 }
 
-/* Has a call that could have turned this one's bits the other way ended since this one entered? */
-static bool overlapped(const struct region_hold *hold, uint64_t now)
-{
-    uint64_t then = hold->entered;
-    bool commits_ended = ((then ^ now) & COMMITS_ENDED) != 0;
-    bool changes_ended = ((then ^ now) & CHANGES_ENDED) != 0;
-    /* A repair counts as a change: it may have copied what was true before this call. */
-    return changes_ended || (commits_ended && hold->work != REGION_COMMIT);
-}
-
 static void after_leaving(struct region_table *table, const struct region_hold *hold, uint64_t state)
 {
     if (!(state & (LIVE | AT_WORK)))
         recycle(table, hold->region, hold->number);
 }
 
-enum region_left hm_region_leave(struct region_table *table, struct region_hold *hold)
+bool hm_region_leave(struct region_table *table, struct region_hold *hold)
 {
-    uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
-    uint64_t wanted;
-    bool live, look;
-    do {
-        live = (state & LIVE) != 0;
-        look = live && overlapped(hold, state);
-        wanted = ended(hold, state) + (look ? AT_WORK_ONE : 0);
-    } while (!atomic_compare_exchange_weak_explicit(&hold->region->state, &state, wanted,
-                                                    memory_order_acq_rel, memory_order_acquire));
-    if (look) {
-        hold->work = REGION_LOOK;
-        return REGION_OVERLAPPED;
-    }
-    after_leaving(table, hold, wanted);
-    return live ? REGION_LEFT : REGION_RELEASED;
-}
-
-void hm_region_begin_repair(struct region_hold *hold)
-{
-    hold->entered = atomic_load_explicit(&hold->region->state, memory_order_acquire);
-    hold->work = REGION_CHANGE;
+    const uint64_t end = ENDED_ONE - AT_WORK_ONE;
+    uint64_t state = atomic_fetch_add_explicit(&hold->region->state, end, memory_order_acq_rel) + end;
+    after_leaving(table, hold, state);
+    return (state & LIVE) != 0;
 }
 
 void hm_region_leave_unchanged(struct region_table *table, struct region_hold *hold)

@@ -4,26 +4,14 @@
  * One record a region (or reported view), found by address through the region map, without a lock.
  *
  *      geometry  | first granule 31 | pages 33 |      one load is the whole answer; 0: free
- *      state     | commits ended 20 | changes ended 19 | at work 24 | LIVE |
+ *      state     | ended 39 | at work 24 | LIVE |
  *
  * Nobody ever waits here.  Whoever works on a region enters it and is counted at work; who takes LIVE away
  * has released it; and the last one to leave a region that is not LIVE refunds its pages and recycles the
  * record.
  *
- * Windows and the page bits are changed one after the other, so threads that commit and decommit the same
- * pages at once could leave the bits in another order than Windows took the calls.  Hence the counts of ended
- * calls: on leaving, each one sees whether an opposite call has ended since it came.  If so it stays to look,
- * which nobody reacts to: it compares its pages with VirtualQuery; only if they differ it writes, as a change
- * that others see, and compares again if that was overlapped (reconcile.c).  Calls still at work are their
- * own concern: they will see this one's end.
- *
- * Why that is enough: let O be the call that last changed a page in Windows, and W the last to write its bit.
- * Unless they are one, they overlapped; the later of them to end saw the other, and compared after both had
- * finished.  Had it found a difference it would have written, and W would not have been the last.
- *
- * A thread that died inside costs the others nothing.  (The counts of ended calls wrap: 524,288 calls on one
- * region while one thread is stopped, and then exactly, go unseen.  The carry out of changes ended goes into
- * commits ended, where it is one more.)
+ * Threads that commit and decommit the same pages at once are told apart in overlap.h.  A thread that died inside costs
+ * the others nothing.
  */
 #ifndef HOSTMEM_MEMORY_REGION_H
 #define HOSTMEM_MEMORY_REGION_H
@@ -65,12 +53,19 @@ enum region_work {
     REGION_LOOK    /* reads only: nobody reacts to it */
 };
 
+/* Parts of the state word. */
+#define LIVE        ((uint64_t)1)
+#define AT_WORK_ONE ((uint64_t)1 << 1)
+#define ENDED_ONE   ((uint64_t)1 << 25)
+#define AT_WORK     (ENDED_ONE - AT_WORK_ONE)
+
 /* Somebody at work in a region: keeps the record (not the memory) from being recycled. */
 struct region_hold {
     struct region *region;
     uint32_t number;
     enum region_work work;
-    uint64_t entered; /* state as it was right after entering */
+    uint32_t versions; /* of its pages, before Windows was asked (overlap.h) */
+    uint64_t entered;  /* state as it was right after entering */
     uint64_t geometry;
 };
 
@@ -141,19 +136,11 @@ bool hm_region_enter(struct region_table *table, uint64_t address, enum region_w
 /* As hm_region_enter with REGION_LOOK, by number, for a walk; false: the record is free. */
 bool hm_region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold);
 
-enum region_left {
-    REGION_LEFT,       /* done */
-    REGION_OVERLAPPED, /* still in, as REGION_LOOK: the caller must compare its pages, and leave again */
-    REGION_RELEASED    /* done, but the region was released meanwhile: Windows may have meant its successor */
-};
+/* End the work of a hold that changed something.  False: the region was released meanwhile, and Windows may have meant its
+ * successor. */
+bool hm_region_leave(struct region_table *table, struct region_hold *hold);
 
-/* End the work of a hold that changed something. */
-enum region_left hm_region_leave(struct region_table *table, struct region_hold *hold);
-
-/* From REGION_LOOK to REGION_CHANGE, to copy what Windows says. */
-void hm_region_begin_repair(struct region_hold *hold);
-
-/* End the work without looking at who overlapped it: for holds that changed nothing. */
+/* End the work of a hold that changed nothing. */
 void hm_region_leave_unchanged(struct region_table *table, struct region_hold *hold);
 
 /* Has nobody else been in the region since it was entered, but to look? */

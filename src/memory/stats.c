@@ -102,6 +102,7 @@ void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
     for (unsigned r = 0; r < HOSTMEM_REASON_COUNT; r++)
         out->refusals += out->refused[r] = read(&stats->refused[r]);
     out->os_retries = read(&stats->os_retries);
+    out->os_compared = read(&stats->os_compared);
     for (unsigned p = 0; p < HOSTMEM_PRESSURE_COUNT; p++)
         out->notifications[p] = read(&stats->notifications[p]);
     out->pressure = atomic_load_explicit(&stats->pressure, memory_order_relaxed);

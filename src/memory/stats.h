@@ -20,6 +20,7 @@ struct stats {
     _Atomic uint64_t foreign_committed;
     _Atomic uint64_t refused[HOSTMEM_REASON_COUNT];
     _Atomic uint64_t os_retries;
+    _Atomic uint64_t os_compared;
     _Atomic uint64_t notifications[HOSTMEM_PRESSURE_COUNT];
     _Atomic uint32_t pressure; /* last told to the CLR */
     _Atomic uint64_t stale_regions;

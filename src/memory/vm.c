@@ -10,6 +10,7 @@
 
 #include "memory/hresult.h"
 #include "memory/os.h"
+#include "memory/overlap.h"
 #include "memory/patience.h"
 #include "memory/pressure.h"
 #include "memory/reconcile.h"
@@ -289,8 +290,10 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
         cancel(vm, &request);
         result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     }
-    if (result == S_OK)
+    if (result == S_OK) {
+        overlap_begin(hold, first, count);
         result = allocate(vm, &request, memory);
+    }
     if (result != S_OK) {
         if (result == HRESULT_FROM_WIN32(ERROR_INVALID_ADDRESS))
             drop_if_stale(vm, hold);
@@ -403,6 +406,11 @@ HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
     if (type == MEM_RELEASE && size == 0 && at_base)
         return release(vm, &hold, address);
 
+    uint64_t first = 0;
+    uint64_t count = geometry_pages(hold.geometry);
+    if (size != 0)
+        count = hm_region_pages_within(&hold, (uintptr_t)address, size, &first);
+    overlap_begin(&hold, first, count);
     if (!hm_os_virtual_free(address, size, type)) {
         /* A wrong request; the region is as it was.  Unless it went behind our back: then Windows' answer is
          * for somebody else's memory, or none. */
@@ -411,11 +419,7 @@ HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
         hm_region_leave_unchanged(&vm->table, &hold);
         return result;
     }
-    uint64_t first = 0;
-    uint64_t count = geometry_pages(hold.geometry);
     if (type == MEM_DECOMMIT && fits(&hold, (uintptr_t)address, size)) {
-        if (size != 0)
-            count = hm_region_pages_within(&hold, (uintptr_t)address, size, &first);
         hm_region_set_decommitted(&vm->table, &hold, first, count);
         hm_reconcile_leave(&vm->table, &hold, first, count);
         return S_OK;

@@ -25,6 +25,7 @@
  *   "overruns"       {"count", "bytes", "peak"}: granted above limit and margin, and the most by which they were passed
  *   "heap_overruns"  the same, above heap_limit
  *   "os_retries"     commits that were tried again after Windows had refused
+ *   "os_compared"    commits and decommits whose pages were compared with VirtualQuery, as calls for them overlapped
  *   "notifications"  {"low", "neutral", "high"}: how often the runtime was told
  *   "sampled"        (--sample) {"samples", "disturbed", "committed_peak", "heap_peak"}: the most that Windows said was
  *                    committed in owned regions, and in the collector's heap; disturbed: of no one moment, not counted
@@ -282,6 +283,7 @@ static void json_limits(struct writer *writer, const struct report *report)
     key(writer, ",\n", "heap_overruns");
     json_overrun(writer, &books->heap_overrun);
     key_number(writer, ",\n", "os_retries", books->os_retries);
+    key_number(writer, ",\n", "os_compared", books->os_compared);
     key(writer, ",\n", "notifications");
     key_number(writer, "{", "low", books->notifications[eMemoryAvailableLow]);
     key_number(writer, ", ", "neutral", books->notifications[eMemoryAvailableNeutral]);

@@ -7,22 +7,14 @@
 
 enum { COUNT = 20000, REGION_SIZE = 8 * 1024 * 1024 };
 
-static void on_threads(unsigned threads, struct runs *apart, struct runs *together)
+static void on_threads(unsigned threads, struct runs *apart)
 {
     const char *on = table_threads(threads);
     struct bench_side sides[] = {{.block = calls_managed_pair},
-                                 {.block = calls_managed_run, .context = apart},
-                                 {.block = calls_managed_run, .context = together}};
+                                 {.block = calls_managed_run, .context = apart}};
     bench_run(sides, 2, threads, COUNT);
     table_row(bench_time(&sides[0]), "ns", 0, "reserve + release, %s", on);
     table_row(bench_time(&sides[1]), "ns", 0, "commit + decommit of 16 pages, %s", on);
-    if (threads == 1)
-        return;
-    seam_queries = 0;
-    bench_run(&sides[2], 1, threads, COUNT);
-    table_row(bench_time(&sides[2]), "ns", 0, "commit + decommit in one region, %s", on);
-    double pairs = (double)threads * bench_count(COUNT) * (bench_rounds() + 1);
-    table_row(bench_exactly(seam_queries / pairs), "", 0, "  of these, Windows asked again per pair, %s", on);
 }
 
 /* Every budget there is: a manager's limit and heap limit, and those of a budget that it shares; far from use. */
@@ -80,15 +72,13 @@ static void big_reservations(void)
 
 void section_books(void)
 {
-    struct runs apart, together;
+    struct runs apart;
     seam_without_windows = true;
-    for (unsigned i = 0; i < BENCH_THREADS; i++) {
+    for (unsigned i = 0; i < BENCH_THREADS; i++)
         apart.base[i] = calls_reserve((void *)(0x20000000 + i * (uintptr_t)REGION_SIZE), REGION_SIZE);
-        together.base[i] = apart.base[0] + i * (REGION_SIZE / BENCH_THREADS);
-    }
-    on_threads(1, &apart, &together);
-    on_threads(2, &apart, &together);
-    on_threads(4, &apart, &together);
+    on_threads(1, &apart);
+    on_threads(2, &apart);
+    on_threads(4, &apart);
     with_limits(&apart);
     for (unsigned i = 0; i < BENCH_THREADS; i++)
         calls_release(apart.base[i]);

@@ -41,8 +41,6 @@ bool __wrap_hm_os_virtual_free(void *address, SIZE_T size, DWORD type)
 
 SIZE_T __wrap_hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
 {
-    if (!seam_without_windows)
-        return __real_hm_os_virtual_query(address, buffer, length);
     atomic_fetch_add_explicit(&seam_queries, 1, memory_order_relaxed);
-    return 0;
+    return seam_without_windows ? 0 : __real_hm_os_virtual_query(address, buffer, length);
 }

@@ -11,7 +11,7 @@
 
 extern bool seam_without_windows;
 
-/* VirtualQuery calls that were not made, since it was set to 0. */
+/* The library's VirtualQuery calls, made or not, since it was set to 0. */
 extern _Atomic unsigned seam_queries;
 
 #endif

@@ -6,6 +6,7 @@
 
 void section_books(void);   /* what the books cost when Windows costs nothing */
 void section_windows(void); /* managed calls beside raw ones */
+void section_region(void);  /* threads in one region */
 void section_foreign(void); /* pointers that are nobody's */
 void section_lookups(void); /* the table alone, and what it takes */
 void section_growth(void);  /* cost per call while many regions live */

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "memory/os.h"
+#include "memory/overlap.h"
 #include "memory/reconcile.h"
 #include "support/crew.h"
 #include "support/fake_pages.h"
@@ -163,6 +164,7 @@ static void commit(struct member *member, struct place *place, struct region_hol
         return;
     }
     crew_check(member, hm_region_prepare_commit(&table, hold, first, count), first);
+    overlap_begin(hold, first, count);
     dawdle(member);
     if (!set_pages(place, first, count, true)) {
         hm_account_cancel(&table.committed, charged);
@@ -178,6 +180,7 @@ static void commit(struct member *member, struct place *place, struct region_hol
 static void decommit(struct member *member, struct place *place, struct region_hold *hold, uint64_t first,
                      uint64_t count)
 {
+    overlap_begin(hold, first, count);
     dawdle(member);
     if (!set_pages(place, first, count, false)) {
         hm_region_leave_unchanged(&table, hold);

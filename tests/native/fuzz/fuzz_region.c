@@ -7,9 +7,10 @@
  */
 #include "fuzz.h"
 
-#include "memory/region.h"
+#include "memory/overlap.h"
 
 enum { RECORDS = 8, HOLDS = 6, PAGES = 17000, FIRST_GRANULE = 1000 };
+enum { STRIPE_PAGES = 16384, STRIPES = 2, STRIPE_BLOCKS = STRIPE_PAGES / BLOCK_PAGES + 1 };
 
 static struct region_table table;
 static struct stats stats;
@@ -18,7 +19,11 @@ static struct record {
     bool taken, live, refused; /* refused: unpublished, and to be restored */
     uint64_t base, pages;
     hostmem_region_kind kind;
-    unsigned level, at_work, commits_ended, changes_ended;
+    unsigned level, at_work;
+    bool prepared[STRIPES]; /* for certain: what failed may have got there */
+    struct ended {
+        unsigned seen, all; /* calls that ended there; seen: those that left a trace for certain */
+    } commits[STRIPES * STRIPE_BLOCKS], changes[STRIPES * STRIPE_BLOCKS];
     uint64_t set; /* of the pages below */
     bool committed[PAGES];
 } records[RECORDS + 1]; /* by number */
@@ -27,7 +32,8 @@ static struct hold {
     bool open;
     struct region_hold real;
     struct record *record;
-    unsigned commits_ended, changes_ended; /* as it came */
+    uint64_t range_first, range_count; /* that it might change */
+    unsigned seen, all;                /* ended there before */
     bool will_restore;
     uint64_t first, count, charged; /* a commit under way; count 0: none */
 } holds[HOLDS];
@@ -109,6 +115,72 @@ static void check_books(bool all)
     DEMAND(hm_account_now(&table.committed) == committed && table.committed.gauge.peak == committed_peak);
     DEMAND(books.stale_regions == stale);
     DEMAND(memcmp(books.calls, calls, sizeof calls) == 0);
+}
+
+/* ---------------------------------------------------------------------------------------------------- overlaps */
+
+static unsigned block_of(const struct record *record, uint64_t page)
+{
+    uint64_t skew = record->base / PAGE_BYTES % BLOCK_PAGES;
+    return record->pages <= BLOCK_PAGES
+               ? 0
+               : (unsigned)(page / STRIPE_PAGES * STRIPE_BLOCKS + (page % STRIPE_PAGES + skew) / BLOCK_PAGES);
+}
+
+/* What has ended where the hold is at work, and could have turned its pages the other way; with `end` it ends, too. */
+static void count_ended(const struct hold *hold, bool end, unsigned *seen, unsigned *all)
+{
+    struct record *record = hold->record;
+    bool commit = hold->real.use == REGION_COMMIT;
+    unsigned last = UINT32_MAX;
+    *seen = *all = 0;
+    for (uint64_t p = hold->range_first; p < hold->range_first + hold->range_count; p++) {
+        unsigned b = block_of(record, p);
+        if (b == last)
+            continue;
+        last = b;
+        *seen += record->changes[b].seen + (commit ? 0 : record->commits[b].seen);
+        *all += record->changes[b].all + (commit ? 0 : record->commits[b].all);
+        bool traced = record->pages <= STRIPE_PAGES || record->prepared[p / STRIPE_PAGES];
+        struct ended *ended = commit ? &record->commits[b] : &record->changes[b];
+        ended->seen += end && traced;
+        ended->all += end;
+    }
+}
+
+static void begin_overlap(struct input *input, struct hold *hold)
+{
+    const struct record *record = hold->record;
+    hold->range_first = take_below(input, record->pages);
+    hold->range_count = take_below(input, record->pages - hold->range_first + 1);
+    count_ended(hold, false, &hold->seen, &hold->all);
+    overlap_begin(&hold->real, hold->range_first, hold->range_count);
+}
+
+/* Alone in the region it need not leave a trace, and does not. */
+static bool end_overlap(struct hold *hold)
+{
+    unsigned seen, all;
+    count_ended(hold, hold->record->at_work > 1, &seen, &all);
+    bool overlapped = overlap_end(&hold->real, hold->range_first, hold->range_count);
+    if (!hold->record->live)
+        DEMAND(!overlapped);
+    else if (overlapped)
+        DEMAND(all != hold->all);
+    else
+        DEMAND(seen == hold->seen);
+    if (overlapped) { /* to stay, and write what is so */
+        hold->real.use = REGION_CHANGE;
+        count_ended(hold, false, &hold->seen, &hold->all);
+        overlap_begin(&hold->real, hold->range_first, hold->range_count);
+    }
+    return overlapped;
+}
+
+static void note_prepared(struct record *record, uint64_t first, uint64_t count)
+{
+    for (uint64_t s = first / STRIPE_PAGES; count != 0 && s <= (first + count - 1) / STRIPE_PAGES; s++)
+        record->prepared[s] = true;
 }
 
 /* ------------------------------------------------------------------------------------------------- publishing */
@@ -218,6 +290,11 @@ static void publish(struct input *input)
     record->kind = origin.kind;
     record->level = origin.level > HOSTMEM_LEVEL_NONE ? HOSTMEM_LEVEL_NONE : origin.level;
     memset(record->committed, 0, sizeof record->committed);
+    memset(record->prepared, 0, sizeof record->prepared);
+    memset(record->commits, 0, sizeof record->commits);
+    memset(record->changes, 0, sizeof record->changes);
+    if (origin.committed)
+        note_prepared(record, 0, origin.pages);
     record->set = 0;
     note(record, 0, origin.pages, origin.committed);
     check_address(origin.base + origin.pages * PAGE_BYTES - 1);
@@ -241,9 +318,9 @@ static uint64_t take_address(struct input *input)
 
 static void enter(struct input *input, struct hold *hold)
 {
-    static const enum region_use uses[] = {REGION_COMMIT, REGION_CHANGE, REGION_LOOK, REGION_CHANGE};
+    static const enum region_work uses[] = {REGION_COMMIT, REGION_CHANGE, REGION_LOOK, REGION_CHANGE};
     uint32_t how = take_byte(input);
-    enum region_use use = uses[how % 4];
+    enum region_work use = uses[how % 4];
     if (how & 0x80) {
         uint32_t number = 1 + how / 4 % RECORDS;
         if (number > pool_used(&table.records))
@@ -262,13 +339,14 @@ static void enter(struct input *input, struct hold *hold)
         return;
     struct record *record = hold->record;
     record->at_work++;
-    hold->commits_ended = record->commits_ended;
-    hold->changes_ended = record->changes_ended;
     DEMAND(hold->real.number == number_of(record));
     DEMAND(hold->real.use == use);
     DEMAND(geometry_base(hold->real.geometry) == record->base);
     DEMAND(geometry_pages(hold->real.geometry) == record->pages);
     DEMAND(hold->real.region->kind == record->kind && hold->real.region->level == record->level);
+    hold->range_first = hold->range_count = hold->seen = hold->all = 0;
+    if (use != REGION_LOOK && record->kind != HOSTMEM_REGION_VIEW)
+        begin_overlap(input, hold);
 }
 
 static void end_commit(struct hold *hold)
@@ -298,17 +376,11 @@ static void leave(struct hold *hold, bool unchanged)
         leave_record(record);
         return;
     }
-    bool commit = hold->real.use == REGION_COMMIT;
-    bool overlapped = record->live && (hold->changes_ended != record->changes_ended ||
-                                       (!commit && hold->commits_ended != record->commits_ended));
-    enum region_left expected = overlapped ? REGION_OVERLAPPED : record->live ? REGION_LEFT : REGION_RELEASED;
-    ++*(commit ? &record->commits_ended : &record->changes_ended);
-    DEMAND(hm_region_leave(&table, &hold->real) == expected);
-    hold->open = overlapped;
-    if (overlapped)
-        DEMAND(hold->real.use == REGION_LOOK);
-    else
-        leave_record(record);
+    if (record->kind != HOSTMEM_REGION_VIEW && end_overlap(hold))
+        return;
+    DEMAND(hm_region_leave(&table, &hold->real) == record->live);
+    hold->open = false;
+    leave_record(record);
 }
 
 static void unpublish(struct input *input, struct hold *hold)
@@ -349,6 +421,7 @@ static void commit(struct input *input, struct hold *hold)
         end_commit(hold);
         return;
     }
+    note_prepared(record, hold->first, hold->count);
     hm_region_set_committed(&table, &hold->real, hold->first, hold->count, hold->charged);
     note(record, hold->first, hold->count, true);
     charged_more -= hold->charged;
@@ -388,11 +461,8 @@ static void go_on(struct input *input, struct hold *hold, uint32_t operation)
         decommit(input, hold);
         break;
     case 5:
-        if (hold->real.use == REGION_LOOK) {
-            hm_region_begin_repair(&hold->real);
-            hold->commits_ended = hold->record->commits_ended;
-            hold->changes_ended = hold->record->changes_ended;
-        }
+        if (hold->real.use != REGION_LOOK && hold->record->kind != HOSTMEM_REGION_VIEW)
+            begin_overlap(input, hold);
         break;
     default:
         commit(input, hold);

@@ -1,0 +1,65 @@
+/*
+ * overlap.h - has another call changed the same pages meanwhile?
+ *
+ * Windows and the page bits are changed one after the other, so threads that commit and decommit the same pages at once
+ * could leave the bits in another order than Windows took the calls.  Each 4 MiB have a version, which counts the calls
+ * that have turned bits there:
+ *
+ *      | commits 16 | changes 16 |
+ *
+ * A call reads the versions of its pages before it asks Windows, and advances them after it has turned its bits.  If
+ * there was an opposite call in between, it stays: it compares its pages with VirtualQuery; only if they differ it
+ * writes, as a change that others see, and compares again if that was overlapped (reconcile.c).
+ *
+ * Why that is enough: let O be the call that last changed a page in Windows, and W the last to write its bit.  Unless
+ * they are one, W read the version before O asked Windows, and both advance it after O and W, in this order, have written.
+ * So the later one to advance sees the other, and compares after both have written.  Had it found a difference it would
+ * have written, and W would not have been the last.
+ *
+ * A call that is alone in the region after its bits are turned advances nothing: those it overlapped have left, and
+ * those to come ask Windows later than it did and write later.
+ *
+ * Versions wrap.  A call that was in the region for so long that they may have, as far as the region's own count of ended
+ * calls tells, compares in any case.
+ */
+#ifndef HOSTMEM_MEMORY_OVERLAP_H
+#define HOSTMEM_MEMORY_OVERLAP_H
+
+#include "memory/region.h"
+
+static inline uint32_t overlap_versions(const struct region_hold *hold, uint64_t first, uint64_t count,
+                                        uint32_t amount)
+{
+    return hm_commit_map_versions(&hold->region->commit, geometry_pages(hold->geometry),
+                                  (geometry_base(hold->geometry) >> PAGE_SHIFT) % BLOCK_PAGES, first, count,
+                                  amount);
+}
+
+/* Before Windows is asked to change these pages. */
+static inline void overlap_begin(struct region_hold *hold, uint64_t first, uint64_t count)
+{
+    hold->versions = overlap_versions(hold, first, count, 0);
+}
+
+/* May the sum of the versions of so many pages have wrapped since the hold was entered? */
+static inline bool overlap_was_long(const struct region_hold *hold, uint64_t count, uint64_t state)
+{
+    uint64_t ended = state / ENDED_ONE - hold->entered / ENDED_ONE, blocks = count / (BLOCK_PAGES / 2) + 2;
+    return ended * blocks > UINT16_MAX / 2; /* a call that writes again advances them again */
+}
+
+/* After the bits of these pages were turned.  True: compare them, if the region is still there. */
+static inline bool overlap_end(const struct region_hold *hold, uint64_t first, uint64_t count)
+{
+    const uint32_t commit_ended = 1 << 16, change_ended = 1;
+    const bool commits = hold->work == REGION_COMMIT;
+    uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
+    bool alone = (state & AT_WORK) == AT_WORK_ONE;
+    uint32_t before = overlap_versions(hold, first, count, alone ? 0 : commits ? commit_ended : change_ended);
+    uint32_t others = before - hold->versions;
+    /* A repair is a change, since it may have copied what was true before this call: a change minds all others. */
+    bool met = commits ? (uint16_t)others != 0 : others != 0;
+    return (state & LIVE) && (met || overlap_was_long(hold, count, state));
+}
+
+#endif
