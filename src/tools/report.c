@@ -23,7 +23,7 @@
  *   "refused"        {reason: count}, of "refusals"; reasons with a count only
  *   "overruns"       {"count", "bytes", "peak"}: granted above limit and margin, and the most by which they were passed
  *   "os_retries"     commits that were tried again after Windows had refused
- *   "notifications"  {"low", "neutral", "high"}: how often the runtime was told
+ *   "notifications"  {"low", "neutral", "high"}: how often the runtime was notified
  *   "sampled"        (--sample) {"samples", "disturbed", "committed_peak", "heap_peak"}: the most that Windows said was
  *                    committed in owned regions, and in the collector's heap; disturbed: of no one moment, not counted
  *   "bridge"         (mode "bridge") {"coreclr_calls", "gc_calls", "standalone_gc", "heap_ranges",
@@ -31,7 +31,7 @@
  *                    "functions": [{"module", "function",
  *                    "calls", "failures"}]}
  *   "regions"        [{"base", "kind", "reserved", "committed"}], kind "private" or "view", ascending
- *   "virtual_query"  {"reserved", "committed", "agrees", "quiet"}: the owned regions as VirtualQuery has
+ *   "virtual_query"  {"reserved", "committed", "finding", "agrees", "quiet"}: the owned regions as VirtualQuery has
  *                    them; agrees: the same totals as "statistics" and "regions"; quiet: no call came while
  *                    they were read
  *   "process"        [{"kind", "regions", "reserved", "committed"}], all of the process: "owned", "stack",
