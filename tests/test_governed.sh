@@ -4,8 +4,8 @@
 # A real .NET program under limits, in N steps (4) from more than it takes freely down to what the start of its runtime takes
 # and 2 MB. At each limit it has to end in one of two ways: with the output that it has without a limit, or by an
 # OutOfMemoryException that it has handled, or that ended it and hostmem-run has told so. In either case the heap was
-# never above the limit and all of it never above limit and margin, but for counted overruns: by the books, and by
-# VirtualQuery as a sampling thread saw it. The growing program holds 70 % of what the limit leaves for heap. The
+# never above the limit and all of it never above limit and margin, but for counted overruns: by the statistics, and
+# by VirtualQuery as a sampling thread saw it. The growing program holds 70 % of what the limit leaves for heap. The
 # churning program gets along with less than two thirds of what it takes freely, and gives the same output there as
 # under DOTNET_GCHeapHardLimit of that size. Below all that, hostmem-run says why there is no start.
 # (GROW_KIND=large is what the growing program holds, instead of arrays.)
@@ -128,7 +128,7 @@ governed() {
     [ "$(figure run .sampled.heap_peak)" -le "$limit" ] || wrong "limit $limit: $(figure run .sampled.heap_peak) of heap"
     [ "$(figure run .sampled.committed_peak)" -le $((limit + margin + overrun)) ] ||
         wrong "limit $limit: $(figure run .sampled.committed_peak) bytes committed, says VirtualQuery"
-    jq -e '.sampled.samples > 0 and .virtual_query.agrees' "$work/run.json" > /dev/null || wrong "limit $limit: books"
+    jq -e '.sampled.samples > 0 and .virtual_query.agrees' "$work/run.json" > /dev/null || wrong "limit $limit: VirtualQuery does not agree"
 }
 
 lowest=$((start + 2 * 1048576))

@@ -2,7 +2,7 @@
 # test_programs.sh HOSTMEM_RUN VERSION PROGRAM CONDITION [NAME=VALUE...]
 #
 # A real .NET program, with its runtime's memory under the manager and raw beside it, under the given environment: the
-# same output, the same exit status, and books that add up (scripts/check-books), with a managed object in an owned
+# same output, the same exit status, and a report that adds up (scripts/check-report), with a managed object in an owned
 # region. CONDITION is jq's, on the JSON report: that what is being tried (a standalone GC, say) really took part.
 set -u -o pipefail
 
@@ -36,7 +36,7 @@ host() {
 }
 
 settings=("$@")
-host --json --report "$work/report.json" "$dll" "${arguments[@]}" > "$work/managed"
+host --process --json --report "$work/report.json" "$dll" "${arguments[@]}" > "$work/managed"
 managed=$?
 host --raw --json --report "$work/raw.json" "$dll" "${arguments[@]}" > "$work/raw"
 raw=$?
@@ -49,7 +49,7 @@ diff <(stable "$work/managed") <(stable "$work/raw") || fail "the output differs
 grep -q '^done' "$work/managed" || fail "the program did not get to its last line"
 object=$(tr -d '\r' < "$work/managed" | sed -n 's/^object //p')
 [ -n "$object" ] || fail "the program did not show an object"
-"$root/scripts/check-books" "$work/report.json" --object "$object" --calls 100 || fail "wrong books"
+"$root/scripts/check-report" "$work/report.json" --object "$object" --calls 100 || fail "a wrong report"
 jq -e "$condition" "$work/report.json" > /dev/null || fail "not so: $condition"
-jq -r '"books: \(.statistics.regions) regions, committed \(.statistics.committed.now), peak \(.statistics.committed.peak), calls \(.bridge.coreclr_calls) + \(.bridge.gc_calls)"' "$work/report.json"
+jq -r '"\(.statistics.regions) regions, committed \(.statistics.committed.now), peak \(.statistics.committed.peak), calls \(.bridge.coreclr_calls) + \(.bridge.gc_calls)"' "$work/report.json"
 echo "test_programs: $program on $version: ok"

@@ -15,7 +15,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 . "$root/tests/support/run_checks.sh"
 need "$standin"
 
-# What must be true of every report: nothing unexplained, the same totals three times.
+# What must be true of every report with --process: nothing unexplained, the same totals three times.
 report_adds_up() {
     report '.virtual_query.agrees and .virtual_query.quiet and .heaps_walked'
     report '([.regions[] | select(.kind == "private") | .reserved] | add // 0) == .statistics.reserved.now'
@@ -25,9 +25,10 @@ report_adds_up() {
     report '([.process[] | select(.kind == "owned") | .committed] | add // 0) == .statistics.committed.now'
     report '([.regions[].base | test("^0x[0-9a-f]{16}$")] | all) and ([.regions[].base] | . == sort)'
     if [ "$arch" = x86 ] && [ -f "$root/build/setup/qemu-i386" ]; then
-        echo "test_run: not run: that a module refers to every other region: ReadProcessMemory fails under the emulator"
+        echo "test_run: not run: that the metadata is found and a module refers to every other region: ReadProcessMemory fails under the emulator"
     else
         report '[.other[] | select(.referenced_by == "")] == []'
+        report '.statistics.metadata as $ours | .process[] | select(.kind == "metadata") | .committed >= $ours and .committed <= $ours + 262144'
     fi
 }
 
@@ -213,7 +214,7 @@ test_framework() {
     said 125 "does not export CLRCreateInstance" --mscoree 'C:\windows\system32\ntdll.dll' "${method[@]}" "$work/sample.dll"
 
     # The stand-in checks what the host does; here is what its user sees.
-    local stand=(--json --report "$work/report.json" --mscoree "$mscoree")
+    local stand=(--process --json --report "$work/report.json" --mscoree "$mscoree")
     ran 12 'Sample.Entry.Run("12")' "${stand[@]}" "${method[@]}" "$work/sample.dll" 12
     grep -qxF "stand-in: started under the host's manager" "$work/err" || wrong "the stand-in did not start: $(cat "$work/err")"
     report_adds_up
@@ -231,7 +232,7 @@ test_framework() {
     grep -qxF "stand-in: started raw" "$work/err" || wrong "--raw: the stand-in was given a manager"
     report '.mode == "raw" and (has("regions") | not)'
     ran 5 'Sample.Entry.Run("5")' --mscoree "$mscoree" "${method[@]}" "$work/sample.dll" 5
-    grep -q "VirtualQuery agrees with the books, byte for byte" "$work/err" || wrong "no text report on stderr"
+    grep -q "VirtualQuery agrees with the statistics, byte for byte" "$work/err" || wrong "no text report on stderr"
 
     # Limits are for any CLR; sizes with and without a unit, in either case.
     said 2 "--no-job is for .NET programs" --limit 5M --no-job "${method[@]}" "$work/sample.dll"
@@ -260,7 +261,7 @@ test_framework() {
 
 test_endings() {
     local program=$1/ending.dll major=$2
-    local json=(--json --report "$work/report.json")
+    local json=(--process --json --report "$work/report.json")
 
     ran 42 done "${json[@]}" "$program" return 42
     report_adds_up
@@ -296,11 +297,12 @@ test_endings() {
     ran 0 done "$program" both
     [ "$(head -n 1 "$work/err")" = "to the error stream" ] || wrong "stderr does not begin with the program's own line"
     grep -qxF "to the output" "$work/out" || wrong "stdout lacks the program's line"
-    grep -q "^hostmem-run: the books of .*ending.dll$" "$work/err" || wrong "no text report"
+    grep -q "^hostmem-run: memory of .*ending.dll$" "$work/err" || wrong "no text report"
     grep -q "^ended by return, status 0$" "$work/err" || wrong "no ending in the text report"
-    grep -q "VirtualQuery agrees with the books, byte for byte" "$work/err" || wrong "the text report does not agree"
-    [ "$(grep -c "books" "$work/out")" -eq 0 ] || wrong "the report is on stdout"
+    grep -q "VirtualQuery agrees with the statistics, byte for byte" "$work/err" || wrong "the text report does not agree"
+    [ "$(grep -c "hostmem-run\|VirtualQuery" "$work/out")" -eq 0 ] || wrong "the report is on stdout"
     ran 9 done --report "$work/report.txt" "$program" return 9
+    grep -q 'all of the process' "$work/report.txt" && wrong "the text report is of the whole process, unasked"
     [ ! -s "$work/err" ] || wrong "--report FILE, but stderr has $(head -n 1 "$work/err")"
     [ "$(awk '/^  private /{sum += $4} END{printf "%d", sum}' "$work/report.txt")" = "$(awk '/^  committed  /{print $2}' "$work/report.txt")" ] ||
         wrong "the text report's regions do not add up to its total"
@@ -312,14 +314,14 @@ test_endings() {
     ran 42 done --raw "${json[@]}" "$program" return 42
     report '.mode == "raw" and .exit.status == 42 and (has("statistics") | not) and (.process | length) > 5'
 
-    # Without what else the process has.
-    ran 42 done --books-only "${json[@]}" "$program" return 42
+    # The whole process only where it was asked for.
+    ran 42 done --json --report "$work/report.json" "$program" return 42
     report '.statistics.regions > 0 and .virtual_query.agrees and (has("process") or has("other") | not)'
-    ran 42 done --raw --books-only "${json[@]}" "$program" return 42
-    report '.mode == "raw" and (has("statistics") or has("process") | not)'
-    ran 9 done --books-only --report "$work/report.txt" "$program" return 9
-    grep -q '^  committed ' "$work/report.txt" && ! grep -q 'all of the process' "$work/report.txt" ||
-        wrong "the text report is not of the books only"
+    ran 42 done --raw --json --report "$work/report.json" "$program" return 42
+    report '.mode == "raw" and .exit.status == 42 and (has("statistics") or has("process") | not)'
+    ran 9 done --process --report "$work/report.txt" "$program" return 9
+    grep -q '^  committed ' "$work/report.txt" && grep -q '^  all of the process ' "$work/report.txt" ||
+        wrong "--process: the text report is not of the whole process"
 
     # Input, arguments.
     head -c 300000 /dev/urandom | base64 > "$work/input"
@@ -334,7 +336,7 @@ test_endings() {
     # A folder whose name is not ASCII.
     local folder="$work/grün € 😀"
     cp -rl "$1" "$folder" 2> /dev/null || cp -r "$1" "$folder"
-    ran 8 done --json --report "$folder/report.json" "$folder/ending.exe" return 8
+    ran 8 done --process --json --report "$folder/report.json" "$folder/ending.exe" return 8
     mv "$folder/report.json" "$work"
     report_adds_up
     report '.program | endswith("\\grün € 😀\\ending.dll")'
@@ -355,7 +357,7 @@ interrupt() {
 
 # windows-run ends in an exec of Wine, and Wine makes Ctrl-C of SIGINT; an asynchronous shell ignores SIGINT until set.
 test_ctrl_c() {
-    local program=$1/ending.dll json=(--json --report "$work/report.json")
+    local program=$1/ending.dll json=(--process --json --report "$work/report.json")
     set -m
     : > "$work/out.raw"
     "$root/scripts/windows-run" "$arch" "$run" "${json[@]}" "$program" wait 60 < /dev/null > "$work/out.raw" 2> "$work/err" &
@@ -383,7 +385,7 @@ test_shared() { # FRAMEWORK
     local shared=$clr/$1/churn-shared
     need "$shared/churn.dll"
     need "$clr/dotnet-root/host/fxr"
-    DOTNET_ROOT="Z:${clr//\//\\}\\dotnet-root" host --json --report "$work/report.json" "$shared/churn.dll" 2 10 4
+    DOTNET_ROOT="Z:${clr//\//\\}\\dotnet-root" host --process --json --report "$work/report.json" "$shared/churn.dll" 2 10 4
     [ $status -eq 0 ] || wrong "framework-dependent: status $status: $(head -n 2 "$work/err")"
     [ "$(tail -n 1 "$work/out")" = "done" ] || wrong "framework-dependent: no last line"
     report_adds_up
@@ -407,7 +409,7 @@ test_unknown_version() { # FOLDER
     [ -n "$version" ] || wrong "coreclr.dll has no version resource"
     poke "$copy/coreclr.dll" $((version + 10)) 99 0
     said 125 "is a runtime that hostmem was not tried on; --any-runtime runs it all the same" "$copy/ending.dll" return 1
-    ran 6 done --any-runtime --json --report "$work/report.json" "$copy/ending.dll" return 6
+    ran 6 done --any-runtime --process --json --report "$work/report.json" "$copy/ending.dll" return 6
     report_adds_up
     report '.runtime.version | startswith("99.")'
     ran 6 done --raw "$copy/ending.dll" return 6

@@ -25,7 +25,7 @@ on_err() {
     grep '^hostmem-run: ' "$work/err" | grep -qF -e "$text" || wrong "the line lacks '$text': $*: $(head -n 5 "$work/err")"
 }
 
-books_agree() {
+statistics_agree() {
     report '.virtual_query.agrees and .virtual_query.quiet'
 }
 
@@ -36,7 +36,7 @@ test_grow() { # PROGRAM
         ran 0 done --limit 64M $job "${json[@]}" "$1" 400
         [ ! -s "$work/err" ] || wrong "a program that lives with its limit: stderr has $(head -n 1 "$work/err")"
         [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
-        books_agree
+        statistics_agree
         report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "margin_first": false}'
         report '.refused["task limit"] > 0 and .refusals == .refused["task limit"]'
         report '.charged.peak <= 67108864 + 16777216 and .charged.peak > 50e6 and .overruns.count == 0'
@@ -50,7 +50,7 @@ test_grow() { # PROGRAM
     for job in '' --no-job; do
         ran 0 done --heap-limit 64M $job --sample 20 "${json[@]}" "$1" 400
         [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
-        books_agree
+        statistics_agree
         report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "margin_first": true}'
         report '.sampled.heap_peak <= 67108864 and .charged.peak > 67108864 * 0.9 and .charged.peak <= 67108864 + 16777216'
         report '.overruns.count == 0 and .notifications.low >= 1'
@@ -85,7 +85,7 @@ test_grow() { # PROGRAM
     host --limit 64M --sample 20 --report "$work/report.txt" "$1" 400
     [ $status -eq 0 ] || wrong "text report: status $status"
     for line in '^  limit 67108864, margin 16777216, soft 58720256; charged at most [0-9]*$' '^  refused by task limit: [1-9]' \
-        '^  told low [1-9].*, neutral .*, high .*; sampled [1-9][0-9]* times: committed at most [0-9]*, heap [0-9]*$'; do
+        '^  notified low [1-9].*, neutral .*, high .*; sampled [1-9][0-9]* times: committed at most [0-9]*, heap [0-9]*$'; do
         grep -q "$line" "$work/report.txt" || wrong "the text report lacks '$line'"
     done
 }
@@ -131,7 +131,7 @@ test_exhausted() { # PROGRAM
         on_err "$raw" ": ended by OutOfMemoryException: " $options "${json[@]}" "$1" memory
         grep -Eq "^hostmem-run: .*ending.dll: ended by OutOfMemoryException: [1-9][0-9]* commits were refused under its limit of (64|32).0M$" "$work/err" ||
             wrong "the line about the end: $(grep '^hostmem-run: ' "$work/err")"
-        books_agree
+        statistics_agree
         report ".exit == $(jq -c . "$work/raw.exit")"
         report '.refused["task limit"] > 0 and .charged.peak <= .limits.limit + .limits.margin'
     done
@@ -150,7 +150,7 @@ test_exhausted() { # PROGRAM
 test_fail_after() { # PROGRAM
     ran 0 done --fail-after 40 "${json[@]}" "$1" 100
     grep -q 'stopped by OutOfMemoryException$' "$work/out" || wrong "--fail-after: $(cat "$work/out")"
-    books_agree
+    statistics_agree
     report '.refused["fail after"] > 0 and (.refused | keys) == ["fail after"]'
     ran 0 done --fail-after 1000000 "${json[@]}" "$1" 20
     report '.refused == {}'

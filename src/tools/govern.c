@@ -10,8 +10,6 @@
 #include "tools/run_hostfxr.h"
 #include "tools/writer.h"
 
-#define MIB ((uint64_t)1 << 20)
-
 enum { DEFAULT_MARGIN = 16 << 20 };
 
 /* What a program needs beside what the start of its runtime has taken, to come to anything. */
@@ -48,17 +46,6 @@ bool govern_limits(const struct options *options, hostmem_limits *limits)
     return has_limit(options) || options->soft || options->fail_after;
 }
 
-/* "123.4M" */
-static void megabytes(struct writer *writer, uint64_t bytes)
-{
-    uint64_t tenths = (bytes * 10 + MIB / 2) / MIB;
-
-    writer_number(writer, tenths / 10, 0);
-    writer_text(writer, ".");
-    writer_number(writer, tenths % 10, 0);
-    writer_text(writer, "M");
-}
-
 static void begin_line(struct writer *writer, const struct options *options)
 {
     writer_open(writer, GetStdHandle(STD_ERROR_HANDLE));
@@ -73,10 +60,10 @@ static void say_cannot_start(const struct options *options, uint64_t taken)
 
     begin_line(&writer, options);
     writer_text(&writer, ": the runtime cannot start under a limit of ");
-    megabytes(&writer, least_limit(options));
+    writer_megabytes(&writer, least_limit(options));
     if (taken != 0) {
         writer_text(&writer, ": its start takes ");
-        megabytes(&writer, taken);
+        writer_megabytes(&writer, taken);
     }
     writer_text(&writer, "\n");
     writer_flush(&writer);
@@ -146,13 +133,13 @@ void govern_ending(const struct options *options, const struct ending *ending,
                                                : ": ended by an exception that nobody handled, after ");
     if (refused == 0) {
         writer_text(&writer, "its collector has a limit of ");
-        megabytes(&writer, hard_limit);
+        writer_megabytes(&writer, hard_limit);
     } else {
         writer_number(&writer, refused, 0);
         writer_text(&writer, has_limit(options) ? " commits were refused under its limit of "
                                                 : " commits were refused as --fail-after wants it");
         if (has_limit(options))
-            megabytes(&writer, least_limit(options));
+            writer_megabytes(&writer, least_limit(options));
     }
     writer_text(&writer, "\n");
     writer_flush(&writer);

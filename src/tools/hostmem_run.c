@@ -1,5 +1,5 @@
 /*
- * hostmem-run - run a .NET program with its runtime's memory under an IHostMemoryManager, and print the books
+ * hostmem-run - run a .NET program with its runtime's memory under an IHostMemoryManager, and print its statistics
  *
  * A native host like any other: it makes a manager and a host control, and starts the runtime in its own
  * process. What it needs for the report is prepared before, in static memory, since the report is made while
@@ -12,18 +12,20 @@
 
 #include "tools/govern.h"
 #include "tools/options.h"
+#include "tools/process_map.h"
 #include "tools/report.h"
 #include "tools/run_framework.h"
 #include "tools/run_hostfxr.h"
 
-static struct options options;
 enum { MOMENTS = 3 };
 
+static struct options options;
 static struct program program;
 static struct hostfxr_runtime runtime;
 static hostmem_manager *manager; /* NULL: --raw */
 static HANDLE report_file;
 static struct report report;
+static struct process_map process; /* --process */
 static struct writer writer;
 
 static bool is_owned(const void *base)
@@ -56,18 +58,16 @@ static void report_discard(void)
         DeleteFileW(options.report);
 }
 
-/*
- * The books, and the process at the same moment, for which other threads may give us several tries; the process not
- * if to look at it may end us.
- */
-static void moment_read(const struct ending *ending)
+/* The accounting and the process, of the same moment if other threads let us have one in several tries. */
+static void moment_read(void)
 {
     for (unsigned i = 0; i < MOMENTS; i++) {
-        if (manager)
-            books_read(&report.books, manager);
-        if (!ending->threads_are_gone && !options.books_only)
-            process_map_read(&report.process, is_owned, false);
-        if (!manager || books_are_current(&report.books, manager))
+        if (manager) {
+            accounting_read(&report.accounting, manager);
+            process_map_claim(report.accounting.regions, PROCESS_REPORT);
+        }
+        process_map_read(&process, false);
+        if (!manager || accounting_is_current(&report.accounting, manager))
             return;
     }
 }
@@ -79,26 +79,31 @@ static void report_write(const struct ending *ending)
     report.runtime = runtime.path;
     report.runtime_version = runtime.version;
     report.ending = *ending;
-    report.books_only = options.books_only;
+    report.process = options.process ? &process : NULL;
     if (manager)
         report.watched = watch_end();
-    moment_read(ending);
+    if (options.process && !ending->threads_are_gone)
+        moment_read();
+    else if (manager)
+        accounting_read(&report.accounting, manager);
     if (manager) {
-        books_verify(&report.books, manager);
-        if (!govern_started(&options, ending, &report.books.statistics, runtime.hard_limit)) {
+        accounting_verify(&report.accounting, manager);
+        if (!govern_started(&options, ending, &report.accounting.statistics, runtime.hard_limit)) {
             report_discard();
             TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
         }
         report.limits.size = sizeof report.limits;
         hostmem_get_limits(manager, &report.limits);
-        govern_ending(&options, ending, &report.books.statistics, runtime.hard_limit);
+        govern_ending(&options, ending, &report.accounting.statistics, runtime.hard_limit);
     }
     report.bridge.size = sizeof report.bridge;
     hostmem_bridge_get_statistics(&report.bridge);
     writer_open(&writer, report_file);
-    (options.json ? report_json_books : report_text_books)(&writer, &report);
-    if (ending->threads_are_gone && !options.books_only)
-        process_map_read(&report.process, is_owned, true);
+    (options.json ? report_json_accounting : report_text_accounting)(&writer, &report);
+    if (options.process && ending->threads_are_gone) { /* last: it may end us */
+        process_map_claim(report.accounting.regions, PROCESS_REPORT);
+        process_map_read(&process, true);
+    }
     (options.json ? report_json_process : report_text_process)(&writer, &report);
     if (options.report) {
         CloseHandle(report_file);
@@ -226,7 +231,11 @@ int wmain(int argc, wchar_t **argv)
             goto report;
         }
     }
-    process_map_prepare();
+    if (options.process) {
+        process_map_prepare(is_owned);
+        process_map_claim(manager, PROCESS_METADATA);
+        process_map_claim(control, PROCESS_METADATA);
+    }
     ending_prepare(report_write);
     if (program.kind == PROGRAM_FRAMEWORK)
         status = run_framework(&program, options.method, options.argc ? options.argv[0] : L"", control,

@@ -14,12 +14,12 @@ static const char help[] =
     "usage: hostmem-run [options] app.exe|app.dll [arguments]\n"
     "\n"
     "Runs a .NET 8, 9 or 10 program in this process, with the memory of its runtime taken from an\n"
-    "IHostMemoryManager, and prints the books of that memory when the program ends.\n"
+    "IHostMemoryManager, and prints the statistics of that memory when the program ends.\n"
     "\n"
     "  --report FILE     write the report to FILE instead of stderr\n"
     "  --json            as JSON\n"
-    "  --raw             leave the runtime as it is, and report the process only\n"
-    "  --books-only      do not report what else the process has, which takes a while to find out\n"
+    "  --process         report all other memory of the process, too: stacks, heaps, images ..\n"
+    "  --raw             leave the runtime as it is, for comparison: there are no statistics then\n"
     "  --any-runtime     also runtimes that hostmem was not tried on\n"
     "\n"
     "limits (SIZE: bytes, or with K, M or G):\n"
@@ -29,7 +29,8 @@ static const char help[] =
     "                    DOTNET_GCHeapHardLimit (which counts instead, where it is set)\n"
     "  --margin SIZE     what the rest of the runtime (code, tables) may take above the limit before it\n"
     "                    counts as an overrun; default 16M\n"
-    "  --soft SIZE       from here on the collector is told that memory is low; default 7/8 of --limit\n"
+    "  --soft SIZE       from here on the collector is notified that memory is low; default 7/8 of\n"
+    "                    --limit\n"
     "  --no-job          do not tell the collector of the limit, as such or as a job object's: it keeps\n"
     "                    to it by refusals alone, and programs need more memory\n"
     "  --fail-after N    grant the heap N commits, and refuse the rest: to see how the program takes it\n"
@@ -187,8 +188,8 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             flag = &options->json;
         else if (wcscmp(name, L"--raw") == 0)
             flag = &options->raw;
-        else if (wcscmp(name, L"--books-only") == 0)
-            flag = &options->books_only;
+        else if (wcscmp(name, L"--process") == 0)
+            flag = &options->process;
         else if (wcscmp(name, L"--any-runtime") == 0)
             flag = &options->any_runtime;
         else if (wcscmp(name, L"--watch") == 0)

@@ -1,8 +1,8 @@
 /*
  * process_map.c - see process_map.h
  *
- * Claims are kept in a hash table from allocation base to kind, in pages of our own. The first claim of a
- * base wins. Nothing here allocates from a heap: one may be locked or broken.
+ * Claims are kept in a hash table from allocation base to kind, in static memory. The first claim of a base wins.
+ * Nothing here allocates from a heap: one may be locked or broken.
  */
 #include "tools/process_map.h"
 
@@ -10,13 +10,17 @@
 
 #include <winternl.h>
 
-#include "tools/own_pages.h"
 #include "tools/process_references.h"
 
 /* GCC 12 takes the TEB, which NtCurrentTeb reads relative to a segment register, for a null pointer. */
 #pragma GCC diagnostic ignored "-Warray-bounds"
 
-enum { CLAIM_SLOTS = 16384, THREADS_MAX = 1024, HEAPS_MAX = 512, HEAP_PATIENCE_MS = 10000 };
+enum {
+    CLAIM_SLOTS = 16384,
+    HEAPS_MAX = 512,
+    HEAP_PATIENCE_MS = 10000,
+    GRANULARITY = 0x10000 /* of reservations */
+};
 
 static struct claim {
     uintptr_t base;
@@ -25,20 +29,12 @@ static struct claim {
 static unsigned claim_count;
 static bool claims_overflowed;
 static bool heaps_tried, heaps_walked; /* once: the walker is there for one walk */
+static bool (*is_owned)(const void *base);
 
-/*
- * Threads that live, or lived when the process began to exit: Wine leaves the stacks of those in place. In
- * here and not asked of Windows at the end, since then they are gone.
- */
-static struct {
-    _Atomic(NT_TIB *) teb;
-    void *_Atomic stack;
-} threads[THREADS_MAX];
-
-static void *_Atomic last_exited_stack;
 static bool under_wine;
+static uintptr_t words[64 * 1024 / sizeof(uintptr_t)]; /* as words_read leaves them */
 
-static HANDLE walker_ready, walk_wanted, walk_done;
+static HANDLE walk_wanted, walk_done;
 static atomic_bool walk_given_up;
 
 /* 32-bit Wine answers for the address space that it does not give out with reservations that nobody made. */
@@ -48,14 +44,23 @@ static bool is_outside(const MEMORY_BASIC_INFORMATION *found)
            found->AllocationProtect == PAGE_NOACCESS;
 }
 
-void process_map_claim(const void *address, enum process_kind kind)
+/* Where the private region begins that holds `address`; 0: there is none to claim. */
+static uintptr_t region_base(const void *address)
 {
     MEMORY_BASIC_INFORMATION found;
 
     if (!VirtualQuery(address, &found, sizeof found) || found.State == MEM_FREE ||
-        found.Type != MEM_PRIVATE || is_outside(&found))
+        found.Type != MEM_PRIVATE || is_outside(&found) || is_owned(found.AllocationBase))
+        return 0;
+    return (uintptr_t)found.AllocationBase;
+}
+
+void process_map_claim(const void *address, enum process_kind kind)
+{
+    const uintptr_t base = region_base(address);
+
+    if (base == 0)
         return;
-    uintptr_t base = (uintptr_t)found.AllocationBase;
     unsigned slot = (unsigned)(base >> 12) * 2654435761u % CLAIM_SLOTS;
     while (claims[slot].base && claims[slot].base != base)
         slot = (slot + 1) % CLAIM_SLOTS;
@@ -79,22 +84,36 @@ static enum process_kind claim_find(uintptr_t base)
     return PROCESS_OTHER;
 }
 
-/* Wine puts a stack for its own side of each thread right above the thread's. */
-static void claim_stack(const void *stack)
+/* A region with a guard page.  Wine puts a stack for its own side of each thread right above the thread's. */
+static void claim_stacks(void)
 {
-    process_map_claim((const char *)stack - 1, PROCESS_STACK);
-    if (under_wine)
-        process_map_claim(stack, PROCESS_STACK);
+    MEMORY_BASIC_INFORMATION found;
+    const void *stack = NULL; /* the last one, while its end has not come */
+
+    for (const char *at = NULL; VirtualQuery(at, &found, sizeof found);
+         at = (const char *)found.BaseAddress + found.RegionSize) {
+        if (found.State == MEM_COMMIT && found.Protect & PAGE_GUARD) {
+            stack = found.AllocationBase;
+            process_map_claim(stack, PROCESS_STACK);
+        } else if (stack && found.AllocationBase != stack) {
+            if (under_wine)
+                process_map_claim(at, PROCESS_STACK);
+            stack = NULL;
+        }
+    }
 }
 
-static void claim_thread(const NT_TIB *teb, const void *stack)
+/* Returns how many there are: none if the memory is gone. */
+static SIZE_T words_read(const void *at, SIZE_T bytes)
 {
-    claim_stack(stack);
-    process_map_claim(teb, PROCESS_ENVIRONMENT);
+    SIZE_T read = 0;
+
+    ReadProcessMemory(GetCurrentProcess(), at, words, bytes < sizeof words ? bytes : sizeof words, &read);
+    return read / sizeof *words;
 }
 
-/* Threads that never told us that they started, such as the loader's own. */
-static void claim_silent_threads(void)
+/* The environment block of each thread that lives. */
+static void threads_visit(void (*visit)(const void *block))
 {
     typedef NTSTATUS(NTAPI * next_function)(HANDLE, HANDLE, ACCESS_MASK, ULONG, ULONG, HANDLE *);
     typedef NTSTATUS(NTAPI * query_function)(HANDLE, int, void *, ULONG, ULONG *);
@@ -103,7 +122,7 @@ static void claim_silent_threads(void)
     query_function query_thread = (query_function)(void *)GetProcAddress(ntdll, "NtQueryInformationThread");
     struct { /* ThreadBasicInformation */
         NTSTATUS status;
-        NT_TIB *teb;
+        const void *environment;
         HANDLE process, thread;
         ULONG_PTR affinity;
         LONG priority, base_priority;
@@ -116,48 +135,79 @@ static void claim_silent_threads(void)
         if (thread)
             CloseHandle(thread);
         thread = next;
-        if (query_thread(thread, 0, &basic, sizeof basic, NULL) == 0 && basic.teb) {
-            SIZE_T read;
-            NT_TIB teb;
-            if (ReadProcessMemory(GetCurrentProcess(), basic.teb, &teb, sizeof teb, &read))
-                claim_thread(basic.teb, teb.StackBase);
-        }
+        if (query_thread(thread, 0, &basic, sizeof basic, NULL) == 0)
+            visit(basic.environment);
     }
     if (thread)
         CloseHandle(thread);
 }
 
-/* Everything in `block`, a page or two of all sorts of things, that is the address of a private region. */
-static void claim_pointers(const void *block)
+static void claim_block(const void *block)
 {
-    enum { BLOCK_BYTES = sizeof(void *) == 8 ? 0x1800 : 0x1000 };
-    static const void *words[BLOCK_BYTES / sizeof(void *)];
-    SIZE_T read = 0;
-
-    ReadProcessMemory(GetCurrentProcess(), block, words, BLOCK_BYTES, &read);
-    for (SIZE_T i = 0; i < read / sizeof *words; i++)
-        if ((uintptr_t)words[i] >= 0x10000)
-            process_map_claim(words[i], PROCESS_ENVIRONMENT);
+    process_map_claim(block, PROCESS_ENVIRONMENT);
 }
 
-/* Last of all claims: the environment blocks point to heaps and stacks too. */
 static void claim_environment(void)
 {
     enum { USER_SHARED_DATA = 0x7FFE0000 };
-    const PEB *peb = NtCurrentTeb()->ProcessEnvironmentBlock;
 
-    process_map_claim((const void *)USER_SHARED_DATA, PROCESS_ENVIRONMENT);
-    process_map_claim(peb, PROCESS_ENVIRONMENT);
-    claim_pointers(peb);
-    claim_pointers(peb->ProcessParameters);
-    for (unsigned i = 0; i < THREADS_MAX; i++)
-        if (atomic_load(&threads[i].teb))
-            claim_pointers(atomic_load(&threads[i].teb));
+    claim_block((const void *)USER_SHARED_DATA);
+    claim_block(NtCurrentTeb()->ProcessEnvironmentBlock);
+    threads_visit(claim_block);
 }
 
-static void claim_metadata(const void *base)
+/* Everything in `block`, a page or two of all sorts of things, that is the address of a private region. */
+static void claim_pointers(const void *block)
 {
-    process_map_claim(base, PROCESS_METADATA);
+    SIZE_T count = words_read(block, sizeof(void *) == 8 ? 0x1800 : 0x1000);
+
+    for (SIZE_T i = 0; i < count; i++)
+        if (words[i] >= GRANULARITY)
+            claim_block((const void *)words[i]);
+}
+
+/* Last of all claims: there are pointers to heaps and stacks, too, and numbers that look like pointers. */
+static void claim_all_pointers(void)
+{
+    const PEB *peb = NtCurrentTeb()->ProcessEnvironmentBlock;
+
+    claim_pointers(peb);
+    claim_pointers(peb->ProcessParameters);
+    threads_visit(claim_pointers);
+}
+
+/* Every region of which the one at `base` knows the start. */
+static void claim_starts(uintptr_t base)
+{
+    MEMORY_BASIC_INFORMATION found;
+
+    for (const char *at = (const char *)base;
+         VirtualQuery(at, &found, sizeof found) && (uintptr_t)found.AllocationBase == base;
+         at = (const char *)found.BaseAddress + found.RegionSize)
+        for (SIZE_T offset = 0; found.State == MEM_COMMIT && offset < found.RegionSize;
+             offset += sizeof words) {
+            SIZE_T count = words_read(at + offset, found.RegionSize - offset);
+            for (SIZE_T i = 0; i < count; i++)
+                if (words[i] != 0 && words[i] % GRANULARITY == 0 &&
+                    region_base((const void *)words[i]) == words[i])
+                    process_map_claim((const void *)words[i], PROCESS_METADATA);
+        }
+}
+
+/*
+ * Each reservation that the manager has for itself is pointed to by another one, up to the object that we know.  After
+ * heaps and threads, of which it knows the starts as well.
+ */
+static void claim_metadata(void)
+{
+    unsigned known;
+
+    do {
+        known = claim_count;
+        for (unsigned slot = 0; slot < CLAIM_SLOTS; slot++)
+            if (claims[slot].base && claims[slot].kind == PROCESS_METADATA)
+                claim_starts(claims[slot].base);
+    } while (claim_count != known);
 }
 
 /* Segments of the heap, and blocks that are too big for one. */
@@ -166,8 +216,6 @@ static void claim_heap(HANDLE heap)
     PROCESS_HEAP_ENTRY entry = {0};
     const char *start = NULL, *end = NULL; /* region claimed last */
 
-    if (!atomic_load(&walk_given_up))
-        process_map_claim(heap, PROCESS_HEAP);
     if (!HeapLock(heap))
         return;
     while (!atomic_load(&walk_given_up) && HeapWalk(heap, &entry)) {
@@ -194,6 +242,8 @@ static void claim_heaps(void)
         claims_overflowed = true;
         count = HEAPS_MAX;
     }
+    for (DWORD i = 0; i < count && !atomic_load(&walk_given_up); i++)
+        process_map_claim(heaps[i], PROCESS_HEAP);
     for (DWORD i = 0; i < count; i++)
         claim_heap(heaps[i]);
 }
@@ -201,7 +251,6 @@ static void claim_heaps(void)
 static DWORD WINAPI heap_walker(void *unused)
 {
     (void)unused;
-    SetEvent(walker_ready);
     WaitForSingleObject(walk_wanted, INFINITE);
     claim_heaps();
     SetEvent(walk_done);
@@ -221,49 +270,20 @@ static bool claim_heaps_or_give_up(bool threads_are_gone)
     return false;
 }
 
-static void NTAPI thread_callback(void *module, DWORD reason, void *reserved)
+void process_map_prepare(bool (*owned)(const void *base))
 {
-    NT_TIB *teb = (NT_TIB *)NtCurrentTeb();
-
-    (void)module;
-    (void)reserved;
-    if (reason == DLL_PROCESS_ATTACH || reason == DLL_THREAD_ATTACH)
-        for (unsigned i = 0; i < THREADS_MAX; i++) {
-            NT_TIB *none = NULL;
-            if (!atomic_load(&threads[i].teb) &&
-                atomic_compare_exchange_strong(&threads[i].teb, &none, teb)) {
-                atomic_store(&threads[i].stack, teb->StackBase);
-                break;
-            }
-        }
-    if (reason == DLL_THREAD_DETACH)
-        for (unsigned i = 0; i < THREADS_MAX; i++)
-            if (atomic_load(&threads[i].teb) == teb) {
-                atomic_store(&last_exited_stack, atomic_exchange(&threads[i].stack, NULL));
-                atomic_store(&threads[i].teb, NULL);
-                break;
-            }
-}
-
-__attribute__((section(".CRT$XLN"), used)) static PIMAGE_TLS_CALLBACK const thread_entry = thread_callback;
-
-void process_map_prepare(void)
-{
+    is_owned = owned;
     under_wine = GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") != NULL;
-    walker_ready = CreateEventW(NULL, TRUE, FALSE, NULL);
     walk_wanted = CreateEventW(NULL, TRUE, FALSE, NULL);
     walk_done = CreateEventW(NULL, TRUE, FALSE, NULL);
     HANDLE walker =
         CreateThread(NULL, 256 * 1024, heap_walker, NULL, STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
-    if (walker == NULL)
-        return;
-    /* Its stack is known once it runs; a program that ends at once would leave it unexplained. */
-    WaitForSingleObject(walker_ready, INFINITE);
-    CloseHandle(walker);
+    if (walker)
+        CloseHandle(walker);
 }
 
-static void region_count(struct process_map *map, bool (*is_owned)(const void *base),
-                         const MEMORY_BASIC_INFORMATION *first, uint64_t reserved, uint64_t committed)
+static void region_count(struct process_map *map, const MEMORY_BASIC_INFORMATION *first, uint64_t reserved,
+                         uint64_t committed)
 {
     enum process_kind kind = first->Type == MEM_IMAGE          ? PROCESS_IMAGE
                              : first->Type == MEM_MAPPED       ? PROCESS_MAPPED
@@ -283,32 +303,25 @@ static void region_count(struct process_map *map, bool (*is_owned)(const void *b
     map->rows[kind].committed += committed;
 }
 
-void process_map_read(struct process_map *map, bool (*is_owned)(const void *base), bool threads_are_gone)
+void process_map_read(struct process_map *map, bool threads_are_gone)
 {
     MEMORY_BASIC_INFORMATION found, first = {0};
     uint64_t reserved = 0, committed = 0;
 
     ZeroMemory(map, sizeof *map);
-    for (unsigned i = 0; i < THREADS_MAX; i++) {
-        NT_TIB *teb = atomic_load(&threads[i].teb);
-        void *stack = atomic_load(&threads[i].stack);
-        if (teb && stack)
-            claim_thread(teb, stack);
-    }
-    claim_silent_threads();
-    if (under_wine && atomic_load(&last_exited_stack))
-        claim_stack(atomic_load(&last_exited_stack));
-    own_pages_walk(claim_metadata);
     if (!heaps_tried)
         heaps_walked = claim_heaps_or_give_up(threads_are_gone);
     heaps_tried = true;
     map->heaps_walked = heaps_walked;
+    claim_stacks();
     claim_environment();
+    claim_metadata();
+    claim_all_pointers();
 
     for (const char *at = NULL; VirtualQuery(at, &found, sizeof found);
          at = (const char *)found.BaseAddress + found.RegionSize) {
         if (reserved && (found.State == MEM_FREE || found.AllocationBase != first.AllocationBase)) {
-            region_count(map, is_owned, &first, reserved, committed);
+            region_count(map, &first, reserved, committed);
             reserved = committed = 0;
         }
         if (found.State == MEM_FREE)
@@ -320,7 +333,7 @@ void process_map_read(struct process_map *map, bool (*is_owned)(const void *base
             committed += found.RegionSize;
     }
     if (reserved)
-        region_count(map, is_owned, &first, reserved, committed);
+        region_count(map, &first, reserved, committed);
     map->complete = !claims_overflowed;
     process_references_find(map);
 }

@@ -18,7 +18,7 @@ enum process_kind {
     PROCESS_STACK,
     PROCESS_HEAP,
     PROCESS_ENVIRONMENT, /* of the process and its threads: PEB, TEBs, and what they point to */
-    PROCESS_METADATA,    /* the manager's books */
+    PROCESS_METADATA,    /* the manager's own pages */
     PROCESS_REPORT,      /* taken for this report */
     PROCESS_OTHER,
     PROCESS_OUTSIDE, /* 32-bit Wine's own side, which it shows as reserved */
@@ -51,19 +51,18 @@ struct process_map {
 };
 
 /*
- * To be called early: keeps track of threads, and has a thread ready that walks the heaps, so that a heap
- * whose lock is stuck costs a timeout and not the report.
+ * To be called early: has a thread ready that walks the heaps, so that a heap whose lock is stuck costs a timeout
+ * and not the report. `is_owned` tells whether a private region is under the manager.
  */
-void process_map_prepare(void);
+void process_map_prepare(bool (*is_owned)(const void *base));
 
-/* Names the region that holds `address`, before process_map_read. */
+/* Names the region that holds `address`, before process_map_read, which finds by itself where PROCESS_METADATA goes on. */
 void process_map_claim(const void *address, enum process_kind kind);
 
 /*
- * Reads the map. `is_owned` tells whether a private region is under the manager; `threads_are_gone`: no
- * thread but this one is left (process exit), so nothing can be handed to another, and a heap whose lock died
- * with its owner ends the process here: what matters more is to be done before.
+ * Reads the map. `threads_are_gone`: no thread but this one is left (process exit), so nothing can be handed to
+ * another, and a heap whose lock died with its owner ends the process here: what matters more is to be done before.
  */
-void process_map_read(struct process_map *map, bool (*is_owned)(const void *base), bool threads_are_gone);
+void process_map_read(struct process_map *map, bool threads_are_gone);
 
 #endif

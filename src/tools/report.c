@@ -2,7 +2,7 @@
  * report.c - what text and JSON have in common; the JSON report
  *
  * One object. Sizes are numbers of bytes, addresses strings of the form "0x%016x"; a key is always there,
- * except where noted ("process", "other" and "heaps_walked": not with --books-only).
+ * except where noted ("process", "other" and "heaps_walked": with --process only).
  *
  *   "program"        path of the managed file
  *   "mode"           "bridge" (.NET), "framework" (.NET Framework) or "raw" (no manager: besides "program"
@@ -26,7 +26,7 @@
  *   "heap_overruns"  the same, above heap_limit
  *   "os_retries"     commits that were tried again after Windows had refused
  *   "os_compared"    commits and decommits whose pages were compared with VirtualQuery, as calls for them overlapped
- *   "notifications"  {"low", "neutral", "high"}: how often the runtime was told
+ *   "notifications"  {"low", "neutral", "high"}: how often the runtime was notified
  *   "sampled"        (--sample) {"samples", "disturbed", "committed_peak", "heap_peak"}: the most that Windows said was
  *                    committed in owned regions, and in the collector's heap; disturbed: of no one moment, not counted
  *   "bridge"         (mode "bridge") {"coreclr_calls", "gc_calls", "standalone_gc", "heap_ranges",
@@ -34,7 +34,7 @@
  *                    "functions": [{"module", "function",
  *                    "calls", "failures"}]}
  *   "regions"        [{"base", "kind", "reserved", "committed", "use"}], kind "private" or "view", ascending
- *   "virtual_query"  {"reserved", "committed", "agrees", "quiet"}: the owned regions as VirtualQuery has
+ *   "virtual_query"  {"reserved", "committed", "finding", "agrees", "quiet"}: the owned regions as VirtualQuery has
  *                    them; agrees: the same totals as "statistics" and "regions"; quiet: no call came while
  *                    they were read
  *   "process"        [{"kind", "regions", "reserved", "committed"}], all of the process: "owned", "stack",
@@ -221,7 +221,7 @@ static void json_call_row(struct writer *writer, const char **before, const char
     *before = ",\n  ";
 }
 
-static void json_calls(struct writer *writer, const struct books *books)
+static void json_calls(struct writer *writer, const struct accounting *accounting)
 {
     const char *before = "\n  ";
 
@@ -229,14 +229,14 @@ static void json_calls(struct writer *writer, const struct books *books)
     writer_text(writer, "[");
     for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; method++)
         for (unsigned level = 0; level < HOSTMEM_LEVEL_COUNT; level++) {
-            const hostmem_calls *calls = &books->statistics.calls[method][level];
+            const hostmem_calls *calls = &accounting->statistics.calls[method][level];
             if (!calls->calls)
                 continue;
             json_call_row(writer, &before, "method", report_methods[method], "level", report_levels[level],
                           calls->calls, calls->failures);
         }
     writer_text(writer, "]");
-    key_number(writer, ",\n", "refusals", books->statistics.refusals);
+    key_number(writer, ",\n", "refusals", accounting->statistics.refusals);
 }
 
 static void key_limit(struct writer *writer, const char *before, const char *name, uint64_t limit)
@@ -259,7 +259,7 @@ static void json_overrun(struct writer *writer, const hostmem_overrun *overrun)
 
 static void json_limits(struct writer *writer, const struct report *report)
 {
-    const hostmem_statistics *books = &report->books.statistics;
+    const hostmem_statistics *statistics = &report->accounting.statistics;
     const struct watched *watched = &report->watched;
     const char *before = "{";
 
@@ -270,24 +270,24 @@ static void json_limits(struct writer *writer, const struct report *report)
     key_limit(writer, ", ", "soft", report->limits.soft);
     key_limit(writer, ", ", "heap_limit", report->limits.heap_limit);
     writer_text(writer, "}");
-    key_gauge(writer, ",\n", "charged", &books->charged);
+    key_gauge(writer, ",\n", "charged", &statistics->charged);
     key(writer, ",\n", "refused");
     for (unsigned reason = 0; reason < HOSTMEM_REASON_COUNT; reason++)
-        if (books->refused[reason]) {
-            key_number(writer, before, report_reasons[reason], books->refused[reason]);
+        if (statistics->refused[reason]) {
+            key_number(writer, before, report_reasons[reason], statistics->refused[reason]);
             before = ", ";
         }
     writer_text(writer, before[0] == '{' ? "{}" : "}");
     key(writer, ",\n", "overruns");
-    json_overrun(writer, &books->overrun);
+    json_overrun(writer, &statistics->overrun);
     key(writer, ",\n", "heap_overruns");
-    json_overrun(writer, &books->heap_overrun);
-    key_number(writer, ",\n", "os_retries", books->os_retries);
-    key_number(writer, ",\n", "os_compared", books->os_compared);
+    json_overrun(writer, &statistics->heap_overrun);
+    key_number(writer, ",\n", "os_retries", statistics->os_retries);
+    key_number(writer, ",\n", "os_compared", statistics->os_compared);
     key(writer, ",\n", "notifications");
-    key_number(writer, "{", "low", books->notifications[eMemoryAvailableLow]);
-    key_number(writer, ", ", "neutral", books->notifications[eMemoryAvailableNeutral]);
-    key_number(writer, ", ", "high", books->notifications[eMemoryAvailableHigh]);
+    key_number(writer, "{", "low", statistics->notifications[eMemoryAvailableLow]);
+    key_number(writer, ", ", "neutral", statistics->notifications[eMemoryAvailableNeutral]);
+    key_number(writer, ", ", "high", statistics->notifications[eMemoryAvailableHigh]);
     writer_text(writer, "}");
     if (watched->samples + watched->disturbed == 0)
         return;
@@ -329,12 +329,12 @@ static void json_bridge(struct writer *writer, const struct report *report)
     writer_text(writer, "]}");
 }
 
-static void json_regions(struct writer *writer, const struct books *books)
+static void json_regions(struct writer *writer, const struct accounting *accounting)
 {
     key(writer, ",\n", "regions");
     writer_text(writer, "[");
-    for (uint32_t i = 0; i < books->region_count; i++) {
-        const hostmem_region *region = &books->regions[i];
+    for (uint32_t i = 0; i < accounting->region_count; i++) {
+        const hostmem_region *region = &accounting->regions[i];
         writer_text(writer, i ? ",\n  " : "\n  ");
         key_address(writer, "{", "base", (uintptr_t)region->base);
         key_text(writer, ", ", "kind", region->kind == HOSTMEM_REGION_VIEW ? "view" : "private");
@@ -345,24 +345,24 @@ static void json_regions(struct writer *writer, const struct books *books)
     }
     writer_text(writer, "]");
     key(writer, ",\n", "virtual_query");
-    key_number(writer, "{", "reserved", books->query_reserved);
-    key_number(writer, ", ", "committed", books->query_committed);
-    key_number(writer, ", ", "finding", books->finding);
-    key_bool(writer, ", ", "agrees", books_agree(books));
-    key_bool(writer, ", ", "quiet", books->quiet);
+    key_number(writer, "{", "reserved", accounting->query_reserved);
+    key_number(writer, ", ", "committed", accounting->query_committed);
+    key_number(writer, ", ", "finding", accounting->finding);
+    key_bool(writer, ", ", "agrees", accounting_agrees(accounting));
+    key_bool(writer, ", ", "quiet", accounting->quiet);
     writer_text(writer, "}");
 }
 
-void report_json_books(struct writer *writer, const struct report *report)
+void report_json_accounting(struct writer *writer, const struct report *report)
 {
     json_head(writer, report);
     if (report->mode != REPORT_RAW) {
-        json_statistics(writer, &report->books.statistics);
-        json_calls(writer, &report->books);
+        json_statistics(writer, &report->accounting.statistics);
+        json_calls(writer, &report->accounting);
         json_limits(writer, report);
         if (report->mode == REPORT_BRIDGE)
             json_bridge(writer, report);
-        json_regions(writer, &report->books);
+        json_regions(writer, &report->accounting);
     }
     writer_flush(writer);
 }
@@ -400,8 +400,8 @@ static void json_process(struct writer *writer, const struct process_map *proces
 
 void report_json_process(struct writer *writer, const struct report *report)
 {
-    if (!report->books_only)
-        json_process(writer, &report->process);
+    if (report->process)
+        json_process(writer, report->process);
     writer_text(writer, "\n}\n");
     writer_flush(writer);
 }

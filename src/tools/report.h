@@ -1,5 +1,5 @@
 /*
- * report.h - the books of one run, as text or as JSON
+ * report.h - what is known at the end of one run, as text or as JSON
  */
 #ifndef HOSTMEM_TOOLS_REPORT_H
 #define HOSTMEM_TOOLS_REPORT_H
@@ -8,7 +8,7 @@
 
 #include <hostmem/bridge.h>
 
-#include "tools/books.h"
+#include "tools/accounting.h"
 #include "tools/ending.h"
 #include "tools/process_map.h"
 #include "tools/watch.h"
@@ -16,7 +16,7 @@
 
 /* How the program's runtime was given its memory. */
 enum report_mode {
-    REPORT_RAW,      /* it keeps its memory to itself: books and bridge are empty */
+    REPORT_RAW,      /* it keeps its memory to itself: accounting and bridge are empty */
     REPORT_BRIDGE,   /* .NET, through the bridge */
     REPORT_FRAMEWORK /* .NET Framework, which asks by itself: bridge is empty */
 };
@@ -25,20 +25,19 @@ struct report {
     enum report_mode mode;
     const wchar_t *program; /* the managed file */
     struct ending ending;
-    struct books books;
+    struct accounting accounting;
     hostmem_limits limits;
     struct watched watched; /* no samples: none were asked for */
     hostmem_bridge_statistics bridge;
     const wchar_t *runtime; /* path of the coreclr.dll, or empty */
     uint64_t runtime_version;
-    bool books_only; /* nobody has asked for `process` */
-    struct process_map process;
+    const struct process_map *process; /* NULL: nobody has asked for it */
 };
 
-/* In two parts, flushed one by one: all but `process`, then `process`, which need not be there before. */
-void report_text_books(struct writer *writer, const struct report *report);
+/* In two parts, flushed one by one: all but `process`, then `process`, which need not be read before. */
+void report_text_accounting(struct writer *writer, const struct report *report);
 void report_text_process(struct writer *writer, const struct report *report);
-void report_json_books(struct writer *writer, const struct report *report);
+void report_json_accounting(struct writer *writer, const struct report *report);
 void report_json_process(struct writer *writer, const struct report *report);
 
 /* Names, by hostmem_method, level of hostmem_statistics.calls, process_kind, hostmem_bridge_function and

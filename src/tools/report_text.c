@@ -1,7 +1,7 @@
 /*
  * report_text.c - the report for people
  *
- * Bytes are exact, not rounded to megabytes: the point of the books is that they add up.
+ * Bytes are exact, not rounded to megabytes: the point is that the sums can be checked.
  */
 #include "tools/report.h"
 
@@ -16,19 +16,12 @@ static void number_row(struct writer *writer, const char *name, uint64_t a, uint
     writer_text(writer, "\n");
 }
 
-/* Words, and the number that they lead up to. */
-static void text_number(struct writer *writer, const char *text, uint64_t number)
-{
-    writer_text(writer, text);
-    writer_number(writer, number, 0);
-}
-
 static void text_head(struct writer *writer, const struct report *report)
 {
     static const char *const modes[] = {
-        [REPORT_RAW] = "hostmem-run: the process, without a manager, ",
-        [REPORT_BRIDGE] = "hostmem-run: the books of ",
-        [REPORT_FRAMEWORK] = "hostmem-run: the books of ",
+        [REPORT_RAW] = "hostmem-run: raw, without a manager: ",
+        [REPORT_BRIDGE] = "hostmem-run: memory of ",
+        [REPORT_FRAMEWORK] = "hostmem-run: memory of ",
     };
 
     writer_text(writer, "\n");
@@ -37,7 +30,7 @@ static void text_head(struct writer *writer, const struct report *report)
     writer_text(writer, "\nended by ");
     writer_text(writer, report->ending.how);
     if (report->ending.has_status) {
-        text_number(writer, ", status ", report->ending.status);
+        writer_text_number(writer, ", status ", report->ending.status);
         if (report->ending.status > 255) {
             writer_text(writer, " (");
             writer_hex(writer, report->ending.status, 8);
@@ -54,12 +47,12 @@ static void text_head(struct writer *writer, const struct report *report)
     }
 }
 
-static void text_calls(struct writer *writer, const struct books *books)
+static void text_calls(struct writer *writer, const struct accounting *accounting)
 {
     writer_text(writer, "\n  calls of the manager                               calls          failures\n");
     for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; method++)
         for (unsigned level = 0; level < HOSTMEM_LEVEL_COUNT; level++) {
-            const hostmem_calls *calls = &books->statistics.calls[method][level];
+            const hostmem_calls *calls = &accounting->statistics.calls[method][level];
             if (!calls->calls)
                 continue;
             if (level == HOSTMEM_LEVEL_NONE) {
@@ -73,7 +66,7 @@ static void text_calls(struct writer *writer, const struct books *books)
             writer_number(writer, calls->failures, NUMBER_WIDTH);
             writer_text(writer, "\n");
         }
-    text_number(writer, "  refusals ", books->statistics.refusals);
+    writer_text_number(writer, "  refusals ", accounting->statistics.refusals);
     writer_text(writer, "\n");
 }
 
@@ -83,7 +76,7 @@ static void text_bytes(struct writer *writer, const char *text, uint64_t bytes)
         writer_text(writer, text);
         writer_text(writer, "none");
     } else {
-        text_number(writer, text, bytes);
+        writer_text_number(writer, text, bytes);
     }
 }
 
@@ -92,14 +85,14 @@ static void text_overrun(struct writer *writer, const char *name, const hostmem_
 {
     if (overrun->count == 0)
         return;
-    text_number(writer, name, overrun->count);
-    text_number(writer, ", at most ", overrun->peak);
+    writer_text_number(writer, name, overrun->count);
+    writer_text_number(writer, ", at most ", overrun->peak);
     writer_text(writer, above);
 }
 
 static void text_limits(struct writer *writer, const struct report *report)
 {
-    const hostmem_statistics *books = &report->books.statistics;
+    const hostmem_statistics *statistics = &report->accounting.statistics;
 
     if (report->limits.limit != HOSTMEM_UNLIMITED || report->limits.soft != HOSTMEM_UNLIMITED ||
         report->limits.heap_limit != HOSTMEM_UNLIMITED) {
@@ -107,25 +100,25 @@ static void text_limits(struct writer *writer, const struct report *report)
         text_bytes(writer, ", heap limit ", report->limits.heap_limit);
         text_bytes(writer, ", margin ", report->limits.margin);
         text_bytes(writer, ", soft ", report->limits.soft);
-        text_number(writer, "; charged at most ", books->charged.peak);
+        writer_text_number(writer, "; charged at most ", statistics->charged.peak);
         writer_text(writer, "\n");
     }
     for (unsigned reason = 0; reason < HOSTMEM_REASON_COUNT; reason++)
-        if (books->refused[reason]) {
+        if (statistics->refused[reason]) {
             writer_text(writer, "  refused by ");
             writer_text(writer, report_reasons[reason]);
-            text_number(writer, ": ", books->refused[reason]);
+            writer_text_number(writer, ": ", statistics->refused[reason]);
             writer_text(writer, "\n");
         }
-    text_overrun(writer, "  overruns ", &books->overrun, " bytes above limit and margin\n");
-    text_overrun(writer, "  heap overruns ", &books->heap_overrun, " bytes above heap limit\n");
-    text_number(writer, "  told low ", books->notifications[eMemoryAvailableLow]);
-    text_number(writer, ", neutral ", books->notifications[eMemoryAvailableNeutral]);
-    text_number(writer, ", high ", books->notifications[eMemoryAvailableHigh]);
+    text_overrun(writer, "  overruns ", &statistics->overrun, " bytes above limit and margin\n");
+    text_overrun(writer, "  heap overruns ", &statistics->heap_overrun, " bytes above heap limit\n");
+    writer_text_number(writer, "  notified low ", statistics->notifications[eMemoryAvailableLow]);
+    writer_text_number(writer, ", neutral ", statistics->notifications[eMemoryAvailableNeutral]);
+    writer_text_number(writer, ", high ", statistics->notifications[eMemoryAvailableHigh]);
     if (report->watched.samples) {
-        text_number(writer, "; sampled ", report->watched.samples);
-        text_number(writer, " times: committed at most ", report->watched.committed_peak);
-        text_number(writer, ", heap ", report->watched.heap_peak);
+        writer_text_number(writer, "; sampled ", report->watched.samples);
+        writer_text_number(writer, " times: committed at most ", report->watched.committed_peak);
+        writer_text_number(writer, ", heap ", report->watched.heap_peak);
     }
     writer_text(writer, "\n");
 }
@@ -150,9 +143,9 @@ static void text_bridge(struct writer *writer, const struct report *report)
             number_row(writer, report_functions[function], calls->calls, calls->failures);
         }
     }
-    text_number(writer, "  GC heap: ", bridge->heap_ranges);
-    text_number(writer, " ranges, ", bridge->heap_reserved);
-    text_number(writer, " bytes reserved; frees passed on to Windows: ", bridge->foreign_frees);
+    writer_text_number(writer, "  GC heap: ", bridge->heap_ranges);
+    writer_text_number(writer, " ranges, ", bridge->heap_reserved);
+    writer_text_number(writer, " bytes reserved; frees passed on to Windows: ", bridge->foreign_frees);
     writer_text(writer, "\n");
 }
 
@@ -169,13 +162,13 @@ static void text_statistics(struct writer *writer, const hostmem_statistics *sta
     number_row(writer, "mapped views", statistics->mapped.now, statistics->mapped.peak);
     number_row(writer, "committed in views", statistics->view_committed.now, statistics->view_committed.peak);
     number_row(writer, "heap (IHostMalloc)", statistics->heap.now, statistics->heap.peak);
-    text_number(writer, "  regions ", statistics->regions);
-    text_number(writer, ", views ", statistics->views);
-    text_number(writer, ", blocks ", statistics->blocks);
-    text_number(writer, ", committed in foreign memory ", statistics->foreign_committed);
-    text_number(writer, ", foreign frees ", statistics->foreign_frees);
-    text_number(writer, ", gone behind our back ", statistics->stale_regions);
-    text_number(writer, ", metadata ", statistics->metadata);
+    writer_text_number(writer, "  regions ", statistics->regions);
+    writer_text_number(writer, ", views ", statistics->views);
+    writer_text_number(writer, ", blocks ", statistics->blocks);
+    writer_text_number(writer, ", committed in foreign memory ", statistics->foreign_committed);
+    writer_text_number(writer, ", foreign frees ", statistics->foreign_frees);
+    writer_text_number(writer, ", stale regions ", statistics->stale_regions);
+    writer_text_number(writer, ", metadata ", statistics->metadata);
     writer_text(writer, "\n");
 }
 
@@ -190,56 +183,55 @@ static void region_row(struct writer *writer, const char *name, uintptr_t base, 
     writer_text(writer, "\n");
 }
 
-static void text_regions(struct writer *writer, const struct books *books)
+static void text_regions(struct writer *writer, const struct accounting *accounting)
 {
     writer_text(writer, "\n  regions                                         reserved         committed\n");
-    for (uint32_t i = 0; i < books->region_count; i++) {
-        const hostmem_region *region = &books->regions[i];
+    for (uint32_t i = 0; i < accounting->region_count; i++) {
+        const hostmem_region *region = &accounting->regions[i];
         region_row(writer, region->kind == HOSTMEM_REGION_VIEW ? "view" : "private", (uintptr_t)region->base,
                    region->reserved, region->committed);
     }
-    number_row(writer, "sum of the private regions", books->reserved, books->committed);
-    number_row(writer, "VirtualQuery over them", books->query_reserved, books->query_committed);
-    number_row(writer, "the books", books->statistics.reserved.now, books->statistics.committed.now);
-    if (books_agree(books)) {
-        writer_text(writer, "  VirtualQuery agrees with the books, byte for byte");
+    number_row(writer, "sum of the private regions", accounting->reserved, accounting->committed);
+    number_row(writer, "VirtualQuery over them", accounting->query_reserved, accounting->query_committed);
+    number_row(writer, "the statistics", accounting->statistics.reserved.now,
+               accounting->statistics.committed.now);
+    if (accounting_agrees(accounting)) {
+        writer_text(writer, "  VirtualQuery agrees with the statistics, byte for byte");
     } else {
-        uint64_t books_have = books->statistics.committed.now, windows_has = books->query_committed;
-        writer_text(writer, "  VirtualQuery DIFFERS from the books: the books have ");
-        writer_number(writer, books_have > windows_has ? books_have - windows_has : windows_has - books_have,
-                      0);
-        writer_text(writer, books_have >= windows_has ? " bytes more committed" : " bytes less committed");
-        if (!books->complete)
+        uint64_t ours = accounting->statistics.committed.now, theirs = accounting->query_committed;
+        writer_text_number(writer, "  VirtualQuery DIFFERS from the statistics, which have ",
+                           ours > theirs ? ours - theirs : theirs - ours);
+        writer_text(writer, ours >= theirs ? " bytes more committed" : " bytes less committed");
+        if (!accounting->complete)
             writer_text(writer, ", and the list is not complete");
-        if (books->finding != HOSTMEM_FINDING_NONE) {
-            writer_text(writer, ", and hostmem_verify has finding ");
-            writer_number(writer, books->finding, 0);
+        if (accounting->finding != HOSTMEM_FINDING_NONE) {
+            writer_text_number(writer, ", and hostmem_verify has finding ", accounting->finding);
             writer_text(writer, " at ");
-            writer_hex(writer, (uintptr_t)books->finding_address, 1);
+            writer_hex(writer, (uintptr_t)accounting->finding_address, 1);
         }
     }
-    writer_text(writer, books->quiet ? "\n" : " (other threads kept allocating meanwhile)\n");
+    writer_text(writer, accounting->quiet ? "\n" : " (other threads kept allocating meanwhile)\n");
 }
 
-void report_text_books(struct writer *writer, const struct report *report)
+void report_text_accounting(struct writer *writer, const struct report *report)
 {
     text_head(writer, report);
     if (report->mode != REPORT_RAW) {
-        text_calls(writer, &report->books);
+        text_calls(writer, &report->accounting);
         text_limits(writer, report);
         if (report->mode == REPORT_BRIDGE)
             text_bridge(writer, report);
-        text_statistics(writer, &report->books.statistics);
-        text_regions(writer, &report->books);
+        text_statistics(writer, &report->accounting.statistics);
+        text_regions(writer, &report->accounting);
     }
     writer_flush(writer);
 }
 
 void report_text_process(struct writer *writer, const struct report *report)
 {
-    const struct process_map *process = &report->process;
+    const struct process_map *process = report->process;
 
-    if (report->books_only)
+    if (!process)
         return;
     writer_text(writer, "\n  all of the process            regions          reserved         committed\n");
     for (unsigned kind = 0; kind < PROCESS_KIND_COUNT; kind++) {

@@ -7,7 +7,7 @@
 
 #include <hostmem/bridge.h>
 
-#include "tools/books.h"
+#include "tools/accounting.h"
 #include "tools/writer.h"
 
 enum { LINE_MS = 500 };
@@ -18,56 +18,46 @@ static atomic_bool ended;
 static DWORD sample_ms;
 static _Atomic uint64_t samples, disturbed, committed_peak, heap_peak; /* one writer */
 
-static void megabytes(struct writer *writer, const char *name, uint64_t bytes)
-{
-    writer_text(writer, name);
-    writer_number(writer, bytes >> 20, 0);
-    writer_text(writer, ".");
-    writer_number(writer, (bytes >> 10 & 1023) * 10 / 1024, 0);
-    writer_text(writer, "M");
-}
-
-static void number(struct writer *writer, const char *name, uint64_t value)
-{
-    writer_text(writer, name);
-    writer_number(writer, value, 0);
-}
-
 static void write_line(void)
 {
     static const char *const pressures[] = {"-", "Low", "Neutral", "High"};
     static struct writer writer;
-    hostmem_statistics books = {.size = sizeof books};
+    hostmem_statistics statistics = {.size = sizeof statistics};
     hostmem_limits limits = {.size = sizeof limits};
     uint64_t collections[3];
     IHostMemoryManager *memory;
     DWORD load = 0;
     SIZE_T available;
 
-    hostmem_get_statistics(watched_manager, &books);
+    hostmem_get_statistics(watched_manager, &statistics);
     hostmem_get_limits(watched_manager, &limits);
     if (hostmem_get_memory_manager(watched_manager, &memory) == S_OK) {
         IHostMemoryManager_GetMemoryLoad(memory, &load, &available);
         IHostMemoryManager_Release(memory);
     }
     writer_open(&writer, GetStdHandle(STD_ERROR_HANDLE));
-    megabytes(&writer, "watch: committed ", books.charged.now);
-    if (limits.limit != HOSTMEM_UNLIMITED)
-        megabytes(&writer, " of ", limits.limit);
+    writer_text(&writer, "watch: committed ");
+    writer_megabytes(&writer, statistics.charged.now);
+    if (limits.limit != HOSTMEM_UNLIMITED) {
+        writer_text(&writer, " of ");
+        writer_megabytes(&writer, limits.limit);
+    }
     if (limits.heap_limit != HOSTMEM_UNLIMITED) {
-        megabytes(&writer, ", heap ", books.committed_by_use[HOSTMEM_USE_GC_HEAP].now);
-        megabytes(&writer, " of ", limits.heap_limit);
+        writer_text(&writer, ", heap ");
+        writer_megabytes(&writer, statistics.committed_by_use[HOSTMEM_USE_GC_HEAP].now);
+        writer_text(&writer, " of ");
+        writer_megabytes(&writer, limits.heap_limit);
     }
-    number(&writer, ", load ", load);
+    writer_text_number(&writer, ", load ", load);
     writer_text(&writer, "%, pressure ");
-    writer_text(&writer, pressures[books.pressure < 4 ? books.pressure : 0]);
+    writer_text(&writer, pressures[statistics.pressure < 4 ? statistics.pressure : 0]);
     if (hostmem_bridge_get_collections(collections) == S_OK) {
-        number(&writer, ", collections ", collections[0]);
-        number(&writer, " ", collections[1]);
-        number(&writer, " ", collections[2]);
+        writer_text_number(&writer, ", collections ", collections[0]);
+        writer_text_number(&writer, " ", collections[1]);
+        writer_text_number(&writer, " ", collections[2]);
     }
-    number(&writer, ", refused ", books.refusals);
-    number(&writer, ", overruns ", books.overrun.count + books.heap_overrun.count);
+    writer_text_number(&writer, ", refused ", statistics.refusals);
+    writer_text_number(&writer, ", overruns ", statistics.overrun.count + statistics.heap_overrun.count);
     writer_text(&writer, "\n");
     writer_flush(&writer);
 }
@@ -82,7 +72,7 @@ static void take_sample(void)
 {
     uint64_t committed, heap;
 
-    if (!books_sample(watched_manager, &committed, &heap)) {
+    if (!accounting_sample(watched_manager, &committed, &heap)) {
         disturbed++;
         return;
     }

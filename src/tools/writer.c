@@ -122,6 +122,21 @@ void writer_number(struct writer *writer, uint64_t number, unsigned width)
     put(writer, digits + at, sizeof digits - at);
 }
 
+void writer_text_number(struct writer *writer, const char *text, uint64_t number)
+{
+    writer_text(writer, text);
+    writer_number(writer, number, 0);
+}
+
+void writer_megabytes(struct writer *writer, uint64_t bytes)
+{
+    const uint64_t mib = (uint64_t)1 << 20, tenths = (bytes * 10 + mib / 2) / mib;
+
+    writer_number(writer, tenths / 10, 0);
+    writer_text_number(writer, ".", tenths % 10);
+    writer_text(writer, "M");
+}
+
 void writer_hex(struct writer *writer, uint64_t number, unsigned digits)
 {
     unsigned shift = 64;

@@ -30,6 +30,12 @@ void writer_wide(struct writer *writer, const wchar_t *text);
 /* Decimal, padded with spaces on the left to at least `width` characters. */
 void writer_number(struct writer *writer, uint64_t number, unsigned width);
 
+/* Words, and the number that they lead up to. */
+void writer_text_number(struct writer *writer, const char *text, uint64_t number);
+
+/* "123.4M" */
+void writer_megabytes(struct writer *writer, uint64_t bytes);
+
 /* "0x" and at least `digits` lower-case digits. */
 void writer_hex(struct writer *writer, uint64_t number, unsigned digits);
 

@@ -1,17 +1,17 @@
 /*
- * books.h - the manager's figures and what Windows says of the same memory, both of one moment
+ * accounting.h - the manager's figures and what Windows says of the same memory, both of one moment
  *
  * The program's other threads may still be at work when the process ends, so the figures are read, then
  * VirtualQuery is asked, then the figures are read again, until nothing has been called in between and all agree.
  */
-#ifndef HOSTMEM_TOOLS_BOOKS_H
-#define HOSTMEM_TOOLS_BOOKS_H
+#ifndef HOSTMEM_TOOLS_ACCOUNTING_H
+#define HOSTMEM_TOOLS_ACCOUNTING_H
 
 #include <stdbool.h>
 
 #include <hostmem/verify.h>
 
-struct books {
+struct accounting {
     hostmem_statistics statistics;
     const hostmem_region *regions; /* pages of our own, in order of their addresses */
     uint32_t region_count;
@@ -29,21 +29,21 @@ struct books {
 };
 
 /* Reads; the pages for the list stay. */
-void books_read(struct books *books, hostmem_manager *manager);
+void accounting_read(struct accounting *accounting, hostmem_manager *manager);
 
-/* What hostmem_verify finds, unless blocks of an IHostMalloc live; after books_read. */
-void books_verify(struct books *books, hostmem_manager *manager);
+/* What hostmem_verify finds, unless blocks of an IHostMalloc live; after accounting_read. */
+void accounting_verify(struct accounting *accounting, hostmem_manager *manager);
 
 /* Has nobody called the manager since?  Then what was read of the process meanwhile belongs to the same moment. */
-bool books_are_current(const struct books *books, hostmem_manager *manager);
+bool accounting_is_current(const struct accounting *accounting, hostmem_manager *manager);
 
 /*
  * What Windows says is committed in owned regions now, and in those that are the collector's heap.  False: calls came
  * in between, so that the sum is of no one moment.
  */
-bool books_sample(hostmem_manager *manager, uint64_t *committed, uint64_t *heap);
+bool accounting_sample(hostmem_manager *manager, uint64_t *committed, uint64_t *heap);
 
-/* Do the figures, the list and VirtualQuery have the same totals, and do the books agree with themselves? */
-bool books_agree(const struct books *books);
+/* Do the statistics, the list and VirtualQuery have the same totals, and has hostmem_verify found nothing? */
+bool accounting_agrees(const struct accounting *accounting);
 
 #endif

@@ -1,13 +1,11 @@
 /*
- * books.c - see books.h
+ * accounting.c - see accounting.h
  */
-#include "tools/books.h"
+#include "tools/accounting.h"
 
 #include <string.h>
 
 #include <hostmem/bridge.h>
-
-#include "tools/process_map.h"
 
 /* At most so many looks, and so many that are quiet and find something wrong. */
 enum { ATTEMPTS = 100, WRONG = 20, SPARE_REGIONS = 4096 };
@@ -41,7 +39,7 @@ static void list_sort(struct list *list)
 }
 
 /* Adds up what Windows says of one owned region. */
-static void region_query(struct books *books, const hostmem_region *region)
+static void region_query(struct accounting *accounting, const hostmem_region *region)
 {
     const char *at = region->base, *end = at + region->reserved;
     MEMORY_BASIC_INFORMATION found;
@@ -51,9 +49,9 @@ static void region_query(struct books *books, const hostmem_region *region)
         uint64_t bytes = (uint64_t)((stop < end ? stop : end) - at);
 
         if (found.AllocationBase == region->base && found.State != MEM_FREE && found.Type == MEM_PRIVATE) {
-            books->query_reserved += bytes;
+            accounting->query_reserved += bytes;
             if (found.State == MEM_COMMIT)
-                books->query_committed += bytes;
+                accounting->query_committed += bytes;
         }
         at = stop;
     }
@@ -67,85 +65,86 @@ static bool same_moment(const hostmem_statistics *before, const hostmem_statisti
            memcmp(before->calls, after->calls, sizeof before->calls) == 0;
 }
 
-static void books_try(struct books *books, hostmem_manager *manager, struct list *list)
+static void accounting_try(struct accounting *accounting, hostmem_manager *manager, struct list *list)
 {
     hostmem_statistics before = {.size = sizeof before};
 
     hostmem_get_statistics(manager, &before);
-    books->reserved = books->committed = books->mapped = 0;
-    books->query_reserved = books->query_committed = 0;
+    accounting->reserved = accounting->committed = accounting->mapped = 0;
+    accounting->query_reserved = accounting->query_committed = 0;
     list->count = 0;
-    books->complete = hostmem_walk_regions(manager, list_add, list) == S_OK;
+    accounting->complete = hostmem_walk_regions(manager, list_add, list) == S_OK;
     for (uint32_t i = 0; i < list->count; i++) {
         const hostmem_region *region = &list->regions[i];
         if (region->kind == HOSTMEM_REGION_VIEW) {
-            books->mapped += region->reserved;
+            accounting->mapped += region->reserved;
         } else {
-            books->reserved += region->reserved;
-            books->committed += region->committed;
-            region_query(books, region);
+            accounting->reserved += region->reserved;
+            accounting->committed += region->committed;
+            region_query(accounting, region);
         }
     }
-    books->statistics.size = sizeof books->statistics;
-    hostmem_get_statistics(manager, &books->statistics);
-    books->quiet = same_moment(&before, &books->statistics);
+    accounting->statistics.size = sizeof accounting->statistics;
+    hostmem_get_statistics(manager, &accounting->statistics);
+    accounting->quiet = same_moment(&before, &accounting->statistics);
 }
 
 /* hostmem_verify locks the heaps that have blocks, and in a dying process their owners may have stopped for good. */
-void books_verify(struct books *books, hostmem_manager *manager)
+void accounting_verify(struct accounting *accounting, hostmem_manager *manager)
 {
     hostmem_verify_report report = {.size = sizeof report};
 
-    if (books->statistics.blocks != 0)
+    if (accounting->statistics.blocks != 0)
         return;
     hostmem_verify(manager, &report);
-    books->finding = report.finding;
-    books->finding_address = report.address;
+    accounting->finding = report.finding;
+    accounting->finding_address = report.address;
 }
 
-bool books_agree(const struct books *books)
+bool accounting_agrees(const struct accounting *accounting)
 {
-    const hostmem_statistics *statistics = &books->statistics;
+    const hostmem_statistics *statistics = &accounting->statistics;
 
-    return books->complete && books->finding == HOSTMEM_FINDING_NONE &&
-           books->reserved == statistics->reserved.now && books->committed == statistics->committed.now &&
-           books->mapped == statistics->mapped.now && books->query_reserved == statistics->reserved.now &&
-           books->query_committed == statistics->committed.now;
+    return accounting->complete && accounting->finding == HOSTMEM_FINDING_NONE &&
+           accounting->reserved == statistics->reserved.now &&
+           accounting->committed == statistics->committed.now &&
+           accounting->mapped == statistics->mapped.now &&
+           accounting->query_reserved == statistics->reserved.now &&
+           accounting->query_committed == statistics->committed.now;
 }
 
-void books_read(struct books *books, hostmem_manager *manager)
+void accounting_read(struct accounting *accounting, hostmem_manager *manager)
 {
     struct list list = {0};
 
-    memset(books, 0, sizeof *books);
-    books->statistics.size = sizeof books->statistics;
-    hostmem_get_statistics(manager, &books->statistics);
-    uint64_t capacity = books->statistics.regions + books->statistics.views + SPARE_REGIONS;
+    memset(accounting, 0, sizeof *accounting);
+    accounting->statistics.size = sizeof accounting->statistics;
+    hostmem_get_statistics(manager, &accounting->statistics);
+    uint64_t capacity = accounting->statistics.regions + accounting->statistics.views + SPARE_REGIONS;
     list.regions = VirtualAlloc(NULL, (SIZE_T)(capacity * sizeof *list.regions), MEM_RESERVE | MEM_COMMIT,
                                 PAGE_READWRITE);
     list.capacity = list.regions ? (uint32_t)capacity : 0;
-    process_map_claim(list.regions, PROCESS_REPORT);
-    /* A thread that was stopped within a call, with the memory there and not yet in the books, is nothing that quiet can
-     * tell; it goes on, and books that are wrong stay wrong. */
+    /* A thread that was stopped within a call, with the memory there and not yet accounted, is nothing that quiet can
+     * tell; it goes on, and figures that are wrong stay wrong. */
     for (unsigned i = 0, wrong = 0; i < ATTEMPTS && wrong < WRONG; i++) {
         if (i)
             Sleep(1);
-        books_try(books, manager, &list);
-        if (books->quiet && books_agree(books))
+        accounting_try(accounting, manager, &list);
+        if (accounting->quiet && accounting_agrees(accounting))
             break;
-        wrong += books->quiet && books->complete;
+        wrong += accounting->quiet && accounting->complete;
     }
     list_sort(&list);
-    books->regions = list.regions;
-    books->region_count = list.count;
+    accounting->regions = list.regions;
+    accounting->region_count = list.count;
 }
 
-bool books_are_current(const struct books *books, hostmem_manager *manager)
+bool accounting_is_current(const struct accounting *accounting, hostmem_manager *manager)
 {
     hostmem_statistics now = {.size = sizeof now};
 
     hostmem_get_statistics(manager, &now);
-    return same_moment(&books->statistics, &now);
+    return same_moment(&accounting->statistics, &now);
 }
 
 struct sample {
@@ -155,7 +154,7 @@ struct sample {
 static HRESULT HOSTMEM_CALL sample_add(const hostmem_region *region, void *context)
 {
     struct sample *sample = context;
-    struct books sums = {0};
+    struct accounting sums = {0};
 
     if (region->kind == HOSTMEM_REGION_VIEW)
         return S_OK;
@@ -166,7 +165,7 @@ static HRESULT HOSTMEM_CALL sample_add(const hostmem_region *region, void *conte
     return S_OK;
 }
 
-bool books_sample(hostmem_manager *manager, uint64_t *committed, uint64_t *heap)
+bool accounting_sample(hostmem_manager *manager, uint64_t *committed, uint64_t *heap)
 {
     hostmem_statistics before = {.size = sizeof before}, after = before;
     struct sample sample = {0, 0};
