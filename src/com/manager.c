@@ -1,5 +1,5 @@
 /*
- * manager.c - IHostMemoryManager: a thin shell over memory/
+ * manager.c - IHostMemoryManager: a thin shell over memory/; and making one
  *
  * Vtable in IDL order.  Each method checks its out-pointers, asks the layer below, and counts the call.
  */
@@ -8,6 +8,7 @@
 #include "com/malloc.h"
 #include "com/unknown.h"
 #include "maps/hot.h"
+#include "maps/pages.h"
 #include "memory/address_space.h"
 #include "memory/memory_load.h"
 #include "memory/os.h"
@@ -15,11 +16,6 @@
 static struct hostmem_manager *impl_from_IHostMemoryManager(IHostMemoryManager *iface)
 {
     return CONTAINING_RECORD(iface, struct hostmem_manager, iface);
-}
-
-struct hostmem_manager *hm_manager_of(IHostMemoryManager *iface)
-{
-    return iface->lpVtbl == &hm_manager_vtbl ? impl_from_IHostMemoryManager(iface) : NULL;
 }
 
 static HRESULT count(struct hostmem_manager *manager, hostmem_method method, HRESULT result)
@@ -34,9 +30,7 @@ static HRESULT STDMETHODCALLTYPE manager_QueryInterface(IHostMemoryManager *ifac
 
 static ULONG STDMETHODCALLTYPE manager_AddRef(IHostMemoryManager *iface)
 {
-    return atomic_fetch_add_explicit(&impl_from_IHostMemoryManager(iface)->references, 1,
-                                     memory_order_relaxed) +
-           1;
+    return manager_add_reference(impl_from_IHostMemoryManager(iface));
 }
 
 static ULONG STDMETHODCALLTYPE manager_Release(IHostMemoryManager *iface)
@@ -168,7 +162,7 @@ static HRESULT STDMETHODCALLTYPE manager_ReleasedVirtualAddressSpace(IHostMemory
     return count(manager, HOSTMEM_RELEASED_ADDRESS_SPACE, S_OK);
 }
 
-const IHostMemoryManagerVtbl hm_manager_vtbl = {
+static const IHostMemoryManagerVtbl manager_vtbl = {
     manager_QueryInterface,
     manager_AddRef,
     manager_Release,
@@ -183,3 +177,48 @@ const IHostMemoryManagerVtbl hm_manager_vtbl = {
     manager_AcquiredVirtualAddressSpace,
     manager_ReleasedVirtualAddressSpace,
 };
+
+struct hostmem_manager *hm_manager_of(IHostMemoryManager *iface)
+{
+    return iface->lpVtbl == &manager_vtbl ? impl_from_IHostMemoryManager(iface) : NULL;
+}
+
+static void apply_options(struct hostmem_manager *manager, const hostmem_options *options)
+{
+    struct region_table *table = &manager->vm.table;
+    manager->options = *options;
+    manager->options.limits = NULL; /* read now, and never again */
+    if (options->shared != NULL) {
+        manager->shared = options->shared;
+        atomic_fetch_add_explicit(&manager->shared->references, 1, memory_order_relaxed);
+        table->commit.parent = &manager->shared->commit;
+        table->reserve.parent = &manager->shared->reserve;
+    }
+    if (options->limits != NULL)
+        hm_limits_set(&table->commit, &table->reserve, options->limits);
+}
+
+HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_manager **manager)
+{
+    if (manager == NULL)
+        return E_POINTER;
+    *manager = NULL;
+    if (options != NULL && (options->size != sizeof *options || options->flags != 0 ||
+                            (options->limits != NULL && hm_limits_check(options->limits) != S_OK)))
+        return E_INVALIDARG;
+
+    struct hostmem_manager *made = pages_take(sizeof *made);
+    if (made == NULL)
+        return E_OUTOFMEMORY;
+    made->iface.lpVtbl = &manager_vtbl;
+    hm_manager_init(made);
+    hm_malloc_init(made);
+    if (options != NULL)
+        apply_options(made, options);
+    if (made->options.event != NULL && !hm_pressure_join(&made->tenant)) {
+        hm_manager_release(made);
+        return E_OUTOFMEMORY;
+    }
+    *manager = made;
+    return S_OK;
+}
