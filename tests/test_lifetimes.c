@@ -100,7 +100,8 @@ static struct case_ {
     IHostMemoryManager *memory;
     struct listener clr, late; /* late: registered within a callback */
     bool in_event;             /* or else in a notification */
-    atomic_uint events;
+    atomic_uint events, leaks;
+    unsigned events_then, notifications_then; /* when it had ended */
 } c;
 
 /* Within the callback that is stopped: `manager` may have been given back meanwhile. */
@@ -110,6 +111,10 @@ static void be_called(bool in_event)
         return;
     stop.inside = true;
     stop_here();
+    /* The end has begun: it is closed. */
+    for (uint64_t end = GetTickCount64() + WAIT_MS; GetTickCount64() < end; Sleep(1))
+        if (hostmem_force_pressure(c.manager, LOW) != S_OK)
+            break;
     use_for_a_moment(c.manager, &c.late.iface);
     if (c.end != SHUTDOWN)
         hostmem_shutdown(c.manager);
@@ -129,6 +134,15 @@ static void hear_notification(struct listener *listener)
     be_called(false);
 }
 
+/* Each end is told once. */
+static HRESULT HOSTMEM_CALL hear_of_leak(const hostmem_region *region, void *context)
+{
+    (void)context;
+    c.leaks++;
+    hm_os_virtual_free(region->base, 0, MEM_RELEASE);
+    return S_OK;
+}
+
 static DWORD WINAPI end_it(void *context)
 {
     (void)context;
@@ -138,6 +152,8 @@ static DWORD WINAPI end_it(void *context)
         IHostMemoryManager_Release(c.memory);
         hostmem_release(c.manager);
     }
+    c.events_then = c.events;
+    c.notifications_then = c.clr.count;
     return stop.inside;
 }
 
@@ -149,7 +165,7 @@ static void come_to(enum moment moment)
     memset(&c.clr, 0, sizeof c.clr);
     listener_init(&c.clr, hear_notification, NULL);
     listener_init(&c.late, NULL, NULL);
-    c.events = 0;
+    c.events = c.leaks = 0;
     if (moment == IN_AN_EVENT || moment == IN_A_NOTIFICATION)
         c.in_event = moment == IN_AN_EVENT;
     else
@@ -160,8 +176,13 @@ static void come_to(enum moment moment)
         hostmem_release(make(hear_event, NULL)); /* one before, for which there was the thread */
         stop_wait();
     }
-    c.manager = make(hear_event, NULL);
+    void *leak;
+    hostmem_options options = {.size = sizeof options, .event = hear_event, .leaked_region = hear_of_leak};
+    assert_hresult(hostmem_create(&options, &c.manager), S_OK);
     assert_hresult(hostmem_get_memory_manager(c.manager, &c.memory), S_OK);
+    assert_hresult(IHostMemoryManager_VirtualAlloc(c.memory, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE,
+                                                   eTaskCritical, &leak),
+                   S_OK);
     assert_hresult(IHostMemoryManager_RegisterMemoryNotificationCallback(c.memory, &c.clr.iface), S_OK);
     assert_hresult(hostmem_force_pressure(c.manager, LOW), S_OK);
     if (moment == WHEN_IDLE)
@@ -179,7 +200,6 @@ static void check_end(enum moment moment, enum end end)
     bool waits = moment == IN_AN_EVENT || moment == IN_A_NOTIFICATION;
     /* Nobody waits for a thread to start or to end; the stopped one stays where it is. */
     assert_int_equal(WaitForSingleObject(thread, waits ? 30 : WAIT_MS), waits ? WAIT_TIMEOUT : WAIT_OBJECT_0);
-    unsigned events = c.events, notifications = c.clr.count;
     /* Meanwhile another comes, and goes. */
     hostmem_manager *other = make(event_log_note, &(struct event_log){.count = 0});
     hostmem_release(other);
@@ -196,8 +216,9 @@ static void check_end(enum moment moment, enum end end)
     assert_nothing_is_left();
     assert_int_equal(c.clr.references, 1);
     assert_int_equal(c.late.references, 1);
-    assert_int_equal(c.events, events);
-    assert_int_equal(c.clr.count, notifications);
+    assert_int_equal(c.events, c.events_then);
+    assert_int_equal(c.clr.count, c.notifications_then);
+    assert_int_equal(c.leaks, 1);
     assert_int_equal(c.late.count, 0);
     CloseHandle(thread);
     stop_end();
