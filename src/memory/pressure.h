@@ -4,7 +4,7 @@
  * One thread a process looks at every manager that has somebody to tell.  It is woken when a budget passes one of its
  * watermarks, when an event waits for the host, when the machine's memory becomes low or plenty; and it looks by
  * itself where nothing would wake it (job objects, and the end of Windows' low memory).  Every callback
- * into the CLR or the host is made from this thread, with no lock held.
+ * into the CLR or the host is made from this thread, with no lock held (but `visit`, for which only an end waits).
  *
  * Low is the tightest of budget, shared budget, machine and job object; a level is told when it changes, and Low again
  * every 8,192 ms while it lasts: that is how often .NET Framework's CLR reacts to it (contract 3.8).
