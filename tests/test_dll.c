@@ -245,6 +245,61 @@ static void test_unloads_behind_its_thread(void **state)
     CloseHandle(heard);
 }
 
+/* Of this process.  (Wine 8 answers GetProcessHandleCount with 0.) */
+static unsigned open_handles(void)
+{
+    unsigned count = 0;
+    DWORD flags;
+    for (uintptr_t handle = 4; handle < 8192; handle += 4)
+        count += GetHandleInformation((HANDLE)handle, &flags) != 0;
+    return count;
+}
+
+/* A module with the library in it comes, makes a manager, is called back, and goes again. */
+static void one_life(const wchar_t *path, bool plugin, HANDLE heard)
+{
+    HMODULE module = LoadLibraryW(path);
+    if (module == NULL)
+        fail_msg("LoadLibrary(%ls): error %lu", path, GetLastError());
+    HRESULT(HOSTMEM_CALL * create)(const hostmem_options *, hostmem_manager **);
+    HRESULT(HOSTMEM_CALL * force_pressure)(hostmem_manager *, uint32_t);
+    void(HOSTMEM_CALL * release)(hostmem_manager *);
+    create = (void *)GetProcAddress(module, plugin ? "plugin_create" : "hostmem_create");
+    force_pressure =
+        (void *)GetProcAddress(module, plugin ? "plugin_force_pressure" : "hostmem_force_pressure");
+    release = (void *)GetProcAddress(module, plugin ? "plugin_release" : "hostmem_release");
+    hostmem_manager *manager;
+    hostmem_options options = {.size = sizeof options, .event = hear, .context = heard};
+    assert_int_equal(create(&options, &manager), S_OK);
+    assert_int_equal(force_pressure(manager, eMemoryAvailableLow), S_OK);
+    assert_int_equal(WaitForSingleObject(heard, 30000), WAIT_OBJECT_0);
+    release(manager);
+    assert_true(FreeLibrary(module));
+    for (int n = 0; n < 30000 && GetModuleHandleW(path) != NULL; n++)
+        Sleep(1);
+    assert_null(GetModuleHandleW(path));
+}
+
+/* Nothing that Windows counts stays behind, though nobody tells the library that it is being unloaded. */
+static void test_loaded_again_and_again(void **state)
+{
+    (void)state;
+    wchar_t plugin[MAX_PATH];
+    wcscpy(plugin, dll_path);
+    wcscpy(wcsrchr(plugin, L'\\'), L"\\tests\\plugin.dll");
+    HANDLE heard = CreateEventW(NULL, FALSE, FALSE, NULL);
+    for (int which = 0; which < 2; which++) {
+        const wchar_t *path = which == 0 ? dll_path : plugin;
+        for (int i = 0; i < 3; i++)
+            one_life(path, which == 1, heard);
+        unsigned before = open_handles();
+        for (int i = 0; i < 100; i++)
+            one_life(path, which == 1, heard);
+        assert_int_equal(open_handles(), before);
+    }
+    CloseHandle(heard);
+}
+
 static ULONG STDMETHODCALLTYPE count_constantly(ICLRMemoryNotificationCallback *iface)
 {
     (void)iface;
@@ -324,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_version),
         cmocka_unit_test(test_unloads),
         cmocka_unit_test(test_unloads_behind_its_thread),
+        cmocka_unit_test(test_loaded_again_and_again),
         cmocka_unit_test(test_pinned_by_a_callback),
         cmocka_unit_test(test_pinned),
     };

@@ -440,15 +440,15 @@ static void test_operation(void **state)
     assert_true(tried > 0);
 }
 
-/* The first of all: the pressure thread's event and mutex are made once in a process. */
+/* What a thread needs, when there is none. */
 static void test_the_first_thread(void **state)
 {
     (void)state;
-    static const enum fake_os_call calls[] = {FAKE_OS_MUTEX, FAKE_OS_EVENT, FAKE_OS_THREAD};
+    static const enum fake_os_call calls[] = {FAKE_OS_MUTEX, FAKE_OS_EVENT, FAKE_OS_MODULE, FAKE_OS_THREAD};
     struct scene s;
     scene_make(&s, 0);
     const struct scene_figures before = scene_figures(&s);
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         order_failure(calls[i], 1, ERROR_NOT_ENOUGH_MEMORY, false);
         assert_hresult(create_with_events(&s), E_OUTOFMEMORY);
         assert_int_equal(fake_os_count(calls[i]), 1);

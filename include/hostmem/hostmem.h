@@ -173,8 +173,8 @@ typedef struct hostmem_block {
 
 /*
  * Called for each region or block; return S_OK to go on, anything else to stop (the walk returns it).
- * No lock is held: the callback may call any function of this library, except that a block callback for a
- * heap without MALLOC_THREADSAFE must not use that heap.
+ * No lock is held: the callback may call any function of this library, hostmem_release included (the manager goes
+ * when the walk is over), except that a block callback for a heap without MALLOC_THREADSAFE must not use that heap.
  */
 typedef HRESULT(HOSTMEM_CALL *hostmem_region_callback)(const hostmem_region *region, void *context);
 typedef HRESULT(HOSTMEM_CALL *hostmem_block_callback)(const hostmem_block *block, void *context);
@@ -296,8 +296,8 @@ typedef struct hostmem_options {
      * reference to the manager goes, and of every block (leaked_block) still allocated when the last
      * reference to its IHostMalloc goes; their return value is ignored.  The memory stays where it is:
      * somebody may still hold it. May be NULL.  Called on the thread of that last Release, which may be one
-     * in hostmem_walk_blocks.  The object is going: take no new reference to it, and allocate nothing from
-     * it. */
+     * in hostmem_walk_blocks.  The object is going: keep no reference to it that is taken now, and allocate nothing
+     * from it. */
     hostmem_region_callback leaked_region;
     hostmem_block_callback leaked_block;
     void *context; /* passed to all callbacks */
@@ -426,10 +426,14 @@ HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_mana
  *
  *   manager   the manager; NULL does nothing.  Not to be used by the caller again.
  *
- * When nobody else holds a reference (no CLR, no host control, no IHostMalloc), the manager goes: regions and
- * blocks still owned are reported to the options' callbacks and left in place, metadata is freed.  Then no event
- * callback comes any more, and one that was under way on the library's thread has returned (unless this is called
- * from it): do not call this under a lock that the callback takes, or under the loader lock if it loads libraries.
+ * When nobody else holds a reference (no CLR, no host control, no IHostMalloc), the manager goes, as after
+ * hostmem_shutdown: regions and blocks still owned are reported to the options' callbacks and left in place, metadata is
+ * freed.  Then no event callback comes any more, and one that was under way on the library's thread has returned (unless
+ * this is called from it): do not call this under a lock that the callback takes, or under the loader lock if it loads
+ * libraries.  Such a callback may use the manager to its end, and gives back before it returns what references it takes.
+ *
+ * Nothing else needs to be done before the module that this code is in is unloaded: the library's thread keeps it loaded
+ * until the thread has ended, and leaves no handle behind.
  */
 void HOSTMEM_CALL hostmem_release(hostmem_manager *manager);
 

@@ -28,14 +28,14 @@ static HRESULT STDMETHODCALLTYPE control_QueryInterface(IHostControl *iface, REF
 
 static ULONG STDMETHODCALLTYPE control_AddRef(IHostControl *iface)
 {
-    return atomic_fetch_add_explicit(&impl_from_IHostControl(iface)->references, 1, memory_order_relaxed) + 1;
+    return references_add(&impl_from_IHostControl(iface)->references);
 }
 
 static ULONG STDMETHODCALLTYPE control_Release(IHostControl *iface)
 {
     struct host_control *control = impl_from_IHostControl(iface);
-    ULONG left = atomic_fetch_sub_explicit(&control->references, 1, memory_order_acq_rel) - 1;
-    if (left == 0) {
+    uint32_t left;
+    if (references_give(&control->references, &left)) {
         if (control->next != NULL)
             IHostControl_Release(control->next);
         hm_manager_release(control->manager);
@@ -52,7 +52,7 @@ static HRESULT STDMETHODCALLTYPE control_GetHostManager(IHostControl *iface, REF
     *out = NULL;
     if (IsEqualIID(riid, &IID_IHostMemoryManager)) {
         hm_os_pin_module();
-        hm_manager_add_reference(control->manager);
+        manager_add_reference(control->manager);
         *out = &control->manager->iface;
         return S_OK;
     }
@@ -84,9 +84,9 @@ HRESULT HOSTMEM_CALL hostmem_create_host_control(hostmem_manager *manager, IHost
     if (made == NULL)
         return E_OUTOFMEMORY;
     made->iface.lpVtbl = &control_vtbl;
-    made->references = 1;
+    references_init(&made->references);
     made->manager = manager;
-    hm_manager_add_reference(manager);
+    manager_add_reference(manager);
     made->next = next;
     if (next != NULL)
         IHostControl_AddRef(next);

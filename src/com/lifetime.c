@@ -1,21 +1,17 @@
 /*
- * lifetime.c - the C API: making a manager, reading its books, and its end
+ * lifetime.c - the references to a manager, its notification callback, and its end; and what the host reads of it
+ *
+ * Nothing here knows the vtables: malloc.c and manager.c are the layers above.
  *
  * Each public struct begins with its size, and only sizes that a released version had are taken: so far the header's.
  */
 #include "com/manager.h"
 
-#include "com/malloc.h"
 #include "maps/pages.h"
 
 uint32_t HOSTMEM_CALL hostmem_version(void)
 {
     return HOSTMEM_VERSION;
-}
-
-void hm_manager_add_reference(struct hostmem_manager *manager)
-{
-    atomic_fetch_add_explicit(&manager->references, 1, memory_order_relaxed);
 }
 
 /*
@@ -58,7 +54,7 @@ static void tell_host(struct tenant *tenant, const hostmem_event *event)
 }
 
 /* Nobody has a reference, and the pressure thread has let go. */
-static void finish(struct tenant *tenant)
+static void gone(struct tenant *tenant)
 {
     struct hostmem_manager *manager = CONTAINING_RECORD(tenant, struct hostmem_manager, tenant);
     struct hostmem_budget *shared = manager->shared;
@@ -74,65 +70,38 @@ static void finish(struct tenant *tenant)
     hostmem_release_budget(shared);
 }
 
-static void apply_options(struct hostmem_manager *manager, const hostmem_options *options)
+static HRESULT walk_regions(struct hostmem_manager *manager, bool stop_early,
+                            hostmem_region_callback callback, void *context);
+
+void hm_manager_init(struct hostmem_manager *manager)
 {
-    manager->options = *options;
-    manager->options.limits = NULL; /* read now, and never again */
-    if (options->shared != NULL) {
-        manager->shared = options->shared;
-        atomic_fetch_add_explicit(&manager->shared->references, 1, memory_order_relaxed);
-        manager->vm.quota.parent = &manager->shared->quota;
-    }
-    if (options->limits != NULL)
-        hm_limits_set(&manager->vm.quota, options->limits);
+    hm_vm_init(&manager->vm);
+    manager->tenant.vm = &manager->vm;
+    manager->tenant.references = 1;
+    manager->tenant.tell = tell_clr;
+    manager->tenant.event = tell_host;
+    manager->tenant.gone = gone;
+    atomic_fetch_add_explicit(&manager->vm.stats.metadata, sizeof *manager, memory_order_relaxed);
+    references_init(&manager->references);
 }
 
-HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_manager **manager)
+/* From here on nothing is registered that has not been, whoever is being called meanwhile. */
+static void shut_down(struct hostmem_manager *manager)
 {
-    if (manager == NULL)
-        return E_POINTER;
-    *manager = NULL;
-    if (options != NULL && (options->size != sizeof *options || options->flags != 0 ||
-                            (options->limits != NULL && hm_limits_check(options->limits) != S_OK)))
-        return E_INVALIDARG;
-
-    struct hostmem_manager *made = pages_take(sizeof *made);
-    if (made == NULL)
-        return E_OUTOFMEMORY;
-    made->iface.lpVtbl = &hm_manager_vtbl;
-    made->use.lpVtbl = &hm_region_use_vtbl;
-    hm_vm_init(&made->vm);
-    made->tenant.vm = &made->vm;
-    made->tenant.tell = tell_clr;
-    made->tenant.event = tell_host;
-    made->tenant.gone = finish;
-    if (options != NULL)
-        apply_options(made, options);
-    hm_pool_init(&made->mallocs, sizeof(struct malloc_object), 64, &made->vm.stats.metadata);
-    atomic_fetch_add_explicit(&made->vm.stats.metadata, sizeof *made, memory_order_relaxed);
-    atomic_store_explicit(&made->references, 1, memory_order_release);
-    if (made->options.event != NULL && !hm_pressure_join(&made->tenant)) {
-        hm_manager_release(made);
-        return E_OUTOFMEMORY;
-    }
-    *manager = made;
-    return S_OK;
-}
-
-static void manager_destroy(struct hostmem_manager *manager)
-{
-    if (manager->options.leaked_region != NULL)
-        hm_manager_walk_regions(manager, false, manager->options.leaked_region, manager->options.context);
+    atomic_store_explicit(&manager->vm.closed, true, memory_order_seq_cst);
     hm_manager_replace_callback(manager, NULL);
-    if (hm_pressure_leave(&manager->tenant, true))
-        finish(&manager->tenant);
+    hm_pressure_leave(&manager->tenant);
 }
 
 uint32_t hm_manager_release(struct hostmem_manager *manager)
 {
-    uint32_t left = atomic_fetch_sub_explicit(&manager->references, 1, memory_order_acq_rel) - 1;
-    if (left == 0)
-        manager_destroy(manager);
+    uint32_t left;
+    if (references_give(&manager->references, &left)) {
+        shut_down(manager);
+        if (manager->options.leaked_region != NULL)
+            walk_regions(manager, false, manager->options.leaked_region, manager->options.context);
+        hm_pressure_release(&manager->tenant);
+    }
     return left;
 }
 
@@ -146,9 +115,7 @@ HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager)
 {
     if (manager == NULL)
         return E_POINTER;
-    atomic_store_explicit(&manager->vm.closed, true, memory_order_seq_cst);
-    hm_manager_replace_callback(manager, NULL);
-    hm_pressure_leave(&manager->tenant, false);
+    shut_down(manager);
     return S_OK;
 }
 
@@ -159,7 +126,7 @@ HRESULT HOSTMEM_CALL hostmem_get_memory_manager(hostmem_manager *manager, IHostM
     *memory = NULL;
     if (manager == NULL)
         return E_POINTER;
-    hm_manager_add_reference(manager);
+    manager_add_reference(manager);
     *memory = &manager->iface;
     return S_OK;
 }
@@ -187,8 +154,8 @@ HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_st
     return S_OK;
 }
 
-HRESULT hm_manager_walk_regions(struct hostmem_manager *manager, bool stop_early,
-                                hostmem_region_callback callback, void *context)
+static HRESULT walk_regions(struct hostmem_manager *manager, bool stop_early,
+                            hostmem_region_callback callback, void *context)
 {
     struct region_table *table = &manager->vm.table;
     uint32_t used = pool_used(&table->records);
@@ -219,15 +186,10 @@ HRESULT HOSTMEM_CALL hostmem_walk_regions(hostmem_manager *manager, hostmem_regi
 {
     if (manager == NULL || callback == NULL)
         return E_POINTER;
-    return hm_manager_walk_regions(manager, true, callback, context);
-}
-
-HRESULT HOSTMEM_CALL hostmem_walk_blocks(hostmem_manager *manager, hostmem_block_callback callback,
-                                         void *context)
-{
-    if (manager == NULL || callback == NULL)
-        return E_POINTER;
-    return hm_malloc_walk_all(manager, callback, context);
+    manager_add_reference(manager); /* the callback may give back the caller's */
+    HRESULT result = walk_regions(manager, true, callback, context);
+    hm_manager_release(manager);
+    return result;
 }
 
 HRESULT HOSTMEM_CALL hostmem_owns(hostmem_manager *manager, const void *address)

@@ -1,6 +1,7 @@
 /*
  * malloc.c - Alloc, DebugAlloc, Free, and the leak list
  *
+ * Below manager.c, which makes managers and hands out their heaps; above lifetime.c, since a heap keeps its manager.
  * An object lives in its manager's pool, so a walk may look at an object that is going: it takes a reference
  * only if there is one left to share.
  */
@@ -98,7 +99,7 @@ static HRESULT STDMETHODCALLTYPE malloc_QueryInterface(IHostMalloc *iface, REFII
 
 static ULONG STDMETHODCALLTYPE malloc_AddRef(IHostMalloc *iface)
 {
-    return atomic_fetch_add_explicit(&impl_from_IHostMalloc(iface)->references, 1, memory_order_relaxed) + 1;
+    return references_add(&impl_from_IHostMalloc(iface)->references);
 }
 
 static HRESULT HOSTMEM_CALL add_block(const hostmem_block *block, void *context)
@@ -131,8 +132,8 @@ static void malloc_destroy(struct malloc_object *object)
 static ULONG STDMETHODCALLTYPE malloc_Release(IHostMalloc *iface)
 {
     struct malloc_object *object = impl_from_IHostMalloc(iface);
-    ULONG left = atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) - 1;
-    if (left == 0)
+    uint32_t left;
+    if (references_give(&object->references, &left))
         malloc_destroy(object);
     return left;
 }
@@ -256,6 +257,11 @@ static const IHostMallocVtbl malloc_vtbl = {
     malloc_QueryInterface, malloc_AddRef, malloc_Release, malloc_Alloc, malloc_DebugAlloc, malloc_Free,
 };
 
+void hm_malloc_init(struct hostmem_manager *manager)
+{
+    hm_pool_init(&manager->mallocs, sizeof(struct malloc_object), 64, &manager->vm.stats.metadata);
+}
+
 HRESULT hm_malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out)
 {
     HRESULT result;
@@ -282,8 +288,8 @@ HRESULT hm_malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMall
     object->blocks = blocks;
     object->manager = manager;
     object->number = number;
-    hm_manager_add_reference(manager);
-    atomic_store_explicit(&object->references, 1, memory_order_release);
+    manager_add_reference(manager);
+    references_init(&object->references);
     *out = &object->iface;
     return S_OK;
 
@@ -298,17 +304,16 @@ give_object:
 static struct malloc_object *acquire(struct hostmem_manager *manager, uint32_t number)
 {
     struct malloc_object *object = pool_item(&manager->mallocs, number);
-    uint32_t references = atomic_load_explicit(&object->references, memory_order_relaxed);
-    while (references != 0 &&
-           !atomic_compare_exchange_weak_explicit(&object->references, &references, references + 1,
-                                                  memory_order_acquire, memory_order_relaxed))
-        ;
-    return references == 0 ? NULL : object;
+    return references_try_add(&object->references) ? object : NULL;
 }
 
-HRESULT hm_malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callback callback, void *context)
+HRESULT HOSTMEM_CALL hostmem_walk_blocks(hostmem_manager *manager, hostmem_block_callback callback,
+                                         void *context)
 {
+    if (manager == NULL || callback == NULL)
+        return E_POINTER;
     HRESULT result = S_OK;
+    manager_add_reference(manager); /* the callback may give back the caller's */
     uint32_t used = pool_used(&manager->mallocs);
     for (uint32_t number = 1; number <= used && result == S_OK; number++) {
         struct malloc_object *object = acquire(manager, number);
@@ -317,6 +322,7 @@ HRESULT hm_malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callba
         result = walk(object, true, callback, context);
         IHostMalloc_Release(&object->iface);
     }
+    hm_manager_release(manager);
     return result;
 }
 

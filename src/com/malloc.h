@@ -15,12 +15,15 @@ struct malloc_object {
     _Atomic uint32_t link; /* the pool's */
     uint32_t flags;        /* MALLOC_TYPE bits */
     IHostMalloc iface;
-    _Atomic uint32_t references; /* 0: no object here */
+    _Atomic uint32_t references; /* 0 or REFERENCES_ENDING: no object here */
     HANDLE heap;
     struct block_map *blocks;
     struct hostmem_manager *manager; /* referenced */
     uint32_t number;                 /* in the pool */
 };
+
+/* The pool of a new manager. */
+void hm_malloc_init(struct hostmem_manager *manager);
 
 /* IHostMemoryManager::CreateMalloc, arguments checked. */
 HRESULT hm_malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out);
@@ -32,8 +35,5 @@ struct malloc_sums {
     void *lost;             /* a block where there is no memory; NULL: none */
 };
 void hm_malloc_sum(struct hostmem_manager *manager, struct malloc_sums *sums);
-
-/* Visit the live blocks of every IHostMalloc of the manager. */
-HRESULT hm_malloc_walk_all(struct hostmem_manager *manager, hostmem_block_callback callback, void *context);
 
 #endif

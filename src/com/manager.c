@@ -1,5 +1,5 @@
 /*
- * manager.c - IHostMemoryManager: a thin shell over memory/
+ * manager.c - IHostMemoryManager: a thin shell over memory/; and making one
  *
  * Vtable in IDL order.  Each method checks its out-pointers, asks the layer below, and counts the call.
  */
@@ -7,6 +7,7 @@
 
 #include "com/malloc.h"
 #include "com/unknown.h"
+#include "maps/pages.h"
 #include "memory/address_space.h"
 #include "memory/memory_load.h"
 #include "memory/os.h"
@@ -14,11 +15,6 @@
 static struct hostmem_manager *impl_from_IHostMemoryManager(IHostMemoryManager *iface)
 {
     return CONTAINING_RECORD(iface, struct hostmem_manager, iface);
-}
-
-struct hostmem_manager *hm_manager_of(IHostMemoryManager *iface)
-{
-    return iface->lpVtbl == &hm_manager_vtbl ? impl_from_IHostMemoryManager(iface) : NULL;
 }
 
 static HRESULT count(struct hostmem_manager *manager, hostmem_method method, HRESULT result)
@@ -29,7 +25,7 @@ static HRESULT count(struct hostmem_manager *manager, hostmem_method method, HRE
 static HRESULT STDMETHODCALLTYPE manager_QueryInterface(IHostMemoryManager *iface, REFIID riid, void **out)
 {
     if (out != NULL && IsEqualIID(riid, &iid_region_use)) {
-        hm_manager_add_reference(impl_from_IHostMemoryManager(iface));
+        manager_add_reference(impl_from_IHostMemoryManager(iface));
         *out = &impl_from_IHostMemoryManager(iface)->use;
         return S_OK;
     }
@@ -38,9 +34,7 @@ static HRESULT STDMETHODCALLTYPE manager_QueryInterface(IHostMemoryManager *ifac
 
 static ULONG STDMETHODCALLTYPE manager_AddRef(IHostMemoryManager *iface)
 {
-    return atomic_fetch_add_explicit(&impl_from_IHostMemoryManager(iface)->references, 1,
-                                     memory_order_relaxed) +
-           1;
+    return manager_add_reference(impl_from_IHostMemoryManager(iface));
 }
 
 static ULONG STDMETHODCALLTYPE manager_Release(IHostMemoryManager *iface)
@@ -172,7 +166,7 @@ static HRESULT STDMETHODCALLTYPE manager_ReleasedVirtualAddressSpace(IHostMemory
     return count(manager, HOSTMEM_RELEASED_ADDRESS_SPACE, S_OK);
 }
 
-const IHostMemoryManagerVtbl hm_manager_vtbl = {
+static const IHostMemoryManagerVtbl manager_vtbl = {
     manager_QueryInterface,
     manager_AddRef,
     manager_Release,
@@ -216,4 +210,49 @@ static HRESULT STDMETHODCALLTYPE use_SetUse(IHostmemRegionUse *iface, void *addr
     return hm_vm_set_use(&impl_from_IHostmemRegionUse(iface)->vm, address, (hostmem_use)use);
 }
 
-const IHostmemRegionUseVtbl hm_region_use_vtbl = {use_QueryInterface, use_AddRef, use_Release, use_SetUse};
+static const IHostmemRegionUseVtbl region_use_vtbl = {use_QueryInterface, use_AddRef, use_Release,
+                                                      use_SetUse};
+
+struct hostmem_manager *hm_manager_of(IHostMemoryManager *iface)
+{
+    return iface->lpVtbl == &manager_vtbl ? impl_from_IHostMemoryManager(iface) : NULL;
+}
+
+static void apply_options(struct hostmem_manager *manager, const hostmem_options *options)
+{
+    manager->options = *options;
+    manager->options.limits = NULL; /* read now, and never again */
+    if (options->shared != NULL) {
+        manager->shared = options->shared;
+        atomic_fetch_add_explicit(&manager->shared->references, 1, memory_order_relaxed);
+        manager->vm.quota.parent = &manager->shared->quota;
+    }
+    if (options->limits != NULL)
+        hm_limits_set(&manager->vm.quota, options->limits);
+}
+
+HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_manager **manager)
+{
+    if (manager == NULL)
+        return E_POINTER;
+    *manager = NULL;
+    if (options != NULL && (options->size != sizeof *options || options->flags != 0 ||
+                            (options->limits != NULL && hm_limits_check(options->limits) != S_OK)))
+        return E_INVALIDARG;
+
+    struct hostmem_manager *made = pages_take(sizeof *made);
+    if (made == NULL)
+        return E_OUTOFMEMORY;
+    made->iface.lpVtbl = &manager_vtbl;
+    made->use.lpVtbl = &region_use_vtbl;
+    hm_manager_init(made);
+    hm_malloc_init(made);
+    if (options != NULL)
+        apply_options(made, options);
+    if (made->options.event != NULL && !hm_pressure_join(&made->tenant)) {
+        hm_manager_release(made);
+        return E_OUTOFMEMORY;
+    }
+    *manager = made;
+    return S_OK;
+}

@@ -5,6 +5,7 @@
 #define HOSTMEM_COM_MANAGER_H
 
 #include "com/limits.h"
+#include "com/references.h"
 #include "com/region_use.h"
 #include "maps/pool.h"
 #include "memory/pressure.h"
@@ -25,7 +26,15 @@ struct hostmem_manager {
     struct vm vm;
 };
 
-void hm_manager_add_reference(struct hostmem_manager *manager);
+/* Zeroed memory becomes a manager with one reference; its vtable, options and pool of mallocs are its maker's. */
+void hm_manager_init(struct hostmem_manager *manager);
+
+static inline uint32_t manager_add_reference(struct hostmem_manager *manager)
+{
+    return references_add(&manager->references);
+}
+
+/* The last one ends the manager; see hostmem_release. */
 uint32_t hm_manager_release(struct hostmem_manager *manager);
 
 /* The manager behind an interface; NULL: it is somebody else's. */
@@ -34,13 +43,5 @@ struct hostmem_manager *hm_manager_of(IHostMemoryManager *iface);
 /* Exchange the notification callback, whose reference goes to the manager; the old one's is given back, at the latest
  * when the call that is under way has returned. */
 void hm_manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNotificationCallback *callback);
-
-/* Visit every region and view; see hostmem_walk_regions. */
-HRESULT hm_manager_walk_regions(struct hostmem_manager *manager, bool stop_early,
-                                hostmem_region_callback callback, void *context);
-
-/* The vtables (manager.c), for the constructor (lifetime.c). */
-extern const IHostMemoryManagerVtbl hm_manager_vtbl;
-extern const IHostmemRegionUseVtbl hm_region_use_vtbl;
 
 #endif

@@ -44,8 +44,11 @@ bool hm_os_heap_free(HANDLE heap, void *block);
 bool hm_os_heap_lock(HANDLE heap);
 void hm_os_heap_unlock(HANDLE heap);
 
-/* Keep the module that this code is in loaded until the process ends. */
+/* Keep the module that this code is in loaded until the process ends; or until it is released as often, which must not be
+ * done by code that nobody else keeps there.  Takes the loader lock.  False: there is no memory. */
 void hm_os_pin_module(void);
+bool hm_os_module_keep(void);
+void hm_os_module_release(void);
 
 /* Let a moment pass; false: none may (a test). */
 bool hm_os_pause(DWORD milliseconds);
@@ -53,23 +56,25 @@ bool hm_os_pause(DWORD milliseconds);
 /* Milliseconds since some moment. */
 uint64_t hm_os_ticks(void);
 
-/* Has the machine little memory left, or plenty?  As CreateMemoryResourceNotification has it. */
+/* Has the machine little memory left, or plenty?  As CreateMemoryResourceNotification has it.  Zero at first; one
+ * thread's, which looks now and then, and closes it in the end. */
 struct hm_os_resources {
     bool low, high;
+    HANDLE events[2]; /* the implementation's */
 };
-struct hm_os_resources hm_os_resources(void);
+void hm_os_resources_look(struct hm_os_resources *resources);
+void hm_os_resources_close(struct hm_os_resources *resources);
 
 /*
  * For the pressure thread: an event, which is set and reset; a wait for it, for the machine's memory to get low (unless
- * it is) or plenty (unless it is), or for the time; a thread that keeps the module it runs in loaded until
- * its last instruction; a lock that a thread killed at process exit does not keep.  NULL and false: there is no
- * memory.
+ * it is) or plenty (unless it is), or for the time; a thread, which releases the module (hm_os_module_keep) with its last
+ * instruction; a lock that its owner may take again, and that a thread killed at process exit does not keep.
+ * NULL and false: there is no memory.  Only the waits wait, and none takes the loader lock.
  */
 HANDLE hm_os_event_create(void);
 void hm_os_event_set(HANDLE event); /* the last error stays */
-void hm_os_wait(HANDLE event, struct hm_os_resources now, DWORD milliseconds);
-HANDLE hm_os_thread_start(void (*run)(void));
-bool hm_os_thread_ended(HANDLE thread, DWORD milliseconds); /* waits for it so long */
+void hm_os_wait(HANDLE event, const struct hm_os_resources *now, DWORD milliseconds);
+bool hm_os_thread_start(void (*run)(void));
 HANDLE hm_os_mutex_create(void);
 void hm_os_mutex_lock(HANDLE mutex);
 void hm_os_mutex_unlock(HANDLE mutex);

@@ -4,7 +4,6 @@
 #include "memory/os.h"
 
 #include <psapi.h>
-#include <stdatomic.h>
 
 #include "maps/pages.h"
 
@@ -98,11 +97,27 @@ void hm_os_heap_unlock(HANDLE heap)
     HeapUnlock(heap);
 }
 
+static HMODULE own_module(DWORD flags)
+{
+    HMODULE module = NULL;
+    GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | flags,
+                       (const wchar_t *)(void *)hm_os_pin_module, &module);
+    return module;
+}
+
 void hm_os_pin_module(void)
 {
-    HMODULE module;
-    GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
-                       (const wchar_t *)(void *)hm_os_pin_module, &module);
+    own_module(GET_MODULE_HANDLE_EX_FLAG_PIN);
+}
+
+bool hm_os_module_keep(void)
+{
+    return own_module(0) != NULL;
+}
+
+void hm_os_module_release(void)
+{
+    FreeLibrary(own_module(GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT));
 }
 
 bool hm_os_pause(DWORD milliseconds)
@@ -116,33 +131,29 @@ uint64_t hm_os_ticks(void)
     return GetTickCount64();
 }
 
-/* Windows' events; made once, kept for good.  NULL: there is none, and so never low nor high. */
-static HANDLE resource_event(MEMORY_RESOURCE_NOTIFICATION_TYPE type)
+static const MEMORY_RESOURCE_NOTIFICATION_TYPE resource_types[2] = {LowMemoryResourceNotification,
+                                                                    HighMemoryResourceNotification};
+
+/* Without memory for a notification it is never low, nor high. */
+void hm_os_resources_look(struct hm_os_resources *resources)
 {
-    static _Atomic(HANDLE) events[2];
-    _Atomic(HANDLE) *slot = &events[type == HighMemoryResourceNotification];
-    HANDLE event = atomic_load(slot);
-    if (event != NULL)
-        return event;
-    HANDLE made = CreateMemoryResourceNotification(type);
-    if (made != NULL && !atomic_compare_exchange_strong(slot, &event, made)) {
-        CloseHandle(made);
-        made = event;
+    BOOL state[2] = {FALSE, FALSE};
+    for (unsigned i = 0; i < 2; i++) {
+        HANDLE *event = &resources->events[i];
+        if (*event == NULL)
+            *event = CreateMemoryResourceNotification(resource_types[i]);
+        if (*event == NULL || !QueryMemoryResourceNotification(*event, &state[i]))
+            state[i] = FALSE;
     }
-    return made;
+    resources->low = state[0];
+    resources->high = state[1];
 }
 
-static bool resource_is(MEMORY_RESOURCE_NOTIFICATION_TYPE type)
+void hm_os_resources_close(struct hm_os_resources *resources)
 {
-    HANDLE event = resource_event(type);
-    BOOL state = FALSE;
-    return event != NULL && QueryMemoryResourceNotification(event, &state) && state;
-}
-
-struct hm_os_resources hm_os_resources(void)
-{
-    return (struct hm_os_resources){.low = resource_is(LowMemoryResourceNotification),
-                                    .high = resource_is(HighMemoryResourceNotification)};
+    for (unsigned i = 0; i < 2; i++)
+        if (resources->events[i] != NULL)
+            CloseHandle(resources->events[i]);
 }
 
 HANDLE hm_os_event_create(void)
@@ -157,55 +168,31 @@ void hm_os_event_set(HANDLE event)
     SetLastError(error);
 }
 
-void hm_os_wait(HANDLE event, struct hm_os_resources now, DWORD milliseconds)
+void hm_os_wait(HANDLE event, const struct hm_os_resources *now, DWORD milliseconds)
 {
     HANDLE handles[3] = {event};
     DWORD count = 1;
-    HANDLE low = now.low ? NULL : resource_event(LowMemoryResourceNotification);
-    HANDLE high = now.high ? NULL : resource_event(HighMemoryResourceNotification);
-    if (low != NULL)
-        handles[count++] = low;
-    if (high != NULL)
-        handles[count++] = high;
+    if (!now->low && now->events[0] != NULL)
+        handles[count++] = now->events[0];
+    if (!now->high && now->events[1] != NULL)
+        handles[count++] = now->events[1];
     if (WaitForMultipleObjects(count, handles, FALSE, milliseconds) == WAIT_FAILED)
         Sleep(milliseconds);
 }
 
-struct thread_start {
-    void (*run)(void);
-    HMODULE module;
-};
-
-static DWORD WINAPI thread_main(void *argument)
+static DWORD WINAPI thread_main(void *run)
 {
-    struct thread_start start = *(struct thread_start *)argument;
-    HeapFree(GetProcessHeap(), 0, argument);
-    start.run();
-    FreeLibraryAndExitThread(start.module, 0);
+    ((void (*)(void))run)();
+    FreeLibraryAndExitThread(own_module(GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT), 0);
 }
 
-HANDLE hm_os_thread_start(void (*run)(void))
+bool hm_os_thread_start(void (*run)(void))
 {
-    struct thread_start *start = HeapAlloc(GetProcessHeap(), 0, sizeof *start);
-    if (start == NULL)
-        return NULL;
-    start->run = run;
-    HANDLE thread = NULL;
-    if (GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (const wchar_t *)(void *)thread_main,
-                           &start->module)) {
-        HMODULE module = start->module;
-        thread = CreateThread(NULL, 0, thread_main, start, 0, NULL);
-        if (thread == NULL)
-            FreeLibrary(module);
-    }
+    HANDLE thread = CreateThread(NULL, 0, thread_main, (void *)run, 0, NULL);
     if (thread == NULL)
-        HeapFree(GetProcessHeap(), 0, start);
-    return thread;
-}
-
-bool hm_os_thread_ended(HANDLE thread, DWORD milliseconds)
-{
-    return WaitForSingleObject(thread, milliseconds) == WAIT_OBJECT_0;
+        return false;
+    CloseHandle(thread);
+    return true;
 }
 
 HANDLE hm_os_mutex_create(void)

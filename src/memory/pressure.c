@@ -1,34 +1,34 @@
 /*
- * pressure.c - the pressure thread
- *
- * The list of tenants and `calling` are changed under a kernel mutex, which is held for a few instructions and never
- * during a callback.  It is a mutex since one whose owner was killed at process exit can still be had.
+ * pressure.c - the pressure thread; the argument is in pressure.h
  */
 #include "memory/pressure.h"
 
-static _Atomic(HANDLE) mutex, wake, thread;
-static _Atomic(struct tenant *) calling; /* the thread is, or may be, in a callback of this one */
-static _Atomic uint32_t thread_id;
+#include "memory/shared_handle.h"
+
+/* The thread's; others refer to them for as long as they use them. */
+static struct shared_handle mutex, wake;
+
+/* Guarded by the mutex. */
 static struct tenant *tenants;
 static bool running; /* there is a thread, which has not decided to end */
 
-/* Made once, by whoever comes first. */
-static bool make(_Atomic(HANDLE) *slot, HANDLE (*create)(void))
+static void lock(void)
 {
-    HANDLE none = NULL;
-    if (atomic_load(slot) != NULL)
-        return true;
-    HANDLE made = create();
-    if (made != NULL && !atomic_compare_exchange_strong(slot, &none, made))
-        hm_os_close(made);
-    return atomic_load(slot) != NULL;
+    hm_os_mutex_lock(shared_handle(&mutex));
+}
+
+static void unlock(void)
+{
+    hm_os_mutex_unlock(shared_handle(&mutex));
 }
 
 void hm_pressure_wake(void)
 {
-    HANDLE event = atomic_load_explicit(&wake, memory_order_acquire);
-    if (event != NULL)
-        hm_os_event_set(event);
+    HANDLE event = hm_shared_handle_take(&wake, NULL);
+    if (event == NULL)
+        return; /* there is no thread */
+    hm_os_event_set(event);
+    hm_shared_handle_give(&wake);
 }
 
 enum budget_pressure hm_pressure_tightest(enum budget_pressure a, enum budget_pressure b)
@@ -65,7 +65,7 @@ struct surroundings {
 static void look_around(struct surroundings *around)
 {
     struct os_memory memory;
-    around->resources = hm_os_resources();
+    hm_os_resources_look(&around->resources);
     around->job = hm_os_memory_status(&memory) ? hm_pressure_of_job(&memory, around->job) : BUDGET_HIGH;
     enum budget_pressure machine = around->resources.low    ? BUDGET_LOW
                                    : around->resources.high ? BUDGET_HIGH
@@ -103,7 +103,7 @@ static enum budget_pressure pressure_now(struct tenant *tenant, struct surroundi
 static void tell_host(struct tenant *tenant, hostmem_event *event)
 {
     event->pressure = tenant->told;
-    if (!tenant->left)
+    if (atomic_load(&tenant->joined))
         tenant->event(tenant, event);
 }
 
@@ -160,11 +160,14 @@ static void tell_pressure(struct tenant *tenant, struct surroundings *around)
 static void visit(struct tenant *tenant, struct surroundings *around)
 {
     hostmem_event event;
-    for (unsigned i = 0; i < EVENTS_MOST && !tenant->left && hm_events_read(&tenant->vm->events, &event); i++)
+    for (unsigned i = 0;
+         i < EVENTS_MOST && atomic_load(&tenant->joined) && hm_events_read(&tenant->vm->events, &event); i++)
         tell_host(tenant, &event);
-    if (!tenant->left)
+    if (atomic_load(&tenant->joined))
         tell_pressure(tenant, around);
-    uint64_t shown = tenant->left ? tenant->shown : hm_quota_shown(&tenant->vm->quota);
+    if (!atomic_load(&tenant->joined))
+        return;
+    uint64_t shown = hm_quota_shown(&tenant->vm->quota);
     if (shown != tenant->shown) {
         tenant->shown = shown;
         void (*changed)(void) = atomic_load(&tenant->shown_changed);
@@ -173,126 +176,145 @@ static void visit(struct tenant *tenant, struct surroundings *around)
     }
 }
 
-/* The next tenant that this pass has not visited; `calling` keeps it where it is. */
-static struct tenant *next_tenant(uint32_t pass)
+/* The next tenant that this pass has not visited, with a reference.  Whoever leaves now waits for end_visit. */
+static struct tenant *begin_visit(uint32_t pass)
 {
-    hm_os_mutex_lock(mutex);
+    lock();
     struct tenant *tenant = tenants;
     while (tenant != NULL && tenant->pass == pass)
         tenant = tenant->next;
-    if (tenant != NULL)
+    if (tenant != NULL) {
         tenant->pass = pass;
-    atomic_store(&calling, tenant);
-    hm_os_mutex_unlock(mutex);
+        atomic_fetch_add(&tenant->references, 1);
+        hm_os_mutex_lock(tenant->visit);
+    }
+    unlock();
     return tenant;
+}
+
+/* Nobody has a reference. */
+static void end_tenant(struct tenant *tenant)
+{
+    if (tenant->visit != NULL)
+        hm_os_close(tenant->visit);
+    tenant->gone(tenant);
+}
+
+static void end_visit(struct tenant *tenant)
+{
+    HANDLE visit = tenant->visit;
+    /* Given back before others may go on: unless the tenant has left within the visit, the last one is its owner's. */
+    bool last = atomic_fetch_sub(&tenant->references, 1) == 1;
+    hm_os_mutex_unlock(visit);
+    if (last)
+        end_tenant(tenant);
 }
 
 static bool nobody_left(void)
 {
-    hm_os_mutex_lock(mutex);
+    lock();
     running = tenants != NULL;
     bool left = !running;
-    hm_os_mutex_unlock(mutex);
+    unlock();
     return left;
+}
+
+/* What a thread of ours lives on. */
+static void give_handles(void)
+{
+    hm_shared_handle_give(&wake);
+    hm_shared_handle_give(&mutex);
+}
+
+static bool take_handles_and_module(void)
+{
+    if (hm_shared_handle_take(&mutex, hm_os_mutex_create) == NULL)
+        return false;
+    if (hm_shared_handle_take(&wake, hm_os_event_create) == NULL) {
+        hm_shared_handle_give(&mutex);
+        return false;
+    }
+    if (hm_os_module_keep())
+        return true;
+    give_handles();
+    return false;
 }
 
 static void run(void)
 {
-    static uint32_t pass; /* one thread at a time */
     struct surroundings around = {.job = BUDGET_HIGH};
-    atomic_store(&thread_id, GetCurrentThreadId());
-    while (!nobody_left()) {
+    for (uint32_t pass = 1; !nobody_left(); pass++) {
         struct tenant *tenant;
         look_around(&around);
-        pass++;
-        while ((tenant = next_tenant(pass)) != NULL) {
+        while ((tenant = begin_visit(pass)) != NULL) {
             visit(tenant, &around);
-            bool doomed = tenant->doomed;
-            atomic_store(&calling, NULL);
-            if (doomed)
-                tenant->gone(tenant);
+            end_visit(tenant);
         }
-        hm_os_wait(wake, around.resources, (DWORD)around.next_look);
+        hm_os_wait(shared_handle(&wake), &around.resources, (DWORD)around.next_look);
     }
-}
-
-static void unlink_tenant(struct tenant *tenant)
-{
-    if (atomic_load(&mutex) == NULL)
-        return; /* nobody has ever joined */
-    hm_os_mutex_lock(mutex);
-    struct tenant **link = &tenants;
-    while (*link != NULL && *link != tenant)
-        link = &(*link)->next;
-    if (*link != NULL)
-        *link = tenant->next;
-    atomic_store(&tenant->joined, false);
-    hm_os_mutex_unlock(mutex);
-    hm_pressure_wake();
-}
-
-/*
- * Without the mutex: a thread's start takes the loader lock, under which somebody else may wait for the mutex.  If it
- * fails, tenants that have joined meanwhile get a thread with the next one that joins.
- */
-static bool start_thread(void)
-{
-    /* The first question of a process is asked here: while it is under way, Wine 8 answers zeros to other threads. */
-    struct os_memory memory;
-    hm_os_memory_status(&memory);
-    HANDLE started = hm_os_thread_start(run);
-    if (started == NULL) {
-        hm_os_mutex_lock(mutex);
-        running = false;
-        hm_os_mutex_unlock(mutex);
-        return false;
-    }
-    HANDLE before = atomic_exchange(&thread, started);
-    if (before != NULL)
-        hm_os_close(before);
-    return true;
+    hm_os_resources_close(&around.resources);
+    give_handles();
 }
 
 bool hm_pressure_join(struct tenant *tenant)
 {
     if (atomic_load(&tenant->joined))
         return true;
-    if (!make(&mutex, hm_os_mutex_create) || !make(&wake, hm_os_event_create))
+    /* The first question of a process is asked here: while it is under way, Wine 8 answers zeros to other threads. */
+    struct os_memory memory;
+    hm_os_memory_status(&memory);
+    /* For a thread, if one is to be started: not with the mutex, for which somebody may wait under the loader lock. */
+    if (!take_handles_and_module())
         return false;
-    hm_os_mutex_lock(mutex);
-    bool joined = atomic_load(&tenant->joined);
-    /* hostmem_shutdown closes before it takes the mutex to leave: one of us sees the other. */
-    bool closed = atomic_load(&tenant->vm->closed);
-    bool start = !joined && !closed && !running;
-    if (!joined && !closed) {
-        running = true;
-        tenant->told = BUDGET_NEUTRAL; /* what a CLR takes for granted that was told nothing */
-        tenant->shown = hm_quota_shown(&tenant->vm->quota);
-        tenant->next = tenants;
-        tenants = tenant;
-        atomic_store(&tenant->joined, true);
-        joined = true;
+    lock();
+    bool started = false, joined = atomic_load(&tenant->joined);
+    /* hostmem_shutdown closes before it looks for the mutex to leave: one of us sees the other. */
+    if (!joined && !atomic_load(&tenant->vm->closed)) {
+        if (tenant->visit == NULL)
+            tenant->visit = hm_os_mutex_create();
+        started = tenant->visit != NULL && !running && hm_os_thread_start(run);
+        running = running || started;
+        joined = tenant->visit != NULL && running;
+        if (joined) {
+            tenant->told = BUDGET_NEUTRAL; /* what a CLR takes for granted that was told nothing */
+            tenant->shown = hm_quota_shown(&tenant->vm->quota);
+            tenant->next = tenants;
+            tenants = tenant;
+            atomic_store(&tenant->joined, true);
+        }
     }
-    hm_os_mutex_unlock(mutex);
-    if (start && !start_thread()) {
-        unlink_tenant(tenant);
-        return false;
-    }
+    unlock();
     hm_pressure_wake();
+    if (!started) {
+        give_handles();
+        hm_os_module_release();
+    }
     return joined;
 }
 
-bool hm_pressure_leave(struct tenant *tenant, bool for_good)
+void hm_pressure_leave(struct tenant *tenant)
 {
-    unlink_tenant(tenant);
-    if (atomic_load(&calling) != tenant)
-        return true;
-    if (atomic_load(&thread_id) == GetCurrentThreadId()) {
-        tenant->left = true;
-        tenant->doomed = for_good;
-        return false;
+    if (hm_shared_handle_take(&mutex, NULL) == NULL)
+        return; /* nobody has joined */
+    lock();
+    struct tenant **link = &tenants;
+    while (*link != NULL && *link != tenant)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = tenant->next;
+    atomic_store(&tenant->joined, false);
+    HANDLE visit = tenant->visit;
+    unlock();
+    hm_pressure_wake();
+    hm_shared_handle_give(&mutex);
+    if (visit != NULL) {
+        hm_os_mutex_lock(visit);
+        hm_os_mutex_unlock(visit);
     }
-    while (atomic_load(&calling) == tenant && !hm_os_thread_ended(atomic_load(&thread), 1))
-        ;
-    return true;
+}
+
+void hm_pressure_release(struct tenant *tenant)
+{
+    if (atomic_fetch_sub(&tenant->references, 1) == 1)
+        end_tenant(tenant);
 }

@@ -4,13 +4,24 @@
  * One thread a process looks at every manager that has somebody to tell.  It is woken when a budget passes one of its
  * watermarks, when an event waits for the host, when the machine's memory becomes low or plenty; and it looks by
  * itself where nothing would wake it (job objects, and the end of Windows' low memory).  Every callback
- * into the CLR or the host is made from this thread, with no lock held.
+ * into the CLR or the host is made from this thread, with no lock held (but `visit`, for which only an end waits).
  *
  * Low is the tightest of budget, shared budget, machine and job object; a level is told when it changes, and Low again
  * every 8,192 ms while it lasts: that is how often .NET Framework's CLR reacts to it (contract 3.8).
  *
- * The thread holds a reference to its module, leaves by FreeLibraryAndExitThread when nobody is left, and nobody ever
- * waits for its end: only for a callback that is under way, and not on the thread itself.
+ * Lifetimes.
+ * - A tenant has a reference of its owner's, and one of the thread's while it is visited.  The owner has it leave before
+ *   it gives its own back, so what is on the list is there.  Whoever gives the last one back ends the tenant: the
+ *   thread, if that was done in a callback of the tenant's own.
+ * - `mutex` guards the list, and whether there is a thread: a thread is started, and decides to end, with it.  So there
+ *   is one as long as there is a tenant, and one that visits.  It is held for a few instructions, never during a
+ *   callback, and never by anybody who then needs the loader lock.
+ * - `visit` is the thread's while it visits the tenant.  Whoever leaves takes the tenant off the list and then waits
+ *   for `visit`: afterwards no callback comes and none is under way.  On the thread itself it is had at once.
+ * - Both are kernel mutexes, since one whose owner was killed at process exit can still be had.
+ * - The thread lives on the mutex, its event and a reference to the module, which are taken before it starts; it
+ *   closes them (shared_handle.h), and leaves by FreeLibraryAndExitThread.  Nobody waits for its start or its end, which
+ *   need the loader lock; nobody needs its handle.
  */
 #ifndef HOSTMEM_MEMORY_PRESSURE_H
 #define HOSTMEM_MEMORY_PRESSURE_H
@@ -23,34 +34,40 @@ enum { PRESSURE_REPEAT_MS = 8192, PRESSURE_LOOK_MS = 1000, PRESSURE_IDLE_MS = 10
 /* One manager.  Zero it, set the first part, and join. */
 struct tenant {
     struct vm *vm;
-    /* Called on the pressure thread.  tell: the CLR, false: nobody was there; event: the host; gone: the tenant left
-     * for good from a callback of its own, and the rest of its end comes now. */
+    _Atomic uint32_t references; /* 1, the owner's */
+    /* Called on the pressure thread.  tell: the CLR, false: nobody was there; event: the host. */
     bool (*tell)(struct tenant *tenant, enum budget_pressure pressure);
     void (*event)(struct tenant *tenant, const hostmem_event *event);
+    /* By whoever gives back the last reference. */
     void (*gone)(struct tenant *tenant);
     _Atomic(void (*)(void)) shown_changed; /* how much memory the runtime is to see is another; may be NULL */
 
-    _Atomic uint32_t forced; /* hm_budget_pressure; 0: none */
+    _Atomic uint32_t forced; /* budget_pressure; 0: none */
     _Atomic bool restate;    /* the CLR has forgotten what it was told */
-    _Atomic bool joined;
+    _Atomic bool joined;     /* on the list; for who has not the mutex: was, a moment ago */
+
+    /* The mutex's. */
+    struct tenant *next;
+    HANDLE visit; /* made by the first attempt to join, and stays */
 
     /* The thread's. */
-    struct tenant *next;
     uint32_t pass;
     enum budget_pressure told;
-    bool left, doomed;
     uint64_t told_at;
     uint64_t shown; /* hm_quota_shown */
 };
 
-/* Any number of times; false: there is no memory for the thread, or the manager has been shut down. */
+/* Any number of times, until vm->closed; false: it is, or there is no memory for the thread. */
 bool hm_pressure_join(struct tenant *tenant);
 
 /*
- * No callback will come any more; one that is under way has ended, unless it is the caller's own: then false, and if it
- * is for good, `gone` follows.  A tenant that never joined, or has left, is fine.
+ * After vm->closed was set.  No callback will come any more; one that is under way has ended, unless it is the caller's
+ * own.  A tenant that never joined, or has left, is fine.
  */
-bool hm_pressure_leave(struct tenant *tenant, bool for_good);
+void hm_pressure_leave(struct tenant *tenant);
+
+/* The owner's reference, after it has left: `gone` follows, at the latest when its own callback has returned. */
+void hm_pressure_release(struct tenant *tenant);
 
 /* Have the thread look.  Any thread, also inside calls of the CLR; the last error stays. */
 void hm_pressure_wake(void);

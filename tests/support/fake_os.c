@@ -4,6 +4,7 @@
 #include "support/fake_os.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 
 static struct {
     atomic_long count;
@@ -11,10 +12,11 @@ static struct {
     DWORD error;
 } plan[FAKE_OS_CALLS];
 
-static atomic_long outstanding, threads;
+static atomic_long outstanding, threads, handles, module_references;
 static struct os_memory memory_answer;
 static bool memory_set;
 static void (*before_free)(void *address);
+static void (*_Atomic actions[FAKE_OS_MOMENTS])(void);
 static atomic_bool pauses_allowed;
 static atomic_long pauses;
 static struct hm_os_resources resources;
@@ -49,6 +51,28 @@ long fake_os_threads(void)
     return threads;
 }
 
+long fake_os_handles(void)
+{
+    return handles;
+}
+
+long fake_os_module_references(void)
+{
+    return module_references;
+}
+
+void fake_os_at(enum fake_os_moment moment, void (*action)(void))
+{
+    actions[moment] = action;
+}
+
+static void come_to(enum fake_os_moment moment)
+{
+    void (*action)(void) = actions[moment];
+    if (action != NULL)
+        action();
+}
+
 void fake_os_count_again(void)
 {
     for (int call = 0; call < FAKE_OS_CALLS; call++)
@@ -60,9 +84,11 @@ void fake_os_reset(void)
     fake_os_count_again();
     memory_set = pauses_allowed = clock_stopped = false;
     pauses = 0;
-    resources = (struct hm_os_resources){false, false};
+    resources = (struct hm_os_resources){.low = false};
     ticks_ahead = 0;
     before_free = NULL;
+    for (int moment = 0; moment < FAKE_OS_MOMENTS; moment++)
+        actions[moment] = NULL;
 }
 
 void fake_os_set_memory(const struct os_memory *memory)
@@ -157,6 +183,19 @@ void hm_os_pin_module(void)
 {
 }
 
+bool hm_os_module_keep(void)
+{
+    if (fails(FAKE_OS_MODULE))
+        return false;
+    module_references++;
+    return true;
+}
+
+void hm_os_module_release(void)
+{
+    module_references--;
+}
+
 void fake_os_allow_pauses(bool allowed)
 {
     pauses_allowed = allowed;
@@ -181,9 +220,15 @@ void fake_os_set_resources(struct hm_os_resources now)
     resources = now;
 }
 
-struct hm_os_resources hm_os_resources(void)
+void hm_os_resources_look(struct hm_os_resources *now)
 {
-    return resources;
+    *now = resources;
+}
+
+void hm_os_resources_close(struct hm_os_resources *now)
+{
+    (void)now;
+    come_to(FAKE_OS_CLOSES);
 }
 
 void fake_os_set_ticks_ahead(uint64_t milliseconds)
@@ -201,19 +246,27 @@ uint64_t hm_os_ticks(void)
     return (clock_stopped ? 0 : GetTickCount64()) + ticks_ahead;
 }
 
+static HANDLE counted(HANDLE handle)
+{
+    handles += handle != NULL;
+    return handle;
+}
+
 HANDLE hm_os_event_create(void)
 {
-    return fails(FAKE_OS_EVENT) ? NULL : CreateEventW(NULL, FALSE, FALSE, NULL);
+    return fails(FAKE_OS_EVENT) ? NULL : counted(CreateEventW(NULL, FALSE, FALSE, NULL));
 }
 
 void hm_os_event_set(HANDLE event)
 {
     DWORD error = GetLastError();
-    SetEvent(event);
+    come_to(FAKE_OS_SETS);
+    if (!SetEvent(event))
+        abort();
     SetLastError(error);
 }
 
-void hm_os_wait(HANDLE event, struct hm_os_resources now, DWORD milliseconds)
+void hm_os_wait(HANDLE event, const struct hm_os_resources *now, DWORD milliseconds)
 {
     (void)now;
     WaitForSingleObject(event, milliseconds);
@@ -221,29 +274,30 @@ void hm_os_wait(HANDLE event, struct hm_os_resources now, DWORD milliseconds)
 
 static DWORD WINAPI thread_main(void *run)
 {
+    come_to(FAKE_OS_BEGINS);
     ((void (*)(void))run)();
+    come_to(FAKE_OS_ENDS);
+    module_references--;
     threads--;
     return 0;
 }
 
-HANDLE hm_os_thread_start(void (*run)(void))
+bool hm_os_thread_start(void (*run)(void))
 {
     if (fails(FAKE_OS_THREAD))
-        return NULL;
+        return false;
     threads++;
     HANDLE thread = CreateThread(NULL, 0, thread_main, (void *)run, 0, NULL);
-    threads -= thread == NULL;
-    return thread;
-}
-
-bool hm_os_thread_ended(HANDLE thread, DWORD milliseconds)
-{
-    return WaitForSingleObject(thread, milliseconds) == WAIT_OBJECT_0;
+    if (thread == NULL)
+        abort();
+    CloseHandle(thread);
+    come_to(FAKE_OS_STARTED);
+    return true;
 }
 
 HANDLE hm_os_mutex_create(void)
 {
-    return fails(FAKE_OS_MUTEX) ? NULL : CreateMutexW(NULL, FALSE, NULL);
+    return fails(FAKE_OS_MUTEX) ? NULL : counted(CreateMutexW(NULL, FALSE, NULL));
 }
 
 void hm_os_mutex_lock(HANDLE mutex)
@@ -256,7 +310,10 @@ void hm_os_mutex_unlock(HANDLE mutex)
     ReleaseMutex(mutex);
 }
 
+/* Of a handle that is none any more, or another's, whoever closes it twice would close anything. */
 void hm_os_close(HANDLE handle)
 {
-    CloseHandle(handle);
+    if (!CloseHandle(handle))
+        abort();
+    handles--;
 }

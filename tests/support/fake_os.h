@@ -19,6 +19,7 @@ enum fake_os_call {
     FAKE_OS_THREAD,
     FAKE_OS_EVENT,
     FAKE_OS_MUTEX,
+    FAKE_OS_MODULE,
     FAKE_OS_CALLS
 };
 
@@ -36,6 +37,21 @@ long fake_os_outstanding(void);
 
 /* Threads of hm_os_thread_start that have not ended. */
 long fake_os_threads(void);
+
+/* Events and mutexes that were made and not closed; references to the module, a thread's included. */
+long fake_os_handles(void);
+long fake_os_module_references(void);
+
+/* Called at such a moment, on the thread that has come to it; NULL: nothing. */
+enum fake_os_moment {
+    FAKE_OS_STARTED, /* inside hm_os_thread_start; the thread may be running already */
+    FAKE_OS_BEGINS,  /* on the thread, before it does anything */
+    FAKE_OS_CLOSES,  /* inside hm_os_resources_close: the thread has decided to end */
+    FAKE_OS_ENDS,    /* on the thread, which does nothing any more */
+    FAKE_OS_SETS,    /* inside hm_os_event_set, before Windows is asked */
+    FAKE_OS_MOMENTS
+};
+void fake_os_at(enum fake_os_moment moment, void (*action)(void));
 
 /* Nothing fails, all counts 0; what is answered by order stays. */
 void fake_os_count_again(void);
