@@ -47,6 +47,7 @@ static bool refill(struct quota *quota, const struct charge *charge)
 bool hm_blocks_charge(struct quota *quota, struct charge *charge)
 {
     charge->verdict = CHARGE_GRANTED;
+    charge->overruns = 0;
     if (from_stock(quota, charge->bytes) && (stock_pay(quota->stock, charge->bytes) || refill(quota, charge)))
         return true;
     bool granted = hm_quota_charge(quota, charge);

@@ -54,6 +54,17 @@ uint64_t hm_budget_used(const struct budget *budget)
     return stock_less(&budget->used, budget->stock);
 }
 
+bool hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level)
+{
+    uint64_t used = load(&budget->used);
+    do {
+        if (!budget_has_room(budget, used, bytes, level))
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes, memory_order_seq_cst,
+                                                    memory_order_relaxed));
+    return true;
+}
+
 /* A watermark is behind us.  Of several threads that pass an armed one, one calls. */
 static void pass(struct budget *budget, _Atomic uint64_t *watermark, uint64_t disarmed)
 {

@@ -56,6 +56,9 @@ void hm_budget_get(const struct budget *budget, struct budget_limits *limits);
 /* Bytes in use: without stock. */
 uint64_t hm_budget_used(const struct budget *budget);
 
+/* Take; false: there is no room, and nothing is taken. */
+bool hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level);
+
 /* Take what is in use already, whatever the limits say, and note it.  True: beyond limit and margin, which is counted. */
 bool hm_budget_force(struct budget *budget, uint64_t bytes);
 
@@ -83,18 +86,6 @@ static inline bool budget_refuses(const struct budget *budget, unsigned level)
 static inline bool budget_fits(const struct budget *budget, uint64_t bytes, unsigned level)
 {
     return budget_has_room(budget, atomic_load_explicit(&budget->used, memory_order_relaxed), bytes, level);
-}
-
-/* Take; false: there is no room, and nothing is taken. */
-static inline bool budget_take(struct budget *budget, uint64_t bytes, unsigned level)
-{
-    uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
-    do {
-        if (!budget_has_room(budget, used, bytes, level))
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes, memory_order_seq_cst,
-                                                    memory_order_relaxed));
-    return true;
 }
 
 /* What was taken is in use now. */

@@ -47,27 +47,29 @@ void hm_quota_watch(struct quota *quota, void (*crossed)(void))
     quota->heap.crossed = crossed;
 }
 
-/* The budgets that a charge of this kind goes to, one after the other: of each quota one, and for heap another. */
+/* The budgets that a charge of this kind goes to, in a row: of each quota one, and for heap another. */
 struct place {
     struct quota *quota;
     struct budget *budget;
+    unsigned bit;
 };
 
 static inline struct place first_place(struct quota *quota, enum charge_kind kind)
 {
-    return (struct place){quota, kind == CHARGE_RESERVE ? &quota->reserve : &quota->commit};
+    return (struct place){quota, kind == CHARGE_RESERVE ? &quota->reserve : &quota->commit, 1};
 }
 
 static inline bool next_place(struct place *place, enum charge_kind kind)
 {
+    place->bit <<= 1;
     if (kind == CHARGE_HEAP && place->budget == &place->quota->commit) {
         place->budget = &place->quota->heap;
         return true;
     }
-    if (place->quota->parent == NULL)
-        return false;
-    *place = first_place(place->quota->parent, kind);
-    return true;
+    place->quota = place->quota->parent;
+    if (place->quota != NULL)
+        place->budget = first_place(place->quota, kind).budget;
+    return place->quota != NULL;
 }
 
 /* Does fail_after count this one? */
@@ -118,74 +120,78 @@ static void count_up(struct quota *quota)
         not_yet(q);
 }
 
-/* Give back in all places before `end`. */
-static void give(struct quota *quota, enum charge_kind kind, uint64_t bytes, const struct budget *end)
+/* Give back what a charge holds in the places before `end`. */
+static void let_go(struct quota *quota, const struct charge *charge, const struct budget *end)
 {
-    struct place place = first_place(quota, kind);
-    while (place.budget != end) {
-        budget_give(place.budget, bytes);
-        if (!next_place(&place, kind))
+    struct place place = first_place(quota, charge->kind);
+    do {
+        if (place.budget == end)
             return;
-    }
-}
-
-/* Who has no room, before anything is taken; NULL: all have.  The first that refuses, or the first that is overrun. */
-static const struct budget *without_room(struct quota *quota, const struct charge *charge)
-{
-    const struct budget *overrun = NULL;
-    struct place place = first_place(quota, charge->kind);
-    do {
-        if (budget_fits(place.budget, charge->bytes, charge->level))
-            continue;
-        if (budget_refuses(place.budget, charge->level))
-            return place.budget;
-        if (overrun == NULL)
-            overrun = place.budget;
+        if (!(charge->overruns & place.bit))
+            budget_give(place.budget, charge->bytes);
     } while (next_place(&place, charge->kind));
-    return overrun;
 }
 
-/* Take from all, or from none: then, who had no room. */
-static const struct budget *take(struct quota *quota, const struct charge *charge)
+/* Who would refuse, before anything is taken; NULL: nobody. */
+static const struct budget *refusing(struct quota *quota, const struct charge *charge)
 {
     struct place place = first_place(quota, charge->kind);
     do {
-        if (!budget_take(place.budget, charge->bytes, charge->level)) {
-            give(quota, charge->kind, charge->bytes, place.budget);
+        if (!budget_fits(place.budget, charge->bytes, charge->level) &&
+            budget_refuses(place.budget, charge->level))
             return place.budget;
-        }
     } while (next_place(&place, charge->kind));
     return NULL;
 }
 
-static bool verdict(struct charge *charge, enum charge_verdict verdict, const struct budget *by)
+/* Take from all but those that are overrun, of which the first is noted; or from none: who refuses. */
+static const struct budget *take(struct quota *quota, struct charge *charge)
+{
+    struct place place = first_place(quota, charge->kind);
+    do {
+        if (hm_budget_take(place.budget, charge->bytes, charge->level))
+            continue;
+        if (budget_refuses(place.budget, charge->level)) {
+            let_go(quota, charge, place.budget);
+            return place.budget;
+        }
+        charge->overruns |= place.bit;
+        if (charge->by == NULL)
+            charge->by = place.budget;
+    } while (next_place(&place, charge->kind));
+    return NULL;
+}
+
+static bool refused(struct charge *charge, enum charge_verdict verdict, const struct budget *by)
 {
     charge->verdict = verdict;
     charge->by = by;
-    return !charge_is_refused(charge);
+    return false;
 }
 
 bool hm_quota_try(struct quota *quota, struct charge *charge)
 {
+    const struct budget *by;
+    const struct quota *failed;
+    charge->verdict = CHARGE_GRANTED;
+    charge->by = NULL;
+    charge->overruns = 0;
     if (charge->bytes == 0)
-        return verdict(charge, CHARGE_GRANTED, NULL);
+        return true;
     if (charge->level > BUDGET_PROCESS)
         charge->level = BUDGET_PROCESS;
-    const struct budget *by = without_room(quota, charge);
-    if (by != NULL && budget_refuses(by, charge->level))
-        return verdict(charge, CHARGE_OVER, by);
-    if (may_fail(charge)) {
-        const struct quota *failed = count_down(quota);
-        if (failed != NULL)
-            return verdict(charge, CHARGE_FAILED, &failed->commit);
+    if ((by = refusing(quota, charge)) != NULL)
+        return refused(charge, CHARGE_OVER, by);
+    if (may_fail(charge) && (failed = count_down(quota)) != NULL)
+        return refused(charge, CHARGE_FAILED, &failed->commit);
+    if ((by = take(quota, charge)) != NULL) {
+        if (may_fail(charge))
+            count_up(quota);
+        return refused(charge, CHARGE_OVER, by);
     }
-    if (by == NULL)
-        by = take(quota, charge);
-    if (by == NULL)
-        return verdict(charge, CHARGE_GRANTED, NULL);
-    if (may_fail(charge))
-        count_up(quota);
-    return verdict(charge, budget_refuses(by, charge->level) ? CHARGE_OVER : CHARGE_OVERRUN, by);
+    if (charge->overruns != 0)
+        charge->verdict = CHARGE_OVERRUN;
+    return true;
 }
 
 /* Take the stock of all lanes off what is used. */
@@ -205,6 +211,8 @@ bool hm_quota_charge(struct quota *quota, struct charge *charge)
     bool granted = hm_quota_try(quota, charge);
     if (charge->verdict == CHARGE_GRANTED || charge->verdict == CHARGE_FAILED)
         return granted;
+    if (granted)
+        hm_quota_cancel(quota, charge);
     drain(quota);
     return hm_quota_try(quota, charge);
 }
@@ -213,8 +221,7 @@ void hm_quota_cancel(struct quota *quota, const struct charge *charge)
 {
     if (charge->bytes == 0)
         return;
-    if (charge->verdict == CHARGE_GRANTED)
-        give(quota, charge->kind, charge->bytes, NULL);
+    let_go(quota, charge, NULL);
     if (may_fail(charge))
         count_up(quota);
 }
@@ -222,11 +229,11 @@ void hm_quota_cancel(struct quota *quota, const struct charge *charge)
 const struct budget *hm_quota_settle(struct quota *quota, const struct charge *charge, uint64_t taken)
 {
     const struct budget *overrun = NULL;
-    const uint64_t held = charge->verdict == CHARGE_OVERRUN ? 0 : charge->bytes;
-    if (held == 0 && taken == 0)
+    if (charge->bytes == 0 && taken == 0)
         return NULL;
     struct place place = first_place(quota, charge->kind);
     do {
+        const uint64_t held = charge->overruns & place.bit ? 0 : charge->bytes;
         if (taken < held)
             budget_give(place.budget, held - taken);
         if (taken <= held)
@@ -239,8 +246,9 @@ const struct budget *hm_quota_settle(struct quota *quota, const struct charge *c
 
 void hm_quota_refund(struct quota *quota, enum charge_kind kind, uint64_t bytes)
 {
+    const struct charge all = {.bytes = bytes, .kind = kind};
     if (bytes != 0)
-        give(quota, kind, bytes, NULL);
+        let_go(quota, &all, NULL);
 }
 
 void hm_quota_becomes_heap(struct quota *quota, uint64_t bytes)

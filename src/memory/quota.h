@@ -9,7 +9,8 @@
  * All are asked before any is taken from, so what one of them refuses shows in the others only if a race made it so; and
  * a refusal that such a roll-back of another thread, or the stock of small blocks, may have caused is asked once more.
  *
- * At eProcessCritical what is beyond a ceiling is an overrun: granted, and taken only when the memory is there.
+ * At eProcessCritical what is beyond a ceiling is an overrun: granted, and taken of that budget only when the memory is
+ * there.
  */
 #ifndef HOSTMEM_MEMORY_QUOTA_H
 #define HOSTMEM_MEMORY_QUOTA_H
@@ -28,7 +29,7 @@ enum charge_kind { CHARGE_COMMIT, CHARGE_HEAP, CHARGE_RESERVE };
 
 enum charge_verdict {
     CHARGE_GRANTED,
-    CHARGE_OVERRUN, /* above limit + margin, and granted all the same: nothing is held for it */
+    CHARGE_OVERRUN, /* above somebody's limit + margin, and granted all the same */
     CHARGE_OVER,    /* refused: beyond what the level may take */
     CHARGE_FAILED   /* refused: fail_after */
 };
@@ -40,6 +41,7 @@ struct charge {
     enum charge_kind kind;
     enum charge_verdict verdict;
     const struct budget *by; /* whose verdict, unless it is granted */
+    unsigned overruns;       /* a bit for each budget in the row of which it holds nothing */
 };
 
 static inline bool charge_is_refused(const struct charge *charge)

@@ -310,7 +310,7 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
 static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
 {
     const struct charge all = {
-        .bytes = bytes, .level = BUDGET_PROCESS, .kind = CHARGE_COMMIT, .verdict = CHARGE_OVERRUN};
+        .bytes = bytes, .level = BUDGET_PROCESS, .kind = CHARGE_COMMIT, .overruns = ~0u};
     gauge_add(&vm->stats.by_use[HOSTMEM_USE_VIEW], bytes);
     notify_overrun(vm, bytes, level, hm_quota_settle(&vm->quota, &all, bytes));
 }
