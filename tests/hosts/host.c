@@ -1,8 +1,8 @@
 /*
  * host.c - a host that names every IID, and asks the library's objects for each; compiled as C and as C++
  *
- * host COREDLL, a stand-in for coreclr.dll. Beside this file it has one for each order in which headers may be
- * included (orders.h, made by CMake): all files are to see the same constants.
+ * Its argument is a stand-in for coreclr.dll. WITH_ORDERS: it has a file for each order in which headers may be
+ * included (orders.h, made by CMake), and all are to see the same constants. WITH_UUID: it names IIDs of uuid's.
  */
 #ifdef WITH_INITGUID
 #    include <initguid.h>
@@ -13,7 +13,11 @@
 #include <stdio.h>
 #include <string.h>
 #include "hosts/iids.h"
-#include "orders.h"
+#ifdef WITH_ORDERS
+#    include "orders.h"
+#else
+#    define HOST_ORDERS(X)
+#endif
 
 #ifdef __cplusplus
 #    define CALL(object, method, ...) (object)->method(__VA_ARGS__)
@@ -129,6 +133,7 @@ static void check_runtime(const char *path)
 int main(int argc, char **argv)
 {
 #define CHECK_ORDER(order) check_order(#order, order);
+    CHECK_ORDER(iids)
     HOST_ORDERS(CHECK_ORDER)
     check_objects();
     if (argc == 2)
