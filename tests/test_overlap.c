@@ -48,21 +48,28 @@ static void check(struct fixture *f, char *base, bool commits, struct range late
     assert_books_equal_windows(f->manager);
 }
 
-static void check_region(struct fixture *f, SIZE_T size, SIZE_T odd)
+/* `odd` bytes past a multiple of 4 MiB. */
+static char *reserve_at(struct fixture *f, SIZE_T size, SIZE_T odd)
 {
     char *place = free_space_find(size + 2 * BLOCK);
     assert_non_null(place);
     char *aligned = (char *)(((uintptr_t)place + BLOCK - 1) & ~(uintptr_t)(BLOCK - 1));
-    char *base = fixture_alloc(f, aligned + odd, size, MEM_RESERVE, PAGE_READWRITE);
+    return fixture_alloc(f, aligned + odd, size, MEM_RESERVE, PAGE_READWRITE);
+}
+
+static void check_region(struct fixture *f, SIZE_T size, SIZE_T odd)
+{
+    char *base = reserve_at(f, size, odd);
+    const SIZE_T step = size < PAST_ONE_STRIPE ? 3 * MIB : 11 * MIB;
     for (int commits = 0; commits < 2; commits++) {
-        for (SIZE_T at = 0; at + BLOCK < size; at += 3 * MIB) {
+        for (SIZE_T at = 0; at + BLOCK < size; at += step) {
             const struct range page = {at, PAGE}, behind = {at + BLOCK, 2 * PAGE};
             check(f, base, commits, page, page, true);
             check(f, base, commits, page, behind, false);
             check(f, base, commits, behind, page, false);
         }
         /* The last page of a block, and the first of the next. */
-        for (SIZE_T at = BLOCK - odd; at < size; at += BLOCK)
+        for (SIZE_T at = BLOCK - odd; at < size; at += 3 * BLOCK)
             check(f, base, commits, (struct range){at - PAGE, PAGE}, (struct range){at, PAGE}, false);
         /* Three blocks: all that is in them, and nothing else. */
         for (SIZE_T at = MIB; at + 5 * BLOCK <= size; at += 5 * BLOCK) {
@@ -81,7 +88,7 @@ static void check_region(struct fixture *f, SIZE_T size, SIZE_T odd)
 
 static void test_overlap_is_a_matter_of_pages(void **state)
 {
-    for (SIZE_T odd = 0; odd < BLOCK; odd += 3 * MIB + GRANULE) {
+    for (SIZE_T odd = 0; odd < BLOCK; odd += 2 * MIB + GRANULE) {
         check_region(*state, 5 * MIB, odd);
         check_region(*state, 24 * MIB, odd);
         check_region(*state, PAST_ONE_STRIPE, odd);
@@ -127,29 +134,27 @@ static void test_commits_that_meet(void **state)
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 
-/* So often that what tells them apart comes round to where it was. */
+/* So many that the sum of the versions comes round to where it was. */
 static void test_very_many_calls_meanwhile(void **state)
 {
     struct fixture *f = *state;
     struct region_table *table = &f->manager->vm.table;
-    static const uint64_t counts[] = {1, 4096};
-    const SIZE_T size = 16 * MIB;
-    char *base = fixture_alloc(f, NULL, size, MEM_RESERVE, PAGE_READWRITE);
-    for (enum region_work use = REGION_COMMIT; use <= REGION_CHANGE; use++)
-        for (unsigned c = 0; c < 2; c++) {
-            struct region_hold late, other;
-            assert_true(hm_region_enter(table, (uintptr_t)base, use, &late));
-            overlap_begin(&late, 0, counts[c]);
-            for (unsigned calls = 0; calls <= 1 << 17; calls++) {
-                if (calls > 0 && calls % 4096 == 0)
-                    assert_true(overlap_end(&late, 0, counts[c]));
-                assert_true(hm_region_enter(table, (uintptr_t)base, REGION_CHANGE, &other));
-                overlap_begin(&other, 0, counts[c]);
-                overlap_end(&other, 0, counts[c]);
-                assert_true(hm_region_leave(table, &other));
-            }
-            assert_true(hm_region_leave(table, &late));
+    char *base = reserve_at(f, 4 * BLOCK, 0);
+    for (unsigned blocks = 1; blocks <= 4; blocks += 3) {
+        const uint64_t pages = blocks * BLOCK_PAGES;
+        struct region_hold late, other;
+        assert_true(hm_region_enter(table, (uintptr_t)base, REGION_COMMIT, &late));
+        overlap_begin(&late, 0, pages);
+        for (unsigned calls = 0; calls < 65536 / blocks; calls++) {
+            assert_true(hm_region_enter(table, (uintptr_t)base, REGION_CHANGE, &other));
+            overlap_begin(&other, 0, pages);
+            overlap_end(&other, 0, pages);
+            assert_true(hm_region_leave(table, &other));
         }
+        assert_int_equal((uint16_t)(overlap_versions(&late, 0, pages, 0) - late.versions), 0);
+        assert_true(overlap_end(&late, 0, pages));
+        assert_true(hm_region_leave(table, &late));
+    }
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 

@@ -299,6 +299,41 @@ static void test_early_for_its_region(void **state)
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 
+/* A commit that is not in the region, when Windows does it to pages that a call in the region has just decommitted.  It sees
+ * them noted as they are, since that call has still to note them; so that call has to look again. */
+static void check_commit_from_outside(struct fixture *f, struct late *commit, char *base)
+{
+    struct late decommit = {
+        .method = FREE, .address = base, .size = 2 * PAGE, .type = MEM_DECOMMIT, .stop = AFTER_FREE};
+    late_begin(f, &decommit);
+    assert_hresult(late_end(commit), S_OK);
+    assert_hresult(late_end(&decommit), S_OK);
+    assert_int_equal(fixture_books(f->manager).committed.now, 4 * PAGE);
+    assert_books_equal_windows(f->manager);
+    fixture_free(f, base, 0, MEM_RELEASE);
+}
+
+static void test_commits_from_outside(void **state)
+{
+    struct fixture *f = *state;
+    char *base = free_place(GRANULE);
+    struct late commit = {
+        .method = ALLOC, .address = base, .size = 4 * PAGE, .type = MEM_COMMIT, .stop = BEFORE_ALLOC};
+    late_begin(f, &commit); /* nobody's memory yet */
+    fixture_alloc(f, base, GRANULE, MEM_RESERVE, PAGE_READWRITE);
+    fixture_alloc(f, base, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
+    check_commit_from_outside(f, &commit, base);
+
+    fixture_alloc(f, base, GRANULE, MEM_RESERVE, PAGE_READWRITE);
+    commit.stop = BEFORE_ALLOC;
+    commit.passes = 0;
+    late_begin(f, &commit); /* in the region that was there before */
+    fixture_free(f, base, 0, MEM_RELEASE);
+    fixture_alloc(f, base, GRANULE, MEM_RESERVE, PAGE_READWRITE);
+    fixture_alloc(f, base, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
+    check_commit_from_outside(f, &commit, base);
+}
+
 /* Windows refuses to release our own base, and a commit or decommit begins before or during the release, and
  * ends during or after it. */
 static void check_refused_release(struct fixture *f, bool commit, bool before, bool after)
@@ -407,12 +442,13 @@ static void test_a_protect_that_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        fixture_test(test_overlaps_on_disjoint_pages),    fixture_test(test_overlaps_on_the_same_pages),
-        fixture_test(test_a_region_being_released),       fixture_test(test_a_region_being_published),
-        fixture_test(test_a_region_in_place_of_a_view),   fixture_test(test_a_region_in_place_of_two_views),
-        fixture_test(test_a_view_mapped_again),           fixture_test(test_late_for_its_region),
-        fixture_test(test_early_for_its_region),          fixture_test(test_a_release_that_is_refused),
-        fixture_test(test_a_callback_after_the_shutdown), fixture_test(test_a_protect_that_fails),
+        fixture_test(test_overlaps_on_disjoint_pages),  fixture_test(test_overlaps_on_the_same_pages),
+        fixture_test(test_a_region_being_released),     fixture_test(test_a_region_being_published),
+        fixture_test(test_a_region_in_place_of_a_view), fixture_test(test_a_region_in_place_of_two_views),
+        fixture_test(test_a_view_mapped_again),         fixture_test(test_late_for_its_region),
+        fixture_test(test_early_for_its_region),        fixture_test(test_commits_from_outside),
+        fixture_test(test_a_release_that_is_refused),   fixture_test(test_a_callback_after_the_shutdown),
+        fixture_test(test_a_protect_that_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@ enum {
     WORD_PAGES = 64,
     STRIPE_PAGES = 16384, /* 64 MiB */
     STRIPE_WORDS = STRIPE_PAGES / WORD_PAGES,
+    STRIPE_CLASS = 3,
     BLOCK_WORDS = BLOCK_PAGES / WORD_PAGES
 };
 
@@ -212,15 +213,15 @@ static inline _Atomic uint32_t *version_of(struct commit_map *map, uint64_t page
         *end = pages;
         return &map->version;
     }
-    bool striped = pages > STRIPE_PAGES;
     uint64_t stripe = page / STRIPE_PAGES * STRIPE_PAGES;
     uint64_t block = (page - stripe + skew) / BLOCK_PAGES;
-    _Atomic uint64_t *array =
-        striped ? atomic_load_explicit(&map->stripes[page / STRIPE_PAGES], memory_order_acquire) : map->array;
-    bool last = array == NULL || block == STRIPE_PAGES / BLOCK_PAGES;
-    *end = stripe + (last ? STRIPE_PAGES : (block + 1) * BLOCK_PAGES - skew);
-    unsigned class = class_for(array_bytes(striped ? STRIPE_PAGES : pages));
-    return array == NULL ? NULL : &versions_of(array, class)[block];
+    *end = stripe + (block < STRIPE_PAGES / BLOCK_PAGES ? (block + 1) * BLOCK_PAGES - skew : STRIPE_PAGES);
+    if (pages <= STRIPE_PAGES)
+        return &versions_of(map->array, class_for(array_bytes(pages)))[block];
+    _Atomic uint64_t *array = atomic_load_explicit(&map->stripes[page / STRIPE_PAGES], memory_order_acquire);
+    if (array == NULL)
+        *end = stripe + STRIPE_PAGES;
+    return array == NULL ? NULL : &versions_of(array, STRIPE_CLASS)[block];
 }
 
 uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t skew, uint64_t first,

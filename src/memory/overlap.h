@@ -16,8 +16,7 @@
  * So the later one to advance sees the other, and compares after both have written.  Had it found a difference it would
  * have written, and W would not have been the last.
  *
- * A call that is alone in the region after its bits are turned advances nothing: those it overlapped have left, and
- * those to come ask Windows later than it did and write later.
+ * A call that had the region to itself until its bits were turned overlapped nobody, and leaves the versions alone.
  *
  * Versions wrap.  A call that was in the region for so long that they may have, as far as the region's own count of ended
  * calls tells, compares in any case.
@@ -53,10 +52,11 @@ static inline bool overlap_end(const struct region_hold *hold, uint64_t first, u
 {
     const uint32_t commit_ended = 1 << 16, change_ended = 1;
     const bool commits = hold->work == REGION_COMMIT;
-    uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
-    bool alone = (state & AT_WORK) == AT_WORK_ONE;
-    uint32_t before = overlap_versions(hold, first, count, alone ? 0 : commits ? commit_ended : change_ended);
+    if (region_undisturbed(hold))
+        return false;
+    uint32_t before = overlap_versions(hold, first, count, commits ? commit_ended : change_ended);
     uint32_t others = before - hold->versions;
+    uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
     /* A repair is a change, since it may have copied what was true before this call: a change minds all others. */
     bool met = commits ? (uint16_t)others != 0 : others != 0;
     return (state & LIVE) && (met || overlap_was_long(hold, count, state));

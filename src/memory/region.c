@@ -403,9 +403,3 @@ bool hm_region_agrees(struct region_hold *hold, uint64_t first, uint64_t count, 
     return hm_commit_map_count(&hold->region->commit, geometry_pages(hold->geometry), first, count) ==
            (committed ? count : 0);
 }
-
-bool hm_region_undisturbed(const struct region_hold *hold)
-{
-    return (hold->entered & AT_WORK) == AT_WORK_ONE &&
-           atomic_load_explicit(&hold->region->state, memory_order_acquire) == hold->entered;
-}

@@ -143,8 +143,12 @@ bool hm_region_leave(struct region_table *table, struct region_hold *hold);
 /* End the work of a hold that changed nothing. */
 void hm_region_leave_unchanged(struct region_table *table, struct region_hold *hold);
 
-/* Has nobody else been in the region since it was entered, but to look? */
-bool hm_region_undisturbed(const struct region_hold *hold);
+/* Is the state as it was left by entering a region with nobody in it?  Then nobody has been there since, but to look. */
+static inline bool region_undisturbed(const struct region_hold *hold)
+{
+    return (hold->entered & AT_WORK) == AT_WORK_ONE &&
+           atomic_load_explicit(&hold->region->state, memory_order_acquire) == hold->entered;
+}
 
 /*
  * Take an entered region out of the table; false: another thread was first.  Afterwards the caller either

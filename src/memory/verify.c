@@ -124,7 +124,7 @@ static void check_record(struct verify *verify, uint32_t number)
     if (!hm_region_enter_number(&verify->vm->table, number, &hold))
         return;
     hostmem_verify_report before = *verify->report;
-    bool judged = check_region(verify, &hold) && hm_region_undisturbed(&hold);
+    bool judged = check_region(verify, &hold) && region_undisturbed(&hold);
     hm_region_leave_unchanged(&verify->vm->table, &hold);
     verify->records++;
     if (judged)
