@@ -26,8 +26,6 @@ bool hm_reconcile_still_there(const struct region_hold *hold)
 static bool compare(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count,
                     bool write)
 {
-    const struct charge nothing_charged = {.kind = charge_kind_of(region_use(hold->region)),
-                                           .level = BUDGET_PROCESS};
     uint64_t at = base_of(hold) + (first << PAGE_SHIFT);
     uint64_t end = at + (count << PAGE_SHIFT);
     while (at < end) {
@@ -45,8 +43,9 @@ static bool compare(struct region_table *table, struct region_hold *hold, uint64
             return false;
         if (write && !committed)
             hm_region_set_decommitted(table, hold, page, pages);
+        struct charge none = {.level = BUDGET_PROCESS, .kind = charge_kind_of(region_use(hold->region))};
         if (write && committed && hm_region_prepare_commit(table, hold, page, pages))
-            hm_region_set_committed(table, hold, page, pages, &nothing_charged);
+            hm_region_set_committed(table, hold, page, pages, &none);
         at = run_end;
     }
     return true;

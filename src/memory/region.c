@@ -374,15 +374,18 @@ bool hm_region_prepare_commit(struct region_table *table, struct region_hold *ho
  * decommitted some that were: more is, and it is committed by now.  Or the use has changed.
  */
 struct budget_answer hm_region_set_committed(struct region_table *table, struct region_hold *hold,
-                                             uint64_t first, uint64_t count, const struct charge *charge)
+                                             uint64_t first, uint64_t count, struct charge *charge)
 {
-    uint64_t turned = hm_commit_map_set(&hold->region->commit, geometry_pages(hold->geometry), first, count);
+    const uint64_t turned =
+        hm_commit_map_set(&hold->region->commit, geometry_pages(hold->geometry), first, count);
+    const uint64_t bytes = turned << PAGE_SHIFT;
     enum charge_kind kind = charge_kind_of(count_committed(table, hold->region, turned));
-    struct budget_answer answer = hm_quota_settle(table->quota, charge, turned << PAGE_SHIFT);
+    struct budget_answer answer = hm_quota_settle(table->quota, charge, bytes);
     if (kind == CHARGE_HEAP && charge->kind != CHARGE_HEAP)
-        hm_quota_becomes_heap(table->quota, turned << PAGE_SHIFT);
+        hm_quota_becomes_heap(table->quota, bytes);
     else if (kind != CHARGE_HEAP && charge->kind == CHARGE_HEAP)
-        hm_quota_was_heap(table->quota, turned << PAGE_SHIFT);
+        hm_quota_was_heap(table->quota, bytes);
+    charge->bytes = bytes;
     return answer;
 }
 

@@ -167,11 +167,11 @@ bool hm_region_unpublish(struct region_table *table, struct region_hold *hold);
 void hm_region_restore(struct region_table *table, struct region_hold *hold);
 
 /* Turn bits of an entered region, and what is charged follows.  prepare: so that set cannot fail.  `charge` is what the
- * pages have been charged already; the answer is as that of hm_quota_settle. */
+ * pages have been charged already, and receives the bytes that it came to; the answer is as that of hm_quota_settle. */
 bool hm_region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
                               uint64_t count);
 struct budget_answer hm_region_set_committed(struct region_table *table, struct region_hold *hold,
-                                             uint64_t first, uint64_t count, const struct charge *charge);
+                                             uint64_t first, uint64_t count, struct charge *charge);
 void hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
                                uint64_t count);
 
