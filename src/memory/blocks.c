@@ -34,7 +34,7 @@ static void put(struct quota *quota, uint64_t bytes)
 /* Charge a batch besides; false: nothing is charged. */
 static bool refill(struct quota *quota, const struct charge *charge)
 {
-    struct charge batch = {charge->bytes + STOCK_BATCH, charge->level, CHARGE_COMMIT, false};
+    struct charge batch = {charge->bytes + STOCK_BATCH, charge->level, CHARGE_COMMIT, 0};
     if (hm_quota_try(quota, &batch).verdict != BUDGET_GRANTED)
         return false;
     charged(quota, batch.bytes);
@@ -44,6 +44,7 @@ static bool refill(struct quota *quota, const struct charge *charge)
 
 struct budget_answer hm_blocks_charge(struct quota *quota, struct charge *charge)
 {
+    charge->overruns = 0; /* of a call before, which was cancelled */
     if (from_stock(quota, charge->bytes) && (stock_pay(quota->stock, charge->bytes) || refill(quota, charge)))
         return (struct budget_answer){.verdict = BUDGET_GRANTED};
     struct budget_answer answer = hm_quota_charge(quota, charge);
@@ -55,7 +56,7 @@ struct budget_answer hm_blocks_charge(struct quota *quota, struct charge *charge
 struct budget_answer hm_blocks_settle(struct quota *quota, const struct charge *charge)
 {
     struct gauge *gauge = &quota->stock->charged;
-    if (charge->overrun)
+    if (charge->overruns != 0)
         charged(quota, charge->bytes);
     if (atomic_load_explicit(&gauge->now, memory_order_relaxed) >
         atomic_load_explicit(&gauge->peak, memory_order_relaxed))
@@ -65,7 +66,7 @@ struct budget_answer hm_blocks_settle(struct quota *quota, const struct charge *
 
 void hm_blocks_cancel(struct quota *quota, const struct charge *charge)
 {
-    if (!charge->overrun)
+    if (charge->overruns == 0)
         gauge_sub(&quota->stock->charged, charge->bytes);
     hm_quota_cancel(quota, charge);
 }

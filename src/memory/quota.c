@@ -118,35 +118,44 @@ static bool count_down(struct quota *quota, struct quota **failed)
     return true;
 }
 
-static void give(const struct row *row, unsigned count, uint64_t bytes)
+static bool holds(const struct charge *charge, unsigned i)
 {
-    while (count-- > 0)
-        hm_budget_give(row->budget[count], bytes);
+    return !(charge->overruns >> i & 1);
 }
 
-/* Ask everybody before anything is taken: the refusal, or an overrun, or that it is granted. */
+/* Give back what the charge holds in the first `count` budgets. */
+static void let_go(const struct row *row, unsigned count, const struct charge *charge)
+{
+    while (count-- > 0)
+        if (holds(charge, count))
+            hm_budget_give(row->budget[count], charge->bytes);
+}
+
+/* Ask everybody before anything is taken: a refusal, or not. */
 static struct budget_answer ask(const struct row *row, const struct charge *charge)
 {
     struct budget_answer answer = {.verdict = BUDGET_GRANTED};
-    for (unsigned i = 0; i < row->count; i++) {
-        struct budget_answer one = hm_budget_ask(row->budget[i], charge->bytes, charge->level);
-        if (refuses(&one))
-            return one;
-        if (one.verdict == BUDGET_OVERRUN)
-            answer = one;
-    }
+    for (unsigned i = 0; i < row->count && !refuses(&answer); i++)
+        answer = hm_budget_ask(row->budget[i], charge->bytes, charge->level);
     return answer;
 }
 
-static struct budget_answer take(const struct row *row, const struct charge *charge)
+/* Where it is an overrun nothing is taken; the answer is the first one. */
+static struct budget_answer take(const struct row *row, struct charge *charge)
 {
     struct budget_answer answer = {.verdict = BUDGET_GRANTED};
+    charge->overruns = 0;
     for (unsigned i = 0; i < row->count; i++) {
-        answer = hm_budget_take(row->budget[i], charge->bytes, charge->level);
-        if (answer.verdict != BUDGET_GRANTED) {
-            give(row, i, charge->bytes);
-            return answer;
+        struct budget_answer one = hm_budget_take(row->budget[i], charge->bytes, charge->level);
+        if (refuses(&one)) {
+            let_go(row, i, charge);
+            return one;
         }
+        if (one.verdict != BUDGET_OVERRUN)
+            continue;
+        charge->overruns |= (uint32_t)1 << i;
+        if (answer.verdict != BUDGET_OVERRUN)
+            answer = one;
     }
     return answer;
 }
@@ -154,7 +163,7 @@ static struct budget_answer take(const struct row *row, const struct charge *cha
 struct budget_answer hm_quota_try(struct quota *quota, struct charge *charge)
 {
     struct budget_answer answer = {.verdict = BUDGET_GRANTED};
-    charge->overrun = false;
+    charge->overruns = 0;
     if (charge->bytes == 0)
         return answer;
     if (charge->level > BUDGET_PROCESS)
@@ -168,9 +177,7 @@ struct budget_answer hm_quota_try(struct quota *quota, struct charge *charge)
         return (struct budget_answer){BUDGET_FAILED, &failed->commit,
                                       budget_ceiling(&failed->commit, charge->level),
                                       hm_budget_used(&failed->commit)};
-    if (answer.verdict == BUDGET_GRANTED)
-        answer = take(&row, charge);
-    charge->overrun = answer.verdict == BUDGET_OVERRUN;
+    answer = take(&row, charge);
     if (refuses(&answer) && may_fail(charge))
         for (struct quota *q = quota; q != NULL; q = q->parent)
             not_yet(q);
@@ -194,6 +201,8 @@ struct budget_answer hm_quota_charge(struct quota *quota, struct charge *charge)
     struct budget_answer answer = hm_quota_try(quota, charge);
     if (answer.verdict == BUDGET_GRANTED || answer.verdict == BUDGET_FAILED)
         return answer;
+    if (answer.verdict == BUDGET_OVERRUN)
+        hm_quota_cancel(quota, charge);
     drain(quota);
     return hm_quota_try(quota, charge);
 }
@@ -203,34 +212,34 @@ void hm_quota_cancel(struct quota *quota, const struct charge *charge)
     if (charge->bytes == 0)
         return;
     const struct row row = row_of(quota, charge->kind);
-    if (!charge->overrun)
-        give(&row, row.count, charge->bytes);
+    let_go(&row, row.count, charge);
     if (may_fail(charge))
         for (struct quota *q = quota; q != NULL; q = q->parent)
             not_yet(q);
 }
 
-/* What is there already; the first overrun, if there is one. */
-static struct budget_answer force(const struct row *row, uint64_t bytes)
+/* One budget's part: what it holds less than was taken it must have, too; what it holds more it gives back. */
+static struct budget_answer settle(struct budget *budget, uint64_t held, uint64_t taken)
 {
-    struct budget_answer answer = {.verdict = BUDGET_GRANTED};
-    for (unsigned i = 0; bytes != 0 && i < row->count; i++) {
-        struct budget_answer one = hm_budget_force(row->budget[i], bytes);
-        if (answer.verdict != BUDGET_OVERRUN)
-            answer = one;
-    }
-    return answer;
+    if (taken > held)
+        return hm_budget_force(budget, taken - held);
+    if (taken < held)
+        hm_budget_give(budget, held - taken);
+    if (taken != 0)
+        hm_budget_note(budget);
+    return (struct budget_answer){.verdict = BUDGET_GRANTED};
 }
 
 struct budget_answer hm_quota_settle(struct quota *quota, const struct charge *charge, uint64_t taken)
 {
     const struct row row = row_of(quota, charge->kind);
-    const uint64_t held = charge->overrun ? 0 : charge->bytes;
-    if (taken < held)
-        give(&row, row.count, held - taken);
-    for (unsigned i = 0; held != 0 && taken != 0 && i < row.count; i++)
-        hm_budget_note(row.budget[i]);
-    return force(&row, taken > held ? taken - held : 0);
+    struct budget_answer answer = {.verdict = BUDGET_GRANTED};
+    for (unsigned i = 0; i < row.count; i++) {
+        struct budget_answer one = settle(row.budget[i], holds(charge, i) ? charge->bytes : 0, taken);
+        if (answer.verdict != BUDGET_OVERRUN)
+            answer = one;
+    }
+    return answer;
 }
 
 void hm_quota_refund(struct quota *quota, enum charge_kind kind, uint64_t bytes)
@@ -238,7 +247,8 @@ void hm_quota_refund(struct quota *quota, enum charge_kind kind, uint64_t bytes)
     if (bytes == 0)
         return;
     const struct row row = row_of(quota, kind);
-    give(&row, row.count, bytes);
+    for (unsigned i = 0; i < row.count; i++)
+        hm_budget_give(row.budget[i], bytes);
 }
 
 void hm_quota_becomes_heap(struct quota *quota, uint64_t bytes)

@@ -26,12 +26,13 @@ struct quota {
 
 enum charge_kind { CHARGE_COMMIT, CHARGE_HEAP, CHARGE_RESERVE };
 
-/* What one call is granted, from the asking until the memory is there, or is not.  Nothing is held of an overrun. */
+/* What one call is granted, from the asking until the memory is there, or is not. */
 struct charge {
     uint64_t bytes;
     unsigned level;
     enum charge_kind kind;
-    bool overrun;
+    uint32_t
+        overruns; /* a bit for each of the budgets in the row that this is an overrun of: nothing is held there */
 };
 
 /* The memory must be zero.  No limits.  stock: may be NULL. */
@@ -44,7 +45,8 @@ void hm_quota_set(struct quota *quota, const struct budget_limits *commit, uint6
 /* Have pressure and changed limits told. */
 void hm_quota_watch(struct quota *quota, void (*crossed)(void));
 
-/* Ask for all of it, once: BUDGET_GRANTED also where it is an overrun.  0 bytes are always granted. */
+/* Ask for all of it, once.  What is not refused is the caller's, to settle or to cancel; BUDGET_OVERRUN says that it is
+ * beyond some ceiling.  0 bytes are always granted. */
 struct budget_answer hm_quota_try(struct quota *quota, struct charge *charge);
 
 /* The same; and if it is refused, or an overrun, again without anything that another thread only holds. */
@@ -54,7 +56,7 @@ struct budget_answer hm_quota_charge(struct quota *quota, struct charge *charge)
 void hm_quota_cancel(struct quota *quota, const struct charge *charge);
 
 /* The memory is there, `taken` bytes of it newly: another thread may have committed some of the pages meanwhile, or
- * decommitted some that were.  The answer is BUDGET_OVERRUN where that is beyond limit and margin. */
+ * decommitted some that were.  The answer is BUDGET_OVERRUN where that is beyond a ceiling: of the first such budget. */
 struct budget_answer hm_quota_settle(struct quota *quota, const struct charge *charge, uint64_t taken);
 
 /* What was settled is gone. */

@@ -320,9 +320,8 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
 /* What is committed in a view has to be granted: a runtime that is refused there ends (decision 2). */
 static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
 {
-    const struct charge all = {
-        .bytes = bytes, .level = BUDGET_PROCESS, .kind = CHARGE_COMMIT, .overrun = true};
-    struct budget_answer answer = hm_quota_settle(&vm->quota, &all, bytes);
+    const struct charge none = {.level = BUDGET_PROCESS, .kind = CHARGE_COMMIT};
+    struct budget_answer answer = hm_quota_settle(&vm->quota, &none, bytes);
     gauge_add(&vm->stats.by_use[HOSTMEM_USE_VIEW], bytes);
     notify_overrun(vm, bytes, level, &answer);
 }
