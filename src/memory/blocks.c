@@ -31,6 +31,18 @@ static void put(struct quota *quota, uint64_t bytes)
         give(quota, rest);
 }
 
+/* From the stock; not where all that is charged, stock included, is more than the level may take: a more critical call may
+ * have filled it, or the limit is lower now. */
+static bool pay(struct quota *quota, const struct charge *charge)
+{
+    if (!stock_pay(quota->stock, charge->bytes))
+        return false;
+    if (hm_budget_ask(&quota->commit, 0, charge->level).verdict == BUDGET_GRANTED)
+        return true;
+    put(quota, charge->bytes);
+    return false;
+}
+
 /* Charge a batch besides; false: nothing is charged. */
 static bool refill(struct quota *quota, const struct charge *charge)
 {
@@ -45,7 +57,9 @@ static bool refill(struct quota *quota, const struct charge *charge)
 struct budget_answer hm_blocks_charge(struct quota *quota, struct charge *charge)
 {
     charge->overruns = 0; /* of a call before, which was cancelled */
-    if (from_stock(quota, charge->bytes) && (stock_pay(quota->stock, charge->bytes) || refill(quota, charge)))
+    if (charge->level > BUDGET_PROCESS)
+        charge->level = BUDGET_PROCESS;
+    if (from_stock(quota, charge->bytes) && (pay(quota, charge) || refill(quota, charge)))
         return (struct budget_answer){.verdict = BUDGET_GRANTED};
     struct budget_answer answer = hm_quota_charge(quota, charge);
     if (answer.verdict == BUDGET_GRANTED)
