@@ -15,7 +15,7 @@
 #include "memory/blocks.h"
 #include "support/crew.h"
 
-enum { THREADS = 4, ORDERS = 20000, OUTSTANDING = 256 };
+enum { THREADS = 4, ORDERS = 20000, OUTSTANDING = 64 };
 
 static struct quota quota, shared;
 static struct stock stock;
@@ -464,7 +464,7 @@ static void test_no_limit(void **state)
 static void test_at_the_limits(void **state)
 {
     (void)state;
-    run_orders(600000, 650000, 500000);
+    run_orders(300000, 350000, 250000);
     assert_true(model.crossings > 20);
     assert_true(model.overruns > 20);
     run_orders(100000, 100000, 80000);

@@ -105,6 +105,8 @@ struct budget_answer hm_budget_force(struct budget *budget, uint64_t bytes)
     const uint64_t ceiling = budget_ceiling(budget, BUDGET_PROCESS);
     uint64_t used = atomic_fetch_add_explicit(&budget->used, bytes, memory_order_seq_cst) + bytes;
     struct budget_answer answer = {BUDGET_GRANTED, budget, ceiling, counted(used)};
+    if (answer.used > ceiling && budget->stock != NULL) /* stock could be taken back: it is no overrun */
+        answer.used = counted(used - stock_held(budget->stock));
     hm_budget_note(budget);
     if (answer.used <= ceiling)
         return answer;
