@@ -95,6 +95,8 @@ static hostmem_reason reason_of(const struct vm *vm, const struct budget_answer 
         return HOSTMEM_REASON_RESERVE_LIMIT;
     if (answer->by != &vm->quota.commit)
         return HOSTMEM_REASON_SHARED;
+    if (answer->verdict == BUDGET_OVERRUN) /* at any level: of a view, or found after a race */
+        return HOSTMEM_REASON_MARGIN;
     return level == eTaskCritical        ? HOSTMEM_REASON_TASK_LIMIT
            : level == eAppDomainCritical ? HOSTMEM_REASON_LIMIT
                                          : HOSTMEM_REASON_MARGIN;

@@ -35,7 +35,8 @@ static void publish(struct region_table *table, uint64_t base)
     uint32_t number = hm_region_take(table);
     struct region_origin origin = {
         .base = base, .pages = GRANULE_PAGES, .kind = HOSTMEM_REGION_PRIVATE, .protect = PAGE_READWRITE};
-    hm_account_charge(&table->reserved, GRANULE, BUDGET_TASK);
+    struct charge space = {.bytes = GRANULE, .kind = CHARGE_RESERVE};
+    hm_quota_charge(table->quota, &space);
     if (number == 0 || !hm_region_publish(table, number, &origin))
         bench_stop("no memory for the table");
 }
@@ -52,10 +53,13 @@ static void drop(struct region_table *table, uint64_t base)
 struct crowd *crowd_ours(uint64_t regions)
 {
     static struct stats stats;
+    static struct quota quota;
     static struct region_table table;
+    memset(&quota, 0, sizeof quota);
     memset(&stats, 0, sizeof stats);
     memset(&table, 0, sizeof table);
-    hm_region_table_init(&table, &stats);
+    hm_quota_init(&quota, NULL);
+    hm_region_table_init(&table, &stats, &quota);
     struct crowd *crowd = crowd_begin(&table, regions);
     for (uint64_t i = 0; i < regions; i++)
         publish(&table, crowd_address(crowd, i));

@@ -15,6 +15,7 @@ static atomic_long outstanding, threads;
 static struct os_memory memory_answer;
 static bool memory_set;
 static void (*before_free)(void *address);
+static void (*in_pause)(void);
 static atomic_bool pauses_allowed;
 static atomic_long pauses;
 static struct hm_os_resources resources;
@@ -63,6 +64,7 @@ void fake_os_reset(void)
     resources = (struct hm_os_resources){false, false};
     ticks_ahead = 0;
     before_free = NULL;
+    in_pause = NULL;
 }
 
 void fake_os_set_memory(const struct os_memory *memory)
@@ -162,6 +164,11 @@ void fake_os_allow_pauses(bool allowed)
     pauses_allowed = allowed;
 }
 
+void fake_os_in_pause(void (*action)(void))
+{
+    in_pause = action;
+}
+
 long fake_os_pauses(void)
 {
     return pauses;
@@ -173,6 +180,8 @@ bool hm_os_pause(DWORD milliseconds)
     if (!pauses_allowed)
         return false;
     pauses++;
+    if (in_pause != NULL)
+        in_pause();
     return true;
 }
 
