@@ -246,7 +246,7 @@ static void assert_no_trace(struct limited *l, const hostmem_statistics *before,
 static void test_hopeless(void **state)
 {
     (void)state;
-    const SIZE_T region_most = (SIZE_T)31 << 40;
+    const SIZE_T region_bytes = (SIZE_T)3 << 39;
     hostmem_limits limits = {.size = sizeof limits, .limit = 64 << 20, .margin = 16 << 20, .fail_after = 7};
     hostmem_limits none = {.size = sizeof none, .limit = HOSTMEM_UNLIMITED};
     fake_os_set_memory(&(struct os_memory){.physical_total = (uint64_t)64 << 30,
@@ -260,11 +260,11 @@ static void test_hopeless(void **state)
     } rows[] = {{(SIZE_T)64 << 40, MEM_RESERVE | MEM_COMMIT, false},
                 {(SIZE_T)64 << 40, MEM_COMMIT, false},
                 {(SIZE_T)31 << 40, MEM_RESERVE | MEM_COMMIT, false},
-                {(SIZE_T)31 << 40, MEM_COMMIT, true}};
+                {(SIZE_T)3 << 39, MEM_COMMIT, true}};
     for (int limited = 0; limited < 2; limited++) {
         struct limited l = limited_make(limited ? &limits : &none, limited ? &none : &limits);
         void *region = NULL;
-        assert_hresult(IHostMemoryManager_VirtualAlloc(l.f.memory, NULL, region_most, MEM_RESERVE,
+        assert_hresult(IHostMemoryManager_VirtualAlloc(l.f.memory, NULL, region_bytes, MEM_RESERVE,
                                                        PAGE_READWRITE, eTaskCritical, &region),
                        S_OK);
         for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
