@@ -6,7 +6,6 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "maps/hot.h"
 #include "memory/os.h"
 
 bool seam_without_windows;
@@ -28,19 +27,19 @@ static char *made_up(void)
            thread[t].turn++ % 256u * (uintptr_t)0x10000;
 }
 
-HOT void *__wrap_hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
+void *__wrap_hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
 {
     if (!seam_without_windows)
         return __real_hm_os_virtual_alloc(address, size, type, protect);
     return address != NULL ? address : made_up();
 }
 
-HOT bool __wrap_hm_os_virtual_free(void *address, SIZE_T size, DWORD type)
+bool __wrap_hm_os_virtual_free(void *address, SIZE_T size, DWORD type)
 {
     return seam_without_windows || __real_hm_os_virtual_free(address, size, type);
 }
 
-HOT SIZE_T __wrap_hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
+SIZE_T __wrap_hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
 {
     if (!seam_without_windows)
         return __real_hm_os_virtual_query(address, buffer, length);
