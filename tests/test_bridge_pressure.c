@@ -58,7 +58,7 @@ static void print_books(void)
     hostmem_get_statistics(manager, &statistics);
     fprintf(stderr, "  reserved %llu, charged %llu, refusals %llu, overruns %llu, retries %llu; failed:",
             (unsigned long long)statistics.reserved.now, (unsigned long long)statistics.charged.now,
-            (unsigned long long)statistics.refusals, (unsigned long long)statistics.overruns,
+            (unsigned long long)statistics.refusals, (unsigned long long)statistics.overrun.count,
             (unsigned long long)statistics.os_retries);
     for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; ++method) {
         uint64_t failures = 0;

@@ -4,12 +4,13 @@
  *     test_budget_stress [CALLS]     1,000,000 in all; half as many for two managers
  *
  * Each thread has regions of 64 pages, of which it knows which are committed, and blocks; so it can tell what every
- * call may answer, and all together what the books must say to the byte.  One more thread samples the books all the
- * while.
+ * call may answer, and all together what the books must say to the byte.  Some regions are the heap's, which has a limit
+ * of its own.  One more thread samples the books all the while.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "com/manager.h"
 #include "support/crew.h"
 #include "support/manager_fixture.h"
 #include "support/verified.h"
@@ -26,6 +27,7 @@ struct holdings {
     IHostMalloc *heap;
     char *region[REGIONS];
     uint64_t pages[REGIONS]; /* a bit for each committed one */
+    bool is_heap[REGIONS];
     void *block[BLOCKS];
     SIZE_T bytes[BLOCKS];
     unsigned long granted, refused;
@@ -35,7 +37,7 @@ struct stress {
     struct fixture *f[2]; /* of even and odd threads; may be the same */
     IHostMalloc *heap[2];
     hostmem_budget *shared;
-    uint64_t limit[2], shared_limit; /* never exceeded */
+    uint64_t limit[2], shared_limit, heap_limit; /* never exceeded */
     atomic_uint working;
     unsigned long samples;
     struct holdings holdings[WORKERS];
@@ -51,6 +53,14 @@ static uint64_t committed_by(const struct holdings *h)
     uint64_t pages = 0;
     for (unsigned i = 0; i < REGIONS; i++)
         pages += count_bits(h->pages[i]);
+    return pages * PAGE;
+}
+
+static uint64_t gc_heap_of(const struct holdings *h)
+{
+    uint64_t pages = 0;
+    for (unsigned i = 0; i < REGIONS; i++)
+        pages += h->is_heap[i] ? count_bits(h->pages[i]) : 0;
     return pages * PAGE;
 }
 
@@ -96,6 +106,9 @@ static void work_on_region(struct member *member, struct holdings *h, EMemoryCri
         if (note(member, h, result, got)) {
             h->region[i] = got;
             h->pages[i] = type & MEM_COMMIT ? UINT64_MAX : 0;
+            h->is_heap[i] = type == MEM_RESERVE && i % 2 != 0;
+            if (h->is_heap[i])
+                hm_vm_set_use(&h->f->manager->vm, got, HOSTMEM_USE_GC_HEAP);
         }
     } else if (what < 9) {
         char *at = h->region[i] + first * PAGE;
@@ -150,6 +163,8 @@ static void sample(struct member *member, struct stress *stress)
             crew_check(member, books.charged.now <= stress->limit[i], books.charged.now);
             crew_check(member, books.committed.now <= stress->limit[i], books.committed.now);
             crew_check(member, books.heap.now <= stress->limit[i], books.heap.now);
+            uint64_t gc_heap = books.committed_by_use[HOSTMEM_USE_GC_HEAP].now;
+            crew_check(member, gc_heap <= stress->heap_limit, gc_heap);
         }
         if (stress->shared != NULL) {
             hostmem_budget_usage usage = {.size = sizeof usage};
@@ -194,20 +209,26 @@ static void run(struct stress *stress)
 static void check_manager(struct stress *stress, unsigned which, bool alone)
 {
     hostmem_statistics books = fixture_books(stress->f[which]->manager);
-    uint64_t committed = 0, heap = 0;
+    uint64_t committed = 0, gc_heap = 0, heap = 0;
     unsigned long refused = 0;
     for (unsigned i = 0; i < WORKERS; i++)
         if (alone || i % 2 == which) {
             committed += committed_by(&stress->holdings[i]);
+            gc_heap += gc_heap_of(&stress->holdings[i]);
             heap += heap_of(&stress->holdings[i]);
             refused += stress->holdings[i].refused;
         }
     assert_int_equal(books.committed.now, committed);
+    assert_int_equal(books.committed_by_use[HOSTMEM_USE_GC_HEAP].now, gc_heap);
+    assert_in_range(books.committed_by_use[HOSTMEM_USE_GC_HEAP].peak, stress->heap_limit / 2,
+                    stress->heap_limit);
     assert_int_equal(books.heap.now, heap);
     assert_int_equal(books.charged.now, committed + heap);
     assert_in_range(books.charged.peak, stress->limit[which] / 4, stress->limit[which]);
     assert_int_equal(books.refusals, refused);
-    assert_int_equal(books.overruns, 0);
+    assert_int_equal(books.overrun.count, 0);
+    assert_int_equal(books.heap_overrun.count, 0);
+    assert_true(books.refused[HOSTMEM_REASON_HEAP_LIMIT] > 0);
     assert_int_equal(books.os_retries, 0);
     assert_books_equal_windows(stress->f[which]->manager);
 }
@@ -251,8 +272,10 @@ static void assert_empty(struct fixture *f)
 
 static hostmem_limits half(uint64_t appetite)
 {
-    return (hostmem_limits){
-        .size = sizeof(hostmem_limits), .limit = appetite / 2, .task_limit = appetite / 2 - appetite / 16};
+    return (hostmem_limits){.size = sizeof(hostmem_limits),
+                            .limit = appetite / 2,
+                            .task_limit = appetite / 2 - appetite / 16,
+                            .heap_limit = appetite / 8};
 }
 
 static void test_one_budget(void **state)
@@ -263,6 +286,7 @@ static void test_one_budget(void **state)
     hostmem_limits limits = half(APPETITE);
     stress.f[0] = stress.f[1] = f;
     stress.limit[0] = stress.limit[1] = limits.limit;
+    stress.heap_limit = limits.heap_limit;
     assert_hresult(hostmem_set_limits(f->manager, &limits), S_OK);
     assert_hresult(IHostMemoryManager_CreateMalloc(f->memory, MALLOC_THREADSAFE, &stress.heap[0]), S_OK);
     stress.heap[1] = stress.heap[0];
@@ -285,6 +309,7 @@ static void test_two_managers_share(void **state)
     memset(&stress, 0, sizeof stress);
     calls /= 2;
     hostmem_limits shared = half(APPETITE), own = half(APPETITE * 5 / 8);
+    stress.heap_limit = own.heap_limit;
     assert_hresult(hostmem_create_budget(&shared, &stress.shared), S_OK);
     stress.shared_limit = shared.limit;
     struct fixture f[2];
@@ -310,8 +335,12 @@ static void test_two_managers_share(void **state)
     hostmem_budget_usage usage = {.size = sizeof usage};
     assert_hresult(hostmem_get_budget(stress.shared, NULL, &usage), S_OK);
     assert_int_equal(usage.charged.now, charged);
+    assert_int_equal(usage.gc_heap.now,
+                     fixture_books(f[0].manager).committed_by_use[HOSTMEM_USE_GC_HEAP].now +
+                         fixture_books(f[1].manager).committed_by_use[HOSTMEM_USE_GC_HEAP].now);
+    assert_in_range(usage.gc_heap.peak, shared.heap_limit / 2, shared.heap_limit);
     assert_in_range(usage.charged.peak, shared.limit - BLOCK_MOST, shared.limit);
-    assert_int_equal(usage.overruns, 0);
+    assert_int_equal(usage.overrun.count, 0);
     give_back(&stress);
     check_balance(&stress);
     assert_hresult(hostmem_get_budget(stress.shared, NULL, &usage), S_OK);

@@ -7,35 +7,46 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "memory/budget.h"
 #include "memory/events.h"
+#include "memory/quota.h"
 #include "support/crew.h"
+#include "support/answers.h"
 
 enum { WORKERS = 8, WATCHER = WORKERS, HOLDINGS = 32, UNIT = 100, ROUNDS = 200000 };
 
 static void set(struct budget *budget, uint64_t limit, uint64_t soft)
 {
-    const struct budget_limits limits = {
-        .limit = limit, .task_limit = limit, .soft = soft, .fail_after = BUDGET_UNLIMITED};
+    const struct budget_limits limits = {.limit = limit, .task_limit = limit, .soft = soft};
     hm_budget_set(budget, &limits);
 }
 
-/* Two budgets under one; the workers would like twice of what the shared one has. */
+/* Bytes that are there as soon as they are granted. */
+static struct answer take(struct quota *quota, uint64_t bytes, unsigned level, enum charge_kind kind)
+{
+    struct charge charge = {.bytes = bytes, .level = level, .kind = kind};
+    struct answer answer = quota_charged(quota, &charge);
+    if (answer.verdict == CHARGE_GRANTED)
+        quota_settled(quota, &charge, bytes);
+    return answer;
+}
+
+/* Two quotas under one; the workers would like twice of what the shared one has, half of it as heap. */
 struct contest {
-    struct budget shared, own[2];
-    uint64_t shared_limit, own_limit;
+    struct quota shared, own[2];
+    uint64_t shared_limit, own_limit, heap_limit;
     atomic_uint working;
-    atomic_uint granted, refused_by_own, refused_by_shared;
+    atomic_uint granted, refused_by_own, refused_by_shared, refused_by_heap;
 };
 
 static void watch(struct member *member, struct contest *contest)
 {
     while (contest->working != 0) {
-        uint64_t shared = contest->shared.used;
+        uint64_t shared = contest->shared.commit.used;
         crew_check(member, shared <= contest->shared_limit, shared);
         for (int i = 0; i < 2; i++) {
-            uint64_t own = contest->own[i].used;
+            uint64_t own = contest->own[i].commit.used, heap = contest->own[i].heap.used;
             crew_check(member, own <= contest->own_limit, own);
+            crew_check(member, heap <= contest->heap_limit, heap);
         }
     }
 }
@@ -47,30 +58,34 @@ static void contend(struct member *member, void *context)
         watch(member, contest);
         return;
     }
-    struct budget *budget = &contest->own[member->number % 2];
+    struct quota *quota = &contest->own[member->number % 2];
     uint64_t held[HOLDINGS] = {0};
     for (unsigned round = 0; round < ROUNDS; round++) {
         if (round % 64 == 0)
             SwitchToThread(); /* so that they are at it together, on few processors too */
-        uint64_t *holding = &held[crew_random(member, HOLDINGS)];
+        const unsigned which = crew_random(member, HOLDINGS);
+        const enum charge_kind kind = which % 2 ? CHARGE_HEAP : CHARGE_COMMIT;
+        uint64_t *holding = &held[which];
         if (*holding != 0) {
-            hm_budget_refund(budget, *holding);
+            hm_quota_refund(quota, kind, *holding);
             *holding = 0;
             continue;
         }
         uint64_t bytes = 1 + crew_random(member, 2 * UNIT);
-        struct budget_answer answer = hm_budget_charge(budget, bytes, crew_random(member, 2));
-        if (answer.verdict == BUDGET_GRANTED) {
+        struct answer answer = take(quota, bytes, crew_random(member, 2), kind);
+        if (answer.verdict == CHARGE_GRANTED) {
             *holding = bytes;
             contest->granted++;
         } else {
-            crew_check(member, answer.verdict == BUDGET_OVER, answer.verdict);
+            crew_check(member, answer.verdict == CHARGE_OVER, answer.verdict);
             crew_check(member, answer.used > answer.ceiling - bytes, answer.used);
-            ++*(answer.by == budget ? &contest->refused_by_own : &contest->refused_by_shared);
+            ++*(answer.by == &quota->commit ? &contest->refused_by_own
+                : answer.by == &quota->heap ? &contest->refused_by_heap
+                                            : &contest->refused_by_shared);
         }
     }
     for (unsigned i = 0; i < HOLDINGS; i++)
-        hm_budget_refund(budget, held[i]);
+        hm_quota_refund(quota, i % 2 ? CHARGE_HEAP : CHARGE_COMMIT, held[i]);
     contest->working--;
 }
 
@@ -80,28 +95,39 @@ static void test_never_above_the_limit(void **state)
     static struct contest contest;
     struct crew crew;
     memset(&contest, 0, sizeof contest);
-    hm_budget_init(&contest.shared);
+    hm_quota_init(&contest.shared, NULL);
     for (int i = 0; i < 2; i++) {
-        hm_budget_init(&contest.own[i]);
+        hm_quota_init(&contest.own[i], NULL);
         contest.own[i].parent = &contest.shared;
     }
     /* Half of the holdings are empty at a time: appetite for WORKERS * HOLDINGS / 2 units. */
     contest.shared_limit = WORKERS * HOLDINGS / 4 * UNIT;
     contest.own_limit = contest.shared_limit * 5 / 8;
-    set(&contest.shared, contest.shared_limit, BUDGET_UNLIMITED);
-    set(&contest.own[0], contest.own_limit, BUDGET_UNLIMITED);
-    set(&contest.own[1], contest.own_limit, BUDGET_UNLIMITED);
+    contest.heap_limit = contest.own_limit / 2;
+    set(&contest.shared.commit, contest.shared_limit, BUDGET_UNLIMITED);
+    for (int i = 0; i < 2; i++) {
+        set(&contest.own[i].commit, contest.own_limit, BUDGET_UNLIMITED);
+        set(&contest.own[i].heap, contest.heap_limit, BUDGET_UNLIMITED);
+    }
     contest.working = WORKERS;
     crew_run(&crew, WORKERS + 1, contend, &contest);
 
-    assert_int_equal(contest.shared.used, 0);
-    assert_in_range(contest.shared.peak, contest.shared_limit / 2, contest.shared_limit);
+    assert_int_equal(contest.shared.commit.used, 0);
+    assert_int_equal(contest.shared.heap.used, 0);
+    assert_in_range(contest.shared.commit.peak, contest.shared_limit / 2, contest.shared_limit);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(contest.own[i].used, 0);
-        assert_in_range(contest.own[i].peak, contest.own_limit / 2, contest.own_limit);
-        assert_int_equal(contest.own[i].overruns, 0);
+        const struct quota *own = &contest.own[i];
+        assert_int_equal(own->commit.used, 0);
+        assert_int_equal(own->heap.used, 0);
+        assert_in_range(own->commit.peak, contest.own_limit / 2, contest.own_limit);
+        assert_in_range(own->heap.peak, contest.heap_limit / 2, contest.heap_limit);
+        assert_int_equal(own->commit.overruns, 0);
     }
+    print_message("%u granted; refused: %u by own, %u by heap, %u by shared\n", (unsigned)contest.granted,
+                  (unsigned)contest.refused_by_own, (unsigned)contest.refused_by_heap,
+                  (unsigned)contest.refused_by_shared);
     assert_true(contest.refused_by_own > 100);
+    assert_true(contest.refused_by_heap > 100);
     assert_true(contest.refused_by_shared > 100);
     assert_true(contest.granted > WORKERS * ROUNDS / 8);
 }
@@ -113,7 +139,7 @@ static void test_never_above_the_limit(void **state)
 enum { SEATS = 2, SITTINGS = 300000 };
 
 struct seats {
-    struct budget shared, own;
+    struct quota shared, own;
     atomic_int taken;
     atomic_uint granted, refused;
 };
@@ -122,20 +148,20 @@ static void sit(struct member *member, void *context)
 {
     struct seats *seats = context;
     unsigned granted = 0;
-    bool seated = hm_budget_charge(&seats->own, 1, BUDGET_TASK).verdict == BUDGET_GRANTED;
+    bool seated = take(&seats->own, 1, BUDGET_TASK, CHARGE_HEAP).verdict == CHARGE_GRANTED;
     crew_meet(member); /* all have asked: some were refused, however they were scheduled */
     seats->refused += !seated;
     if (seated)
-        hm_budget_refund(&seats->own, 1);
+        hm_quota_refund(&seats->own, CHARGE_HEAP, 1);
     crew_meet(member);
     for (unsigned i = 0; i < SITTINGS; i++) {
-        if (hm_budget_charge(&seats->own, 1, BUDGET_TASK).verdict != BUDGET_GRANTED)
+        if (take(&seats->own, 1, BUDGET_TASK, CHARGE_HEAP).verdict != CHARGE_GRANTED)
             continue;
         int others = atomic_fetch_add(&seats->taken, 1);
         crew_check(member, others < SEATS, others);
         granted++;
         atomic_fetch_sub(&seats->taken, 1);
-        hm_budget_refund(&seats->own, 1);
+        hm_quota_refund(&seats->own, CHARGE_HEAP, 1);
     }
     seats->granted += granted;
     seats->refused += SITTINGS - granted;
@@ -146,20 +172,72 @@ static void test_never_two_for_one(void **state)
     (void)state;
     static struct seats seats;
     struct crew crew;
-    for (int shared = 0; shared < 2; shared++) {
+    struct budget *const row[] = {&seats.own.commit, &seats.own.heap, &seats.shared.commit,
+                                  &seats.shared.heap};
+    for (int limited = 0; limited < 4; limited++) {
         memset(&seats, 0, sizeof seats);
-        hm_budget_init(&seats.shared);
-        hm_budget_init(&seats.own);
+        hm_quota_init(&seats.shared, NULL);
+        hm_quota_init(&seats.own, NULL);
         seats.own.parent = &seats.shared;
-        set(shared ? &seats.shared : &seats.own, SEATS, BUDGET_UNLIMITED);
+        set(row[limited], SEATS, BUDGET_UNLIMITED);
         crew_run(&crew, WORKERS, sit, &seats);
-        assert_int_equal(seats.own.used, 0);
-        assert_int_equal(seats.shared.used, 0);
-        /* (Of an unlimited one the peak may be more: it is refunded after the other.) */
-        assert_in_range(shared ? seats.shared.peak : seats.own.peak, 1, SEATS);
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(row[i]->used, 0);
+        /* (Of an unlimited one the peak may be more: it is given back after the other.) */
+        assert_in_range(row[limited]->peak, 1, SEATS);
         assert_true(seats.granted > WORKERS);
         print_message("%u granted, %u refused\n", (unsigned)seats.granted, (unsigned)seats.refused);
         assert_in_range(seats.refused, WORKERS - SEATS, WORKERS * (SITTINGS + 1));
+    }
+}
+
+/*
+ * A strict limit of all, and heaps beyond theirs: what is an overrun of the one is no way around the other, not with
+ * several under way at once.
+ */
+static void crowd_in(struct member *member, void *context)
+{
+    struct seats *seats = context;
+    for (unsigned i = 0; i < SITTINGS / 8; i++) {
+        struct charge charge = {.bytes = 1, .level = BUDGET_PROCESS, .kind = CHARGE_HEAP};
+        if (quota_charged(&seats->own, &charge).verdict == CHARGE_OVER) {
+            seats->refused++;
+            SwitchToThread(); /* or all rounds pass while others are held up */
+            continue;
+        }
+        if (crew_random(member, 16) == 0)
+            SwitchToThread();
+        quota_settled(&seats->own, &charge, 1);
+        int others = atomic_fetch_add(&seats->taken, 1);
+        crew_check(member, others < SEATS, others);
+        atomic_fetch_sub(&seats->taken, 1);
+        hm_quota_refund(&seats->own, CHARGE_HEAP, 1);
+        seats->granted++;
+    }
+}
+
+static void test_strict_beside_overruns(void **state)
+{
+    (void)state;
+    static struct seats seats;
+    struct crew crew;
+    const struct budget_limits strict = {
+        .limit = SEATS, .task_limit = SEATS, .soft = BUDGET_UNLIMITED, .strict = true};
+    for (int shared = 0; shared < 2; shared++) {
+        memset(&seats, 0, sizeof seats);
+        hm_quota_init(&seats.shared, NULL);
+        hm_quota_init(&seats.own, NULL);
+        seats.own.parent = &seats.shared;
+        struct quota *quota = shared ? &seats.shared : &seats.own;
+        hm_quota_set(quota, &strict, 0, BUDGET_UNLIMITED, BUDGET_UNLIMITED);
+        crew_run(&crew, WORKERS, crowd_in, &seats);
+        assert_int_equal(quota->commit.used, 0);
+        assert_int_equal(quota->heap.used, 0);
+        assert_in_range(quota->commit.peak, 1, SEATS);
+        assert_int_equal(quota->commit.overruns, 0);
+        assert_int_equal(quota->heap.overruns, seats.granted);
+        assert_true(seats.granted > WORKERS);
+        print_message("%u granted, %u refused\n", (unsigned)seats.granted, (unsigned)seats.refused);
     }
 }
 
@@ -198,14 +276,14 @@ static void judge(struct member *member, void *context)
             crew_meet(member);
             for (unsigned i = 0; i < 50; i++) {
                 uint64_t bytes = 1 + crew_random(member, 300);
-                hm_budget_force(&judged, bytes);
-                hm_budget_refund(&judged, bytes);
+                budget_forced(&judged, bytes);
+                budget_give(&judged, bytes);
             }
-            hm_budget_force(&judged, mine);
+            budget_forced(&judged, mine);
         }
         crew_meet(member);
         if (member->number != JUDGE)
-            hm_budget_refund(&judged, mine);
+            budget_give(&judged, mine);
         crew_meet(member);
     }
 }
@@ -258,9 +336,9 @@ static LONG CALLBACK let_in(EXCEPTION_POINTERS *exception)
     }
     intrusions++;
     if (intruder > 0)
-        hm_budget_force(guarded, (uint64_t)intruder);
+        budget_forced(guarded, (uint64_t)intruder);
     else
-        hm_budget_refund(guarded, (uint64_t)-intruder);
+        budget_give(guarded, (uint64_t)-intruder);
     return EXCEPTION_CONTINUE_EXECUTION;
 }
 
@@ -285,12 +363,12 @@ static void test_a_crossing_during_a_look(void **state)
         hm_budget_init(budget);
         budget->crossed = count_wake;
         set(budget, BUDGET_UNLIMITED, 800);
-        hm_budget_force(budget, rows[i].before);
+        budget_forced(budget, rows[i].before);
         hm_budget_pressure(budget);
         wakes = intrusions = 0;
         intruder = (int64_t)(rows[i].at_last - rows[i].at_first);
-        hm_budget_force(budget, rows[i].at_first); /* never below the goal by the way */
-        hm_budget_refund(budget, rows[i].before);
+        budget_forced(budget, rows[i].at_first); /* never below the goal by the way */
+        budget_give(budget, rows[i].before);
         assert_int_equal(wakes, 1); /* so somebody comes to look */
         guard(&budget->wake_above);
         enum budget_pressure seen = hm_budget_pressure(budget);
@@ -454,6 +532,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_never_above_the_limit),
         cmocka_unit_test(test_never_two_for_one),
+        cmocka_unit_test(test_strict_beside_overruns),
         cmocka_unit_test(test_no_crossing_is_lost),
 #ifdef _WIN32
         cmocka_unit_test(test_a_crossing_during_a_look),

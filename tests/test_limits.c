@@ -158,9 +158,9 @@ static void test_levels_and_margin(void **state)
     overrun(g, next, PAGE, MEM_COMMIT, (unsigned)-1, second);
     next += PAGE;
     hostmem_statistics books = fixture_books(g->f.manager);
-    assert_int_equal(books.overruns, 2);
-    assert_int_equal(books.overrun_bytes, pages(3));
-    assert_int_equal(books.overrun_peak, pages(3));
+    assert_int_equal(books.overrun.count, 2);
+    assert_int_equal(books.overrun.bytes, pages(3));
+    assert_int_equal(books.overrun.peak, pages(3));
 
     limits.flags = HOSTMEM_LIMITS_STRICT;
     governed_limit(g, &limits);
@@ -261,9 +261,9 @@ static void test_views(void **state)
     overrun(g, view + 8 * PAGE, 2 * PAGE, MEM_COMMIT, eProcessCritical, two);
     hostmem_statistics books = fixture_books(g->f.manager);
     assert_int_equal(books.view_committed.now, pages(8));
-    assert_int_equal(books.overruns, 2);
-    assert_int_equal(books.overrun_bytes, pages(3));
-    assert_int_equal(books.overrun_peak, pages(3));
+    assert_int_equal(books.overrun.count, 2);
+    assert_int_equal(books.overrun.bytes, pages(3));
+    assert_int_equal(books.overrun.peak, pages(3));
     refuse(g, NULL, 1, MEM_COMMIT, eTaskCritical, task(PAGE, pages(2), pages(8)));
 
     UnmapViewOfFile(view);
@@ -316,7 +316,7 @@ static void test_limits_change(void **state)
     refuse(g, region + 20 * PAGE, PAGE, MEM_COMMIT, eTaskCritical, task(PAGE, pages(10), pages(20)));
     grant(g, region, 20 * PAGE, MEM_COMMIT, eTaskCritical, 0);
     assert_bytes(region, 20 * PAGE, 3);
-    assert_int_equal(fixture_books(g->f.manager).overruns, 0);
+    assert_int_equal(fixture_books(g->f.manager).overrun.count, 0);
     decommit(g, region, 10 * PAGE);
     refuse(g, region, 1, MEM_COMMIT, eTaskCritical, task(PAGE, pages(10), pages(10)));
     decommit(g, region + 19 * PAGE, PAGE);

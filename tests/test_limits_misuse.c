@@ -11,6 +11,7 @@ static const hostmem_limits sensible = {.size = sizeof sensible,
                                         .task_limit = 80 * PAGE,
                                         .margin = 5 * PAGE,
                                         .soft = 60 * PAGE,
+                                        .heap_limit = 50 * PAGE,
                                         .reserve_limit = 1 << 30,
                                         .fail_after = 1000};
 
@@ -30,7 +31,7 @@ static hostmem_limits spoil(unsigned how)
         limits.size = sizeof limits + 8;
         break;
     case 3:
-        limits.flags = 4;
+        limits.flags = 2;
         break;
     case 4:
         limits.flags = HOSTMEM_LIMITS_STRICT | 0x80000000u;
@@ -61,6 +62,7 @@ static void assert_limits(const hostmem_limits *limits, const hostmem_limits *ex
     assert_int_equal(limits->task_limit, expected->task_limit);
     assert_int_equal(limits->margin, expected->margin);
     assert_int_equal(limits->soft, expected->soft);
+    assert_int_equal(limits->heap_limit, expected->heap_limit);
     assert_int_equal(limits->reserve_limit, expected->reserve_limit);
     assert_int_equal(limits->fail_after, expected->fail_after);
 }
@@ -80,6 +82,7 @@ static void test_set_and_get_limits(void **state)
                                  .limit = HOSTMEM_UNLIMITED,
                                  .task_limit = HOSTMEM_UNLIMITED,
                                  .soft = HOSTMEM_UNLIMITED,
+                                 .heap_limit = HOSTMEM_UNLIMITED,
                                  .reserve_limit = HOSTMEM_UNLIMITED,
                                  .fail_after = HOSTMEM_UNLIMITED};
     limits.size = sizeof limits;
@@ -121,6 +124,7 @@ static void test_defaults_of_limits(void **state)
         assert_int_equal(limits.limit, rows[i].limit);
         assert_int_equal(limits.task_limit, rows[i].task_limit_is);
         assert_int_equal(limits.soft, rows[i].soft_is);
+        assert_int_equal(limits.heap_limit, HOSTMEM_UNLIMITED);
         assert_int_equal(limits.reserve_limit, HOSTMEM_UNLIMITED);
         assert_int_equal(limits.fail_after, HOSTMEM_UNLIMITED);
     }
@@ -170,14 +174,14 @@ static void test_budgets_wrong(void **state)
     assert_hresult(hostmem_get_budget(budget, &limits, &usage), E_INVALIDARG);
     assert_int_equal(limits.limit, 7);
     usage.size = sizeof usage;
-    usage.overruns = 7;
+    usage.overrun.count = 7;
     limits.size = 0;
     assert_hresult(hostmem_get_budget(budget, &limits, &usage), E_INVALIDARG);
-    assert_int_equal(usage.overruns, 7);
+    assert_int_equal(usage.overrun.count, 7);
     limits.size = sizeof limits;
     assert_hresult(hostmem_get_budget(budget, &limits, &usage), S_OK);
     assert_limits(&limits, &sensible);
-    assert_int_equal(usage.overruns, 0);
+    assert_int_equal(usage.overrun.count, 0);
     hostmem_release_budget(budget);
 }
 

@@ -3,6 +3,7 @@
  *
  * Pauses pass at once and are counted: the operating system is the fake one.
  */
+#include "com/manager.h"
 #include "support/fake_os.h"
 #include "support/fake_pages.h"
 #include "support/manager_fixture.h"
@@ -171,6 +172,294 @@ static void test_heap(void **state)
     assert_int_equal(IHostMalloc_Release(heap), 0);
 }
 
+/* ------------------------------------------------------------------------------- what comes to nothing, and pauses */
+
+static unsigned events; /* of any kind */
+
+static void HOSTMEM_CALL count_event(const hostmem_event *event, void *context)
+{
+    (void)context;
+    events += event->kind != HOSTMEM_EVENT_PRESSURE;
+}
+
+/* A manager with limits, and one of its own for the others. */
+struct limited {
+    struct fixture f;
+    hostmem_budget *shared;
+    IHostMalloc *heap;
+    struct fixture other;
+};
+
+static struct limited limited_make(const hostmem_limits *limits, const hostmem_limits *shared)
+{
+    struct limited l;
+    assert_hresult(hostmem_create_budget(shared, &l.shared), S_OK);
+    hostmem_options options = {
+        .size = sizeof options, .limits = limits, .shared = l.shared, .event = count_event};
+    hostmem_options others = {.size = sizeof others, .shared = l.shared};
+    events = 0;
+    assert_hresult(hostmem_create(&options, &l.f.manager), S_OK);
+    assert_hresult(hostmem_get_memory_manager(l.f.manager, &l.f.memory), S_OK);
+    assert_hresult(IHostMemoryManager_CreateMalloc(l.f.memory, MALLOC_THREADSAFE, &l.heap), S_OK);
+    assert_hresult(hostmem_create(&others, &l.other.manager), S_OK);
+    assert_hresult(hostmem_get_memory_manager(l.other.manager, &l.other.memory), S_OK);
+    return l;
+}
+
+static void limited_end(struct limited *l)
+{
+    assert_int_equal(IHostMalloc_Release(l->heap), 0);
+    IHostMemoryManager_Release(l->f.memory);
+    hostmem_release(l->f.manager); /* no event comes any more */
+    IHostMemoryManager_Release(l->other.memory);
+    hostmem_release(l->other.manager);
+    hostmem_release_budget(l->shared);
+}
+
+static hostmem_budget_usage usage_of(hostmem_budget *budget)
+{
+    hostmem_budget_usage usage = {.size = sizeof usage};
+    assert_hresult(hostmem_get_budget(budget, NULL, &usage), S_OK);
+    return usage;
+}
+
+/* Of a call that failed only the failure, and the attempts, are there. */
+static void assert_no_trace(struct limited *l, const hostmem_statistics *before,
+                            const hostmem_budget_usage *usage_before)
+{
+    hostmem_statistics now = fixture_books(l->f.manager);
+    hostmem_budget_usage usage = usage_of(l->shared);
+    for (unsigned m = 0; m < HOSTMEM_METHOD_COUNT; m++)
+        for (unsigned level = 0; level < HOSTMEM_LEVEL_COUNT; level++)
+            now.calls[m][level] = before->calls[m][level];
+    now.os_retries = before->os_retries;
+    now.pressure = before->pressure;
+    for (unsigned p = 0; p < HOSTMEM_PRESSURE_COUNT; p++)
+        now.notifications[p] = before->notifications[p];
+    now.metadata = before->metadata; /* bits of a region that was asked for */
+    assert_memory_equal(&now, before, sizeof now);
+    assert_memory_equal(&usage, usage_before, sizeof usage);
+}
+
+#if UINTPTR_MAX > UINT32_MAX
+/* More than any machine could commit: no call waits for that, and nothing is left of it. */
+static void test_hopeless(void **state)
+{
+    (void)state;
+    const SIZE_T region_bytes = (SIZE_T)3 << 39;
+    hostmem_limits limits = {.size = sizeof limits, .limit = 64 << 20, .margin = 16 << 20, .fail_after = 7};
+    hostmem_limits none = {.size = sizeof none, .limit = HOSTMEM_UNLIMITED};
+    fake_os_set_memory(&(struct os_memory){.physical_total = (uint64_t)64 << 30,
+                                           .physical_available = (uint64_t)8 << 30,
+                                           .job_limit = UINT64_MAX,
+                                           .working_set_limit = UINT64_MAX});
+    static const struct {
+        SIZE_T size;
+        DWORD type;
+        bool inside; /* of a region */
+    } rows[] = {{(SIZE_T)64 << 40, MEM_RESERVE | MEM_COMMIT, false},
+                {(SIZE_T)64 << 40, MEM_COMMIT, false},
+                {(SIZE_T)31 << 40, MEM_RESERVE | MEM_COMMIT, false},
+                {(SIZE_T)3 << 39, MEM_COMMIT, true}};
+    for (int limited = 0; limited < 2; limited++) {
+        struct limited l = limited_make(limited ? &limits : &none, limited ? &none : &limits);
+        void *region = NULL;
+        assert_hresult(IHostMemoryManager_VirtualAlloc(l.f.memory, NULL, region_bytes, MEM_RESERVE,
+                                                       PAGE_READWRITE, eTaskCritical, &region),
+                       S_OK);
+        for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
+            for (unsigned level = 0; level < LEVELS; level++) {
+                hostmem_statistics before = fixture_books(l.f.manager);
+                hostmem_budget_usage usage = usage_of(l.shared);
+                void *memory = (void *)1;
+                if (levels[level].level < eProcessCritical)
+                    continue; /* refused by the limit */
+                fake_os_fail_times(FAKE_OS_ALLOC, 1, 1000, ERROR_COMMITMENT_LIMIT);
+                SetLastError(NO_ERROR_SET);
+                HRESULT result = IHostMemoryManager_VirtualAlloc(
+                    l.f.memory, rows[i].inside ? region : NULL, rows[i].size, rows[i].type, PAGE_READWRITE,
+                    (EMemoryCriticalLevel)levels[level].level, &memory);
+                assert_hresult(result, E_OUTOFMEMORY);
+                assert_int_equal(GetLastError(), ERROR_COMMITMENT_LIMIT);
+                assert_null(memory);
+                assert_int_equal(fake_os_count(FAKE_OS_ALLOC), 1);
+                assert_int_equal(fake_os_pauses(), 0);
+                assert_no_trace(&l, &before, &usage);
+                assert_int_equal(fixture_books(l.f.manager).os_retries, 0);
+
+                fake_os_fail_times(FAKE_OS_HEAP_ALLOC, 1, 1000, 0);
+                memory = (void *)1;
+                assert_hresult(IHostMalloc_Alloc(l.heap, rows[i].size,
+                                                 (EMemoryCriticalLevel)levels[level].level, &memory),
+                               E_OUTOFMEMORY);
+                assert_null(memory);
+                assert_int_equal(fake_os_count(FAKE_OS_HEAP_ALLOC), 1);
+                assert_int_equal(fake_os_pauses(), 0);
+                assert_no_trace(&l, &before, &usage);
+            }
+        fake_os_count_again();
+        fixture_free(&l.f, region, 0, MEM_RELEASE);
+        assert_int_equal(fixture_books(l.f.manager).charged.peak, 0);
+        limited_end(&l);
+        assert_int_equal(events, 0);
+    }
+}
+#endif
+
+/* What a pause is to show. */
+static struct {
+    struct limited *l;
+    hostmem_statistics before;
+    hostmem_budget_usage usage;
+    uint64_t charges_left;
+    unsigned shown, others; /* pauses that were looked at; commits of another manager's meanwhile */
+    bool spoil;             /* take all that there is, so that the call is refused when it tries again */
+    void *taken;
+} pause;
+
+static uint64_t limit_of_all;
+
+/* Nothing is held: the figures are as before the call, and somebody else has the whole limit. */
+static void look_in_pause(void)
+{
+    DWORD error = GetLastError();
+    struct fixture *other = &pause.l->other;
+    assert_no_trace(pause.l, &pause.before, &pause.usage);
+    assert_int_equal(pause.l->f.manager->vm.quota.charges_left, pause.charges_left);
+    fake_os_fail(FAKE_OS_ALLOC, 0, 0);
+    fake_os_fail(FAKE_OS_HEAP_ALLOC, 0, 0);
+    void *memory = fixture_alloc(other, NULL, limit_of_all, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    pause.shown++;
+    if (pause.spoil) {
+        pause.taken = memory;
+    } else {
+        fixture_free(other, memory, 0, MEM_RELEASE);
+        pause.usage = usage_of(pause.l->shared);
+        /* Windows has something after three pauses. */
+        if (pause.shown < 3) {
+            fake_os_fail(FAKE_OS_ALLOC, 1, ERROR_COMMITMENT_LIMIT);
+            fake_os_fail(FAKE_OS_HEAP_ALLOC, 1, 0);
+        }
+    }
+    SetLastError(error);
+}
+
+enum way { COMMIT, RESERVE_AND_COMMIT, ALLOC, SMALL_ALLOC, WAYS };
+
+static HRESULT take_memory(struct limited *l, enum way way, void *region, void **memory)
+{
+    const EMemoryCriticalLevel level = eAppDomainCritical;
+    *memory = (void *)1;
+    SetLastError(NO_ERROR_SET);
+    if (way >= ALLOC)
+        return IHostMalloc_Alloc(l->heap, way == ALLOC ? 3 * PAGE : 100, level, memory);
+    return IHostMemoryManager_VirtualAlloc(l->f.memory, way == COMMIT ? region : NULL, 3 * PAGE,
+                                           way == COMMIT ? MEM_COMMIT : MEM_RESERVE | MEM_COMMIT,
+                                           PAGE_READWRITE, level, memory);
+}
+
+/* While a call pauses nothing of it is charged, and what is there is another's to take. */
+static void test_nothing_is_held_in_a_pause(void **state)
+{
+    (void)state;
+    limit_of_all = 16 * PAGE;
+    hostmem_limits shared = {.size = sizeof shared, .limit = limit_of_all};
+    hostmem_limits own = {.size = sizeof own, .limit = HOSTMEM_UNLIMITED, .fail_after = 100};
+    for (enum way way = 0; way < WAYS; way++)
+        for (int spoil = 0; spoil < 2; spoil++) {
+            struct limited l = limited_make(&own, &shared);
+            void *region = fixture_alloc(&l.f, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE), *memory;
+            pause.l = &l;
+            pause.before = fixture_books(l.f.manager);
+            pause.usage = usage_of(l.shared);
+            pause.charges_left = 100;
+            pause.shown = 0;
+            pause.spoil = spoil;
+            fake_os_in_pause(look_in_pause);
+            fake_os_fail(FAKE_OS_ALLOC, 1, ERROR_COMMITMENT_LIMIT);
+            fake_os_fail(FAKE_OS_HEAP_ALLOC, 1, 0);
+            HRESULT result = take_memory(&l, way, region, &memory);
+            DWORD error = GetLastError();
+            fake_os_in_pause(NULL);
+            hostmem_statistics now = fixture_books(l.f.manager);
+            if (spoil) {
+                /* Tried again, and refused by the budget then. */
+                assert_hresult(result, E_OUTOFMEMORY);
+                assert_int_equal(error, ERROR_COMMITMENT_LIMIT);
+                assert_null(memory);
+                assert_int_equal(pause.shown, 1);
+                assert_int_equal(now.os_retries, 1);
+                assert_int_equal(now.refused[HOSTMEM_REASON_SHARED], 1);
+                assert_int_equal(now.charged.now, 0);
+                assert_int_equal(now.charged.peak, 0);
+                assert_int_equal(now.heap.peak, 0);
+                assert_int_equal(l.f.manager->vm.quota.charges_left, 100);
+                fixture_free(&l.other, pause.taken, 0, MEM_RELEASE);
+            } else {
+                const uint64_t bytes = way == SMALL_ALLOC ? 100 : 3 * PAGE;
+                assert_hresult(result, S_OK);
+                assert_int_equal(pause.shown, 3);
+                assert_int_equal(now.os_retries, 3);
+                assert_int_equal(now.refusals, 0);
+                assert_int_equal(now.charged.now, bytes);
+                assert_int_equal(now.charged.peak, bytes);
+                assert_int_equal(l.f.manager->vm.quota.charges_left, 99);
+                if (way >= ALLOC)
+                    assert_hresult(IHostMalloc_Free(l.heap, memory), S_OK);
+                else
+                    fixture_free(&l.f, memory, 3 * PAGE * (way == COMMIT),
+                                 way == COMMIT ? MEM_DECOMMIT : MEM_RELEASE);
+            }
+            fixture_free(&l.f, region, 0, MEM_RELEASE);
+            assert_int_equal(usage_of(l.shared).charged.now, 0);
+            assert_int_equal(usage_of(l.shared).reserved.now, 0);
+            limited_end(&l);
+        }
+}
+
+/* An overrun is none until the memory is there: not while it pauses, and not if it never comes. */
+static void test_overruns_pause(void **state)
+{
+    (void)state;
+    hostmem_limits own = {.size = sizeof own, .limit = PAGE, .heap_limit = PAGE};
+    hostmem_limits none = {.size = sizeof none, .limit = HOSTMEM_UNLIMITED};
+    limit_of_all = 64 * PAGE; /* the other's own */
+    for (int comes = 0; comes < 2; comes++)
+        for (int block = 0; block < 2; block++) {
+            struct limited l = limited_make(&own, &none);
+            void *region = fixture_alloc(&l.f, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE), *memory;
+            pause.l = &l;
+            pause.before = fixture_books(l.f.manager);
+            pause.usage = usage_of(l.shared);
+            pause.charges_left = BUDGET_UNLIMITED;
+            pause.shown = 0;
+            pause.spoil = false;
+            fake_os_in_pause(comes ? look_in_pause : NULL);
+            fake_os_fail_times(FAKE_OS_ALLOC, 1, comes ? 1 : 1000, ERROR_COMMITMENT_LIMIT);
+            fake_os_fail_times(FAKE_OS_HEAP_ALLOC, 1, comes ? 1 : 1000, 0);
+            HRESULT result = block
+                                 ? IHostMalloc_Alloc(l.heap, 3 * PAGE, eProcessCritical, &memory)
+                                 : IHostMemoryManager_VirtualAlloc(l.f.memory, region, 3 * PAGE, MEM_COMMIT,
+                                                                   PAGE_READWRITE, eProcessCritical, &memory);
+            fake_os_in_pause(NULL);
+            fake_os_count_again();
+            hostmem_statistics now = fixture_books(l.f.manager);
+            assert_hresult(result, comes ? S_OK : E_OUTOFMEMORY);
+            assert_int_equal(now.os_retries, comes ? 3 : 40);
+            if (comes) {
+                assert_int_equal(now.overrun.count, 1);
+                assert_int_equal(now.overrun.bytes, 3 * PAGE);
+                assert_int_equal(now.charged.now, 3 * PAGE);
+                if (block)
+                    assert_hresult(IHostMalloc_Free(l.heap, memory), S_OK);
+            } else {
+                assert_no_trace(&l, &pause.before, &pause.usage);
+            }
+            fixture_free(&l.f, region, 0, MEM_RELEASE);
+            limited_end(&l);
+        }
+}
+
 #define patience_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -180,6 +469,11 @@ int main(void)
         patience_test(test_no_second_attempt),
         patience_test(test_refusals_do_not_wait),
         patience_test(test_heap),
+#if UINTPTR_MAX > UINT32_MAX
+        patience_test(test_hopeless),
+#endif
+        patience_test(test_nothing_is_held_in_a_pause),
+        patience_test(test_overruns_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

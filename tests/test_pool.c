@@ -67,31 +67,6 @@ static void test_numbers_are_dense_and_items_apart(void **state)
 }
 
 /* Consecutive numbers are most likely two threads' at once. */
-static void test_neighbours_share_no_line(void **state)
-{
-    (void)state;
-    enum { COUNT = 64 * 1024 };
-    struct pool items;
-    hm_pool_init(&items, sizeof(struct item), 64, &metadata);
-    for (uint32_t n = 1; n <= COUNT; n++) {
-        assert_int_equal(hm_pool_take(&items), n);
-        struct item *own = pool_item(&items, n);
-        assert_int_equal(own->owner, 0); /* nobody else's, and usable */
-        own->owner = n;
-        if (n > 1) {
-            char *before = pool_item(&items, n - 1);
-            ptrdiff_t apart = (char *)own - before;
-            assert_true(apart >= 64 + (ptrdiff_t)sizeof *own || apart <= -64 - (ptrdiff_t)sizeof *own);
-        }
-    }
-    for (uint32_t n = 1; n <= COUNT; n++)
-        assert_int_equal(((struct item *)pool_item(&items, n))->owner, n);
-    for (uint32_t n = 1; n <= COUNT; n++)
-        assert_int_equal(hm_pool_number(&items, pool_item(&items, n)), n);
-    assert_in_range(metadata, COUNT * sizeof(struct item), COUNT * sizeof(struct item) + 12 * 65536);
-    hm_pool_destroy(&items);
-}
-
 static void test_what_was_given_is_taken_again(void **state)
 {
     (void)state;
@@ -246,7 +221,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_numbers_are_dense_and_items_apart, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_neighbours_share_no_line, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_given_is_taken_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_list_is_never_the_same_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failing_pages_leave_it_usable, setup, teardown),

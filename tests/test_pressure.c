@@ -6,7 +6,7 @@
  */
 #include <stdlib.h>
 
-#include "memory/pressure.h"
+#include "com/manager.h"
 #include "support/beacon.h"
 #include "support/fake_os.h"
 #include "support/governed.h"
@@ -193,6 +193,109 @@ static void test_shared_budget(void **state)
     assert_told(a, NEUTRAL);
     assert_quiet(a);
     tenancy_end(a);
+    hostmem_release_budget(budget);
+}
+
+/* Of heap_limit seven eighths are the mark, and only the heap counts; own or shared, whichever is tighter. */
+static void test_heap_limit(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned pages;
+        int told; /* 0: nothing */
+    } rows[] = {{43, 0}, {44, NEUTRAL}, {69, 0},   {70, LOW}, {80, 0},
+                {62, 0}, {61, NEUTRAL}, {70, LOW}, {0, HIGH}};
+    for (int shared = 0; shared < 2; shared++) {
+        fake_os_set_resources((struct hm_os_resources){.high = true});
+        hostmem_limits limits = limits_of(HOSTMEM_UNLIMITED, 0, 0, 0);
+        limits.heap_limit = 80 * PAGE;
+        hostmem_budget *budget;
+        assert_hresult(hostmem_create_budget(shared ? &limits : NULL, &budget), S_OK);
+        struct tenancy *t = tenancy_make(shared ? NULL : &limits, budget);
+        assert_told(t, HIGH);
+        use(t, 200); /* not heap */
+        assert_quiet(t);
+        use(t, 0);
+        assert_hresult(hm_vm_set_use(&t->g->f.manager->vm, t->region, HOSTMEM_USE_GC_HEAP), S_OK);
+        for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+            use(t, rows[i].pages);
+            if (rows[i].told != 0) {
+                assert_told(t, rows[i].told);
+                hostmem_event event = event_log_wait(&t->g->log, HOSTMEM_EVENT_PRESSURE, t->told);
+                assert_int_equal(event.limit, 80 * PAGE);
+                assert_int_equal(event.used, rows[i].pages * PAGE);
+            }
+            assert_quiet(t);
+        }
+        /* What moves into the heap, or out of it, is told as what is committed there. */
+        assert_hresult(hm_vm_set_use(&t->g->f.manager->vm, t->region, HOSTMEM_USE_OTHER), S_OK);
+        use(t, 75);
+        assert_quiet(t);
+        assert_hresult(hm_vm_set_use(&t->g->f.manager->vm, t->region, HOSTMEM_USE_GC_HEAP), S_OK);
+        assert_told(t, LOW);
+        assert_hresult(hm_vm_set_use(&t->g->f.manager->vm, t->region, HOSTMEM_USE_OTHER), S_OK);
+        assert_told(t, HIGH);
+        tenancy_end(t);
+        hostmem_release_budget(budget);
+    }
+}
+
+static atomic_uint shown_changes;
+
+static void shown_changed(void)
+{
+    shown_changes++;
+}
+
+/* The thread has looked: was what the runtime is shown passed on? */
+static void assert_passed_on(bool changed)
+{
+    beacon_settle();
+    assert_int_equal(shown_changes, changed);
+    shown_changes = 0;
+}
+
+/* Every figure of own and shared limits that has a part in how much the runtime is to see, and none that has not. */
+static void test_what_is_shown(void **state)
+{
+    (void)state;
+    hostmem_limits first = limits_of(100 * PAGE, 0, 0, 0);
+    hostmem_budget *budget;
+    assert_hresult(hostmem_create_budget(NULL, &budget), S_OK);
+    for (int shared = 0; shared < 2; shared++) {
+        static const struct {
+            uint64_t limit, task_limit, heap_limit, margin, soft; /* pages */
+            bool changed;
+        } rows[] = {
+            {100, 0, 0, 0, 0, true},    {100, 0, 0, 50, 0, false},  {100, 0, 0, 50, 30, false},
+            {120, 0, 0, 50, 30, true},  {120, 60, 0, 50, 30, true}, {130, 60, 0, 50, 30, false},
+            {130, 60, 70, 0, 0, false}, {130, 60, 40, 0, 0, true},  {130, 50, 40, 0, 0, false},
+            {130, 30, 40, 0, 0, true},  {130, 30, 0, 0, 0, false},  {130, 0, 0, 0, 0, true},
+            {130, 0, 130, 0, 0, false}, {130, 0, 129, 0, 0, true},  {0, 0, 129, 0, 0, false},
+            {0, 0, 0, 0, 0, true},
+        };
+        struct tenancy *t = tenancy_make(shared ? NULL : &first, budget);
+        if (shared)
+            assert_hresult(hostmem_set_budget_limits(budget, &first), S_OK);
+        beacon_settle();
+        atomic_store(&t->g->f.manager->tenant.shown_changed, shown_changed);
+        shown_changes = 0;
+        hostmem_limits limits = limits_of(90 * PAGE, 0, 0, 0);
+        for (unsigned i = 0; i <= sizeof rows / sizeof rows[0]; i++) {
+            if (i != 0) {
+                limits = limits_of(rows[i - 1].limit != 0 ? rows[i - 1].limit * PAGE : HOSTMEM_UNLIMITED,
+                                   rows[i - 1].task_limit * PAGE, rows[i - 1].margin * PAGE, 0);
+                limits.heap_limit = rows[i - 1].heap_limit * PAGE;
+                limits.soft = rows[i - 1].soft * PAGE;
+            }
+            assert_hresult(shared ? hostmem_set_budget_limits(budget, &limits)
+                                  : hostmem_set_limits(t->g->f.manager, &limits),
+                           S_OK);
+            assert_passed_on(i == 0 || rows[i - 1].changed);
+        }
+        t->told = t->clr.count; /* of pressure this is no test */
+        tenancy_end(t);
+    }
     hostmem_release_budget(budget);
 }
 
@@ -427,7 +530,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         pressure_test(test_budget),          pressure_test(test_limits_that_change),
-        pressure_test(test_shared_budget),   pressure_test(test_machine),
+        pressure_test(test_shared_budget),   pressure_test(test_heap_limit),
+        pressure_test(test_what_is_shown),   pressure_test(test_machine),
         pressure_test(test_job_object),      cmocka_unit_test(test_job_arithmetic),
         pressure_test(test_low_is_repeated), pressure_test(test_forced),
         pressure_test(test_started),         pressure_test(test_registered_late),

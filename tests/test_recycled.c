@@ -12,6 +12,7 @@
 #include "memory/region.h"
 #include "support/crew.h"
 #include "support/fake_pages.h"
+#include "support/answers.h"
 
 /* More of them than processors: what goes wrong takes a thread that stands still at the wrong moment. */
 enum { LOOKERS = 7, TURNS = 400000, KINDS = 16 };
@@ -25,6 +26,7 @@ enum { PLACES = 2, PAGES = GRANULE_PAGES };
 
 static struct region_table table;
 static struct stats stats;
+static struct quota quota;
 static atomic_bool ended;
 static atomic_uint found, entered;
 
@@ -32,8 +34,9 @@ static void come(struct member *member, const struct place *place)
 {
     struct region_origin origin = {.base = place->base, .pages = PAGES, .kind = place->kind};
     uint32_t number = hm_region_take(&table);
+    struct charge space = {.bytes = PAGES * PAGE_BYTES, .kind = CHARGE_RESERVE};
     if (place->kind == HOSTMEM_REGION_PRIVATE)
-        hm_account_charge(&table.reserved, PAGES * PAGE_BYTES, BUDGET_TASK);
+        quota_charged(&quota, &space);
     crew_check(member, number != 0 && hm_region_publish(&table, number, &origin), number);
 }
 
@@ -86,7 +89,8 @@ static void test_recycled(void **state)
     (void)state;
     static struct crew crew;
     static hostmem_statistics books;
-    hm_region_table_init(&table, &stats);
+    hm_quota_init(&quota, NULL);
+    hm_region_table_init(&table, &stats, &quota);
     crew_run(&crew, 1 + LOOKERS, turn_or_look, NULL);
     print_message("found %u, entered %u\n", found, entered);
     assert_true(found > 100 && entered > 100);
@@ -94,7 +98,7 @@ static void test_recycled(void **state)
     assert_int_equal(books.regions, 0);
     assert_int_equal(books.views, 0);
     assert_int_equal(books.mapped.now, 0);
-    assert_int_equal(hm_account_now(&table.reserved), 0);
+    assert_int_equal(hm_budget_used(&quota.reserve), 0);
     assert_true(pool_used(&table.records) < 2 * (1 + LOOKERS) + 2);
     hm_region_table_destroy(&table);
     assert_int_equal(fake_pages_outstanding(), 0);

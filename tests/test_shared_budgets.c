@@ -62,10 +62,10 @@ static void test_two_managers(void **state)
     overrun(b, in_b + 6 * PAGE, PAGE, MEM_COMMIT, eProcessCritical, beyond);
     assert_charged(budget, pages(13), pages(13));
     hostmem_budget_usage usage = usage_of(budget);
-    assert_int_equal(usage.overruns, 1);
-    assert_int_equal(usage.overrun_bytes, PAGE);
-    assert_int_equal(usage.overrun_peak, PAGE);
-    assert_int_equal(fixture_books(b->f.manager).overruns, 0); /* none of its own */
+    assert_int_equal(usage.overrun.count, 1);
+    assert_int_equal(usage.overrun.bytes, PAGE);
+    assert_int_equal(usage.overrun.peak, PAGE);
+    assert_int_equal(fixture_books(b->f.manager).overrun.count, 0); /* none of its own */
 
     /* What one gives back the other can have. */
     release(a, in_a);
@@ -151,7 +151,7 @@ static void test_views_under_a_shared_budget(void **state)
     assert_hresult(IHostMemoryManager_AcquiredVirtualAddressSpace(a->f.memory, view, 0), S_OK);
     const struct refusal expected = {HOSTMEM_REASON_SHARED, pages(3), pages(2), pages(3)};
     overrun(a, view, 3 * PAGE, MEM_COMMIT, eTaskCritical, expected);
-    assert_int_equal(usage_of(budget).overruns, 1);
+    assert_int_equal(usage_of(budget).overrun.count, 1);
     refuse(b, NULL, 1, MEM_COMMIT, eProcessCritical, shared(PAGE, pages(2), pages(3)));
     UnmapViewOfFile(view);
     assert_hresult(IHostMemoryManager_ReleasedVirtualAddressSpace(a->f.memory, view), S_OK);

@@ -371,14 +371,17 @@ static void test_sums(void **state)
 {
     struct damaged *d = *state;
     struct stats *stats = &d->f.manager->vm.stats;
+    struct quota *quota = &d->f.manager->vm.quota;
     const struct {
         struct gauge *gauge;
         hostmem_finding finding;
-    } gauges[] = {{&d->table->reserved.gauge, HOSTMEM_FINDING_RESERVED},
-                  {&d->table->committed.gauge, HOSTMEM_FINDING_COMMITTED},
+    } gauges[] = {{&stats->committed, HOSTMEM_FINDING_COMMITTED},
+                  {&stats->by_use[HOSTMEM_USE_GC_HEAP], HOSTMEM_FINDING_USE},
+                  {&stats->by_use[HOSTMEM_USE_GC_TABLES], HOSTMEM_FINDING_USE},
+                  {&stats->by_use[HOSTMEM_USE_OTHER], HOSTMEM_FINDING_USE},
                   {&stats->mapped, HOSTMEM_FINDING_MAPPED},
-                  {&d->f.manager->vm.heap.gauge, HOSTMEM_FINDING_HEAP},
-                  {&stats->view_committed, HOSTMEM_FINDING_CHARGED}};
+                  {&quota->stock->charged, HOSTMEM_FINDING_HEAP},
+                  {&stats->by_use[HOSTMEM_USE_VIEW], HOSTMEM_FINDING_CHARGED}};
     for (unsigned i = 0; i < sizeof gauges / sizeof gauges[0]; i++) {
         gauge_add(gauges[i].gauge, 1);
         hostmem_verify_report report = expect(d, gauges[i].finding, NULL);
@@ -398,16 +401,26 @@ static void test_sums(void **state)
         assert_int_equal(report.found, report.expected - 1);
         hm_stats_count(stats, counters[i].counter, 1);
     }
-    hm_budget_force(&d->table->commit, PAGE);
-    assert_int_equal(expect(d, HOSTMEM_FINDING_CHARGED, NULL).expected, 1204 * PAGE + 1000);
-    hm_budget_refund(&d->table->commit, PAGE);
-    hm_budget_note_critical(&d->table->commit, PAGE);
-    hostmem_verify_report critical = expect(d, HOSTMEM_FINDING_CRITICAL, NULL);
-    assert_int_equal(critical.found, critical.expected + PAGE);
-    hm_budget_drop_critical(&d->table->commit, PAGE);
-    hm_budget_force(&d->table->reserve, PAGE);
-    expect(d, HOSTMEM_FINDING_RESERVE_CHARGED, NULL);
-    hm_budget_refund(&d->table->reserve, PAGE);
+    const struct {
+        struct budget *budget;
+        hostmem_finding finding;
+        uint64_t expected;
+    } budgets[] = {{&quota->commit, HOSTMEM_FINDING_CHARGED, 1204 * PAGE + 1000},
+                   {&quota->heap, HOSTMEM_FINDING_HEAP_CHARGED, 1000 * PAGE},
+                   {&quota->reserve, HOSTMEM_FINDING_RESERVED, (40 + 1000 + 40000) * PAGE}};
+    for (unsigned i = 0; i < 3; i++) {
+        hm_budget_force(budgets[i].budget, PAGE);
+        hostmem_verify_report report = expect(d, budgets[i].finding, NULL);
+        assert_int_equal(report.expected, budgets[i].expected);
+        assert_int_equal(report.found, report.expected + PAGE);
+        hm_budget_give(budgets[i].budget, PAGE);
+    }
+    /* Stock is part of what is charged, and of no figure. */
+    const unsigned lane = lane_of(thread_here());
+    assert_true(quota->stock->lane[lane].bytes > 0);
+    quota->stock->lane[lane].bytes--;
+    assert_int_equal(expect(d, HOSTMEM_FINDING_HEAP, NULL).found, 1001);
+    quota->stock->lane[lane].bytes++;
 }
 
 static void test_a_shared_budget(void **state)
@@ -421,14 +434,16 @@ static void test_a_shared_budget(void **state)
     assert_hresult(hostmem_create(&options, &f.manager), S_OK);
     assert_hresult(hostmem_get_memory_manager(f.manager, &f.memory), S_OK);
     void *region = fixture_alloc(&f, NULL, GRANULE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
-    struct budget *parents[] = {f.manager->vm.table.commit.parent, f.manager->vm.table.reserve.parent};
+    struct quota *parent = f.manager->vm.quota.parent;
+    struct budget *parents[] = {&parent->commit, &parent->heap, &parent->reserve};
+    assert_hresult(hm_vm_set_use(&f.manager->vm, region, HOSTMEM_USE_GC_HEAP), S_OK);
     struct damaged other = {.f = f};
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         assert_true(verified(f.manager));
         hm_budget_force(parents[i], 10 * PAGE); /* somebody else's */
         assert_true(verified(f.manager));
-        hm_budget_refund(parents[i], 10 * PAGE);
-        hm_budget_refund(parents[i], 1);
+        hm_budget_give(parents[i], 10 * PAGE);
+        hm_budget_give(parents[i], 1);
         expect(&other, HOSTMEM_FINDING_SHARED, NULL);
         hm_budget_force(parents[i], 1);
     }
@@ -470,7 +485,7 @@ static void test_a_region_at_work(void **state)
     hostmem_verify_report report = {.size = sizeof report};
     assert_true(hm_region_enter(d->table, (uintptr_t)d->little, REGION_COMMIT, &hold));
     hm_commit_map_set(&record_at(d, d->little)->commit, SMALL_PAGES, 20, 1);
-    gauge_add(&d->table->committed.gauge, PAGE);
+    gauge_add(&d->table->stats->committed, PAGE);
     assert_hresult(hostmem_verify(d->f.manager, &report), S_OK);
     assert_int_equal(report.skipped, 1);
     assert_int_equal(report.regions, 2);
@@ -483,7 +498,7 @@ static void test_a_region_at_work(void **state)
     assert_ptr_equal(report.address, d->middle + 5 * PAGE);
     hm_commit_map_clear(&record_at(d, d->middle)->commit, MIDDLE_PAGES, 5, 1);
     hm_commit_map_clear(&record_at(d, d->little)->commit, SMALL_PAGES, 20, 1);
-    gauge_sub(&d->table->committed.gauge, PAGE);
+    gauge_sub(&d->table->stats->committed, PAGE);
     hm_region_leave_unchanged(d->table, &hold);
 }
 

@@ -140,10 +140,6 @@ HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_st
     const struct quota *quota = &manager->vm.quota;
     hm_stats_read(&manager->vm.stats, statistics);
     statistics->reserved = hm_budget_gauge(&quota->reserve);
-    statistics->committed = (hostmem_gauge){
-        .now = hm_region_table_committed(&manager->vm.table),
-        .peak = atomic_load_explicit(&manager->vm.stats.committed_peak, memory_order_relaxed)};
-    statistics->committed_by_use[HOSTMEM_USE_GC_HEAP] = hm_budget_gauge(&quota->heap);
     statistics->heap =
         (hostmem_gauge){.now = blocks_now(quota),
                         .peak = atomic_load_explicit(&quota->stock->charged.peak, memory_order_relaxed)};

@@ -31,6 +31,18 @@ static void put(struct quota *quota, uint64_t bytes)
         give(quota, rest);
 }
 
+/* From the stock; not where all that is charged, stock included, is more than the level may take: a more critical call may
+ * have filled it, or the limit is lower now. */
+static bool pay(struct quota *quota, const struct charge *charge)
+{
+    if (!stock_pay(quota->stock, charge->bytes))
+        return false;
+    if (hm_budget_fits(&quota->commit, 0, charge->level))
+        return true;
+    put(quota, charge->bytes);
+    return false;
+}
+
 /* Charge a batch besides; false: nothing is charged. */
 static bool refill(struct quota *quota, const struct charge *charge)
 {
@@ -48,7 +60,9 @@ bool hm_blocks_charge(struct quota *quota, struct charge *charge)
 {
     charge->verdict = CHARGE_GRANTED;
     charge->overruns = 0;
-    if (from_stock(quota, charge->bytes) && (stock_pay(quota->stock, charge->bytes) || refill(quota, charge)))
+    if (charge->level > BUDGET_PROCESS)
+        charge->level = BUDGET_PROCESS;
+    if (from_stock(quota, charge->bytes) && (pay(quota, charge) || refill(quota, charge)))
         return true;
     bool granted = hm_quota_charge(quota, charge);
     if (charge->verdict == CHARGE_GRANTED)

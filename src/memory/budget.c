@@ -54,11 +54,22 @@ uint64_t hm_budget_used(const struct budget *budget)
     return stock_less(&budget->used, budget->stock);
 }
 
+static bool has_room(const struct budget *budget, uint64_t used, uint64_t bytes, unsigned level)
+{
+    uint64_t ceiling = budget_ceiling(budget, level);
+    return bytes <= ceiling && counted(used) <= ceiling - bytes;
+}
+
+bool hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level)
+{
+    return has_room(budget, load(&budget->used), bytes, level);
+}
+
 bool hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level)
 {
     uint64_t used = load(&budget->used);
     do {
-        if (!budget_has_room(budget, used, bytes, level))
+        if (!has_room(budget, used, bytes, level))
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes, memory_order_seq_cst,
                                                     memory_order_relaxed));
@@ -78,6 +89,8 @@ bool hm_budget_force(struct budget *budget, uint64_t bytes)
     const uint64_t ceiling = budget_ceiling(budget, BUDGET_PROCESS);
     uint64_t used = counted(atomic_fetch_add_explicit(&budget->used, bytes, memory_order_seq_cst) + bytes);
     budget_note(budget);
+    if (used > ceiling && budget->stock != NULL) /* stock could be taken back: it is no overrun */
+        used = counted(used - stock_held(budget->stock));
     if (used <= ceiling)
         return false;
     atomic_fetch_add_explicit(&budget->overruns, 1, memory_order_relaxed);

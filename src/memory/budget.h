@@ -56,6 +56,9 @@ void hm_budget_get(const struct budget *budget, struct budget_limits *limits);
 /* Bytes in use: without stock. */
 uint64_t hm_budget_used(const struct budget *budget);
 
+/* Is there room?  Takes nothing. */
+bool hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level);
+
 /* Take; false: there is no room, and nothing is taken. */
 bool hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level);
 
@@ -70,22 +73,10 @@ static inline uint64_t budget_ceiling(const struct budget *budget, unsigned leve
     return atomic_load_explicit(&budget->ceiling[level], memory_order_relaxed);
 }
 
-static inline bool budget_has_room(const struct budget *budget, uint64_t used, uint64_t bytes, unsigned level)
-{
-    uint64_t ceiling = budget_ceiling(budget, level);
-    return bytes <= ceiling && counted(used) <= ceiling - bytes;
-}
-
 /* What there is no room for: is it refused at this level, or an overrun? */
 static inline bool budget_refuses(const struct budget *budget, unsigned level)
 {
     return level < BUDGET_PROCESS || atomic_load_explicit(&budget->strict, memory_order_relaxed);
-}
-
-/* Is there room?  Takes nothing. */
-static inline bool budget_fits(const struct budget *budget, uint64_t bytes, unsigned level)
-{
-    return budget_has_room(budget, atomic_load_explicit(&budget->used, memory_order_relaxed), bytes, level);
 }
 
 /* What was taken is in use now. */

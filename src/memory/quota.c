@@ -137,7 +137,7 @@ static const struct budget *refusing(struct quota *quota, const struct charge *c
 {
     struct place place = first_place(quota, charge->kind);
     do {
-        if (!budget_fits(place.budget, charge->bytes, charge->level) &&
+        if (!hm_budget_fits(place.budget, charge->bytes, charge->level) &&
             budget_refuses(place.budget, charge->level))
             return place.budget;
     } while (next_place(&place, charge->kind));

@@ -106,45 +106,26 @@ static uint64_t in_account(uint64_t pages)
     return pages << 8;
 }
 
-uint64_t hm_region_table_committed(const struct region_table *table)
+static void count_use(struct stats *stats, hostmem_use use, uint64_t bytes)
 {
-    uint64_t sum = atomic_load_explicit(&table->quota->heap.used, memory_order_relaxed);
-    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
-        if (use != HOSTMEM_USE_VIEW)
-            sum += atomic_load_explicit(&table->stats->by_use[use].now, memory_order_relaxed);
-    return counted(sum);
+    gauge_add(&stats->by_use[use], bytes);
+    raise_to(&stats->committed_peak, stats_committed(stats));
 }
 
-/* The budget of the heap counts it, and no gauge besides. */
-static void count_use(struct region_table *table, hostmem_use use, uint64_t bytes)
+/* So many pages more of a region are committed; the use that they are charged for. */
+static hostmem_use add_committed(struct region *region, uint64_t pages)
 {
-    if (use != HOSTMEM_USE_GC_HEAP)
-        gauge_add(&table->stats->by_use[use], bytes);
-    raise_to(&table->stats->committed_peak, hm_region_table_committed(table));
+    return atomic_fetch_add_explicit(&region->account, in_account(pages), memory_order_relaxed) & 0xFF;
 }
 
-static void uncount_use(struct region_table *table, hostmem_use use, uint64_t bytes)
-{
-    if (use != HOSTMEM_USE_GC_HEAP)
-        gauge_sub(&table->stats->by_use[use], bytes);
-}
-
-/* Pages of a region have been committed, or are not any more; the use that they are charged for. */
-static hostmem_use count_committed(struct region_table *table, struct region *region, uint64_t pages)
-{
-    hostmem_use use =
-        atomic_fetch_add_explicit(&region->account, in_account(pages), memory_order_relaxed) & 0xFF;
-    count_use(table, use, pages << PAGE_SHIFT);
-    return use;
-}
-
+/* The other way round, and given back. */
 static void refund_committed(struct region_table *table, struct region *region, uint64_t pages)
 {
     if (pages == 0)
         return;
     hostmem_use use =
         atomic_fetch_sub_explicit(&region->account, in_account(pages), memory_order_relaxed) & 0xFF;
-    uncount_use(table, use, pages << PAGE_SHIFT);
+    gauge_sub(&table->stats->by_use[use], pages << PAGE_SHIFT);
     hm_quota_refund(table->quota, charge_kind_of(use), pages << PAGE_SHIFT);
 }
 
@@ -163,12 +144,12 @@ bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use
     const hostmem_use before = account & 0xFF;
     const uint64_t bytes = (uint64_t)((int64_t)account >> 8) << PAGE_SHIFT;
     if (ours && before != use && bytes != 0) {
-        uncount_use(table, before, bytes);
+        gauge_sub(&table->stats->by_use[before], bytes);
         if (use == HOSTMEM_USE_GC_HEAP)
             hm_quota_becomes_heap(table->quota, bytes);
         else if (before == HOSTMEM_USE_GC_HEAP)
             hm_quota_was_heap(table->quota, bytes);
-        count_use(table, use, bytes);
+        count_use(table->stats, use, bytes);
     }
     hm_region_leave_unchanged(table, &hold);
     return ours;
@@ -254,7 +235,7 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
         }
         atomic_store_explicit(&region->account, origin->use, memory_order_relaxed);
         if (origin->committed)
-            count_committed(table, region, origin->pages);
+            count_use(table->stats, add_committed(region, origin->pages), origin->pages << PAGE_SHIFT);
     } else {
         gauge_add(&table->stats->mapped, origin->pages << PAGE_SHIFT);
     }
@@ -357,12 +338,14 @@ const struct budget *hm_region_set_committed(struct region_table *table, struct 
 {
     const uint64_t bytes =
         hm_commit_map_set(&hold->region->commit, geometry_pages(hold->geometry), first, count) << PAGE_SHIFT;
-    enum charge_kind kind = charge_kind_of(count_committed(table, hold->region, bytes >> PAGE_SHIFT));
+    const hostmem_use use = add_committed(hold->region, bytes >> PAGE_SHIFT);
+    const enum charge_kind kind = charge_kind_of(use);
     const struct budget *overrun = hm_quota_settle(table->quota, charge, bytes);
     if (kind == CHARGE_HEAP && charge->kind != CHARGE_HEAP)
         hm_quota_becomes_heap(table->quota, bytes);
     else if (kind != CHARGE_HEAP && charge->kind == CHARGE_HEAP)
         hm_quota_was_heap(table->quota, bytes);
+    count_use(table->stats, use, bytes);
     charge->bytes = bytes;
     return overrun;
 }

@@ -187,9 +187,6 @@ static inline enum charge_kind charge_kind_of(hostmem_use use)
     return use == HOSTMEM_USE_GC_HEAP ? CHARGE_HEAP : CHARGE_COMMIT;
 }
 
-/* Bytes committed in all regions. */
-uint64_t hm_region_table_committed(const struct region_table *table);
-
 /* Committed pages of an entered region. */
 uint64_t hm_region_committed(struct region_hold *hold);
 

@@ -93,6 +93,7 @@ void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
     out->mapped = read_gauge(&stats->mapped);
     for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
         out->committed_by_use[use] = read_gauge(&stats->by_use[use]);
+    out->committed = (hostmem_gauge){.now = stats_committed(stats), .peak = read(&stats->committed_peak)};
     out->view_committed = out->committed_by_use[HOSTMEM_USE_VIEW];
     out->foreign_committed = read(&stats->foreign_committed);
     out->regions = read_counter(stats, STATS_REGIONS);

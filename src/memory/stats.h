@@ -13,9 +13,8 @@
 #include "memory/lane.h"
 
 struct stats {
-    /* Committed pages: inside views, and of regions but the collector's heap, which has a budget (quota.h). */
-    struct gauge by_use[HOSTMEM_USE_COUNT];
-    _Atomic uint64_t committed_peak; /* of all regions together */
+    struct gauge by_use[HOSTMEM_USE_COUNT]; /* committed pages; HOSTMEM_USE_VIEW: inside views */
+    _Atomic uint64_t committed_peak;        /* of all regions together */
     struct gauge mapped;
     _Atomic uint64_t foreign_committed;
     _Atomic uint64_t refused[HOSTMEM_REASON_COUNT];
@@ -41,6 +40,16 @@ static inline HRESULT stats_refuse(struct stats *stats, hostmem_reason reason, H
     return result;
 }
 
+/* Committed pages of all regions. */
+static inline uint64_t stats_committed(const struct stats *stats)
+{
+    uint64_t sum = 0;
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
+        if (use != HOSTMEM_USE_VIEW)
+            sum += atomic_load_explicit(&stats->by_use[use].now, memory_order_relaxed);
+    return counted(sum);
+}
+
 /* Add to a counter; `amount` may be negative. */
 void hm_stats_count(struct stats *stats, enum stats_counter counter, int amount);
 
@@ -51,7 +60,7 @@ HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level
 HRESULT hm_stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level, HRESULT result,
                                 enum stats_counter counter, int amount);
 
-/* The figures of regions, budgets and blocks are not in it. */
+/* The figures of budgets and blocks are not in it. */
 void hm_stats_read(const struct stats *stats, hostmem_statistics *out);
 
 #endif

@@ -184,20 +184,20 @@ static __attribute__((noinline)) void check_sums(struct verify *verify)
     hm_stats_read(&verify->vm->stats, &figures);
     verify->by_use[HOSTMEM_USE_VIEW] =
         0; /* no region is of it, and what is in views is only known as a sum */
-    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++) {
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
         committed += verify->by_use[use];
-        if (use != HOSTMEM_USE_VIEW && use != HOSTMEM_USE_GC_HEAP)
-            check_sum(verify, HOSTMEM_FINDING_USE, verify->by_use[use], figures.committed_by_use[use].now);
-    }
     check_sum(verify, HOSTMEM_FINDING_REGIONS, verify->report->regions, figures.regions);
     check_sum(verify, HOSTMEM_FINDING_VIEWS, verify->report->views, figures.views);
     check_sum(verify, HOSTMEM_FINDING_BLOCKS, verify->blocks, figures.blocks);
     check_sum(verify, HOSTMEM_FINDING_RESERVED, verify->reserved, hm_budget_used(&quota->reserve));
-    check_sum(verify, HOSTMEM_FINDING_COMMITTED, committed, hm_region_table_committed(&verify->vm->table));
+    check_sum(verify, HOSTMEM_FINDING_COMMITTED, committed, figures.committed.now);
     check_sum(verify, HOSTMEM_FINDING_MAPPED, verify->mapped, figures.mapped.now);
     check_sum(verify, HOSTMEM_FINDING_HEAP, verify->block_bytes, blocks_now(quota));
     check_sum(verify, HOSTMEM_FINDING_CHARGED, committed + figures.view_committed.now + verify->block_bytes,
               hm_budget_used(&quota->commit));
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
+        if (use != HOSTMEM_USE_VIEW)
+            check_sum(verify, HOSTMEM_FINDING_USE, verify->by_use[use], figures.committed_by_use[use].now);
     check_sum(verify, HOSTMEM_FINDING_HEAP_CHARGED, verify->by_use[HOSTMEM_USE_GC_HEAP],
               hm_budget_used(&quota->heap));
     if (parent != NULL) {

@@ -3,8 +3,8 @@
  *
  * Reserve, commit, decommit and release at a few places that are everybody's, in the manager's own order of steps,
  * beside threads that only look; some memory is freed behind the books' back, some releases are refused, some
- * places are views for a while.  When all stand still, the page bits, the budgets and the gauges are what
- * Windows has.
+ * places are views for a while, and what a region is for changes.  When all stand still, the page bits, the budgets and
+ * the gauges are what Windows has.
  *
  * Windows is played by an array.  Its lock is one that a race detector does not see (relaxed, with fences): so it
  * orders nothing that the records should have ordered themselves.
@@ -21,6 +21,7 @@
 #include "memory/reconcile.h"
 #include "support/crew.h"
 #include "support/fake_pages.h"
+#include "support/answers.h"
 
 enum { PLACES = 6, PAGES = 16500, WORKERS = 4, LOOKERS = 1, ROUNDS = 40, STEPS = 1500 };
 
@@ -117,7 +118,8 @@ SIZE_T hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer
 
 static struct region_table table;
 static struct stats stats;
-static atomic_uint commits, decommits, releases, restores, stale, views, refused;
+static struct quota quota;
+static atomic_uint commits, decommits, releases, restores, stale, views, refused, uses;
 
 /* Between two steps of a call somebody else may come. */
 static void dawdle(struct member *member)
@@ -126,39 +128,57 @@ static void dawdle(struct member *member)
         SwitchToThread();
 }
 
+/* Mostly the heap, or not. */
+static hostmem_use any_use(struct member *member)
+{
+    static const hostmem_use some[] = {HOSTMEM_USE_GC_HEAP, HOSTMEM_USE_GC_HEAP, HOSTMEM_USE_OTHER,
+                                       HOSTMEM_USE_GC_TABLES};
+    return some[crew_random(member, 4)];
+}
+
 static void reserve(struct member *member, struct place *place)
 {
     bool committed = crew_random(member, 4) == 0;
-    uint64_t bytes = place->pages * PAGE_BYTES, charged = committed ? bytes : 0;
+    uint64_t bytes = place->pages * PAGE_BYTES;
     struct region_origin origin = {.base = place->base,
                                    .pages = place->pages,
                                    .committed = committed,
                                    .kind = HOSTMEM_REGION_PRIVATE,
-                                   .level = crew_random(member, 4)};
-    hm_account_charge(&table.reserved, bytes, BUDGET_TASK);
+                                   .level = crew_random(member, 4),
+                                   .use = any_use(member)};
+    struct charge space = {.bytes = bytes, .kind = CHARGE_RESERVE},
+                  pages = {.bytes = committed ? bytes : 0, .kind = charge_kind_of(origin.use)};
+    quota_charged(&quota, &space);
     uint32_t number = 0;
-    if (hm_account_charge(&table.committed, charged, BUDGET_TASK).verdict != BUDGET_GRANTED)
-        goto refund_reserve;
+    if (quota_charged(&quota, &pages).verdict != CHARGE_GRANTED) {
+        hm_quota_cancel(&quota, &space);
+        return;
+    }
     number = hm_region_take(&table);
     crew_check(member, number != 0, number);
     origin.protect = allocate(place, PRIVATE, committed); /* noted in the record */
     if (origin.protect != 0) {
         dawdle(member);
         crew_check(member, hm_region_publish(&table, number, &origin), number);
+        dawdle(member);
+        quota_settled(&quota, &space, bytes);
+        quota_settled(&quota, &pages, pages.bytes);
         hm_reconcile_range(&table, origin.base, origin.base + bytes);
         return;
     }
     hm_region_give(&table, number);
-    hm_account_cancel(&table.committed, charged);
-refund_reserve:
-    hm_account_cancel(&table.reserved, bytes);
+    hm_quota_cancel(&quota, &pages);
+    hm_quota_cancel(&quota, &space);
 }
 
+/* Process-critical now and then: overruns of the heap's budget, and of the other. */
 static void commit(struct member *member, struct place *place, struct region_hold *hold, uint64_t first,
                    uint64_t count)
 {
-    uint64_t charged = hm_region_uncommitted(hold, first, count);
-    if (hm_account_charge(&table.committed, charged, BUDGET_TASK).verdict != BUDGET_GRANTED) {
+    struct charge charge = {.bytes = hm_region_uncommitted(hold, first, count),
+                            .level = crew_random(member, 16) == 0 ? BUDGET_PROCESS : BUDGET_TASK,
+                            .kind = charge_kind_of(region_use(hold->region))};
+    if (quota_charged(&quota, &charge).verdict == CHARGE_OVER) {
         hm_region_leave_unchanged(&table, hold);
         refused++;
         return;
@@ -167,12 +187,12 @@ static void commit(struct member *member, struct place *place, struct region_hol
     overlap_begin(hold, first, count);
     dawdle(member);
     if (!set_pages(place, first, count, true)) {
-        hm_account_cancel(&table.committed, charged);
+        hm_quota_cancel(&quota, &charge);
         hm_region_leave_unchanged(&table, hold);
         return;
     }
     dawdle(member);
-    hm_region_set_committed(&table, hold, first, count, charged);
+    hm_region_set_committed(&table, hold, first, count, &charge);
     hm_reconcile_leave(&table, hold, first, count);
     commits++;
 }
@@ -255,6 +275,10 @@ static void work_once(struct member *member)
     if (place->pages > 1000 && count > 100 && what % 16 != 0)
         count = 1 + count % 100;
     struct region_hold hold;
+    if (what == 8) {
+        uses += hm_region_set_use(&table, place->base + first * PAGE_BYTES, any_use(member));
+        return;
+    }
     bool commits_pages = what < 55;
     if (!hm_region_enter(&table, place->base + first * PAGE_BYTES,
                          commits_pages ? REGION_COMMIT : REGION_CHANGE, &hold))
@@ -299,6 +323,7 @@ static void check_books(struct member *member)
 {
     static hostmem_statistics books;
     uint64_t committed = 0, reserved = 0, mapped = 0, regions = 0, seen_views = 0;
+    uint64_t by_use[HOSTMEM_USE_COUNT] = {0};
     for (struct place *place = places; place < places + PLACES; place++) {
         struct region_hold hold;
         if (!hm_region_enter(&table, place->base, REGION_LOOK, &hold)) {
@@ -313,6 +338,7 @@ static void check_books(struct member *member)
             regions++;
             reserved += place->pages;
             committed += noted;
+            by_use[region_use(hold.region)] += noted;
         }
         if (use_of(place) == PRIVATE)
             for (uint64_t p = 0; p < place->pages; p++)
@@ -323,14 +349,14 @@ static void check_books(struct member *member)
     crew_check(member, books.regions == regions, books.regions);
     crew_check(member, books.views == seen_views, books.views);
     crew_check(member, books.mapped.now == mapped * PAGE_BYTES, books.mapped.now);
-    crew_check(member,
-               hm_account_now(&table.committed) == committed * PAGE_BYTES &&
-                   hm_budget_used(&table.commit) == committed * PAGE_BYTES,
-               hm_budget_used(&table.commit));
-    crew_check(member,
-               hm_account_now(&table.reserved) == reserved * PAGE_BYTES &&
-                   hm_budget_used(&table.reserve) == reserved * PAGE_BYTES,
-               hm_budget_used(&table.reserve));
+    crew_check(member, books.committed.now == committed * PAGE_BYTES, books.committed.now);
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
+        crew_check(member, books.committed_by_use[use].now == by_use[use] * PAGE_BYTES, use);
+    for (struct quota *q = &quota; q != NULL; q = q->parent) {
+        crew_check(member, q->commit.used == committed * PAGE_BYTES, q->commit.used);
+        crew_check(member, q->heap.used == by_use[HOSTMEM_USE_GC_HEAP] * PAGE_BYTES, q->heap.used);
+        crew_check(member, q->reserve.used == reserved * PAGE_BYTES, q->reserve.used);
+    }
 }
 
 static void be_busy(struct member *member, void *context)
@@ -355,23 +381,28 @@ static void test_books_of_many_threads(void **state)
     static const uint64_t pages[PLACES] = {3, 40, 64, 65, 900, PAGES};
     struct crew crew;
     uint64_t base = (uint64_t)1020 << GRANULE_SHIFT, all = 0;
-    hm_region_table_init(&table, &stats);
+    static struct quota shared;
+    hm_quota_init(&shared, NULL);
+    hm_quota_init(&quota, NULL);
+    quota.parent = &shared;
+    hm_region_table_init(&table, &stats, &quota);
     for (unsigned i = 0; i < PLACES; i++) {
         places[i].base = base;
         places[i].pages = pages[i];
         base += (pages[i] + GRANULE_PAGES - 1) / GRANULE_PAGES << GRANULE_SHIFT;
         all += pages[i];
     }
-    const struct budget_limits limits = {.limit = all * PAGE_BYTES / 2,
-                                         .task_limit = all * PAGE_BYTES / 2,
-                                         .soft = BUDGET_UNLIMITED,
-                                         .fail_after = BUDGET_UNLIMITED};
-    hm_budget_set(&table.commit, &limits);
+    const struct budget_limits limits = {
+        .limit = all * PAGE_BYTES / 2, .task_limit = all * PAGE_BYTES / 2, .soft = BUDGET_UNLIMITED};
+    hm_quota_set(&quota, &limits, all * PAGE_BYTES / 3, BUDGET_UNLIMITED, BUDGET_UNLIMITED);
     crew_run(&crew, WORKERS + LOOKERS, be_busy, NULL);
-    print_message("%u commits (and %u refused), %u decommits, %u releases, %u restores, %u views, %u stale\n",
-                  commits, refused, decommits, releases, restores, views, stale);
+    print_message("%u commits (and %u refused), %u decommits, %u releases, %u restores, %u views, %u stale, "
+                  "%u uses, %u overruns (%u of the heap's)\n",
+                  commits, refused, decommits, releases, restores, views, stale, uses,
+                  (unsigned)quota.commit.overruns, (unsigned)quota.heap.overruns);
     assert_true(commits > 1000 && decommits > 1000 && releases > 100);
     assert_true(restores > 10 && views > 10 && stale > 10 && stats.stale_regions > 0 && refused > 10);
+    assert_true(uses > 100 && quota.heap.overruns > 10);
     hm_region_table_destroy(&table);
     assert_int_equal(stats.metadata, 0);
     assert_int_equal(fake_pages_outstanding(), 0);

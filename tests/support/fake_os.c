@@ -16,6 +16,7 @@ static atomic_long outstanding, threads, handles, module_references;
 static struct os_memory memory_answer;
 static bool memory_set;
 static void (*before_free)(void *address);
+static void (*in_pause)(void);
 static void (*_Atomic actions[FAKE_OS_MOMENTS])(void);
 static atomic_bool pauses_allowed;
 static atomic_long pauses;
@@ -87,6 +88,7 @@ void fake_os_reset(void)
     resources = (struct hm_os_resources){.low = false};
     ticks_ahead = 0;
     before_free = NULL;
+    in_pause = NULL;
     for (int moment = 0; moment < FAKE_OS_MOMENTS; moment++)
         actions[moment] = NULL;
 }
@@ -201,6 +203,11 @@ void fake_os_allow_pauses(bool allowed)
     pauses_allowed = allowed;
 }
 
+void fake_os_in_pause(void (*action)(void))
+{
+    in_pause = action;
+}
+
 long fake_os_pauses(void)
 {
     return pauses;
@@ -212,6 +219,8 @@ bool hm_os_pause(DWORD milliseconds)
     if (!pauses_allowed)
         return false;
     pauses++;
+    if (in_pause != NULL)
+        in_pause();
     return true;
 }
 

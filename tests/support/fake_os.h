@@ -66,6 +66,9 @@ void fake_os_set_memory(const struct os_memory *memory);
 void fake_os_allow_pauses(bool allowed);
 long fake_os_pauses(void);
 
+/* Called inside hm_os_pause, where it passes; NULL: nothing. */
+void fake_os_in_pause(void (*action)(void));
+
 /* What hm_os_resources answers from now on, and how far hm_os_ticks is ahead of the real time. */
 void fake_os_set_resources(struct hm_os_resources resources);
 void fake_os_set_ticks_ahead(uint64_t milliseconds);

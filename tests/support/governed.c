@@ -88,7 +88,7 @@ void *grant(struct governed *g, void *address, SIZE_T size, DWORD type, unsigned
     assert_int_equal(books.charged.now, sum(&books));
     assert_true(books.charged.peak >= books.charged.now);
     assert_int_equal(books.refusals, g->refusals);
-    assert_int_equal(books.overruns, before.overruns);
+    assert_int_equal(books.overrun.count, before.overrun.count);
     assert_int_equal(event_log_count(&g->log, HOSTMEM_EVENT_OVERRUN), g->overruns);
     return memory;
 }
@@ -112,7 +112,7 @@ static void assert_refusal(struct governed *g, const hostmem_statistics *before,
     assert_int_equal(books.charged.now, sum(&books));
     assert_int_equal(books.reserved.now, before->reserved.now);
     assert_int_equal(books.regions, before->regions);
-    assert_int_equal(books.overruns, before->overruns);
+    assert_int_equal(books.overrun.count, before->overrun.count);
     assert_int_equal(books.refusals, ++g->refusals);
     for (unsigned reason = 0; reason < HOSTMEM_REASON_COUNT; reason++)
         assert_int_equal(books.refused[reason],

@@ -132,7 +132,7 @@ static void check_totals(struct model *model)
     require(model, books.views == 1 && books.mapped.now == GRANULE);
     require(model, books.charged.now == model->committed && books.charged.peak >= model->committed);
     require(model, books.charged.now == books.committed.now + books.view_committed.now + books.heap.now);
-    require(model, books.overruns == model->overruns && books.overrun_bytes == model->overrun_bytes);
+    require(model, books.overrun.count == model->overruns && books.overrun.bytes == model->overrun_bytes);
     require(model, memcmp(books.refused, model->refused, sizeof model->refused) == 0);
 }
 

@@ -3,22 +3,25 @@
  *
  * One thread plays many: each hold is somebody in the middle of a call, and the input says who goes on.  The
  * caller's rules are kept: charged before published, prepared before set, and the range of a region whose release
- * Windows refused is given to nobody else.
+ * Windows refused is given to nobody else.  What a region is for changes at any time.
  */
 #include "fuzz.h"
 
 #include "memory/overlap.h"
+#include "support/answers.h"
 
 enum { RECORDS = 8, HOLDS = 6, PAGES = 17000, FIRST_GRANULE = 1000 };
 enum { STRIPE_PAGES = 16384, STRIPES = 2, STRIPE_BLOCKS = STRIPE_PAGES / BLOCK_PAGES + 1 };
 
 static struct region_table table;
 static struct stats stats;
+static struct quota quota;
 
 static struct record {
     bool taken, live, refused; /* refused: unpublished, and to be restored */
     uint64_t base, pages;
     hostmem_region_kind kind;
+    hostmem_use use;
     unsigned level, at_work;
     bool prepared[STRIPES]; /* for certain: what failed may have got there */
     struct ended {
@@ -35,10 +38,12 @@ static struct hold {
     uint64_t range_first, range_count; /* that it might change */
     unsigned seen, all;                /* ended there before */
     bool will_restore;
-    uint64_t first, count, charged; /* a commit under way; count 0: none */
+    uint64_t first, count; /* a commit under way; count 0: none */
+    struct charge charge;
 } holds[HOLDS];
 
-static uint64_t stale, charged_more, reserved_peak, committed_peak, mapped_peak;
+static uint64_t stale, charged_more, heap_charged_more, committed_peak, mapped_peak,
+    use_peak[HOSTMEM_USE_COUNT];
 static hostmem_calls calls[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
 
 static uint64_t granule_end(const struct record *record)
@@ -92,7 +97,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
 static void check_books(bool all)
 {
     static hostmem_statistics books;
-    uint64_t reserved = 0, mapped = 0, committed = 0, regions = 0, views = 0;
+    uint64_t reserved = 0, mapped = 0, committed = 0, regions = 0, views = 0, by_use[HOSTMEM_USE_COUNT] = {0};
     for (struct record *r = records + 1; r <= records + RECORDS; r++) {
         if (!r->live && r->at_work == 0)
             continue;
@@ -100,19 +105,25 @@ static void check_books(bool all)
         *(view ? &views : &regions) += 1;
         *(view ? &mapped : &reserved) += r->pages * PAGE_BYTES;
         committed += view ? 0 : r->set * PAGE_BYTES;
+        by_use[r->use] += view ? 0 : r->set * PAGE_BYTES;
     }
-    reserved_peak = larger(reserved_peak, reserved);
     mapped_peak = larger(mapped_peak, mapped);
     committed_peak = larger(committed_peak, committed);
-    DEMAND(hm_budget_used(&table.commit) == committed + charged_more);
-    DEMAND(hm_budget_used(&table.reserve) == reserved);
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
+        use_peak[use] = larger(use_peak[use], by_use[use]);
+    DEMAND(quota.commit.used == committed + charged_more);
+    DEMAND(quota.heap.used == by_use[HOSTMEM_USE_GC_HEAP] + heap_charged_more);
+    DEMAND(quota.reserve.used == reserved);
     if (!all)
         return;
     hm_stats_read(&stats, &books);
     DEMAND(books.regions == regions && books.views == views && books.blocks == 0);
-    DEMAND(hm_account_now(&table.reserved) == reserved && table.reserved.gauge.peak == reserved_peak);
     DEMAND(books.mapped.now == mapped && books.mapped.peak == mapped_peak);
-    DEMAND(hm_account_now(&table.committed) == committed && table.committed.gauge.peak == committed_peak);
+    DEMAND(books.committed.now == committed && books.committed.peak == committed_peak);
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++) {
+        DEMAND(books.committed_by_use[use].now == by_use[use]);
+        DEMAND(books.committed_by_use[use].peak == use_peak[use]);
+    }
     DEMAND(books.stale_regions == stale);
     DEMAND(memcmp(books.calls, calls, sizeof calls) == 0);
 }
@@ -131,7 +142,7 @@ static unsigned block_of(const struct record *record, uint64_t page)
 static void count_ended(const struct hold *hold, bool end, unsigned *seen, unsigned *all)
 {
     struct record *record = hold->record;
-    bool commit = hold->real.use == REGION_COMMIT;
+    bool commit = hold->real.work == REGION_COMMIT;
     unsigned last = UINT32_MAX;
     *seen = *all = 0;
     for (uint64_t p = hold->range_first; p < hold->range_first + hold->range_count; p++) {
@@ -170,7 +181,7 @@ static bool end_overlap(struct hold *hold)
     else
         DEMAND(seen == hold->seen);
     if (overlapped) { /* to stay, and write what is so */
-        hold->real.use = REGION_CHANGE;
+        hold->real.work = REGION_CHANGE;
         count_ended(hold, false, &hold->seen, &hold->all);
         overlap_begin(&hold->real, hold->range_first, hold->range_count);
     }
@@ -224,19 +235,25 @@ static bool allowed(const struct region_origin *origin)
     return true;
 }
 
-static void charge(const struct region_origin *origin, bool back)
+/* What a region is charged, before it is there; and settled, or given back. */
+static struct charge space_of(const struct region_origin *origin)
 {
-    uint64_t bytes = origin->pages * PAGE_BYTES;
-    if (origin->kind == HOSTMEM_REGION_VIEW)
-        return;
-    if (back) {
-        hm_account_cancel(&table.reserved, bytes);
-        hm_account_cancel(&table.committed, origin->committed ? bytes : 0);
-    } else {
-        DEMAND(hm_account_charge(&table.reserved, bytes, BUDGET_TASK).verdict == BUDGET_GRANTED);
-        DEMAND(hm_account_charge(&table.committed, origin->committed ? bytes : 0, BUDGET_TASK).verdict ==
-               BUDGET_GRANTED);
-    }
+    uint64_t bytes = origin->kind == HOSTMEM_REGION_VIEW ? 0 : origin->pages * PAGE_BYTES;
+    return (struct charge){.bytes = bytes, .kind = CHARGE_RESERVE};
+}
+
+static struct charge pages_of(const struct region_origin *origin)
+{
+    bool any = origin->kind != HOSTMEM_REGION_VIEW && origin->committed;
+    return (struct charge){.bytes = any ? origin->pages * PAGE_BYTES : 0,
+                           .kind = charge_kind_of(origin->use)};
+}
+
+static hostmem_use take_use(struct input *input)
+{
+    static const hostmem_use uses[] = {HOSTMEM_USE_GC_HEAP, HOSTMEM_USE_OTHER, HOSTMEM_USE_GC_HEAP,
+                                       HOSTMEM_USE_CODE};
+    return PICK(input, uses);
 }
 
 static void publish(struct input *input)
@@ -249,7 +266,8 @@ static void publish(struct input *input)
                                    .kind = how & 6 ? HOSTMEM_REGION_PRIVATE : HOSTMEM_REGION_VIEW,
                                    .level = how >> 4 & 7,
                                    .type = how,
-                                   .protect = ~how};
+                                   .protect = ~how,
+                                   .use = take_use(input)};
     static const uint64_t bad_sizes[] = {0, REGION_MAX_PAGES, REGION_MAX_PAGES + 1};
     bool bad = (how & 0x78) == 0x78;
     if (bad) {
@@ -274,20 +292,26 @@ static void publish(struct input *input)
     }
     struct record *record = &records[number];
     DEMAND(!record->taken);
-    charge(&origin, false);
+    struct charge space = space_of(&origin), pages = pages_of(&origin);
+    DEMAND(quota_charged(&quota, &space).verdict == CHARGE_GRANTED);
+    DEMAND(quota_charged(&quota, &pages).verdict == CHARGE_GRANTED);
     bool published = hm_region_publish(&table, number, &origin);
     fake_pages_fail_from(0);
     DEMAND(published || may_fail);
     drop_stale(&origin, published);
     if (!published) {
-        charge(&origin, true);
+        hm_quota_cancel(&quota, &pages);
+        hm_quota_cancel(&quota, &space);
         hm_region_give(&table, number);
         return;
     }
+    quota_settled(&quota, &space, space.bytes);
+    quota_settled(&quota, &pages, pages.bytes);
     record->taken = record->live = true;
     record->base = origin.base;
     record->pages = origin.pages;
     record->kind = origin.kind;
+    record->use = origin.kind == HOSTMEM_REGION_VIEW ? 0 : origin.use;
     record->level = origin.level > HOSTMEM_LEVEL_NONE ? HOSTMEM_LEVEL_NONE : origin.level;
     memset(record->committed, 0, sizeof record->committed);
     memset(record->prepared, 0, sizeof record->prepared);
@@ -318,9 +342,9 @@ static uint64_t take_address(struct input *input)
 
 static void enter(struct input *input, struct hold *hold)
 {
-    static const enum region_work uses[] = {REGION_COMMIT, REGION_CHANGE, REGION_LOOK, REGION_CHANGE};
+    static const enum region_work works[] = {REGION_COMMIT, REGION_CHANGE, REGION_LOOK, REGION_CHANGE};
     uint32_t how = take_byte(input);
-    enum region_work use = uses[how % 4];
+    enum region_work work = works[how % 4];
     if (how & 0x80) {
         uint32_t number = 1 + how / 4 % RECORDS;
         if (number > pool_used(&table.records))
@@ -328,11 +352,11 @@ static void enter(struct input *input, struct hold *hold)
         hold->record = &records[number];
         hold->open = hm_region_enter_number(&table, number, &hold->real);
         DEMAND(hold->open == records[number].live);
-        use = REGION_LOOK;
+        work = REGION_LOOK;
     } else {
         uint64_t address = take_address(input);
         hold->record = find(address);
-        hold->open = hm_region_enter(&table, address, use, &hold->real);
+        hold->open = hm_region_enter(&table, address, work, &hold->real);
         DEMAND(hold->open == (hold->record != NULL));
     }
     if (!hold->open)
@@ -340,20 +364,26 @@ static void enter(struct input *input, struct hold *hold)
     struct record *record = hold->record;
     record->at_work++;
     DEMAND(hold->real.number == number_of(record));
-    DEMAND(hold->real.use == use);
+    DEMAND(hold->real.work == work);
     DEMAND(geometry_base(hold->real.geometry) == record->base);
     DEMAND(geometry_pages(hold->real.geometry) == record->pages);
     DEMAND(hold->real.region->kind == record->kind && hold->real.region->level == record->level);
     hold->range_first = hold->range_count = hold->seen = hold->all = 0;
-    if (use != REGION_LOOK && record->kind != HOSTMEM_REGION_VIEW)
+    if (work != REGION_LOOK && record->kind != HOSTMEM_REGION_VIEW)
         begin_overlap(input, hold);
+}
+
+static void no_more_charged(struct hold *hold)
+{
+    charged_more -= hold->charge.bytes;
+    heap_charged_more -= hold->charge.kind == CHARGE_HEAP ? hold->charge.bytes : 0;
+    hold->count = 0;
 }
 
 static void end_commit(struct hold *hold)
 {
-    hm_account_cancel(&table.committed, hold->charged);
-    charged_more -= hold->charged;
-    hold->count = hold->charged = 0;
+    hm_quota_cancel(&quota, &hold->charge);
+    no_more_charged(hold);
 }
 
 static void restore(struct hold *hold)
@@ -370,7 +400,7 @@ static void leave(struct hold *hold, bool unchanged)
         end_commit(hold);
     if (hold->will_restore)
         restore(hold);
-    if (unchanged || hold->real.use == REGION_LOOK) {
+    if (unchanged || hold->real.work == REGION_LOOK) {
         hm_region_leave_unchanged(&table, &hold->real);
         hold->open = false;
         leave_record(record);
@@ -407,10 +437,13 @@ static void commit(struct input *input, struct hold *hold)
             offset + size < record->pages * PAGE_BYTES ? offset + size : record->pages * PAGE_BYTES;
         DEMAND(hold->first == offset / PAGE_BYTES);
         DEMAND(hold->first + hold->count == (end + PAGE_BYTES - 1) / PAGE_BYTES);
-        hold->charged = hm_region_uncommitted(&hold->real, hold->first, hold->count);
-        DEMAND(hold->charged == (hold->count - committed_in(record, hold->first, hold->count)) * PAGE_BYTES);
-        charged_more += hold->charged;
-        DEMAND(hm_account_charge(&table.committed, hold->charged, BUDGET_TASK).verdict == BUDGET_GRANTED);
+        uint64_t bytes = hm_region_uncommitted(&hold->real, hold->first, hold->count);
+        DEMAND(bytes == (hold->count - committed_in(record, hold->first, hold->count)) * PAGE_BYTES);
+        DEMAND(region_use(hold->real.region) == record->use);
+        hold->charge = (struct charge){.bytes = bytes, .kind = charge_kind_of(record->use)};
+        DEMAND(quota_charged(&quota, &hold->charge).verdict == CHARGE_GRANTED);
+        charged_more += bytes;
+        heap_charged_more += hold->charge.kind == CHARGE_HEAP ? bytes : 0;
         return;
     }
     bool may_fail = order_failures(input);
@@ -422,10 +455,12 @@ static void commit(struct input *input, struct hold *hold)
         return;
     }
     note_prepared(record, hold->first, hold->count);
-    hm_region_set_committed(&table, &hold->real, hold->first, hold->count, hold->charged);
+    const uint64_t fresh = (hold->count - committed_in(record, hold->first, hold->count)) * PAGE_BYTES;
+    struct charge charge = hold->charge;
+    DEMAND(hm_region_set_committed(&table, &hold->real, hold->first, hold->count, &charge) == NULL);
+    DEMAND(charge.bytes == fresh);
     note(record, hold->first, hold->count, true);
-    charged_more -= hold->charged;
-    hold->count = hold->charged = 0;
+    no_more_charged(hold);
 }
 
 static void decommit(struct input *input, struct hold *hold)
@@ -439,6 +474,17 @@ static void decommit(struct input *input, struct hold *hold)
     DEMAND(hm_region_agrees(&hold->real, first, count, false) == (set == 0));
     hm_region_set_decommitted(&table, &hold->real, first, count);
     note(record, first, count, false);
+}
+
+static void change_use(struct input *input)
+{
+    uint64_t address = take_address(input);
+    hostmem_use use = take_use(input);
+    struct record *record = find(address);
+    bool ours = record != NULL && record->kind == HOSTMEM_REGION_PRIVATE;
+    DEMAND(hm_region_set_use(&table, address, use) == ours);
+    if (ours)
+        record->use = use;
 }
 
 static void go_on(struct input *input, struct hold *hold, uint32_t operation)
@@ -461,7 +507,7 @@ static void go_on(struct input *input, struct hold *hold, uint32_t operation)
         decommit(input, hold);
         break;
     case 5:
-        if (hold->real.use != REGION_LOOK && hold->record->kind != HOSTMEM_REGION_VIEW)
+        if (hold->real.work != REGION_LOOK && hold->record->kind != HOSTMEM_REGION_VIEW)
             begin_overlap(input, hold);
         break;
     default:
@@ -500,7 +546,10 @@ static void step(struct input *input)
         check_address(take_address(input));
         break;
     case 5:
-        count_call(input);
+        if (operation >= 0x80)
+            change_use(input);
+        else
+            count_call(input);
         break;
     default:
         if (hold->open)
@@ -518,8 +567,11 @@ static void begin(void)
     memset(calls, 0, sizeof calls);
     for (struct record *r = records; r <= records + RECORDS; r++)
         memset(r, 0, offsetof(struct record, committed));
-    stale = charged_more = reserved_peak = committed_peak = mapped_peak = 0;
-    hm_region_table_init(&table, &stats);
+    stale = charged_more = heap_charged_more = committed_peak = mapped_peak = 0;
+    memset(use_peak, 0, sizeof use_peak);
+    memset(&quota, 0, sizeof quota);
+    hm_quota_init(&quota, NULL);
+    hm_region_table_init(&table, &stats, &quota);
 }
 
 /* Everybody leaves, everything is released. */
