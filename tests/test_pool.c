@@ -66,7 +66,6 @@ static void test_numbers_are_dense_and_items_apart(void **state)
     assert_in_range(metadata, COUNT * sizeof(struct item), COUNT * sizeof(struct item) + 20 * 65536);
 }
 
-/* Consecutive numbers are most likely two threads' at once. */
 static void test_what_was_given_is_taken_again(void **state)
 {
     (void)state;

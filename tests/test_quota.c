@@ -23,8 +23,8 @@ static struct quotas {
 enum { ROW = 4 };
 static struct budget *const row[ROW] = {&all.own.commit, &all.own.heap, &all.shared.commit, &all.shared.heap};
 
-bool __real_hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level);
-bool __real_hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level);
+bool __real_hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used);
+bool __real_hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used);
 
 /* What another thread does, once: after `at` was asked, or before it is taken from. */
 static void (*meanwhile)(void);
@@ -40,17 +40,17 @@ static void step(bool asked, const struct budget *budget)
     once();
 }
 
-bool __wrap_hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level)
+bool __wrap_hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
 {
-    bool fits = __real_hm_budget_fits(budget, bytes, level);
+    bool fits = __real_hm_budget_fits(budget, bytes, level, used);
     step(true, budget);
     return fits;
 }
 
-bool __wrap_hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level)
+bool __wrap_hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
 {
     step(false, budget);
-    return __real_hm_budget_take(budget, bytes, level);
+    return __real_hm_budget_take(budget, bytes, level, used);
 }
 
 static const struct budget_limits unlimited = {

@@ -33,11 +33,11 @@ static void put(struct quota *quota, uint64_t bytes)
 
 /* From the stock; not where all that is charged, stock included, is more than the level may take: a more critical call may
  * have filled it, or the limit is lower now. */
-static bool pay(struct quota *quota, const struct charge *charge)
+static bool pay(struct quota *quota, struct charge *charge)
 {
     if (!stock_pay(quota->stock, charge->bytes))
         return false;
-    if (hm_budget_fits(&quota->commit, 0, charge->level))
+    if (hm_budget_fits(&quota->commit, 0, charge->level, &charge->used))
         return true;
     put(quota, charge->bytes);
     return false;

@@ -54,24 +54,26 @@ uint64_t hm_budget_used(const struct budget *budget)
     return stock_less(&budget->used, budget->stock);
 }
 
-static bool has_room(const struct budget *budget, uint64_t used, uint64_t bytes, unsigned level)
+static bool has_room(const struct budget *budget, uint64_t now, uint64_t bytes, unsigned level,
+                     uint64_t *used)
 {
     uint64_t ceiling = budget_ceiling(budget, level);
-    return bytes <= ceiling && counted(used) <= ceiling - bytes;
+    *used = counted(now);
+    return bytes <= ceiling && *used <= ceiling - bytes;
 }
 
-bool hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level)
+bool hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
 {
-    return has_room(budget, load(&budget->used), bytes, level);
+    return has_room(budget, load(&budget->used), bytes, level, used);
 }
 
-bool hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level)
+bool hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
 {
-    uint64_t used = load(&budget->used);
+    uint64_t now = load(&budget->used);
     do {
-        if (!has_room(budget, used, bytes, level))
+        if (!has_room(budget, now, bytes, level, used))
             return false;
-    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, used + bytes, memory_order_seq_cst,
+    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &now, now + bytes, memory_order_seq_cst,
                                                     memory_order_relaxed));
     return true;
 }

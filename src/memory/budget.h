@@ -56,11 +56,11 @@ void hm_budget_get(const struct budget *budget, struct budget_limits *limits);
 /* Bytes in use: without stock. */
 uint64_t hm_budget_used(const struct budget *budget);
 
-/* Is there room?  Takes nothing. */
-bool hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level);
+/* Is there room?  Takes nothing.  *used: what was in use where there is none. */
+bool hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used);
 
-/* Take; false: there is no room, and nothing is taken. */
-bool hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level);
+/* The same, and take if there is. */
+bool hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used);
 
 /* Take what is in use already, whatever the limits say, and note it.  True: beyond limit and margin, which is counted. */
 bool hm_budget_force(struct budget *budget, uint64_t bytes);

@@ -133,11 +133,11 @@ static void let_go(struct quota *quota, const struct charge *charge, const struc
 }
 
 /* Who would refuse, before anything is taken; NULL: nobody. */
-static const struct budget *refusing(struct quota *quota, const struct charge *charge)
+static const struct budget *refusing(struct quota *quota, struct charge *charge)
 {
     struct place place = first_place(quota, charge->kind);
     do {
-        if (!hm_budget_fits(place.budget, charge->bytes, charge->level) &&
+        if (!hm_budget_fits(place.budget, charge->bytes, charge->level, &charge->used) &&
             budget_refuses(place.budget, charge->level))
             return place.budget;
     } while (next_place(&place, charge->kind));
@@ -149,7 +149,7 @@ static const struct budget *take(struct quota *quota, struct charge *charge)
 {
     struct place place = first_place(quota, charge->kind);
     do {
-        if (hm_budget_take(place.budget, charge->bytes, charge->level))
+        if (hm_budget_take(place.budget, charge->bytes, charge->level, &charge->used))
             continue;
         if (budget_refuses(place.budget, charge->level)) {
             let_go(quota, charge, place.budget);
@@ -182,8 +182,10 @@ bool hm_quota_try(struct quota *quota, struct charge *charge)
         charge->level = BUDGET_PROCESS;
     if ((by = refusing(quota, charge)) != NULL)
         return refused(charge, CHARGE_OVER, by);
-    if (may_fail(charge) && (failed = count_down(quota)) != NULL)
+    if (may_fail(charge) && (failed = count_down(quota)) != NULL) {
+        charge->used = hm_budget_used(&failed->commit);
         return refused(charge, CHARGE_FAILED, &failed->commit);
+    }
     if ((by = take(quota, charge)) != NULL) {
         if (may_fail(charge))
             count_up(quota);

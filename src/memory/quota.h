@@ -41,6 +41,7 @@ struct charge {
     enum charge_kind kind;
     enum charge_verdict verdict;
     const struct budget *by; /* whose verdict, unless it is granted */
+    uint64_t used;           /* of a refusal: what was in use there */
     unsigned overruns;       /* a bit for each budget in the row of which it holds nothing */
 };
 

@@ -99,36 +99,42 @@ static hostmem_reason reason_of(const struct vm *vm, const struct budget *by, un
                                          : HOSTMEM_REASON_MARGIN;
 }
 
-static void notify(struct vm *vm, hostmem_event_kind kind, hostmem_reason reason, uint64_t bytes,
-                   unsigned level, const struct budget *by)
+static void notify(struct vm *vm, const hostmem_event *event)
 {
-    unsigned ceiling = kind == HOSTMEM_EVENT_REFUSED && level < BUDGET_PROCESS ? level : BUDGET_PROCESS;
-    hostmem_event event = {.size = sizeof event,
-                           .kind = kind,
-                           .reason = reason,
-                           .critical_level = level,
-                           .bytes = bytes,
-                           .limit = budget_ceiling(by, ceiling),
-                           .used = hm_budget_used(by)};
-    hm_events_write(&vm->events, &event);
+    hm_events_write(&vm->events, event);
     hm_pressure_wake();
 }
 
 /* A refusal by a budget, as Windows would put it. */
 static HRESULT refuse(struct vm *vm, const struct charge *charge, unsigned level)
 {
-    hostmem_reason reason =
-        charge->verdict == CHARGE_FAILED ? HOSTMEM_REASON_FAIL_AFTER : reason_of(vm, charge->by, level);
-    notify(vm, HOSTMEM_EVENT_REFUSED, reason, charge->bytes, level, charge->by);
+    const hostmem_event event = {.size = sizeof event,
+                                 .kind = HOSTMEM_EVENT_REFUSED,
+                                 .reason = charge->verdict == CHARGE_FAILED
+                                               ? HOSTMEM_REASON_FAIL_AFTER
+                                               : reason_of(vm, charge->by, level),
+                                 .critical_level = level,
+                                 .bytes = charge->bytes,
+                                 .limit = budget_ceiling(charge->by, charge->level),
+                                 .used = charge->used};
+    notify(vm, &event);
     SetLastError(ERROR_COMMITMENT_LIMIT);
-    return stats_refuse(&vm->stats, reason, E_OUTOFMEMORY);
+    return stats_refuse(&vm->stats, event.reason, E_OUTOFMEMORY);
 }
 
 /* After the memory is there; NULL: no overrun. */
 static void notify_overrun(struct vm *vm, uint64_t bytes, unsigned level, const struct budget *by)
 {
-    if (by != NULL)
-        notify(vm, HOSTMEM_EVENT_OVERRUN, reason_of(vm, by, BUDGET_PROCESS), bytes, level, by);
+    if (by == NULL)
+        return;
+    const hostmem_event event = {.size = sizeof event,
+                                 .kind = HOSTMEM_EVENT_OVERRUN,
+                                 .reason = reason_of(vm, by, BUDGET_PROCESS),
+                                 .critical_level = level,
+                                 .bytes = bytes,
+                                 .limit = budget_ceiling(by, BUDGET_PROCESS),
+                                 .used = hm_budget_used(by)};
+    notify(vm, &event);
 }
 
 HRESULT hm_vm_charge_block(struct vm *vm, struct charge *charge)

@@ -19,7 +19,7 @@ static inline struct answer answer_by(const struct budget *by, enum charge_verdi
     struct answer answer = {.verdict = verdict, .by = by};
     if (by != NULL) {
         answer.ceiling = budget_ceiling(by, level > BUDGET_PROCESS ? BUDGET_PROCESS : level);
-        answer.used = verdict == CHARGE_FAILED ? hm_budget_used(by) : counted(by->used); /* with stock */
+        answer.used = counted(by->used);
     }
     return answer;
 }
@@ -34,12 +34,14 @@ static inline struct answer answer_of_budget(const struct budget *budget, bool r
 /* hm_budget_fits, -take, -force. */
 static inline struct answer budget_asked(const struct budget *budget, uint64_t bytes, unsigned level)
 {
-    return answer_of_budget(budget, hm_budget_fits(budget, bytes, level), level);
+    uint64_t used;
+    return answer_of_budget(budget, hm_budget_fits(budget, bytes, level, &used), level);
 }
 
 static inline struct answer budget_taken(struct budget *budget, uint64_t bytes, unsigned level)
 {
-    return answer_of_budget(budget, hm_budget_take(budget, bytes, level), level);
+    uint64_t used;
+    return answer_of_budget(budget, hm_budget_take(budget, bytes, level, &used), level);
 }
 
 static inline struct answer budget_forced(struct budget *budget, uint64_t bytes)
@@ -54,7 +56,10 @@ static inline struct answer budget_forced(struct budget *budget, uint64_t bytes)
 
 static inline struct answer answer_of_charge(const struct charge *charge)
 {
-    return answer_by(charge->by, charge->verdict, charge->level);
+    struct answer answer = answer_by(charge->by, charge->verdict, charge->level);
+    if (charge->verdict >= CHARGE_OVER)
+        answer.used = charge->used;
+    return answer;
 }
 
 /* hm_quota_try, -charge, -settle; hm_blocks_charge, -settle. */
