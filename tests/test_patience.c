@@ -3,6 +3,8 @@
  *
  * Pauses pass at once and are counted: the operating system is the fake one.
  */
+#include <stdatomic.h>
+
 #include "com/manager.h"
 #include "support/fake_os.h"
 #include "support/fake_pages.h"
@@ -174,12 +176,16 @@ static void test_heap(void **state)
 
 /* ------------------------------------------------------------------------------- what comes to nothing, and pauses */
 
-static unsigned events; /* of any kind */
+static atomic_uint events; /* but of pressure */
+static hostmem_event last_event;
 
 static void HOSTMEM_CALL count_event(const hostmem_event *event, void *context)
 {
     (void)context;
-    events += event->kind != HOSTMEM_EVENT_PRESSURE;
+    if (event->kind == HOSTMEM_EVENT_PRESSURE)
+        return;
+    last_event = *event;
+    events++;
 }
 
 /* A manager with limits, and one of its own for the others. */
@@ -460,6 +466,67 @@ static void test_overruns_pause(void **state)
         }
 }
 
+/* Where others are at work in the region meanwhile. */
+static struct {
+    struct fixture *f;
+    char *region;
+    void *taken;
+} race;
+
+/* Two of its pages go, and two come elsewhere. */
+static void decommit_and_commit_elsewhere(void)
+{
+    DWORD error = GetLastError();
+    fixture_free(race.f, race.region, 2 * PAGE, MEM_DECOMMIT);
+    race.taken = fixture_alloc(race.f, NULL, 2 * PAGE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    assert_hresult(hm_vm_set_use(&race.f->manager->vm, race.taken, HOSTMEM_USE_GC_HEAP), S_OK);
+    SetLastError(error);
+}
+
+/* More than was charged comes to be committed: an overrun at any level, told with what the call has newly committed. */
+static void test_an_overrun_after_a_race(void **state)
+{
+    (void)state;
+    static const hostmem_limits none = {.size = sizeof none, .limit = HOSTMEM_UNLIMITED};
+    for (int heap = 0; heap < 2; heap++)
+        for (unsigned level = eTaskCritical; level <= eAppDomainCritical; level++) {
+            hostmem_limits limits = {.size = sizeof limits, .limit = heap ? HOSTMEM_UNLIMITED : 6 * PAGE};
+            limits.heap_limit = heap ? 6 * PAGE : 0;
+            struct limited l = limited_make(&limits, &none);
+            race.f = &l.f;
+            race.region = fixture_alloc(&l.f, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE);
+            assert_hresult(hm_vm_set_use(&l.f.manager->vm, race.region, HOSTMEM_USE_GC_HEAP), S_OK);
+            fixture_alloc(&l.f, race.region, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
+            void *memory;
+            fake_os_in_pause(decommit_and_commit_elsewhere);
+            fake_os_fail(FAKE_OS_ALLOC, 1, ERROR_COMMITMENT_LIMIT);
+            /* Two pages are charged, and four come. */
+            assert_hresult(IHostMemoryManager_VirtualAlloc(l.f.memory, race.region, 6 * PAGE, MEM_COMMIT,
+                                                           PAGE_READWRITE, (EMemoryCriticalLevel)level,
+                                                           &memory),
+                           S_OK);
+            fake_os_in_pause(NULL);
+            for (unsigned i = 0; i < 10000 && events == 0; i++)
+                Sleep(1);
+            hostmem_statistics now = fixture_books(l.f.manager);
+            assert_int_equal(now.charged.now, 8 * PAGE);
+            assert_int_equal(now.committed_by_use[HOSTMEM_USE_GC_HEAP].now, 8 * PAGE);
+            assert_int_equal(now.refusals, 0);
+            assert_int_equal(events, 1);
+            assert_int_equal((heap ? now.heap_overrun : now.overrun).count, 1);
+            assert_int_equal((heap ? now.overrun : now.heap_overrun).count, 0);
+            assert_int_equal(last_event.kind, HOSTMEM_EVENT_OVERRUN);
+            assert_int_equal(last_event.reason, heap ? HOSTMEM_REASON_HEAP_LIMIT : HOSTMEM_REASON_MARGIN);
+            assert_int_equal(last_event.critical_level, level);
+            assert_int_equal(last_event.bytes, 4 * PAGE);
+            assert_int_equal(last_event.limit, 6 * PAGE);
+            assert_int_equal(last_event.used, 8 * PAGE);
+            fixture_free(&l.f, race.region, 0, MEM_RELEASE);
+            fixture_free(&l.f, race.taken, 0, MEM_RELEASE);
+            limited_end(&l);
+        }
+}
+
 #define patience_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -474,6 +541,7 @@ int main(void)
 #endif
         patience_test(test_nothing_is_held_in_a_pause),
         patience_test(test_overruns_pause),
+        patience_test(test_an_overrun_after_a_race),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

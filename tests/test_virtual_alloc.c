@@ -261,7 +261,7 @@ static void test_the_walk_tells_how_a_region_was_made(void **state)
     assert_int_equal(region.allocation_type, MEM_RESERVE | MEM_TOP_DOWN);
     assert_int_equal(region.allocation_protect, PAGE_EXECUTE_READWRITE);
     assert_int_equal(region.critical_level, eProcessCritical);
-    assert_int_equal(region.flags, 0);
+    assert_int_equal(region.use, HOSTMEM_USE_CODE);
     fixture_free(f, memory, 0, MEM_RELEASE);
 }
 

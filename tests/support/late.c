@@ -78,8 +78,6 @@ void __real_hm_region_map_publish(struct region_map *map, uint64_t granule, uint
 
 void __wrap_hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
-    if (self != NULL)
-        self->published = number;
     pass(BEFORE_PUBLISH);
     __real_hm_region_map_publish(map, granule, count, number);
     pass(AFTER_PUBLISH);

@@ -38,7 +38,6 @@ struct late {
     IHostMemoryManager *memory;
     unsigned passes; /* that many times it does not stop yet */
     HRESULT result;
-    uint32_t published; /* the record's number */
     HANDLE thread, stopped, go;
 };
 
