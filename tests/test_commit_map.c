@@ -117,6 +117,70 @@ static void test_maps_come_back_empty(void **state)
     }
 }
 
+/* Blocks end at multiples of 4 MiB of address space, and with stripes. */
+static uint32_t *block_of(uint32_t *blocks, uint64_t pages, uint64_t skew, uint64_t page)
+{
+    return pages <= BLOCK_PAGES
+               ? blocks
+               : &blocks[page / STRIPE * (STRIPE / BLOCK_PAGES + 1) + (page % STRIPE + skew) / BLOCK_PAGES];
+}
+
+/* Beside a model; every page has the version of its block, and a range has the sum. */
+static void check_versions(uint64_t pages, uint64_t skew)
+{
+    static uint32_t blocks[6 * (STRIPE / BLOCK_PAGES + 1)];
+    struct commit_map map;
+    memset(blocks, 0, sizeof blocks);
+    assert_true(hm_commit_map_init(&map, &store, pages));
+    assert_int_equal(hm_commit_map_versions(&map, pages, skew, 0, pages, 0), 0);
+    assert_true(hm_commit_map_prepare(&map, &store, pages, 0, pages));
+    for (uint32_t i = 0; i < 100; i++) {
+        uint32_t first = random_below((uint32_t)pages), sum = 0;
+        uint32_t count = random_below((uint32_t)pages - first + 1), amount = i % 3 == 0 ? 0 : i;
+        uint32_t *last = NULL;
+        for (uint64_t page = first; page < first + count; page++) {
+            uint32_t *block = block_of(blocks, pages, skew, page);
+            if (block != last) {
+                sum += *block;
+                *block += amount;
+            }
+            last = block;
+        }
+        assert_int_equal(hm_commit_map_versions(&map, pages, skew, first, count, amount), sum);
+    }
+    for (uint64_t page = 0; page < pages; page += 1 + random_below(99))
+        assert_int_equal(hm_commit_map_versions(&map, pages, skew, page, 1, 0),
+                         *block_of(blocks, pages, skew, page));
+    assert_int_equal(hm_commit_map_clear_all(&map, &store, pages), 0); /* no bit is a version's */
+}
+
+static void test_versions(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {1, 64, 65, 1024, 1025, 4096, 4097, STRIPE, STRIPE + 1, 5 * STRIPE + 77};
+    for (unsigned s = 0; s < sizeof sizes / sizeof sizes[0]; s++)
+        for (unsigned again = 0; again < 2; again++) { /* those that come back begin at 0 */
+            check_versions(sizes[s], 0);
+            check_versions(sizes[s], 16);
+            check_versions(sizes[s], BLOCK_PAGES - 1);
+        }
+}
+
+/* Where nothing was prepared there is nothing to advance. */
+static void test_versions_of_nothing(void **state)
+{
+    (void)state;
+    const uint64_t pages = 3 * STRIPE;
+    struct commit_map map;
+    assert_true(hm_commit_map_init(&map, &store, pages));
+    assert_true(hm_commit_map_prepare(&map, &store, pages, STRIPE, 1));
+    assert_int_equal(hm_commit_map_versions(&map, pages, 0, 0, pages, 7), 0);
+    assert_int_equal(hm_commit_map_versions(&map, pages, 0, 0, pages, 0), 7 * STRIPE / BLOCK_PAGES);
+    assert_true(hm_commit_map_prepare(&map, &store, pages, 0, pages));
+    assert_int_equal(hm_commit_map_versions(&map, pages, 0, 0, STRIPE, 0), 0);
+    assert_int_equal(hm_commit_map_clear_all(&map, &store, pages), 0);
+}
+
 /* The garbage collector's reservations: little memory until they are touched. */
 static void test_a_huge_map(void **state)
 {
@@ -222,6 +286,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_against_a_model, setup, teardown),
         cmocka_unit_test_setup_teardown(test_maps_come_back_empty, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_versions_of_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_huge_map, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failing_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_threads_count_each_page_once, setup, teardown),
