@@ -375,8 +375,7 @@ static void test_sums(void **state)
     const struct {
         struct gauge *gauge;
         hostmem_finding finding;
-    } gauges[] = {{&stats->committed, HOSTMEM_FINDING_COMMITTED},
-                  {&stats->by_use[HOSTMEM_USE_GC_HEAP], HOSTMEM_FINDING_USE},
+    } gauges[] = {{&stats->by_use[HOSTMEM_USE_GC_HEAP], HOSTMEM_FINDING_USE},
                   {&stats->by_use[HOSTMEM_USE_GC_TABLES], HOSTMEM_FINDING_USE},
                   {&stats->by_use[HOSTMEM_USE_OTHER], HOSTMEM_FINDING_USE},
                   {&stats->mapped, HOSTMEM_FINDING_MAPPED},
@@ -413,7 +412,7 @@ static void test_sums(void **state)
         hostmem_verify_report report = expect(d, budgets[i].finding, NULL);
         assert_int_equal(report.expected, budgets[i].expected);
         assert_int_equal(report.found, report.expected + PAGE);
-        hm_budget_give(budgets[i].budget, PAGE);
+        budget_give(budgets[i].budget, PAGE);
     }
     /* Stock is part of what is charged, and of no figure. */
     const unsigned lane = lane_of(thread_here());
@@ -442,8 +441,8 @@ static void test_a_shared_budget(void **state)
         assert_true(verified(f.manager));
         hm_budget_force(parents[i], 10 * PAGE); /* somebody else's */
         assert_true(verified(f.manager));
-        hm_budget_give(parents[i], 10 * PAGE);
-        hm_budget_give(parents[i], 1);
+        budget_give(parents[i], 10 * PAGE);
+        budget_give(parents[i], 1);
         expect(&other, HOSTMEM_FINDING_SHARED, NULL);
         hm_budget_force(parents[i], 1);
     }
@@ -485,7 +484,7 @@ static void test_a_region_at_work(void **state)
     hostmem_verify_report report = {.size = sizeof report};
     assert_true(hm_region_enter(d->table, (uintptr_t)d->little, REGION_COMMIT, &hold));
     hm_commit_map_set(&record_at(d, d->little)->commit, SMALL_PAGES, 20, 1);
-    gauge_add(&d->table->stats->committed, PAGE);
+    gauge_add(&d->table->stats->by_use[HOSTMEM_USE_OTHER], PAGE);
     assert_hresult(hostmem_verify(d->f.manager, &report), S_OK);
     assert_int_equal(report.skipped, 1);
     assert_int_equal(report.regions, 2);
@@ -498,7 +497,7 @@ static void test_a_region_at_work(void **state)
     assert_ptr_equal(report.address, d->middle + 5 * PAGE);
     hm_commit_map_clear(&record_at(d, d->middle)->commit, MIDDLE_PAGES, 5, 1);
     hm_commit_map_clear(&record_at(d, d->little)->commit, SMALL_PAGES, 20, 1);
-    gauge_sub(&d->table->stats->committed, PAGE);
+    gauge_sub(&d->table->stats->by_use[HOSTMEM_USE_OTHER], PAGE);
     hm_region_leave_unchanged(d->table, &hold);
 }
 

@@ -32,11 +32,10 @@ typedef enum hostmem_finding {
     HOSTMEM_FINDING_VIEWS,
     HOSTMEM_FINDING_BLOCKS,
     HOSTMEM_FINDING_RESERVED,
-    HOSTMEM_FINDING_COMMITTED,
     HOSTMEM_FINDING_MAPPED,
     HOSTMEM_FINDING_HEAP,
     HOSTMEM_FINDING_CHARGED,
-    HOSTMEM_FINDING_USE,          /* what is committed for one use */
+    HOSTMEM_FINDING_USE,          /* committed for one use */
     HOSTMEM_FINDING_HEAP_CHARGED, /* against heap_limit */
     HOSTMEM_FINDING_SHARED        /* the shared budget holds less (found) than this manager's part of it */
 } hostmem_finding;

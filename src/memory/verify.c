@@ -190,7 +190,6 @@ static __attribute__((noinline)) void check_sums(struct verify *verify)
     check_sum(verify, HOSTMEM_FINDING_VIEWS, verify->report->views, figures.views);
     check_sum(verify, HOSTMEM_FINDING_BLOCKS, verify->blocks, figures.blocks);
     check_sum(verify, HOSTMEM_FINDING_RESERVED, verify->reserved, hm_budget_used(&quota->reserve));
-    check_sum(verify, HOSTMEM_FINDING_COMMITTED, committed, figures.committed.now);
     check_sum(verify, HOSTMEM_FINDING_MAPPED, verify->mapped, figures.mapped.now);
     check_sum(verify, HOSTMEM_FINDING_HEAP, verify->block_bytes, blocks_now(quota));
     check_sum(verify, HOSTMEM_FINDING_CHARGED, committed + figures.view_committed.now + verify->block_bytes,
