@@ -91,9 +91,8 @@ test_limit_options() {
     done
     said 2 "--limit is given twice" --limit 5M --limit 5M x.dll
     said 2 "--heap-limit is given twice" --heap-limit 5M --heap-limit 5M x.dll
-    said 2 "--limit and --heap-limit are two ways of limiting the same" --limit 5M --heap-limit 5M x.dll
     said 2 "--soft is above --limit" --limit 5M --soft 6M x.dll
-    said 2 "--soft is above --limit" --heap-limit 5M --soft 6M x.dll
+    said 2 "--margin makes no sense without --limit" --heap-limit 5M --margin 5M x.dll
     said 2 "--soft is above --limit" --soft 5242881 --limit 5M x.dll
     said 2 "--margin makes no sense without --limit" --margin 5M x.dll
     said 2 "--no-job makes no sense without --limit" --no-job x.dll
@@ -239,11 +238,13 @@ test_framework() {
     local size
     for size in 67108864 65536K 65536k 64M 64m; do
         ran 3 'Sample.Entry.Run("3")' --limit $size "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
-        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "margin_first": false}'
+        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null}'
     done
     ran 3 'Sample.Entry.Run("3")' --limit 2G --margin 3g --soft 1G "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
-    report '.limits == {"limit": 2147483648, "task_limit": 2147483648, "margin": 3221225472, "soft": 1073741824, "margin_first": false}'
+    report '.limits == {"limit": 2147483648, "task_limit": 2147483648, "margin": 3221225472, "soft": 1073741824, "heap_limit": null}'
     report '.refused == {} and .overruns.count == 0'
+    ran 3 'Sample.Entry.Run("3")' --limit 64M --heap-limit 32M "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
+    report '.limits.limit == 67108864 and .limits.heap_limit == 33554432 and .heap_overruns.count == 0'
 
     # A report that cannot be written: one line, whether the other threads are there or gone.
     for argument in 5:5 exit:45; do

@@ -11,15 +11,9 @@
  * there was an opposite call in between, it stays: it compares its pages with VirtualQuery; only if they differ it
  * writes, as a change that others see, and compares again if that was overlapped (reconcile.c).
  *
- * Why that is enough: let O be the call that last changed a page in Windows, and W the last to write its bit.  Unless
- * they are one, W read the version before O asked Windows, and both advance it after O and W, in this order, have written.
- * So the later one to advance sees the other, and compares after both have written.  Had it found a difference it would
- * have written, and W would not have been the last.
- *
- * A call that had the region to itself until its bits were turned overlapped nobody, and leaves the versions alone.
- *
- * Versions wrap.  A call that was in the region for so long that they may have, as far as the region's own count of ended
- * calls tells, compares in any case.
+ * A call that had the region to itself until its bits were turned overlapped nobody, and leaves the versions alone.  Versions
+ * wrap: a call that was in the region for so long that they may have compares in any case.  Why that is enough:
+ * docs/architecture.md.
  */
 #ifndef HOSTMEM_MEMORY_OVERLAP_H
 #define HOSTMEM_MEMORY_OVERLAP_H

@@ -9,19 +9,8 @@
  * Low is the tightest of budget, shared budget, machine and job object; a level is told when it changes, and Low again
  * every 8,192 ms while it lasts: that is how often .NET Framework's CLR reacts to it (contract 3.8).
  *
- * Lifetimes.
- * - A tenant has a reference of its owner's, and one of the thread's while it is visited.  The owner has it leave before
- *   it gives its own back, so what is on the list is there.  Whoever gives the last one back ends the tenant: the
- *   thread, if that was done in a callback of the tenant's own.
- * - `mutex` guards the list, and whether there is a thread: a thread is started, and decides to end, with it.  So there
- *   is one as long as there is a tenant, and one that visits.  It is held for a few instructions, never during a
- *   callback, and never by anybody who then needs the loader lock.
- * - `visit` is the thread's while it visits the tenant.  Whoever leaves takes the tenant off the list and then waits
- *   for `visit`: afterwards no callback comes and none is under way.  On the thread itself it is had at once.
- * - Both are kernel mutexes, since one whose owner was killed at process exit can still be had.
- * - The thread lives on the mutex, its event and a reference to the module, which are taken before it starts; it
- *   closes them (shared_handle.h), and leaves by FreeLibraryAndExitThread.  Nobody waits for its start or its end, which
- *   need the loader lock; nobody needs its handle.
+ * Each tenant is counted, and visited with a reference; who may end what, and which mutex guards it: docs/architecture.md,
+ * "Threads".
  */
 #ifndef HOSTMEM_MEMORY_PRESSURE_H
 #define HOSTMEM_MEMORY_PRESSURE_H

@@ -209,12 +209,14 @@ static uint64_t commit_bytes(const struct pair *pair, uint64_t offset, SIZE_T si
     return fresh;
 }
 
-/* Why the budget is going to refuse; -1: it is not.  An overrun that it is going to grant is counted. */
-static int predict(struct model *model, struct place at, SIZE_T size, DWORD type, unsigned level)
+/* Why the budget is going to refuse; -1: it is not.  *overrun: bytes of an overrun, if Windows grants it. */
+static int predict(struct model *model, struct place at, SIZE_T size, DWORD type, unsigned level,
+                   uint64_t *overrun)
 {
     const hostmem_limits *limits = &model->limits;
     uint64_t reserved = 0, fresh = 0;
     struct pair *pair = pair_at(model, at.ours);
+    *overrun = 0;
     if (limits->size == 0)
         return -1;
     if (at.ours == NULL || (type & MEM_RESERVE)) {
@@ -238,8 +240,7 @@ static int predict(struct model *model, struct place at, SIZE_T size, DWORD type
         return -1;
     if (limits->flags & HOSTMEM_LIMITS_STRICT)
         return HOSTMEM_REASON_MARGIN;
-    model->overruns++;
-    model->overrun_bytes += fresh;
+    *overrun = fresh;
     return -1;
 }
 
@@ -265,7 +266,8 @@ bool model_alloc(struct model *model, struct place at, SIZE_T size, DWORD type, 
     if (foreign)
         extent(model->foreign.ours, &before);
 
-    int reason = predict(model, at, size, type, level);
+    uint64_t overrun;
+    int reason = predict(model, at, size, type, level, &overrun);
     void *ours = POISON;
     SetLastError(SENTINEL);
     HRESULT result = IHostMemoryManager_VirtualAlloc(model->memory, at.ours, size, type, protect,
@@ -284,6 +286,8 @@ bool model_alloc(struct model *model, struct place at, SIZE_T size, DWORD type, 
         require(model, ours == NULL);
     } else {
         require(model, result == S_OK);
+        model->overruns += overrun != 0;
+        model->overrun_bytes += overrun;
         MEMORY_BASIC_INFORMATION a = query(ours), b = query(raw);
         require(model, (char *)ours - (char *)a.AllocationBase == raw - (char *)b.AllocationBase);
         if (!foreign && pair_of_twin(model, b.AllocationBase) == NULL)
