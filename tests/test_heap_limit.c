@@ -51,6 +51,9 @@ static void assert_heap_overrun(struct governed *g, uint64_t count, uint64_t byt
     assert_int_equal(books.heap_overrun.bytes, bytes);
     assert_int_equal(books.heap_overrun.peak, peak);
     assert_int_equal(books.overrun.count, 0);
+    assert_true(books.committed.peak >= books.committed.now);
+    assert_true(books.committed_by_use[HOSTMEM_USE_GC_HEAP].peak >=
+                books.committed_by_use[HOSTMEM_USE_GC_HEAP].now);
 }
 
 /* What the heap has is counted by itself: refused at both levels that may be. */
