@@ -210,6 +210,8 @@ static void crowd_in(struct member *member, void *context)
         quota_settled(&seats->own, &charge, 1);
         int others = atomic_fetch_add(&seats->taken, 1);
         crew_check(member, others < SEATS, others);
+        if (crew_random(member, 16) == 0)
+            SwitchToThread(); /* and has it for a while */
         atomic_fetch_sub(&seats->taken, 1);
         hm_quota_refund(&seats->own, CHARGE_HEAP, 1);
         seats->granted++;
