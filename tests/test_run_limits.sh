@@ -165,7 +165,7 @@ test_watch() { # PROGRAM
     grep -q 'collections [1-9]' "$work/err" || wrong "--watch: no collections: $(cat "$work/err")"
     grep -q '^watch' "$work/out" && wrong "--watch writes to the output"
     [ "$(wc -l < "$work/out")" -eq 8 ] || wrong "--watch: the output is not the program's: $(cat "$work/out")"
-    report '.sampled.samples > 0 and .sampled.heap_peak > 0 and .sampled.heap_peak <= .limits.heap_limit'
+    report '.sampled.samples > 0 and .sampled.heap_peak > 0 and .sampled.heap_peak <= .limits.limit'
     report '.sampled.committed_peak <= .limits.limit + .limits.margin and .sampled.heap_peak <= .sampled.committed_peak'
     ran 0 done "${json[@]}" "$1" 5
     report 'has("sampled") | not'

@@ -97,7 +97,8 @@ static void text_limits(struct writer *writer, const struct report *report)
     if (report->limits.limit != HOSTMEM_UNLIMITED || report->limits.soft != HOSTMEM_UNLIMITED ||
         report->limits.heap_limit != HOSTMEM_UNLIMITED) {
         text_bytes(writer, "  limit ", report->limits.limit);
-        text_bytes(writer, ", heap limit ", report->limits.heap_limit);
+        if (report->limits.heap_limit != HOSTMEM_UNLIMITED)
+            text_bytes(writer, ", heap limit ", report->limits.heap_limit);
         text_bytes(writer, ", margin ", report->limits.margin);
         text_bytes(writer, ", soft ", report->limits.soft);
         writer_text_number(writer, "; charged at most ", statistics->charged.peak);
