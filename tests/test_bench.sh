@@ -26,14 +26,14 @@ run() {
 # The bars, as SECTION / ROW / BAR.
 bars() {
     cat << 'END'
-books / reserve + release, 1 thread / 100
-books / commit + decommit of 16 pages, 1 thread / 100
-books / reserve + release, 2 threads / 150
-books / commit + decommit of 16 pages, 2 threads / 150
-windows / reserve + release: managed : raw, 1 thread / 1.03
-windows / commit + decommit of 16 pages: managed : raw, 1 thread / 1.03
-windows / reserve + release: managed : raw, 2 threads / 1.03
-windows / commit + decommit of 16 pages: managed : raw, 2 threads / 1.03
+books / with limits: reserve + release, 1 thread / 130
+books / with limits: commit + decommit of 16 pages, 1 thread / 130
+windows / reserve + release: managed : raw, 1 thread / 1.05
+windows / commit + decommit of 16 pages: managed : raw, 1 thread / 1.05
+windows / reserve + release: managed : raw, 2 threads / 1.05
+windows / commit + decommit of 16 pages: managed : raw, 2 threads / 1.05
+windows / reserve + release: managed : raw, 4 threads / 1.05
+windows / commit + decommit of 16 pages: managed : raw, 4 threads / 1.05
 region / 64 MiB apart: managed : raw, 1 thread / 1.05
 region / 64 MiB apart: managed : raw, 2 threads / 1.05
 region / 64 MiB apart: managed : raw, 4 threads / 1.05
@@ -46,11 +46,16 @@ region /   4 MiB apart: books alone, Windows asked again, 4 threads / 0.0001
 foreign / refusing a foreign pointer (VirtualFree), 1 thread / 10
 lookups / lookup, 1000 regions / 15
 lookups / lookup: churning : quiet, 1000 regions / 3
-heap / Alloc + Free : HeapAlloc + HeapFree, 16 bytes / 1.5
-heap / Alloc + Free : HeapAlloc + HeapFree, 64 bytes / 1.5
-heap / Alloc + Free : HeapAlloc + HeapFree, 256 bytes / 1.5
-heap / Alloc + Free : HeapAlloc + HeapFree, 1024 bytes / 1.5
-heap / Alloc + Free : HeapAlloc + HeapFree, 4096 bytes / 1.5
+heap / Alloc + Free : HeapAlloc that zeroes + HeapFree, 16 bytes, 1 thread / 1.5
+heap / Alloc + Free : HeapAlloc that zeroes + HeapFree, 16 bytes, 2 threads / 1.5
+heap / Alloc + Free : HeapAlloc that zeroes + HeapFree, 64 bytes, 1 thread / 1.5
+heap / Alloc + Free : HeapAlloc that zeroes + HeapFree, 64 bytes, 2 threads / 1.5
+heap / Alloc + Free : HeapAlloc that zeroes + HeapFree, 256 bytes, 1 thread / 1.5
+heap / Alloc + Free : HeapAlloc that zeroes + HeapFree, 256 bytes, 2 threads / 1.5
+heap / Alloc + Free : HeapAlloc that zeroes + HeapFree, 1024 bytes, 1 thread / 1.5
+heap / Alloc + Free : HeapAlloc that zeroes + HeapFree, 1024 bytes, 2 threads / 1.5
+heap / Alloc + Free : HeapAlloc that zeroes + HeapFree, 4096 bytes, 1 thread / 1.5
+heap / Alloc + Free : HeapAlloc that zeroes + HeapFree, 4096 bytes, 2 threads / 1.5
 END
     if [ "$arch" = x86 ]; then
         cat << 'END'

@@ -169,7 +169,7 @@ static void test_cancelled(void **state)
     (void)state;
     start(1000, 1000, BUDGET_UNLIMITED);
     take_block(900, BUDGET_TASK);
-    struct charge charge = of(10201, BUDGET_PROCESS), small = of(200, BUDGET_TASK);
+    struct charge charge = of(10201, BUDGET_PROCESS), little = of(200, BUDGET_TASK);
     struct answer answer = blocks_charged(&quota, &charge);
     assert_int_equal(answer.verdict, CHARGE_OVERRUN);
     assert_int_equal(answer.ceiling, 11000);
@@ -186,20 +186,20 @@ static void test_cancelled(void **state)
     assert_int_equal(quota.commit.overrun_peak, 101);
 
     /* An overrun first, and after a pause from the stock. */
-    small.level = BUDGET_PROCESS;
-    assert_int_equal(blocks_charged(&quota, &small).verdict, CHARGE_OVERRUN);
-    hm_blocks_cancel(&quota, &small);
+    little.level = BUDGET_PROCESS;
+    assert_int_equal(blocks_charged(&quota, &little).verdict, CHARGE_OVERRUN);
+    hm_blocks_cancel(&quota, &little);
     hm_blocks_refund(&quota, 10201);
     hm_blocks_refund(&quota, 900);
     assert_figures(0, 0, 900);
-    assert_int_equal(blocks_charged(&quota, &small).verdict, CHARGE_GRANTED);
-    assert_int_equal(blocks_settled(&quota, &small).verdict, CHARGE_GRANTED);
+    assert_int_equal(blocks_charged(&quota, &little).verdict, CHARGE_GRANTED);
+    assert_int_equal(blocks_settled(&quota, &little).verdict, CHARGE_GRANTED);
     assert_figures(200, 200, 700);
     assert_int_equal(quota.commit.overruns, 1);
 
     /* From the stock, and then not there. */
-    assert_int_equal(blocks_charged(&quota, &small).verdict, CHARGE_GRANTED);
-    hm_blocks_cancel(&quota, &small);
+    assert_int_equal(blocks_charged(&quota, &little).verdict, CHARGE_GRANTED);
+    hm_blocks_cancel(&quota, &little);
     assert_int_equal(hm_budget_used(&quota.commit), 200);
     assert_int_equal(blocks_now(&quota), 200);
     assert_int_equal(stock.charged.peak, 11101);
