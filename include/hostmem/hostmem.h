@@ -4,7 +4,7 @@
  * A native program that embeds the .NET runtime gives the runtime an IHostMemoryManager, and from then on the
  * runtime takes its pages from the program instead of from Windows.  This library is that IHostMemoryManager:
  * every page goes on to VirtualAlloc with the very flags that the runtime asked for, and the library keeps
- * books of it: who owns which address, and which pages are committed.
+ * account of it: who owns which address, and which pages are committed.
  *
  *     hostmem_manager *manager;
  *     IHostControl *control;
@@ -43,7 +43,7 @@
  *   E_POINTER                A required out-pointer was NULL.  Nothing was done.
  *   E_INVALIDARG             CreateMalloc: a bit other than MALLOC_THREADSAFE and MALLOC_EXECUTABLE.
  *   E_OUTOFMEMORY            Windows ran out (errors 8, 14, 1450, 1453, 1454, 1455, 1816); or a budget
- *                            refused, before Windows was asked (last error ERROR_COMMITMENT_LIMIT); or the books
+ *                            refused, before Windows was asked (last error ERROR_COMMITMENT_LIMIT); or the library
  *                            had no memory for the new entry (what was allocated was given back; last error 8).
  *   HRESULT_FROM_WIN32(e)    Any other refusal by Windows; GetLastError is e.
  *   HOST_E_INVALIDOPERATION  VirtualFree, IHostMalloc::Free: the address did not come from this object
@@ -53,7 +53,7 @@
  *                            Nothing else is refused then, IHostMalloc::Alloc included: a runtime that winds
  *                            down still needs small blocks, and there is no path on which it takes a failure
  *                            well.
- *   E_FAIL                   The books are broken: Windows failed without an error code, or a private heap
+ *   E_FAIL                   The accounting is broken: Windows failed without an error code, or a private heap
  *                            would not take back a block that came from it.  Documented as "catastrophic"; no
  *                            path of a process whose memory is intact returns it.
  *   HOST_E_TIMEOUT           Never: nothing waits.
@@ -116,7 +116,7 @@ extern "C" {
 #define HOSTMEM_VERSION 0x00000100u
 
 /*
- * hostmem_manager - opaque; one tenant's memory, with books of its own.
+ * hostmem_manager - opaque; one tenant's memory, with accounting of its own.
  *
  * The handle is one reference; hostmem_get_memory_manager and hostmem_create_host_control hand out more.
  * The CLR never releases its host's managers (contract 3.1), so an object that was handed to one stays until
@@ -184,7 +184,7 @@ typedef HRESULT(HOSTMEM_CALL *hostmem_block_callback)(const hostmem_block *block
 /* Flags of hostmem_limits. */
 enum {
     /* Refuse eProcessCritical beyond limit + margin, too.  Without it such a charge is granted, counted as an
-     * overrun and told to the host: a CLR that is refused there is disabled, and .NET 8-10 ends the process.
+     * overrun and notified to the host: a CLR that is refused there is disabled, and .NET 8-10 ends the process.
      * A commit inside a reported view is granted at any level, with the flag and without. */
     HOSTMEM_LIMITS_STRICT = 0x1
 };
@@ -212,13 +212,13 @@ typedef struct hostmem_limits {
     uint64_t task_limit;
     /* For eProcessCritical only, above limit. */
     uint64_t margin;
-    /* From here on the CLR is told that memory is low; it refuses nothing.  0: seven eighths of task_limit.
+    /* From here on the CLR is notified that memory is low; it refuses nothing.  0: seven eighths of task_limit.
      * Not above limit.  HOSTMEM_UNLIMITED, where limit is: no pressure from this figure. */
     uint64_t soft;
     /* What regions of HOSTMEM_USE_GC_HEAP may have committed, the rest not counted: what DOTNET_GCHeapHardLimit of that
      * size would give the heap.  eTaskCritical and eAppDomainCritical are refused above; eProcessCritical, as .NET 8-10's
      * heap is until the runtime has started, is granted and counted as an overrun of the heap, whatever the flags.  From
-     * seven eighths of it on the CLR is told that memory is low.  0: no such limit. */
+     * seven eighths of it on the CLR is notified that memory is low.  0: no such limit. */
     uint64_t heap_limit;
     /* Address space of regions, any level.  0: no limit.  A runtime that is refused address space goes looking for
      * it all over the process, and takes it badly: for tests, mostly (contract 4). */
@@ -234,7 +234,7 @@ typedef struct hostmem_budget hostmem_budget;
 /* Why the manager refused memory.  Indices of hostmem_statistics.refused. */
 typedef enum hostmem_reason {
     HOSTMEM_REASON_SHUTDOWN,      /* after hostmem_shutdown */
-    HOSTMEM_REASON_METADATA,      /* no memory for the books */
+    HOSTMEM_REASON_METADATA,      /* no memory for the accounting */
     HOSTMEM_REASON_TASK_LIMIT,    /* eTaskCritical, above task_limit */
     HOSTMEM_REASON_LIMIT,         /* eAppDomainCritical, above limit */
     HOSTMEM_REASON_MARGIN,        /* eProcessCritical, above limit + margin */
@@ -263,7 +263,7 @@ typedef struct hostmem_event {
     uint64_t bytes;          /* newly committed (or reserved) by the call */
     uint64_t limit;          /* what it ran into; for pressure: what eTaskCritical may hold */
     uint64_t used;           /* of it, at that moment; for an overrun: with the call's bytes */
-    uint32_t pressure;       /* EMemoryAvailable as last told to the CLR */
+    uint32_t pressure;       /* EMemoryAvailable as last notified to the CLR */
     uint32_t lost;           /* events for which there was no room since the one before was read */
 } hostmem_event;
 
@@ -350,12 +350,12 @@ typedef struct hostmem_overrun {
 } hostmem_overrun;
 
 /*
- * The books.  Figures read while other threads allocate belong to slightly different moments.  Bytes, unless
+ * The accounting.  Figures read while other threads allocate belong to slightly different moments.  Bytes, unless
  * a count.
  */
 typedef struct hostmem_statistics {
     uint32_t size;     /* sizeof(hostmem_statistics) */
-    uint32_t pressure; /* EMemoryAvailable as last told; 0: nothing was told yet */
+    uint32_t pressure; /* EMemoryAvailable as last notified; 0: nothing was yet */
     /* Address space of owned regions; now: and of reserves under way.  The peak may hold one that is being released and
      * its successor. */
     hostmem_gauge reserved;
@@ -399,7 +399,7 @@ typedef struct hostmem_statistics {
     /* Owned regions found gone: freed by raw VirtualFree behind the manager's back.  One whose base Windows
      * has given to somebody else since cannot be told from ours: releasing it would release theirs. */
     uint64_t stale_regions;
-    uint64_t metadata; /* committed by the books themselves */
+    uint64_t metadata; /* committed by the library for all that */
     hostmem_calls calls[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
 } hostmem_statistics;
 
@@ -481,14 +481,14 @@ HRESULT HOSTMEM_CALL hostmem_get_limits(hostmem_manager *manager, hostmem_limits
  *   manager   the manager.
  *   level     eMemoryAvailableLow, -Neutral or -High, as EMemoryAvailable; 0: back to the figures.
  *
- * The CLR is told soon, on the library's thread; of Low again every 8,192 ms until this is called with something else.
+ * The CLR is notified soon, on the library's thread; of Low again every 8,192 ms until this is called with something else.
  * Returns S_OK; E_POINTER: manager is NULL; E_INVALIDARG: another level; HOST_E_CLRNOTAVAILABLE: after
  * hostmem_shutdown.
  */
 HRESULT HOSTMEM_CALL hostmem_force_pressure(hostmem_manager *manager, uint32_t level);
 
 /*
- * hostmem_clr_started - the CLR has started, and can be told of low memory.
+ * hostmem_clr_started - the CLR has started, and can be notified of low memory.
  *
  *   manager   the manager.
  *
@@ -569,7 +569,7 @@ HRESULT HOSTMEM_CALL hostmem_create_host_control(hostmem_manager *manager, IHost
                                                  IHostControl **control);
 
 /*
- * hostmem_get_statistics - read the books.
+ * hostmem_get_statistics - read the accounting.
  *
  *   manager      the manager.
  *   statistics   size set by the caller; receives the figures.

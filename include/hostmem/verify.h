@@ -1,5 +1,5 @@
 /*
- * verify.h - the self-check of the books
+ * verify.h - the self-check of the accounting
  *
  * For a host's own tests, for its support, and for whoever wants to know whether a manager can still be trusted after
  * something else in the process went wrong.
@@ -24,7 +24,7 @@ typedef enum hostmem_finding {
     HOSTMEM_FINDING_PAGE, /* a page; expected: 1 if Windows has it committed; found: 1 if it is noted so */
     HOSTMEM_FINDING_BITS, /* the notes on a region's pages lie elsewhere, or say something of pages beyond it */
     HOSTMEM_FINDING_BLOCK, /* an IHostMalloc block is noted where there is no memory */
-    /* Of no address; items of the books that are neither in use nor free, or both: how many were ever made, and how
+    /* Of no address; records that are neither in use nor free, or both: how many were ever made, and how
      * many are accounted for. */
     HOSTMEM_FINDING_ITEMS,
     /* Of no address; what the parts sum up to, and the figure of hostmem_statistics. */
@@ -55,7 +55,7 @@ typedef struct hostmem_verify_report {
 } hostmem_verify_report;
 
 /*
- * hostmem_verify - do the books agree with themselves and with Windows?
+ * hostmem_verify - does the accounting agree with itself and with Windows?
  *
  *   manager   the manager.
  *   report    size set by the caller; receives what was looked at, and the first difference.  May be NULL.
@@ -71,7 +71,7 @@ typedef struct hostmem_verify_report {
  * hostmem_walk_blocks, the last reference to an IHostMalloc may be given back in here.
  *
  * Returns S_OK: nothing differs; S_FALSE: something does (memory that was freed by raw VirtualFree behind the
- * manager's back, or a corruption of the books); E_POINTER: manager is NULL; E_INVALIDARG: report has a size that this
+ * manager's back, or a corruption of the accounting); E_POINTER: manager is NULL; E_INVALIDARG: report has a size that this
  * version does not know.
  */
 HRESULT HOSTMEM_CALL hostmem_verify(hostmem_manager *manager, hostmem_verify_report *report);
