@@ -355,7 +355,7 @@ typedef struct hostmem_overrun {
  */
 typedef struct hostmem_statistics {
     uint32_t size;     /* sizeof(hostmem_statistics) */
-    uint32_t pressure; /* EMemoryAvailable as last notified; 0: nothing was yet */
+    uint32_t pressure; /* EMemoryAvailable as last determined; 0: not yet */
     /* Address space of owned regions; now: and of reserves under way.  The peak may hold one that is being released and
      * its successor. */
     hostmem_gauge reserved;
@@ -385,9 +385,10 @@ typedef struct hostmem_statistics {
      * refusal. */
     uint64_t refusals;
     uint64_t refused[HOSTMEM_REASON_COUNT];
-    hostmem_overrun overrun;      /* of this manager's own budget, above limit + margin */
-    hostmem_overrun heap_overrun; /* above heap_limit */
-    uint64_t os_retries;          /* commits tried again after a failure of Windows */
+    /* Of this manager's own budget, above limit + margin; and above heap_limit.  What comes to be heap by a change of use, and
+     * what a comparison with Windows has found (os_compared), is counted without an event. */
+    hostmem_overrun overrun, heap_overrun;
+    uint64_t os_retries; /* commits tried again after a failure of Windows */
     /* Commits and decommits whose pages were compared with VirtualQuery afterwards, since an opposite call for the same
      * 4 MiB was under way at the same time. */
     uint64_t os_compared;
@@ -458,7 +459,7 @@ HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager);
  * At any time, on any thread, from a callback too.  A limit below what is in use takes nothing away: nothing more is
  * granted until use has fallen, and a soft mark below it makes the CLR give memory back.  With the bridge, .NET
  * 8-10 is told of the new limit as well.  Each figure is changed by itself: a call that comes in between may see
- * old and new ones.  fail_after counts from now.
+ * old and new ones, and two that set limits at once may leave some of each.  fail_after counts from now.
  *
  * Returns S_OK; E_POINTER: an argument is NULL; E_INVALIDARG: a size that this version does not know, unknown flags,
  * limit 0, task_limit or soft above limit.  Nothing is changed then.

@@ -34,12 +34,12 @@ static HRESULT STDMETHODCALLTYPE notification_told(ICLRMemoryNotificationCallbac
                                                    EMemoryAvailable level)
 {
     unsigned index = (unsigned)level < HOSTMEM_BRIDGE_LEVEL_COUNT ? (unsigned)level : 0;
-    HANDLE event = atomic_load_explicit(&low_event, memory_order_acquire);
     DWORD error = GetLastError();
 
     (void)self;
     atomic_fetch_add_explicit(&counts[index], 1, memory_order_relaxed);
     atomic_store(&is_low, level == eMemoryAvailableLow);
+    HANDLE event = atomic_load(&low_event); /* after that: who makes it looks at is_low when it is there */
     if (event && level == eMemoryAvailableLow)
         SetEvent(event);
     else if (event)
@@ -73,9 +73,11 @@ HANDLE hm_notification_low_event(void)
         HANDLE made = CreateEventW(NULL, FALSE, atomic_load(&is_low), NULL);
         if (!made)
             return NULL;
-        if (atomic_compare_exchange_strong(&low_event, &ours, made))
+        if (atomic_compare_exchange_strong(&low_event, &ours, made)) {
             ours = made;
-        else
+            if (atomic_load(&is_low))
+                SetEvent(ours);
+        } else
             CloseHandle(made);
     }
     return DuplicateHandle(process, ours, process, &theirs, 0, FALSE, DUPLICATE_SAME_ACCESS) ? theirs : NULL;

@@ -36,16 +36,14 @@ bool hm_address_space_is_free(const void *start, SIZE_T size)
 void hm_address_space_acquired(struct vm *vm, void *address)
 {
     uint64_t base = (uintptr_t)address;
+    DWORD error = GetLastError();
     uint64_t bytes = base % ((uint64_t)1 << GRANULE_SHIFT) == 0 ? view_bytes(base) : 0;
-    if (bytes == 0)
-        return;
-    uint32_t number = hm_region_take(&vm->table);
-    if (number == 0)
-        return;
+    uint32_t number = bytes == 0 ? 0 : hm_region_take(&vm->table);
     struct region_origin origin = {
         .base = base, .pages = bytes >> PAGE_SHIFT, .kind = HOSTMEM_REGION_VIEW, .level = HOSTMEM_LEVEL_NONE};
-    if (!hm_region_publish(&vm->table, number, &origin))
+    if (number != 0 && !hm_region_publish(&vm->table, number, &origin))
         hm_region_give(&vm->table, number);
+    SetLastError(error);
 }
 
 void hm_address_space_released(struct vm *vm, void *address)

@@ -199,8 +199,10 @@ bool hm_quota_try(struct quota *quota, struct charge *charge)
 /* Take the stock of all lanes off what is used. */
 static void drain(struct quota *quota)
 {
-    for (unsigned lane = 0; quota->stock != NULL && lane < LANES; lane++) {
-        uint64_t bytes = stock_empty(quota->stock, lane);
+    uint32_t lanes =
+        quota->stock == NULL ? 0 : atomic_load_explicit(&quota->stock->lanes, memory_order_seq_cst);
+    for (unsigned lane = 0; lanes != 0; lane++, lanes >>= 1) {
+        uint64_t bytes = lanes & 1 ? stock_empty(quota->stock, lane) : 0;
         if (bytes == 0)
             continue;
         gauge_sub(&quota->stock->charged, bytes);
@@ -215,7 +217,8 @@ bool hm_quota_charge(struct quota *quota, struct charge *charge)
         return granted;
     if (granted)
         hm_quota_cancel(quota, charge);
-    drain(quota);
+    if (charge->by == &quota->commit)
+        drain(quota);
     return hm_quota_try(quota, charge);
 }
 
@@ -255,6 +258,10 @@ void hm_quota_refund(struct quota *quota, enum charge_kind kind, uint64_t bytes)
 
 void hm_quota_becomes_heap(struct quota *quota, uint64_t bytes)
 {
+    if ((int64_t)bytes <= 0) { /* bits were cleared before they were counted: less than nothing (region.c) */
+        hm_quota_was_heap(quota, 0 - bytes);
+        return;
+    }
     for (struct quota *q = quota; q != NULL; q = q->parent)
         hm_budget_force(&q->heap, bytes);
 }

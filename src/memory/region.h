@@ -11,7 +11,7 @@
  * record.
  *
  * Threads that commit and decommit the same pages at once are told apart in overlap.h.  A thread that died inside costs
- * the others nothing.
+ * the others no time; what it was at work in stays charged when it is released.
  */
 #ifndef HOSTMEM_MEMORY_REGION_H
 #define HOSTMEM_MEMORY_REGION_H

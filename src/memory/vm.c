@@ -181,10 +181,14 @@ static void cancel(struct vm *vm, const struct request *request)
 static HRESULT allocate(struct vm *vm, struct request *request, void **memory)
 {
     struct patience patience = patience_for(request->level, request->size);
-    for (;;) {
+    const DWORD before = GetLastError();
+    for (bool again = false;; again = true) {
         *memory = hm_os_virtual_alloc(request->address, request->size, request->type, request->protect);
-        if (*memory != NULL)
+        if (*memory != NULL) {
+            if (again) /* success says nothing of the failures before */
+                SetLastError(before);
             return S_OK;
+        }
         HRESULT result = hresult_from_last_error();
         cancel(vm, request);
         if (!(request->type & MEM_COMMIT) || !patience_again(&patience, GetLastError()))
@@ -270,7 +274,8 @@ static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DW
     notify_overrun(vm, request.pages.bytes, level,
                    hm_quota_settle(&vm->quota, &request.pages, origin.committed ? end - start : 0));
     /* A call that still holds the region that was here before may have had its effect on this one
-     * (reconcile_leave); only a caller that chooses addresses can bring that about. */
+     * (reconcile_leave).  Without an address Windows would have to choose just that one at that moment: that is not
+     * looked for, at a question to Windows for each reserve. */
     if (address != NULL)
         hm_reconcile_range(&vm->table, start, end);
     *memory = base;
@@ -306,8 +311,8 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
         hm_region_leave_unchanged(&vm->table, hold);
         return result;
     }
-    notify_overrun(vm, request.pages.bytes, level,
-                   hm_region_set_committed(&vm->table, hold, first, count, &request.pages));
+    const struct budget *overrun = hm_region_set_committed(&vm->table, hold, first, count, &request.pages);
+    notify_overrun(vm, request.pages.bytes, level, overrun);
     hm_reconcile_leave(&vm->table, hold, first, count);
     return S_OK;
 }
@@ -353,11 +358,12 @@ HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD
                     void **memory)
 {
     *memory = NULL;
-    bool takes_memory = (type & (MEM_RESERVE | MEM_COMMIT)) != 0;
+    /* Without an address whatever Windows grants is new (Wine: MEM_RESET as well). */
+    bool reserves = address == NULL || (type & MEM_RESERVE);
+    bool takes_memory = reserves || (type & MEM_COMMIT);
     if (takes_memory && atomic_load_explicit(&vm->closed, memory_order_acquire))
         return stats_refuse(&vm->stats, HOSTMEM_REASON_SHUTDOWN, HOST_E_CLRNOTAVAILABLE);
-    /* Without an address whatever Windows grants is new (Wine: MEM_RESET as well). */
-    if (address == NULL || (type & MEM_RESERVE))
+    if (reserves)
         return reserve(vm, address, size, type, protect, level, memory);
     if ((type & (MEM_COMMIT | MEM_RESET)) == MEM_COMMIT) {
         struct region_hold hold;
