@@ -16,6 +16,9 @@
  * So the later one to advance sees the other, and compares after both have written.  Had it found a difference it would
  * have written, and W would not have been the last.
  *
+ * Who changes pages without being in their region (a commit that was passed on as foreign, a call whose region was released
+ * meanwhile) advances the versions afterwards, and then compares.
+ *
  * A call that had the region to itself until its bits were turned overlapped nobody, and leaves the versions alone.
  *
  * Versions wrap.  A call that was in the region for so long that they may have, as far as the region's own count of ended
@@ -43,7 +46,7 @@ static inline void overlap_begin(struct region_hold *hold, uint64_t first, uint6
 /* May the sum of the versions of so many pages have wrapped since the hold was entered? */
 static inline bool overlap_was_long(const struct region_hold *hold, uint64_t count, uint64_t state)
 {
-    uint64_t ended = state / ENDED_ONE - hold->entered / ENDED_ONE, blocks = count / (BLOCK_PAGES / 2) + 2;
+    uint64_t ended = state / ENDED_ONE - hold->entered / ENDED_ONE, blocks = count / (BLOCK_PAGES / 2) + 3;
     return ended * blocks > UINT16_MAX / 2; /* a call that writes again advances them again */
 }
 
