@@ -267,22 +267,24 @@ HOT uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint
 
 HOT uint64_t hm_commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
-    uint64_t set = apply(map, pages, 0, pages, EMPTY);
+    uint64_t set = 0;
     pages += skew_of(map, pages);
-    if (pages <= WORD_PAGES)
-        return set;
     if (pages <= STRIPE_PAGES) {
-        give_rows(store, map->rows, bits_bytes(pages));
+        set = apply_to_bits(map, pages, 0, pages, EMPTY);
+        if (pages > WORD_PAGES)
+            give_rows(store, map->rows, bits_bytes(pages));
         return set;
     }
-    for (uint64_t s = 0; s < stripe_count(pages); s++) {
-        struct row *stripe = atomic_load_explicit(&map->directory->stripe[s], memory_order_relaxed);
+    struct directory *directory = map->directory;
+    for (uint64_t s = 0, stripes = stripe_count(pages); s < stripes; s++) {
+        struct row *stripe = atomic_load_explicit(&directory->stripe[s], memory_order_relaxed);
         if (stripe == NULL)
             continue;
-        atomic_store_explicit(&map->directory->stripe[s], NULL, memory_order_relaxed);
+        set += apply_to_bits(map, pages, s * STRIPE_PAGES, STRIPE_PAGES, EMPTY);
+        atomic_store_explicit(&directory->stripe[s], NULL, memory_order_relaxed);
         give_rows(store, stripe, STRIPE_BYTES);
     }
-    give_item(store, map->directory, directory_bytes(pages));
+    give_item(store, directory, directory_bytes(pages));
     return set;
 }
 
