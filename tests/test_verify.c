@@ -200,23 +200,24 @@ static void test_bits_of_no_page(void **state)
     expect(d, HOSTMEM_FINDING_BITS, d->middle);
     hm_commit_map_clear(middle, MIDDLE_PAGES, 1023, 1);
 
-    /* Arrays that are nobody's; nothing is read or written there. */
+    /* Rows that are nobody's; nothing is read or written there. */
     struct commit_map kept = *middle;
     static _Atomic uint64_t elsewhere[16];
-    middle->array = NULL;
+    middle->rows = NULL;
     expect(d, HOSTMEM_FINDING_BITS, d->middle);
-    middle->array = elsewhere;
+    middle->rows = (struct row *)elsewhere;
     expect(d, HOSTMEM_FINDING_BITS, d->middle);
-    middle->array = kept.array + 1;
+    middle->rows = (struct row *)((char *)kept.rows + 8);
     expect(d, HOSTMEM_FINDING_BITS, d->middle);
     *middle = kept;
     struct commit_map *big = &record_at(d, d->big)->commit;
-    void *stripe = atomic_load(&big->stripes[0]);
-    atomic_store(&big->stripes[0], (void *)elsewhere);
+    _Atomic(struct row *) *place = &big->directory->stripe[(16000 + big->skew) / 16384];
+    struct row *stripe = atomic_load(place);
+    atomic_store(place, (struct row *)elsewhere);
     expect(d, HOSTMEM_FINDING_BITS, d->big);
-    atomic_store(&big->stripes[0], NULL); /* its bits are gone */
+    atomic_store(place, NULL); /* its bits are gone */
     expect(d, HOSTMEM_FINDING_PAGE, d->big + 16000 * PAGE);
-    atomic_store(&big->stripes[0], stripe);
+    atomic_store(place, stripe);
 }
 
 static void test_an_entry_that_is_missing_or_wrong(void **state)

@@ -5,18 +5,26 @@
 
 enum {
     WORD_PAGES = 64,
+    ROW_WORDS = 32,       /* of two blocks */
     STRIPE_PAGES = 16384, /* 64 MiB */
     STRIPE_WORDS = STRIPE_PAGES / WORD_PAGES,
-    STRIPE_CLASS = 3,
-    BLOCK_WORDS = BLOCK_PAGES / WORD_PAGES
+    STRIPE_ROWS = STRIPE_WORDS / ROW_WORDS,
+    STRIPE_BYTES = STRIPE_WORDS * sizeof(uint64_t)
 };
 
-/* What a pool item of a class looks like; the link is the pool's while the item is free. */
-struct array {
-    _Atomic uint32_t link;
-    uint32_t number;
-    _Atomic uint64_t payload[]; /* bits, then the versions of their blocks */
+/*
+ * Words are in rows.  The versions of R rows: block b has one in row b % R, so that two neighbours have theirs in different
+ * cache lines.
+ */
+struct row {
+    _Atomic uint32_t version[2];
+    _Atomic uint64_t word[ROW_WORDS];
 };
+
+/* Pool items are rows, the last one perhaps shorter, or a directory.  Free ones are zero, but for the pool's link in the
+ * first four bytes. */
+enum { HEAD = offsetof(struct row, word) };
+_Static_assert(HEAD == offsetof(struct directory, stripe), "classes are for both");
 
 static size_t class_bytes(unsigned c)
 {
@@ -31,25 +39,18 @@ static unsigned class_for(size_t bytes)
     return c;
 }
 
-/* Blocks that begin or end within the bits of a class, however they lie.  One is the map's own affair; beyond a stripe
- * there are only directories. */
-static unsigned class_blocks(unsigned c)
+static unsigned class_rows(unsigned c)
 {
     size_t words = class_bytes(c) / sizeof(uint64_t);
-    return words <= BLOCK_WORDS || words > STRIPE_WORDS ? 0 : (unsigned)(words / BLOCK_WORDS) + 1;
-}
-
-static size_t item_bytes(unsigned c)
-{
-    size_t versions = class_blocks(c) * sizeof(uint32_t);
-    return sizeof(struct array) + class_bytes(c) + ((versions + 7) & ~(size_t)7);
+    return words <= ROW_WORDS ? 1 : (unsigned)(words / ROW_WORDS);
 }
 
 void hm_bit_store_init(struct bit_store *store, _Atomic uint64_t *metadata)
 {
     for (unsigned c = 0; c < BIT_STORE_CLASSES; c++) {
+        size_t heads = class_rows(c) <= STRIPE_ROWS ? class_rows(c) : 1; /* beyond, only directories */
         uint32_t first = c < 4 ? 512u >> 2 * c : 1;
-        hm_pool_init(&store->classes[c], (uint32_t)item_bytes(c), first, metadata);
+        hm_pool_init(&store->classes[c], (uint32_t)(heads * HEAD + class_bytes(c)), first, metadata);
     }
 }
 
@@ -59,30 +60,31 @@ void hm_bit_store_destroy(struct bit_store *store)
         hm_pool_destroy(&store->classes[c]);
 }
 
-static void *take_array(struct bit_store *store, size_t bytes)
+/* An item for bits or pointers of `bytes`. */
+static void *take_item(struct bit_store *store, size_t bytes)
 {
     struct pool *pool = &store->classes[class_for(bytes)];
     uint32_t number = hm_pool_take(pool);
     if (number == 0)
         return NULL;
-    struct array *array = pool_item(pool, number);
-    array->number = number;
-    return array->payload;
+    void *item = pool_item(pool, number);
+    atomic_store_explicit((_Atomic uint32_t *)item, 0, memory_order_relaxed);
+    return item;
 }
 
-static _Atomic uint32_t *versions_of(void *payload, unsigned class)
+static void give_item(struct bit_store *store, void *item, size_t bytes)
 {
-    return (_Atomic uint32_t *)((char *)payload + class_bytes(class));
+    struct pool *pool = &store->classes[class_for(bytes)];
+    hm_pool_give(pool, hm_pool_number(pool, item));
 }
 
-/* But for the versions the payload must be zero again. */
-static void give_array(struct bit_store *store, void *payload, size_t bytes)
+/* No bit is set. */
+static void give_rows(struct bit_store *store, struct row *rows, size_t bytes)
 {
-    struct array *array = (struct array *)((char *)payload - offsetof(struct array, payload));
-    unsigned class = class_for(bytes);
-    for (unsigned b = 0; b < class_blocks(class); b++)
-        atomic_store_explicit(&versions_of(payload, class)[b], 0, memory_order_relaxed);
-    hm_pool_give(&store->classes[class], array->number);
+    for (unsigned r = 0; r < class_rows(class_for(bytes)); r++)
+        for (unsigned v = 0; v < 2; v++)
+            atomic_store_explicit(&rows[r].version[v], 0, memory_order_relaxed);
+    give_item(store, rows, bytes);
 }
 
 static uint64_t stripe_count(uint64_t pages)
@@ -90,41 +92,62 @@ static uint64_t stripe_count(uint64_t pages)
     return (pages + STRIPE_PAGES - 1) / STRIPE_PAGES;
 }
 
-static size_t array_bytes(uint64_t pages)
+static size_t directory_bytes(uint64_t pages)
+{
+    return (size_t)stripe_count(pages) * sizeof(void *);
+}
+
+static size_t bits_bytes(uint64_t pages)
 {
     return (size_t)((pages + WORD_PAGES - 1) / WORD_PAGES * sizeof(uint64_t));
 }
 
-bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages)
+static struct row *stripe_of(const struct commit_map *map, uint64_t page)
 {
-    atomic_init(&map->version, 0);
+    return atomic_load_explicit(&map->directory->stripe[page / STRIPE_PAGES], memory_order_acquire);
+}
+
+static inline uint64_t skew_of(const struct commit_map *map, uint64_t pages)
+{
+    return pages <= BLOCK_PAGES ? 0 : map->skew;
+}
+
+bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first_page)
+{
+    if (pages <= BLOCK_PAGES)
+        atomic_init(&map->version, 0);
+    else
+        map->skew = first_page % BLOCK_PAGES;
+    pages += skew_of(map, pages);
     if (pages <= WORD_PAGES) {
         atomic_init(&map->word, 0);
         return true;
     }
     if (pages <= STRIPE_PAGES) {
-        map->array = take_array(store, array_bytes(pages));
-        return map->array != NULL;
+        map->rows = take_item(store, bits_bytes(pages));
+        return map->rows != NULL;
     }
-    map->stripes = take_array(store, (size_t)stripe_count(pages) * sizeof(void *));
-    return map->stripes != NULL;
+    map->directory = take_item(store, directory_bytes(pages));
+    return map->directory != NULL;
 }
 
 bool hm_commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first,
                            uint64_t count)
 {
+    first += skew_of(map, pages);
+    pages += skew_of(map, pages);
     if (pages <= STRIPE_PAGES || count == 0)
         return true;
     for (uint64_t s = first / STRIPE_PAGES; s <= (first + count - 1) / STRIPE_PAGES; s++) {
-        void *stripe = atomic_load_explicit(&map->stripes[s], memory_order_acquire);
+        struct row *stripe = stripe_of(map, s * STRIPE_PAGES);
         if (stripe != NULL)
             continue;
-        void *fresh = take_array(store, STRIPE_WORDS * sizeof(uint64_t));
+        struct row *fresh = take_item(store, STRIPE_BYTES);
         if (fresh == NULL)
             return false;
-        if (!atomic_compare_exchange_strong_explicit(&map->stripes[s], &stripe, fresh, memory_order_acq_rel,
-                                                     memory_order_acquire))
-            give_array(store, fresh, STRIPE_WORDS * sizeof(uint64_t));
+        if (!atomic_compare_exchange_strong_explicit(&map->directory->stripe[s], &stripe, fresh,
+                                                     memory_order_acq_rel, memory_order_acquire))
+            give_rows(store, fresh, STRIPE_BYTES);
     }
     return true;
 }
@@ -134,10 +157,9 @@ static _Atomic uint64_t *word_of(struct commit_map *map, uint64_t pages, uint64_
 {
     if (pages <= WORD_PAGES)
         return &map->word;
-    if (pages <= STRIPE_PAGES)
-        return &map->array[page / WORD_PAGES];
-    _Atomic uint64_t *stripe = atomic_load_explicit(&map->stripes[page / STRIPE_PAGES], memory_order_acquire);
-    return stripe == NULL ? NULL : &stripe[page % STRIPE_PAGES / WORD_PAGES];
+    struct row *rows = pages <= STRIPE_PAGES ? map->rows : stripe_of(map, page);
+    uint64_t word = page % STRIPE_PAGES / WORD_PAGES;
+    return rows == NULL ? NULL : &rows[word / ROW_WORDS].word[word % ROW_WORDS];
 }
 
 enum operation { SET, CLEAR, COUNT, EMPTY };
@@ -180,14 +202,22 @@ static uint64_t apply_to_words(struct commit_map *map, uint64_t pages, uint64_t 
     return turned;
 }
 
-static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
-                             enum operation operation)
+/* `pages` and `first` are counted from the beginning of the first block. */
+static inline uint64_t apply_to_bits(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
+                                     enum operation operation)
 {
     const unsigned bit = (unsigned)(first % WORD_PAGES);
     if (count == 0 || count > WORD_PAGES - bit)
         return apply_to_words(map, pages, first, count, operation);
     _Atomic uint64_t *word = word_of(map, pages, first); /* mostly it is but one */
     return word == NULL ? 0 : apply_to_word(word, bit, count, operation);
+}
+
+static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
+                             enum operation operation)
+{
+    uint64_t skew = skew_of(map, pages);
+    return apply_to_bits(map, pages + skew, first + skew, count, operation);
 }
 
 uint64_t hm_commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
@@ -205,31 +235,25 @@ uint64_t hm_commit_map_count(struct commit_map *map, uint64_t pages, uint64_t fi
     return apply(map, pages, first, count, COUNT);
 }
 
-/* The version of the block that `page` is in, and how far that goes; NULL: its stripe was never touched. */
-static inline _Atomic uint32_t *version_of(struct commit_map *map, uint64_t pages, uint64_t skew,
-                                           uint64_t page, uint64_t *end)
+/* Of the block that `page` is in; NULL: its stripe was never touched.  Both are counted as in apply_to_bits. */
+static inline _Atomic uint32_t *version_of(struct commit_map *map, uint64_t pages, uint64_t page)
 {
-    if (pages <= BLOCK_PAGES) {
-        *end = pages;
+    if (pages <= BLOCK_PAGES)
         return &map->version;
-    }
-    uint64_t stripe = page / STRIPE_PAGES * STRIPE_PAGES;
-    uint64_t block = (page - stripe + skew) / BLOCK_PAGES;
-    *end = stripe + (block < STRIPE_PAGES / BLOCK_PAGES ? (block + 1) * BLOCK_PAGES - skew : STRIPE_PAGES);
-    if (pages <= STRIPE_PAGES)
-        return &versions_of(map->array, class_for(array_bytes(pages)))[block];
-    _Atomic uint64_t *array = atomic_load_explicit(&map->stripes[page / STRIPE_PAGES], memory_order_acquire);
-    if (array == NULL)
-        *end = stripe + STRIPE_PAGES;
-    return array == NULL ? NULL : &versions_of(array, STRIPE_CLASS)[block];
+    struct row *rows = pages <= STRIPE_PAGES ? map->rows : stripe_of(map, page);
+    unsigned block = (unsigned)(page % STRIPE_PAGES / BLOCK_PAGES);
+    unsigned count = pages <= STRIPE_PAGES / 4 ? STRIPE_ROWS / 4 : STRIPE_ROWS; /* as class_rows has it */
+    return rows == NULL ? NULL : &rows[block % count].version[block / count];
 }
 
-uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t skew, uint64_t first,
-                                uint64_t count, uint32_t amount)
+uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
+                                uint32_t amount)
 {
     uint32_t sum = 0;
-    for (uint64_t end, at = first; at < first + count; at = end) {
-        _Atomic uint32_t *version = version_of(map, pages, skew, at, &end);
+    first += skew_of(map, pages);
+    pages += skew_of(map, pages);
+    for (uint64_t page = first; page < first + count; page = (page / BLOCK_PAGES + 1) * BLOCK_PAGES) {
+        _Atomic uint32_t *version = version_of(map, pages, page);
         if (version == NULL)
             continue;
         sum += amount == 0 ? atomic_load_explicit(version, memory_order_acquire)
@@ -240,34 +264,33 @@ uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t
 
 uint64_t hm_commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
-    uint64_t set = apply(map, pages, 0, pages, EMPTY);
-    if (pages <= WORD_PAGES)
-        return set;
+    uint64_t set = 0;
+    pages += skew_of(map, pages);
     if (pages <= STRIPE_PAGES) {
-        give_array(store, map->array, array_bytes(pages));
+        set = apply_to_bits(map, pages, 0, pages, EMPTY);
+        if (pages > WORD_PAGES)
+            give_rows(store, map->rows, bits_bytes(pages));
         return set;
     }
-    for (uint64_t s = 0; s < stripe_count(pages); s++) {
-        void *stripe = atomic_load_explicit(&map->stripes[s], memory_order_relaxed);
+    struct directory *directory = map->directory;
+    for (uint64_t s = 0, stripes = stripe_count(pages); s < stripes; s++) {
+        struct row *stripe = atomic_load_explicit(&directory->stripe[s], memory_order_relaxed);
         if (stripe == NULL)
             continue;
-        atomic_store_explicit(&map->stripes[s], NULL, memory_order_relaxed);
-        give_array(store, stripe, STRIPE_WORDS * sizeof(uint64_t));
+        set += apply_to_bits(map, pages, s * STRIPE_PAGES, STRIPE_PAGES, EMPTY);
+        atomic_store_explicit(&directory->stripe[s], NULL, memory_order_relaxed);
+        give_rows(store, stripe, STRIPE_BYTES);
     }
-    give_array(store, map->stripes, (size_t)stripe_count(pages) * sizeof(void *));
+    give_item(store, directory, directory_bytes(pages));
     return set;
 }
 
-/* Is it the payload of an item that was taken?  An item knows its own number. */
-static bool check_array(const struct bit_store *store, const void *payload, size_t bytes,
-                        uint32_t arrays[BIT_STORE_CLASSES])
+/* Is it an item that was taken before? */
+static bool check_item(const struct bit_store *store, const void *item, size_t bytes,
+                       uint32_t arrays[BIT_STORE_CLASSES])
 {
     unsigned class = class_for(bytes);
-    const struct pool *pool = &store->classes[class];
-    const struct array *array =
-        (const struct array *)((const char *)payload - offsetof(struct array, payload));
-    uint32_t number = hm_pool_number(pool, array);
-    if (number == 0 || array->number != number)
+    if (hm_pool_number(&store->classes[class], item) == 0)
         return false;
     arrays[class]++;
     return true;
@@ -276,20 +299,22 @@ static bool check_array(const struct bit_store *store, const void *payload, size
 bool hm_commit_map_check(const struct commit_map *map, const struct bit_store *store, uint64_t pages,
                          uint32_t arrays[BIT_STORE_CLASSES])
 {
-    const size_t stripe_bytes = STRIPE_WORDS * sizeof(uint64_t);
+    const uint64_t skew = skew_of(map, pages);
+    pages += skew;
     uint64_t end = (pages + WORD_PAGES - 1) / WORD_PAGES * WORD_PAGES;
     if (pages > STRIPE_PAGES) {
         end = stripe_count(pages) * STRIPE_PAGES;
-        if (!check_array(store, map->stripes, (size_t)stripe_count(pages) * sizeof(void *), arrays))
+        if (!check_item(store, map->directory, directory_bytes(pages), arrays))
             return false;
-        for (uint64_t s = 0; s < stripe_count(pages); s++) {
-            const void *stripe = atomic_load_explicit(&map->stripes[s], memory_order_acquire);
-            if (stripe != NULL && !check_array(store, stripe, stripe_bytes, arrays))
+        for (uint64_t at = 0; at < pages; at += STRIPE_PAGES) {
+            const struct row *stripe = stripe_of(map, at);
+            if (stripe != NULL && !check_item(store, stripe, STRIPE_BYTES, arrays))
                 return false;
         }
-    } else if (pages > WORD_PAGES && !check_array(store, map->array, array_bytes(pages), arrays)) {
+    } else if (pages > WORD_PAGES && !check_item(store, map->rows, bits_bytes(pages), arrays)) {
         return false;
     }
-    /* `pages` is told apart only by what kind of map it makes. */
-    return hm_commit_map_count((struct commit_map *)map, pages, pages, end - pages) == 0;
+    struct commit_map *bits = (struct commit_map *)map; /* only to count */
+    return apply_to_bits(bits, pages, 0, skew, COUNT) == 0 &&
+           apply_to_bits(bits, pages, pages, end - pages, COUNT) == 0;
 }

@@ -6,15 +6,15 @@
  * Win32.
  *
  *      up to 64 pages        the word itself
- *      up to 64 MiB          an array of words
- *      beyond                a directory of such arrays (stripes of 64 MiB), made as they are touched: the
+ *      up to 64 MiB          words, in rows of 32
+ *      beyond                a directory of such rows (stripes of 64 MiB), made as they are touched: the
  *                            garbage collector reserves 50 or 256 GiB and commits little of it
  *
- * Arrays come from pools (bit_store) and go back to them zeroed.
+ * Rows and directories come from pools (bit_store) and go back to them zeroed.
  *
  * Each block of pages has a version beside its bits, which the map's user advances (memory/overlap.h).  Blocks are 4 MiB of
- * address space, from multiples of 4 MiB on, as the garbage collector's regions are; a map of 4 MiB or less is one
- * block.
+ * address space, from multiples of 4 MiB on, as the garbage collector's regions are; so the bits of a map of several blocks
+ * begin where its first block does.  A map of 4 MiB or less is one block.
  */
 #ifndef HOSTMEM_MAPS_COMMIT_MAP_H
 #define HOSTMEM_MAPS_COMMIT_MAP_H
@@ -30,20 +30,31 @@ struct bit_store {
     struct pool classes[BIT_STORE_CLASSES];
 };
 
+struct row; /* of words */
+
+struct directory {
+    uint64_t unused;
+    _Atomic(struct row *) stripe[]; /* NULL: nothing committed there */
+};
+
 struct commit_map {
     union {
         _Atomic uint64_t word;
-        _Atomic uint64_t *array;
-        _Atomic(void *) *stripes; /* each an _Atomic uint64_t[256], or NULL: nothing committed there */
+        struct row *rows;
+        struct directory *directory;
     };
-    _Atomic uint32_t version; /* of the only block */
+    union {
+        _Atomic uint32_t version; /* of the only block */
+        uint32_t skew;            /* of several: pages of the first one that come before the map's */
+    };
 };
 
 void hm_bit_store_init(struct bit_store *store, _Atomic uint64_t *metadata);
 void hm_bit_store_destroy(struct bit_store *store);
 
-/* An empty map for `pages` pages.  Every other call is given the same `pages`.  False: no memory. */
-bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages);
+/* An empty map for `pages` pages, from number `first_page` of the address space on.  Every other call is given the same
+ * `pages`.  False: no memory. */
+bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first_page);
 
 /* Give back what init and prepare took; returns how many bits were still set.  Nobody else may use the
  * map. */
@@ -54,7 +65,7 @@ bool hm_commit_map_prepare(struct commit_map *map, struct bit_store *store, uint
                            uint64_t count);
 
 /*
- * Is the map's memory what its size says, and no bit set beyond its end?  Adds to `arrays` how many arrays of each class
+ * Is the map's memory what its size says, and no bit set before or beyond its pages?  Adds to `arrays` how many arrays of each class
  * it has taken.
  */
 bool hm_commit_map_check(const struct commit_map *map, const struct bit_store *store, uint64_t pages,
@@ -67,10 +78,9 @@ uint64_t hm_commit_map_count(struct commit_map *map, uint64_t pages, uint64_t fi
 
 /*
  * The sum of the versions of all blocks that the range touches; each is advanced by `amount` (0: only looked at).  They
- * begin at 0, and stay there where nothing was prepared yet.  `skew`: how many pages of the first page's 4 MiB come
- * before it.
+ * begin at 0, and stay there where nothing was prepared yet.
  */
-uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t skew, uint64_t first,
-                                uint64_t count, uint32_t amount);
+uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
+                                uint32_t amount);
 
 #endif

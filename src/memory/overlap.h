@@ -26,8 +26,7 @@
 static inline uint32_t overlap_versions(const struct region_hold *hold, uint64_t first, uint64_t count,
                                         uint32_t amount)
 {
-    return hm_commit_map_versions(&hold->region->commit, geometry_pages(hold->geometry),
-                                  (geometry_base(hold->geometry) >> PAGE_SHIFT) % BLOCK_PAGES, first, count,
+    return hm_commit_map_versions(&hold->region->commit, geometry_pages(hold->geometry), first, count,
                                   amount);
 }
 

@@ -224,7 +224,7 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
         return false;
     drop_stale(table, granule, granules); /* first, so that no peak holds both */
     if (origin->kind == HOSTMEM_REGION_PRIVATE) {
-        if (!hm_commit_map_init(&region->commit, &table->bits, origin->pages))
+        if (!hm_commit_map_init(&region->commit, &table->bits, origin->pages, origin->base >> PAGE_SHIFT))
             return false;
         if (origin->committed) {
             if (!hm_commit_map_prepare(&region->commit, &table->bits, origin->pages, 0, origin->pages)) {

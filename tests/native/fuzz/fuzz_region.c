@@ -11,7 +11,7 @@
 #include "support/answers.h"
 
 enum { RECORDS = 8, HOLDS = 6, PAGES = 17000, FIRST_GRANULE = 1000 };
-enum { STRIPE_PAGES = 16384, STRIPES = 2, STRIPE_BLOCKS = STRIPE_PAGES / BLOCK_PAGES + 1 };
+enum { STRIPE_PAGES = 16384, STRIPES = 2, BLOCKS = PAGES / BLOCK_PAGES + 2 };
 
 static struct region_table table;
 static struct stats stats;
@@ -26,7 +26,7 @@ static struct record {
     bool prepared[STRIPES]; /* for certain: what failed may have got there */
     struct ended {
         unsigned seen, all; /* calls that ended there; seen: those that left a trace for certain */
-    } commits[STRIPES * STRIPE_BLOCKS], changes[STRIPES * STRIPE_BLOCKS];
+    } commits[BLOCKS], changes[BLOCKS];
     uint64_t set; /* of the pages below */
     bool committed[PAGES];
 } records[RECORDS + 1]; /* by number */
@@ -130,12 +130,10 @@ static void check_books(bool all)
 
 /* ---------------------------------------------------------------------------------------------------- overlaps */
 
-static unsigned block_of(const struct record *record, uint64_t page)
+/* Pages of the first block that come before the region. */
+static uint64_t skew_of(const struct record *record)
 {
-    uint64_t skew = record->base / PAGE_BYTES % BLOCK_PAGES;
-    return record->pages <= BLOCK_PAGES
-               ? 0
-               : (unsigned)(page / STRIPE_PAGES * STRIPE_BLOCKS + (page % STRIPE_PAGES + skew) / BLOCK_PAGES);
+    return record->pages <= BLOCK_PAGES ? 0 : record->base / PAGE_BYTES % BLOCK_PAGES;
 }
 
 /* What has ended where the hold is at work, and could have turned its pages the other way; with `end` it ends, too. */
@@ -143,16 +141,13 @@ static void count_ended(const struct hold *hold, bool end, unsigned *seen, unsig
 {
     struct record *record = hold->record;
     bool commit = hold->real.work == REGION_COMMIT;
-    unsigned last = UINT32_MAX;
+    uint64_t skew = skew_of(record), begin = hold->range_first + skew, limit = begin + hold->range_count;
     *seen = *all = 0;
-    for (uint64_t p = hold->range_first; p < hold->range_first + hold->range_count; p++) {
-        unsigned b = block_of(record, p);
-        if (b == last)
-            continue;
-        last = b;
+    for (uint64_t b = begin / BLOCK_PAGES; begin < limit && b * BLOCK_PAGES < limit; b++) {
         *seen += record->changes[b].seen + (commit ? 0 : record->commits[b].seen);
         *all += record->changes[b].all + (commit ? 0 : record->commits[b].all);
-        bool traced = record->pages <= STRIPE_PAGES || record->prepared[p / STRIPE_PAGES];
+        bool traced =
+            record->pages + skew <= STRIPE_PAGES || record->prepared[b / (STRIPE_PAGES / BLOCK_PAGES)];
         struct ended *ended = commit ? &record->commits[b] : &record->changes[b];
         ended->seen += end && traced;
         ended->all += end;
@@ -168,7 +163,7 @@ static void begin_overlap(struct input *input, struct hold *hold)
     overlap_begin(&hold->real, hold->range_first, hold->range_count);
 }
 
-/* Alone in the region it need not leave a trace, and does not. */
+/* Only others at work in the region need a trace. */
 static bool end_overlap(struct hold *hold)
 {
     unsigned seen, all;
@@ -190,6 +185,7 @@ static bool end_overlap(struct hold *hold)
 
 static void note_prepared(struct record *record, uint64_t first, uint64_t count)
 {
+    first += skew_of(record);
     for (uint64_t s = first / STRIPE_PAGES; count != 0 && s <= (first + count - 1) / STRIPE_PAGES; s++)
         record->prepared[s] = true;
 }
