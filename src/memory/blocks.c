@@ -43,7 +43,7 @@ static bool pay(struct quota *quota, struct charge *charge)
     return false;
 }
 
-/* Charge a batch besides; false: nothing is charged. */
+/* Charge a batch besides; false: nothing is charged, for an overrun of the only budget there is holds nothing. */
 static bool refill(struct quota *quota, const struct charge *charge)
 {
     struct charge batch = {
