@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "com/manager.h"
+#include "support/answers.h"
 #include "support/fake_os.h"
 #include "support/fake_pages.h"
 #include "support/manager_fixture.h"
@@ -331,7 +332,7 @@ static void look_in_pause(void)
     DWORD error = GetLastError();
     struct fixture *other = &pause.l->other;
     assert_no_trace(pause.l, &pause.before, &pause.usage);
-    assert_int_equal(pause.l->f.manager->vm.quota.charges_left, pause.charges_left);
+    assert_int_equal(charges_left(&pause.l->f.manager->vm.quota), pause.charges_left);
     fake_os_fail(FAKE_OS_ALLOC, 0, 0);
     fake_os_fail(FAKE_OS_HEAP_ALLOC, 0, 0);
     void *memory = fixture_alloc(other, NULL, limit_of_all, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
@@ -399,7 +400,7 @@ static void test_nothing_is_held_in_a_pause(void **state)
                 assert_int_equal(now.charged.now, 0);
                 assert_int_equal(now.charged.peak, 0);
                 assert_int_equal(now.heap.peak, 0);
-                assert_int_equal(l.f.manager->vm.quota.charges_left, 100);
+                assert_int_equal(charges_left(&l.f.manager->vm.quota), 100);
                 fixture_free(&l.other, pause.taken, 0, MEM_RELEASE);
             } else {
                 const uint64_t bytes = way == SMALL_ALLOC ? 100 : 3 * PAGE;
@@ -409,7 +410,7 @@ static void test_nothing_is_held_in_a_pause(void **state)
                 assert_int_equal(now.refusals, 0);
                 assert_int_equal(now.charged.now, bytes);
                 assert_int_equal(now.charged.peak, bytes);
-                assert_int_equal(l.f.manager->vm.quota.charges_left, 99);
+                assert_int_equal(charges_left(&l.f.manager->vm.quota), 99);
                 if (way >= ALLOC)
                     assert_hresult(IHostMalloc_Free(l.heap, memory), S_OK);
                 else

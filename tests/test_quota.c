@@ -1,8 +1,8 @@
 /*
  * test_quota.c - up to four budgets in a row: all or nothing, what a charge holds until the memory is there, and races
  *
- * No manager and no memory: bytes are numbers here.  hm_budget_fits and hm_budget_take are wrapped, so that another
- * thread's steps can be made in between.
+ * No manager and no memory: bytes are numbers here.  quota.c is built into this program with other names for budget_fits
+ * and budget_take, so that another thread's steps can be made in between.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,6 +14,14 @@
 #include "memory/quota.h"
 #include "support/answers.h"
 
+static bool stepped_fits(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used);
+static bool stepped_take(struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used);
+#define budget_fits stepped_fits
+#define budget_take stepped_take
+#include "memory/quota.c"
+#undef budget_fits
+#undef budget_take
+
 /* A manager's, and what it shares with others. */
 static struct quotas {
     struct quota shared, own, other;
@@ -22,9 +30,6 @@ static struct quotas {
 /* The row of a charge for the heap, in order. */
 enum { ROW = 4 };
 static struct budget *const row[ROW] = {&all.own.commit, &all.own.heap, &all.shared.commit, &all.shared.heap};
-
-bool __real_hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used);
-bool __real_hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used);
 
 /* What another thread does, once: after `at` was asked, or before it is taken from. */
 static void (*meanwhile)(void);
@@ -40,23 +45,23 @@ static void step(bool asked, const struct budget *budget)
     once();
 }
 
-bool __wrap_hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
+static bool stepped_fits(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
 {
-    bool fits = __real_hm_budget_fits(budget, bytes, level, used);
+    bool fits = budget_fits(budget, bytes, level, used);
     step(true, budget);
     return fits;
 }
 
-bool __wrap_hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
+static bool stepped_take(struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
 {
     step(false, budget);
-    return __real_hm_budget_take(budget, bytes, level, used);
+    return budget_take(budget, bytes, level, used);
 }
 
 static const struct budget_limits unlimited = {
     .limit = BUDGET_UNLIMITED, .task_limit = BUDGET_UNLIMITED, .soft = BUDGET_UNLIMITED};
 
-static struct budget_limits flat(uint64_t limit)
+static struct budget_limits all_of(uint64_t limit)
 {
     struct budget_limits limits = unlimited;
     limits.limit = limits.task_limit = limit;
@@ -143,7 +148,7 @@ static void test_each_may_refuse(void **state)
     for (unsigned which = 0; which < ROW; which++) {
         const bool is_heap = which % 2 != 0;
         setup(NULL);
-        limit_one(which, flat(1000), 1000);
+        limit_one(which, all_of(1000), 1000);
         grant(400, BUDGET_TASK, CHARGE_HEAP);
         refuse(601, BUDGET_TASK, CHARGE_HEAP, CHARGE_OVER, row[which], 1000);
         grant(600, BUDGET_DOMAIN, CHARGE_HEAP);
@@ -174,14 +179,14 @@ static void test_reserve(void **state)
     for (unsigned which = 0; which < 2; which++) {
         struct quota *quota = which ? &all.shared : &all.own;
         setup(NULL);
-        set(&all.own, flat(1), 1, 1);
-        set(&all.shared, flat(1), 1, 1);
+        set(&all.own, all_of(1), 1, 1);
+        set(&all.shared, all_of(1), 1, 1);
         hm_quota_set(quota, &(struct budget_limits){.limit = 1, .task_limit = 1}, 1, 500, 1);
         grant(500, BUDGET_TASK, CHARGE_RESERVE);
         refuse(1, BUDGET_TASK, CHARGE_RESERVE, CHARGE_OVER, &quota->reserve, 500);
         refuse(1, BUDGET_DOMAIN, CHARGE_RESERVE, CHARGE_OVER, &quota->reserve, 500);
-        assert_int_equal(all.own.charges_left, 1);
-        assert_int_equal(all.shared.charges_left, 1);
+        assert_int_equal(charges_left(&all.own), 1);
+        assert_int_equal(charges_left(&all.shared), 1);
     }
 }
 
@@ -189,8 +194,8 @@ static void test_reserve(void **state)
 static void test_who_refuses(void **state)
 {
     (void)state;
-    set(&all.own, flat(100), 100, BUDGET_UNLIMITED);
-    set(&all.shared, flat(100), 100, BUDGET_UNLIMITED);
+    set(&all.own, all_of(100), 100, BUDGET_UNLIMITED);
+    set(&all.shared, all_of(100), 100, BUDGET_UNLIMITED);
     for (unsigned which = 0; which < ROW; which++) {
         refuse(101, BUDGET_TASK, CHARGE_HEAP, CHARGE_OVER, row[which], 100);
         if (which == 0)
@@ -205,7 +210,7 @@ static void test_who_refuses(void **state)
 static void test_nothing_is_always_granted(void **state)
 {
     (void)state;
-    struct budget_limits strict = flat(1);
+    struct budget_limits strict = all_of(1);
     strict.strict = true;
     set(&all.own, strict, 1, 0);
     set(&all.shared, strict, 1, 0);
@@ -243,7 +248,7 @@ static void test_roll_back(void **state)
     (void)state;
     for (unsigned which = 2; which < ROW; which++) {
         setup(NULL);
-        limit_one(which, flat(1000), 1000);
+        limit_one(which, all_of(1000), 1000);
         set(&all.own, unlimited, BUDGET_UNLIMITED, 5);
         struct charge charge = of(600, BUDGET_TASK, CHARGE_HEAP);
         other_charge = charge;
@@ -254,7 +259,7 @@ static void test_roll_back(void **state)
         assert_null(meanwhile);
         assert_row(0, 0, 600, 600);
         assert_peaks(0, 0, 0, 0);
-        assert_int_equal(all.own.charges_left, 5);
+        assert_int_equal(charges_left(&all.own), 5);
         quota_settled(&all.other, &other_charge, 600);
         assert_peaks(0, 0, 600, 600);
     }
@@ -268,7 +273,7 @@ static void test_asked_once_more(void **state)
     for (unsigned which = 2; which < ROW; which++)
         for (unsigned level = BUDGET_TASK; level < BUDGET_LEVELS; level++) {
             setup(NULL);
-            limit_one(which, flat(1000), 1000);
+            limit_one(which, all_of(1000), 1000);
             set(&all.own, unlimited, BUDGET_UNLIMITED, 5);
             struct charge charge = of(600, level, CHARGE_HEAP);
             other_charge = of(600, BUDGET_TASK, CHARGE_HEAP);
@@ -284,7 +289,7 @@ static void test_asked_once_more(void **state)
             assert_row(600, 600, 600, 600);
             assert_peaks(600, 600, 600, 600);
             assert_int_equal(row[which]->overruns, 0);
-            assert_int_equal(all.own.charges_left, level == BUDGET_PROCESS ? 5 : 4);
+            assert_int_equal(charges_left(&all.own), level == BUDGET_PROCESS ? 5 : 4);
         }
 }
 
@@ -292,8 +297,8 @@ static void test_asked_once_more(void **state)
 static void test_fail_after(void **state)
 {
     (void)state;
-    set(&all.own, flat(1000), 800, 3);
-    assert_int_equal(all.own.fail_after, 3);
+    set(&all.own, all_of(1000), 800, 3);
+    assert_int_equal(budget_ceiling(&all.own.charges, BUDGET_TASK), 3);
     grant(1, BUDGET_TASK, CHARGE_COMMIT);
     grant(1, BUDGET_PROCESS, CHARGE_COMMIT);
     grant(1, BUDGET_PROCESS, CHARGE_HEAP);
@@ -302,15 +307,15 @@ static void test_fail_after(void **state)
     grant(1, BUDGET_DOMAIN, CHARGE_HEAP);
     refuse(900, BUDGET_TASK, CHARGE_HEAP, CHARGE_OVER, &all.own.heap, 800);
     refuse(1000, BUDGET_TASK, CHARGE_COMMIT, CHARGE_OVER, &all.own.commit, 1000);
-    assert_int_equal(all.own.fail_after, 3); /* as it was set */
-    assert_int_equal(all.own.charges_left, 1);
+    assert_int_equal(budget_ceiling(&all.own.charges, BUDGET_TASK), 3); /* as it was set */
+    assert_int_equal(charges_left(&all.own), 1);
 
     /* What came to nothing was none. */
     struct charge charge = of(1, BUDGET_TASK, CHARGE_HEAP);
     assert_int_equal(quota_charged(&all.own, &charge).verdict, CHARGE_GRANTED);
-    assert_int_equal(all.own.charges_left, 0);
+    assert_int_equal(charges_left(&all.own), 0);
     hm_quota_cancel(&all.own, &charge);
-    assert_int_equal(all.own.charges_left, 1);
+    assert_int_equal(charges_left(&all.own), 1);
     grant(1, BUDGET_TASK, CHARGE_HEAP);
     for (int i = 0; i < 3; i++) {
         refuse(1, BUDGET_TASK, CHARGE_COMMIT, CHARGE_FAILED, &all.own.commit, 1000);
@@ -318,9 +323,9 @@ static void test_fail_after(void **state)
         grant(1, BUDGET_PROCESS, CHARGE_HEAP);
         grant(1, BUDGET_TASK, CHARGE_RESERVE);
     }
-    set(&all.own, flat(1000), 800, BUDGET_UNLIMITED);
+    set(&all.own, all_of(1000), 800, BUDGET_UNLIMITED);
     grant(1, BUDGET_TASK, CHARGE_COMMIT);
-    set(&all.own, flat(1000), 800, 0);
+    set(&all.own, all_of(1000), 800, 0);
     refuse(1, BUDGET_TASK, CHARGE_COMMIT, CHARGE_FAILED, &all.own.commit, 1000);
 }
 
@@ -328,23 +333,23 @@ static void test_fail_after(void **state)
 static void test_fail_after_of_two(void **state)
 {
     (void)state;
-    set(&all.own, flat(1000), BUDGET_UNLIMITED, 2);
-    set(&all.shared, flat(500), BUDGET_UNLIMITED, 1);
+    set(&all.own, all_of(1000), BUDGET_UNLIMITED, 2);
+    set(&all.shared, all_of(500), BUDGET_UNLIMITED, 1);
     struct charge charge = of(1, BUDGET_TASK, CHARGE_COMMIT);
     assert_int_equal(quota_charged(&all.own, &charge).verdict, CHARGE_GRANTED);
-    assert_int_equal(all.own.charges_left, 1);
-    assert_int_equal(all.shared.charges_left, 0);
+    assert_int_equal(charges_left(&all.own), 1);
+    assert_int_equal(charges_left(&all.shared), 0);
     refuse(1, BUDGET_TASK, CHARGE_COMMIT, CHARGE_FAILED, &all.shared.commit, 500);
-    assert_int_equal(all.own.charges_left, 1);
+    assert_int_equal(charges_left(&all.own), 1);
     hm_quota_cancel(&all.own, &charge);
-    assert_int_equal(all.own.charges_left, 2);
-    assert_int_equal(all.shared.charges_left, 1);
+    assert_int_equal(charges_left(&all.own), 2);
+    assert_int_equal(charges_left(&all.shared), 1);
     refuse(501, BUDGET_TASK, CHARGE_COMMIT, CHARGE_OVER, &all.shared.commit, 500);
-    set(&all.shared, flat(500), BUDGET_UNLIMITED, 10);
+    set(&all.shared, all_of(500), BUDGET_UNLIMITED, 10);
     grant(1, BUDGET_TASK, CHARGE_COMMIT);
     grant(1, BUDGET_TASK, CHARGE_COMMIT);
     refuse(1, BUDGET_TASK, CHARGE_COMMIT, CHARGE_FAILED, &all.own.commit, 1000);
-    assert_int_equal(all.shared.charges_left, 8);
+    assert_int_equal(charges_left(&all.shared), 8);
 }
 
 /* Every set of the four beyond its ceiling: these have nothing of it before the memory is there, the others hold it. */
@@ -354,7 +359,8 @@ static void test_overruns(void **state)
     for (unsigned beyond = 0; beyond < 1 << ROW; beyond++)
         for (int comes = 0; comes < 2; comes++) {
             static struct quotas before;
-            struct budget_limits own = flat(beyond & 1 ? 900 : 5000), shared = flat(beyond & 4 ? 900 : 5000);
+            struct budget_limits own = all_of(beyond & 1 ? 900 : 5000),
+                                 shared = all_of(beyond & 4 ? 900 : 5000);
             own.margin = shared.margin = 100;
             setup(NULL);
             set(&all.own, own, beyond & 2 ? 1000 : 5100, BUDGET_UNLIMITED);
@@ -397,7 +403,7 @@ static void test_overruns(void **state)
 static void test_strict(void **state)
 {
     (void)state;
-    struct budget_limits strict = flat(1000);
+    struct budget_limits strict = all_of(1000);
     strict.margin = 100;
     strict.strict = true;
     for (int shared = 0; shared < 2; shared++) {
@@ -450,8 +456,8 @@ static void test_settled_otherwise(void **state)
 static void test_becomes_heap(void **state)
 {
     (void)state;
-    set(&all.own, flat(1000), 1000, 1);
-    set(&all.shared, flat(1000), 50, 1);
+    set(&all.own, all_of(1000), 1000, 1);
+    set(&all.shared, all_of(1000), 50, 1);
     grant(100, BUDGET_PROCESS, CHARGE_COMMIT);
     assert_row(100, 0, 100, 0);
     hm_quota_becomes_heap(&all.own, 80);
@@ -465,7 +471,7 @@ static void test_becomes_heap(void **state)
     hm_quota_refund(&all.own, CHARGE_HEAP, 20);
     hm_quota_refund(&all.own, CHARGE_COMMIT, 80);
     assert_row(0, 0, 0, 0);
-    assert_int_equal(all.own.charges_left, 1);
+    assert_int_equal(charges_left(&all.own), 1);
 }
 
 /* The least that eTaskCritical may have; margin, soft mark, limit and address space have no part in it. */
@@ -600,7 +606,7 @@ static void test_load(void **state)
         own.margin = 5000;
         setup(NULL);
         set(&all.own, own, rows[i].heap_limit, BUDGET_UNLIMITED);
-        set(&all.shared, flat(rows[i].shared_limit), rows[i].shared_heap_limit, BUDGET_UNLIMITED);
+        set(&all.shared, all_of(rows[i].shared_limit), rows[i].shared_heap_limit, BUDGET_UNLIMITED);
         budget_forced(&all.own.commit, rows[i].used);
         budget_forced(&all.own.heap, rows[i].heap);
         budget_forced(&all.shared.commit, rows[i].shared_used);

@@ -81,10 +81,10 @@ static void test_batches(void **state)
     assert_figures(101 + 2 * STOCK_SMALL, 101 + 2 * STOCK_SMALL, STOCK_BATCH - STOCK_SMALL);
     assert_int_equal(quota.commit.peak, 101 + 2 * STOCK_SMALL);
     assert_int_equal(stock.charged.peak, 101 + 2 * STOCK_SMALL);
-    hm_blocks_refund(&quota, STOCK_SMALL + 1);
-    hm_blocks_refund(&quota, STOCK_SMALL);
+    blocks_refund(&quota, STOCK_SMALL + 1);
+    blocks_refund(&quota, STOCK_SMALL);
     assert_figures(100, 100, STOCK_BATCH);
-    hm_blocks_refund(&quota, 100);
+    blocks_refund(&quota, 100);
     assert_figures(0, 0, STOCK_BATCH + 100);
     assert_int_equal(quota.commit.peak, 101 + 2 * STOCK_SMALL);
 }
@@ -101,7 +101,7 @@ static void test_mark(void **state)
     assert_in_range(held, 0, STOCK_MOST);
     unsigned given_back = 0;
     while (used != 0) {
-        hm_blocks_refund(&quota, STOCK_SMALL);
+        blocks_refund(&quota, STOCK_SMALL);
         used -= STOCK_SMALL;
         held += STOCK_SMALL;
         if (held > STOCK_MOST) {
@@ -129,7 +129,7 @@ static void test_taken_back(void **state)
         assert_figures(most, 1000, 0);
         assert_int_equal(quota.commit.peak, most);
         assert_int_equal(quota.commit.overruns, 0);
-        hm_blocks_refund(&quota, 1000);
+        blocks_refund(&quota, 1000);
         assert_figures(most - 1000, 0, 1000);
         assert_int_equal(take_block(1001, level), level == BUDGET_PROCESS ? CHARGE_OVERRUN : CHARGE_OVER);
     }
@@ -189,8 +189,8 @@ static void test_cancelled(void **state)
     little.level = BUDGET_PROCESS;
     assert_int_equal(blocks_charged(&quota, &little).verdict, CHARGE_OVERRUN);
     hm_blocks_cancel(&quota, &little);
-    hm_blocks_refund(&quota, 10201);
-    hm_blocks_refund(&quota, 900);
+    blocks_refund(&quota, 10201);
+    blocks_refund(&quota, 900);
     assert_figures(0, 0, 900);
     assert_int_equal(blocks_charged(&quota, &little).verdict, CHARGE_GRANTED);
     assert_int_equal(blocks_settled(&quota, &little).verdict, CHARGE_GRANTED);
@@ -215,7 +215,7 @@ static void test_no_stock(void **state)
     assert_figures(100, 100, 0);
     assert_int_equal(shared.commit.used, 100);
     assert_int_equal(stock.charged.peak, 100);
-    hm_blocks_refund(&quota, 100);
+    blocks_refund(&quota, 100);
     assert_figures(0, 0, 0);
     assert_int_equal(shared.commit.used, 0);
 
@@ -229,14 +229,14 @@ static void test_no_stock(void **state)
     assert_figures(200, 200, held);
     struct charge charge = of(100, BUDGET_TASK);
     assert_int_equal(blocks_charged(&quota, &charge).verdict, CHARGE_GRANTED);
-    assert_int_equal(quota.charges_left, 0);
+    assert_int_equal(charges_left(&quota), 0);
     hm_blocks_cancel(&quota, &charge);
-    assert_int_equal(quota.charges_left, 1);
+    assert_int_equal(charges_left(&quota), 1);
     assert_int_equal(take_block(1, BUDGET_PROCESS), CHARGE_GRANTED);
     assert_int_equal(take_block(100, BUDGET_DOMAIN), CHARGE_GRANTED);
     assert_int_equal(take_block(100, BUDGET_TASK), CHARGE_FAILED);
     assert_figures(301, 301, held);
-    hm_blocks_refund(&quota, 301);
+    blocks_refund(&quota, 301);
     assert_figures(0, 0, held);
 }
 
@@ -266,7 +266,7 @@ static void test_pressure(void **state)
     /* An eighth below it; the last bytes go to the stock. */
     hm_quota_refund(&quota, CHARGE_COMMIT, SOFT / 8);
     assert_int_equal(crossings, 2);
-    hm_blocks_refund(&quota, 1);
+    blocks_refund(&quota, 1);
     assert_int_equal(crossings, 3);
     assert_int_equal(hm_budget_pressure(&quota.commit), BUDGET_NEUTRAL);
 }
@@ -307,7 +307,7 @@ static void obey(void)
         const struct charge none = of(0, BUDGET_PROCESS);
         order.settled = quota_settled(&quota, &none, bytes);
     } else if (order.kind == REFUND && order.block) {
-        hm_blocks_refund(&quota, bytes);
+        blocks_refund(&quota, bytes);
     } else if (order.kind == REFUND) {
         hm_quota_refund(&quota, CHARGE_COMMIT, bytes);
     } else if (order.kind == BLOCK) {
@@ -526,7 +526,7 @@ static void give_up(const struct member *member, uint64_t *held)
 {
     atomic_fetch_sub(&granted, *held);
     atomic_fetch_sub(&granted_to_tasks, is_task(member) ? *held : 0);
-    hm_blocks_refund(&quota, *held);
+    blocks_refund(&quota, *held);
     *held = 0;
 }
 

@@ -50,7 +50,7 @@ void hm_limits_get(const struct quota *quota, hostmem_limits *limits)
                                .soft = commit.soft,
                                .heap_limit = budget_ceiling(&quota->heap, BUDGET_TASK),
                                .reserve_limit = budget_ceiling(&quota->reserve, BUDGET_TASK),
-                               .fail_after = atomic_load_explicit(&quota->fail_after, memory_order_relaxed)};
+                               .fail_after = budget_ceiling(&quota->charges, BUDGET_TASK)};
 }
 
 hostmem_gauge hm_budget_gauge(const struct budget *budget)

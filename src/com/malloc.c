@@ -149,7 +149,7 @@ static void *heap_alloc(struct malloc_object *object, SIZE_T total, struct charg
         if (!patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY))
             return NULL;
         stats_bump(&stats_of(object)->os_retries);
-        if (hm_vm_charge_block(vm_of(object), charge) != S_OK)
+        if (vm_charge_block(vm_of(object), charge) != S_OK)
             return NULL;
     }
     return memory;
@@ -160,7 +160,7 @@ static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes,
                                      struct charge *charge)
 {
     SIZE_T total = sizeof(struct block_header) + bytes + extra;
-    if (total < bytes || hm_vm_charge_block(vm_of(object), charge) != S_OK)
+    if (total < bytes || vm_charge_block(vm_of(object), charge) != S_OK)
         return NULL;
     struct block_header *header = heap_alloc(object, total, charge);
     if (header != NULL) {
@@ -179,7 +179,7 @@ static HRESULT publish(struct malloc_object *object, struct block_header *header
         hm_blocks_cancel(&vm_of(object)->quota, charge);
         return stats_refuse(stats_of(object), HOSTMEM_REASON_METADATA, hresult_out_of_memory());
     }
-    hm_vm_settle_block(vm_of(object), charge);
+    vm_settle_block(vm_of(object), charge);
     *memory = header + 1;
     return S_OK;
 }
@@ -249,7 +249,7 @@ static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
     struct block_header *header = (struct block_header *)memory - 1;
     SIZE_T bytes = header->bytes;
     HRESULT result = hm_os_heap_free(object->heap, header) ? S_OK : E_FAIL;
-    hm_blocks_refund(&vm_of(object)->quota, bytes);
+    blocks_refund(&vm_of(object)->quota, bytes);
     return hm_stats_call_and_count(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result, STATS_BLOCKS, -1);
 }
 

@@ -54,30 +54,6 @@ uint64_t hm_budget_used(const struct budget *budget)
     return stock_less(&budget->used, budget->stock);
 }
 
-static bool has_room(const struct budget *budget, uint64_t now, uint64_t bytes, unsigned level,
-                     uint64_t *used)
-{
-    uint64_t ceiling = budget_ceiling(budget, level);
-    *used = counted(now);
-    return bytes <= ceiling && *used <= ceiling - bytes;
-}
-
-bool hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
-{
-    return has_room(budget, load(&budget->used), bytes, level, used);
-}
-
-bool hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
-{
-    uint64_t now = load(&budget->used);
-    do {
-        if (!has_room(budget, now, bytes, level, used))
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &now, now + bytes, memory_order_seq_cst,
-                                                    memory_order_relaxed));
-    return true;
-}
-
 /* A watermark is behind us.  Of several threads that pass an armed one, one calls. */
 static void pass(struct budget *budget, _Atomic uint64_t *watermark, uint64_t disarmed)
 {

@@ -56,12 +56,6 @@ void hm_budget_get(const struct budget *budget, struct budget_limits *limits);
 /* Bytes in use: without stock. */
 uint64_t hm_budget_used(const struct budget *budget);
 
-/* Is there room?  Takes nothing.  *used: what was in use where there is none. */
-bool hm_budget_fits(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used);
-
-/* The same, and take if there is. */
-bool hm_budget_take(struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used);
-
 /* Take what is in use already, whatever the limits say, and note it.  True: beyond limit and margin, which is counted. */
 bool hm_budget_force(struct budget *budget, uint64_t bytes);
 
@@ -71,6 +65,34 @@ void hm_budget_look(struct budget *budget);
 static inline uint64_t budget_ceiling(const struct budget *budget, unsigned level)
 {
     return atomic_load_explicit(&budget->ceiling[level], memory_order_relaxed);
+}
+
+/* Is there room for so many more than `now`?  *used: what was in use where there is none. */
+static inline bool budget_has_room(const struct budget *budget, uint64_t now, uint64_t bytes, unsigned level,
+                                   uint64_t *used)
+{
+    const uint64_t ceiling = budget_ceiling(budget, level);
+    *used = counted(now);
+    return bytes <= ceiling && *used <= ceiling - bytes;
+}
+
+/* Is there room?  Takes nothing. */
+static inline bool budget_fits(const struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
+{
+    return budget_has_room(budget, atomic_load_explicit(&budget->used, memory_order_relaxed), bytes, level,
+                           used);
+}
+
+/* The same, and take if there is. */
+static inline bool budget_take(struct budget *budget, uint64_t bytes, unsigned level, uint64_t *used)
+{
+    uint64_t now = atomic_load_explicit(&budget->used, memory_order_relaxed);
+    do {
+        if (!budget_has_room(budget, now, bytes, level, used))
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &now, now + bytes, memory_order_seq_cst,
+                                                    memory_order_relaxed));
+    return true;
 }
 
 /* What there is no room for: is it refused at this level, or an overrun? */

@@ -5,11 +5,6 @@
 
 #include <stddef.h>
 
-static uint64_t load(const _Atomic uint64_t *number)
-{
-    return atomic_load_explicit(number, memory_order_relaxed);
-}
-
 void hm_quota_init(struct quota *quota, struct stock *stock)
 {
     quota->stock = stock;
@@ -17,8 +12,7 @@ void hm_quota_init(struct quota *quota, struct stock *stock)
     hm_budget_init(&quota->commit);
     hm_budget_init(&quota->heap);
     hm_budget_init(&quota->reserve);
-    atomic_store_explicit(&quota->fail_after, BUDGET_UNLIMITED, memory_order_relaxed);
-    atomic_store_explicit(&quota->charges_left, BUDGET_UNLIMITED, memory_order_relaxed);
+    hm_budget_init(&quota->charges);
 }
 
 /* One figure for all levels. */
@@ -33,9 +27,10 @@ void hm_quota_set(struct quota *quota, const struct budget_limits *commit, uint6
     const uint64_t heap_soft =
         heap_limit == BUDGET_UNLIMITED ? BUDGET_UNLIMITED : heap_limit - heap_limit / 8;
     const struct budget_limits heap = flat(heap_limit, heap_soft),
-                               reserve = flat(reserve_limit, BUDGET_UNLIMITED);
-    atomic_store_explicit(&quota->fail_after, fail_after, memory_order_relaxed);
-    atomic_store_explicit(&quota->charges_left, fail_after, memory_order_relaxed);
+                               reserve = flat(reserve_limit, BUDGET_UNLIMITED),
+                               charges = flat(fail_after, BUDGET_UNLIMITED);
+    atomic_store_explicit(&quota->charges.used, 0, memory_order_relaxed);
+    hm_budget_set(&quota->charges, &charges);
     hm_budget_set(&quota->reserve, &reserve);
     hm_budget_set(&quota->heap, &heap);
     hm_budget_set(&quota->commit, commit);
@@ -47,29 +42,18 @@ void hm_quota_watch(struct quota *quota, void (*crossed)(void))
     quota->heap.crossed = crossed;
 }
 
-/* The budgets that a charge of this kind goes to, in a row: of each quota one, and for heap another. */
-struct place {
-    struct quota *quota;
-    struct budget *budget;
-    unsigned bit;
-};
+/* The budgets that a charge of this kind goes to: of the quota and of its parent one, and for heap another. */
+enum { ROW_MOST = 4 };
 
-static inline struct place first_place(struct quota *quota, enum charge_kind kind)
+static inline unsigned row_of(struct quota *quota, enum charge_kind kind, struct budget *row[ROW_MOST])
 {
-    return (struct place){quota, kind == CHARGE_RESERVE ? &quota->reserve : &quota->commit, 1};
-}
-
-static inline bool next_place(struct place *place, enum charge_kind kind)
-{
-    place->bit <<= 1;
-    if (kind == CHARGE_HEAP && place->budget == &place->quota->commit) {
-        place->budget = &place->quota->heap;
-        return true;
+    unsigned count = 0;
+    for (struct quota *q = quota; q != NULL; q = q->parent) {
+        row[count++] = kind == CHARGE_RESERVE ? &q->reserve : &q->commit;
+        if (kind == CHARGE_HEAP)
+            row[count++] = &q->heap;
     }
-    place->quota = place->quota->parent;
-    if (place->quota != NULL)
-        place->budget = first_place(place->quota, kind).budget;
-    return place->quota != NULL;
+    return count;
 }
 
 /* Does fail_after count this one? */
@@ -78,88 +62,32 @@ static bool may_fail(const struct charge *charge)
     return charge->level < BUDGET_PROCESS && charge->kind != CHARGE_RESERVE;
 }
 
-/* One of the charges that are granted before the ordered failure; false: they are used up. */
-static bool before_failure(struct quota *quota)
+/* The charge counts no more in the quotas before `end`. */
+static void count_up(struct quota *quota, const struct quota *end)
 {
-    uint64_t left = load(&quota->charges_left);
-    do {
-        if (left == BUDGET_UNLIMITED)
-            return true;
-        if (left == 0)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&quota->charges_left, &left, left - 1,
-                                                    memory_order_relaxed, memory_order_relaxed));
-    return true;
+    for (struct quota *q = quota; q != end; q = q->parent)
+        if (quota_orders_failure(q))
+            budget_give(&q->charges, 1);
 }
 
-/* The charge was none after all. */
-static void not_yet(struct quota *quota)
+/* Count the charge; NULL, or by whose order it fails, and is not counted. */
+static const struct quota *count_down(struct quota *quota)
 {
-    uint64_t left = load(&quota->charges_left);
-    while (left != BUDGET_UNLIMITED &&
-           !atomic_compare_exchange_weak_explicit(&quota->charges_left, &left, left + 1, memory_order_relaxed,
-                                                  memory_order_relaxed))
-        ;
-}
-
-/* fail_after of this quota and of its parents; NULL, or whose are used up, and none is counted then. */
-static struct quota *count_down(struct quota *quota)
-{
+    uint64_t used;
     for (struct quota *q = quota; q != NULL; q = q->parent)
-        if (!before_failure(q)) {
-            for (struct quota *counted = quota; counted != q; counted = counted->parent)
-                not_yet(counted);
+        if (quota_orders_failure(q) && !budget_take(&q->charges, 1, BUDGET_TASK, &used)) {
+            count_up(quota, q);
             return q;
         }
     return NULL;
 }
 
-static void count_up(struct quota *quota)
+/* Give back what a charge holds in the first so many of the row. */
+static inline void let_go(struct budget *const row[ROW_MOST], unsigned count, const struct charge *charge)
 {
-    for (struct quota *q = quota; q != NULL; q = q->parent)
-        not_yet(q);
-}
-
-/* Give back what a charge holds in the places before `end`. */
-static void let_go(struct quota *quota, const struct charge *charge, const struct budget *end)
-{
-    struct place place = first_place(quota, charge->kind);
-    do {
-        if (place.budget == end)
-            return;
-        if (!(charge->overruns & place.bit))
-            budget_give(place.budget, charge->bytes);
-    } while (next_place(&place, charge->kind));
-}
-
-/* Who would refuse, before anything is taken; NULL: nobody. */
-static const struct budget *refusing(struct quota *quota, struct charge *charge)
-{
-    struct place place = first_place(quota, charge->kind);
-    do {
-        if (!hm_budget_fits(place.budget, charge->bytes, charge->level, &charge->used) &&
-            budget_refuses(place.budget, charge->level))
-            return place.budget;
-    } while (next_place(&place, charge->kind));
-    return NULL;
-}
-
-/* Take from all but those that are overrun, of which the first is noted; or from none: who refuses. */
-static const struct budget *take(struct quota *quota, struct charge *charge)
-{
-    struct place place = first_place(quota, charge->kind);
-    do {
-        if (hm_budget_take(place.budget, charge->bytes, charge->level, &charge->used))
-            continue;
-        if (budget_refuses(place.budget, charge->level)) {
-            let_go(quota, charge, place.budget);
-            return place.budget;
-        }
-        charge->overruns |= place.bit;
-        if (charge->by == NULL)
-            charge->by = place.budget;
-    } while (next_place(&place, charge->kind));
-    return NULL;
+    for (unsigned i = 0; i < count; i++)
+        if (!(charge->overruns >> i & 1))
+            budget_give(row[i], charge->bytes);
 }
 
 static bool refused(struct charge *charge, enum charge_verdict verdict, const struct budget *by)
@@ -171,28 +99,39 @@ static bool refused(struct charge *charge, enum charge_verdict verdict, const st
 
 bool hm_quota_try(struct quota *quota, struct charge *charge)
 {
-    const struct budget *by;
+    struct budget *row[ROW_MOST];
     const struct quota *failed;
     charge->verdict = CHARGE_GRANTED;
     charge->by = NULL;
     charge->overruns = 0;
     if (charge->bytes == 0)
         return true;
+    const unsigned count = row_of(quota, charge->kind, row);
     if (charge->level > BUDGET_PROCESS)
         charge->level = BUDGET_PROCESS;
-    if ((by = refusing(quota, charge)) != NULL)
-        return refused(charge, CHARGE_OVER, by);
+    for (unsigned i = 0; i < count; i++)
+        if (!budget_fits(row[i], charge->bytes, charge->level, &charge->used) &&
+            budget_refuses(row[i], charge->level))
+            return refused(charge, CHARGE_OVER, row[i]);
     if (may_fail(charge) && (failed = count_down(quota)) != NULL) {
         charge->used = hm_budget_used(&failed->commit);
         return refused(charge, CHARGE_FAILED, &failed->commit);
     }
-    if ((by = take(quota, charge)) != NULL) {
-        if (may_fail(charge))
-            count_up(quota);
-        return refused(charge, CHARGE_OVER, by);
-    }
-    if (charge->overruns != 0)
+    /* Another thread may have taken it meanwhile.  Of those that are overrun nothing is taken, and the first is noted. */
+    for (unsigned i = 0; i < count; i++) {
+        if (budget_take(row[i], charge->bytes, charge->level, &charge->used))
+            continue;
+        if (budget_refuses(row[i], charge->level)) {
+            let_go(row, i, charge);
+            if (may_fail(charge))
+                count_up(quota, NULL);
+            return refused(charge, CHARGE_OVER, row[i]);
+        }
         charge->verdict = CHARGE_OVERRUN;
+        charge->overruns |= 1u << i;
+        if (charge->by == NULL)
+            charge->by = row[i];
+    }
     return true;
 }
 
@@ -201,8 +140,8 @@ static void drain(struct quota *quota)
 {
     uint32_t lanes =
         quota->stock == NULL ? 0 : atomic_load_explicit(&quota->stock->lanes, memory_order_seq_cst);
-    for (unsigned lane = 0; lanes != 0; lane++, lanes >>= 1) {
-        uint64_t bytes = lanes & 1 ? stock_empty(quota->stock, lane) : 0;
+    for (; lanes != 0; lanes &= lanes - 1) {
+        uint64_t bytes = stock_empty(quota->stock, (unsigned)__builtin_ctz(lanes));
         if (bytes == 0)
             continue;
         gauge_sub(&quota->stock->charged, bytes);
@@ -224,36 +163,39 @@ bool hm_quota_charge(struct quota *quota, struct charge *charge)
 
 void hm_quota_cancel(struct quota *quota, const struct charge *charge)
 {
+    struct budget *row[ROW_MOST];
     if (charge->bytes == 0)
         return;
-    let_go(quota, charge, NULL);
+    let_go(row, row_of(quota, charge->kind, row), charge);
     if (may_fail(charge))
-        count_up(quota);
+        count_up(quota, NULL);
 }
 
 const struct budget *hm_quota_settle(struct quota *quota, const struct charge *charge, uint64_t taken)
 {
+    struct budget *row[ROW_MOST];
     const struct budget *overrun = NULL;
     if (charge->bytes == 0 && taken == 0)
         return NULL;
-    struct place place = first_place(quota, charge->kind);
-    do {
-        const uint64_t held = charge->overruns & place.bit ? 0 : charge->bytes;
+    const unsigned count = row_of(quota, charge->kind, row);
+    for (unsigned i = 0; i < count; i++) {
+        const uint64_t held = charge->overruns >> i & 1 ? 0 : charge->bytes;
         if (taken < held)
-            budget_give(place.budget, held - taken);
+            budget_give(row[i], held - taken);
         if (taken <= held)
-            budget_note(place.budget);
-        else if (hm_budget_force(place.budget, taken - held) && overrun == NULL)
-            overrun = place.budget;
-    } while (next_place(&place, charge->kind));
+            budget_note(row[i]);
+        else if (hm_budget_force(row[i], taken - held) && overrun == NULL)
+            overrun = row[i];
+    }
     return overrun;
 }
 
 void hm_quota_refund(struct quota *quota, enum charge_kind kind, uint64_t bytes)
 {
-    const struct charge all = {.bytes = bytes, .kind = kind};
+    const struct charge all = {.bytes = bytes};
+    struct budget *row[ROW_MOST];
     if (bytes != 0)
-        let_go(quota, &all, NULL);
+        let_go(row, row_of(quota, kind, row), &all);
 }
 
 void hm_quota_becomes_heap(struct quota *quota, uint64_t bytes)

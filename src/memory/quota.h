@@ -20,9 +20,9 @@
 struct quota {
     struct quota *parent;
     struct budget commit, heap, reserve;
-    struct stock *stock;           /* of a manager's small blocks; NULL: a shared quota */
-    _Atomic uint64_t fail_after;   /* refusable charges to commit that are granted before all are refused; */
-    _Atomic uint64_t charges_left; /* and what is left of them; BUDGET_UNLIMITED: off */
+    struct budget
+        charges;         /* how many refusable charges to commit, and how many are granted before all fail */
+    struct stock *stock; /* of a manager's small blocks; NULL: a shared quota */
 };
 
 enum charge_kind { CHARGE_COMMIT, CHARGE_HEAP, CHARGE_RESERVE };
@@ -48,6 +48,12 @@ struct charge {
 static inline bool charge_is_refused(const struct charge *charge)
 {
     return charge->verdict >= CHARGE_OVER;
+}
+
+/* Does fail_after hold? */
+static inline bool quota_orders_failure(const struct quota *quota)
+{
+    return budget_ceiling(&quota->charges, BUDGET_TASK) != BUDGET_UNLIMITED;
 }
 
 /* The memory must be zero.  No limits.  stock: may be NULL. */

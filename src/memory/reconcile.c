@@ -87,7 +87,7 @@ void hm_reconcile_range(struct region_table *table, uint64_t start, uint64_t end
         return;
     }
     uint64_t first;
-    uint64_t count = hm_region_pages_within(&hold, start, end - start, &first);
+    uint64_t count = region_pages_within(&hold, start, end - start, &first);
     /* Windows was asked by somebody who was not in the region: those who are will compare, if they end after this. */
     overlap_end(&hold, first, count);
     settle(table, &hold, first, count);

@@ -357,16 +357,6 @@ void hm_region_set_decommitted(struct region_table *table, struct region_hold *h
     refund_committed(table, hold->region, hm_commit_map_clear(&hold->region->commit, pages, first, count));
 }
 
-uint64_t hm_region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
-                                uint64_t *first)
-{
-    uint64_t base = geometry_base(hold->geometry);
-    uint64_t limit = geometry_end(hold->geometry);
-    uint64_t end = size > limit - address ? limit : address + size;
-    *first = (address - base) >> PAGE_SHIFT;
-    return ((end - base + PAGE_BYTES - 1) >> PAGE_SHIFT) - *first;
-}
-
 uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count)
 {
     uint64_t pages = geometry_pages(hold->geometry);

@@ -167,8 +167,15 @@ void hm_region_set_decommitted(struct region_table *table, struct region_hold *h
                                uint64_t count);
 
 /* The pages of [address, address + size) that lie in the held region, as [first, first + count). */
-uint64_t hm_region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
-                                uint64_t *first);
+static inline uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,
+                                           uint64_t *first)
+{
+    uint64_t base = geometry_base(hold->geometry);
+    uint64_t limit = geometry_end(hold->geometry);
+    uint64_t end = size > limit - address ? limit : address + size;
+    *first = (address - base) >> PAGE_SHIFT;
+    return ((end - base + PAGE_BYTES - 1) >> PAGE_SHIFT) - *first;
+}
 
 /* Bytes of these pages that are not noted as committed. */
 uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count);

@@ -74,9 +74,8 @@ static inline uint64_t stock_held(const struct stock *stock)
 {
     uint64_t sum = 0;
     uint32_t lanes = atomic_load_explicit(&stock->lanes, memory_order_seq_cst);
-    for (unsigned lane = 0; lanes != 0; lane++, lanes >>= 1)
-        if (lanes & 1)
-            sum += atomic_load_explicit(&stock->lane[lane].bytes, memory_order_seq_cst);
+    for (; lanes != 0; lanes &= lanes - 1)
+        sum += atomic_load_explicit(&stock->lane[__builtin_ctz(lanes)].bytes, memory_order_seq_cst);
     return sum;
 }
 

@@ -137,14 +137,14 @@ static void notify_overrun(struct vm *vm, uint64_t bytes, unsigned level, const 
     notify(vm, &event);
 }
 
-HRESULT hm_vm_charge_block(struct vm *vm, struct charge *charge)
+HRESULT hm_vm_refuse_block(struct vm *vm, const struct charge *charge)
 {
-    return hm_blocks_charge(&vm->quota, charge) ? S_OK : refuse(vm, charge, charge->level);
+    return refuse(vm, charge, charge->level);
 }
 
-void hm_vm_settle_block(struct vm *vm, const struct charge *charge)
+void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, const struct budget *by)
 {
-    notify_overrun(vm, charge->bytes, charge->level, hm_blocks_settle(&vm->quota, charge));
+    notify_overrun(vm, charge->bytes, charge->level, by);
 }
 
 /* What a call asks of Windows, and what it is charged for that. */
@@ -286,7 +286,7 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
                             DWORD protect, unsigned level, void **memory)
 {
     uint64_t first;
-    uint64_t count = hm_region_pages_within(hold, (uintptr_t)address, size, &first);
+    uint64_t count = region_pages_within(hold, (uintptr_t)address, size, &first);
     struct request request = {.address = address,
                               .size = size,
                               .type = type,
@@ -421,7 +421,7 @@ HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
     uint64_t first = 0;
     uint64_t count = geometry_pages(hold.geometry);
     if (size != 0)
-        count = hm_region_pages_within(&hold, (uintptr_t)address, size, &first);
+        count = region_pages_within(&hold, (uintptr_t)address, size, &first);
     overlap_begin(&hold, first, count);
     if (!hm_os_virtual_free(address, size, type)) {
         /* A wrong request; the region is as it was.  Unless it went behind our back: then Windows' answer is

@@ -25,12 +25,24 @@ struct vm {
 void hm_vm_init(struct vm *vm);
 void hm_vm_destroy(struct vm *vm);
 
+HRESULT hm_vm_refuse_block(struct vm *vm, const struct charge *charge);
+void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, const struct budget *by);
+
 /*
- * A block of IHostMalloc: charged before it is taken, then settled or cancelled.  S_OK; or the refusal, counted and
- * notified, with ERROR_COMMITMENT_LIMIT as last error.
+ * A block of IHostMalloc: charged before it is taken, then settled or cancelled (blocks.h).  S_OK; or the refusal, counted
+ * and notified, with ERROR_COMMITMENT_LIMIT as last error.
  */
-HRESULT hm_vm_charge_block(struct vm *vm, struct charge *charge);
-void hm_vm_settle_block(struct vm *vm, const struct charge *charge);
+static inline HRESULT vm_charge_block(struct vm *vm, struct charge *charge)
+{
+    return blocks_charge(&vm->quota, charge) ? S_OK : hm_vm_refuse_block(vm, charge);
+}
+
+static inline void vm_settle_block(struct vm *vm, const struct charge *charge)
+{
+    const struct budget *overrun = blocks_settle(&vm->quota, charge);
+    if (overrun != NULL)
+        hm_vm_notify_overrun(vm, charge, overrun);
+}
 
 HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                     void **memory);

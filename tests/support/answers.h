@@ -31,17 +31,17 @@ static inline struct answer answer_of_budget(const struct budget *budget, bool r
     return answer_by(budget, budget_refuses(budget, level) ? CHARGE_OVER : CHARGE_OVERRUN, level);
 }
 
-/* hm_budget_fits, -take, -force. */
+/* budget_fits, -take; hm_budget_force. */
 static inline struct answer budget_asked(const struct budget *budget, uint64_t bytes, unsigned level)
 {
     uint64_t used;
-    return answer_of_budget(budget, hm_budget_fits(budget, bytes, level, &used), level);
+    return answer_of_budget(budget, budget_fits(budget, bytes, level, &used), level);
 }
 
 static inline struct answer budget_taken(struct budget *budget, uint64_t bytes, unsigned level)
 {
     uint64_t used;
-    return answer_of_budget(budget, hm_budget_take(budget, bytes, level, &used), level);
+    return answer_of_budget(budget, budget_take(budget, bytes, level, &used), level);
 }
 
 static inline struct answer budget_forced(struct budget *budget, uint64_t bytes)
@@ -62,7 +62,14 @@ static inline struct answer answer_of_charge(const struct charge *charge)
     return answer;
 }
 
-/* hm_quota_try, -charge, -settle; hm_blocks_charge, -settle. */
+/* What is left of fail_after. */
+static inline uint64_t charges_left(const struct quota *quota)
+{
+    const uint64_t fail_after = budget_ceiling(&quota->charges, BUDGET_TASK);
+    return fail_after == BUDGET_UNLIMITED ? fail_after : fail_after - quota->charges.used;
+}
+
+/* hm_quota_try, -charge, -settle; blocks_charge, -settle. */
 static inline struct answer quota_tried(struct quota *quota, struct charge *charge)
 {
     hm_quota_try(quota, charge);
@@ -91,13 +98,13 @@ static inline struct answer quota_settled(struct quota *quota, const struct char
 
 static inline struct answer blocks_charged(struct quota *quota, struct charge *charge)
 {
-    hm_blocks_charge(quota, charge);
+    blocks_charge(quota, charge);
     return answer_of_charge(charge);
 }
 
 static inline struct answer blocks_settled(struct quota *quota, const struct charge *charge)
 {
-    return answer_of_settling(hm_blocks_settle(quota, charge));
+    return answer_of_settling(blocks_settle(quota, charge));
 }
 
 #endif

@@ -128,7 +128,7 @@ static void check_all(void)
         check(&owner->heap);
         owner->reserve.pressure = judge(&owner->reserve); /* nobody watches it */
         check(&owner->reserve);
-        DEMAND(owner->real->charges_left == owner->fail_left);
+        DEMAND(charges_left(owner->real) == owner->fail_left);
         DEMAND(hm_quota_shown(owner->real) == shown(owner));
         if (owner->real->stock == NULL)
             continue;
@@ -314,7 +314,7 @@ static void end_charge(struct input *input, struct pending *slot)
     } else if (slot->block) {
         owner->blocks += charge->overruns != 0 ? charge->bytes : 0;
         owner->settled_blocks += charge->bytes;
-        if (owner->blocks > owner->blocks_peak)
+        if (charge->bytes != 0 && owner->blocks > owner->blocks_peak)
             owner->blocks_peak = owner->blocks;
         struct answer real = blocks_settled(owner->real, charge);
         check_answer(real, charge->bytes != 0 ? settled(owner, charge, charge->bytes) : nothing);
@@ -347,7 +347,7 @@ static void give_back(struct input *input, struct owner *owner)
         hm_quota_refund(owner->real, kind, bytes);
     } else if (bytes != 0) {
         owner->blocks -= bytes;
-        hm_blocks_refund(owner->real, bytes);
+        blocks_refund(owner->real, bytes);
     }
 }
 
@@ -422,7 +422,7 @@ static void set_limits(struct input *input, struct owner *owner)
     owner->reserve.limits = flat(reserve, BUDGET_UNLIMITED);
     owner->commit.allowed++;
     owner->heap.allowed++;
-    DEMAND(owner->real->fail_after == owner->fail_left);
+    DEMAND(budget_ceiling(&owner->real->charges, BUDGET_TASK) == owner->fail_left);
     hm_budget_get(&owner->real->commit, &read);
     DEMAND(read.limit == limits.limit && read.task_limit == limits.task_limit);
     DEMAND(read.margin == limits.margin && read.soft == limits.soft && read.strict == limits.strict);

@@ -428,7 +428,7 @@ static void commit(struct input *input, struct hold *hold)
         return;
     if (hold->count == 0) {
         uint64_t offset = take_below(input, record->pages * PAGE_BYTES), size = 1 + take_number(input, 3);
-        hold->count = hm_region_pages_within(&hold->real, record->base + offset, size, &hold->first);
+        hold->count = region_pages_within(&hold->real, record->base + offset, size, &hold->first);
         uint64_t end =
             offset + size < record->pages * PAGE_BYTES ? offset + size : record->pages * PAGE_BYTES;
         DEMAND(hold->first == offset / PAGE_BYTES);
