@@ -189,7 +189,7 @@ static struct answer expect(struct owner *owner, struct charge *charge, bool sto
             (charge->level < BUDGET_PROCESS || row[i]->limits.strict))
             return answer_of(CHARGE_OVER, row[i], charge->level);
     for (struct owner *o = owner; o != NULL && may_fail(charge); o = o->parent)
-        if (o->fail_left == 0)
+        if (o->fail_left == 0 || budget_ceiling(&o->real->charges, BUDGET_TASK) == 0)
             return answer_of(CHARGE_FAILED, &o->commit, charge->level);
     for (unsigned i = 0; i < count; i++)
         if (is_beyond(row[i], charge->bytes, charge->level)) {
