@@ -443,6 +443,84 @@ static void test_low_is_repeated(void **state)
     tenancy_end(t);
 }
 
+/* The process, whoever has it: told like any other pressure, and repeated only where that helps. */
+static void test_process_soft(void **state)
+{
+    (void)state;
+    const uint64_t mark = 800 << 20, step = mark / 8 / 16;
+    for (int shared = 0; shared < 2; shared++) {
+        fake_os_set_resources((struct hm_os_resources){.high = true});
+        fake_os_set_private(mark - 1);
+        hostmem_limits limits = limits_of(HOSTMEM_UNLIMITED, 0, 0, 0), none = limits;
+        limits.process_soft = mark;
+        hostmem_budget *budget;
+        assert_hresult(hostmem_create_budget(shared ? &limits : NULL, &budget), S_OK);
+        struct tenancy *t = tenancy_make(shared ? NULL : &limits, budget);
+        uint64_t used = mark;
+        assert_quiet(t); /* not below half of it: neutral, as was taken for granted */
+        fake_os_set_private(used);
+        beacon_let_pass(1000);
+        assert_told(t, LOW);
+        hostmem_event event = event_log_wait(&t->g->log, HOSTMEM_EVENT_PRESSURE, 1);
+        assert_int_equal(event.limit, mark);
+        assert_int_equal(event.used, mark);
+        /* Nothing was freed, and little has come. */
+        fake_os_set_private(used += step - 1);
+        beacon_let_pass(8192);
+        beacon_let_pass(100000);
+        assert_quiet(t);
+        fake_os_set_private(used += 1);
+        beacon_let_pass(1);
+        assert_told(t, LOW);
+        /* That one has freed a sixteenth. */
+        fake_os_set_private(used -= step);
+        beacon_let_pass(8191);
+        assert_quiet(t);
+        beacon_let_pass(1);
+        assert_told(t, LOW);
+        /* Of far above the mark more is asked. */
+        fake_os_set_private(used = 3 * mark);
+        beacon_let_pass(8192);
+        assert_told(t, LOW);
+        fake_os_set_private(used -= 2 * mark / 16 - 1);
+        beacon_let_pass(8192);
+        assert_quiet(t);
+        fake_os_set_private(used -= 1);
+        beacon_let_pass(1);
+        assert_told(t, LOW);
+        /* A budget that is low, too, is a reason of its own. */
+        limits.soft = 80 * PAGE;
+        limits.limit = limits.task_limit = 200 * PAGE;
+        assert_hresult(hostmem_set_limits(t->g->f.manager, &limits), S_OK);
+        use(t, 80);
+        beacon_let_pass(8192);
+        assert_told(t, LOW);
+        use(t, 0);
+        beacon_let_pass(8192);
+        assert_quiet(t);
+        /* Over is it an eighth below. */
+        fake_os_set_private(mark - mark / 8);
+        beacon_let_pass(1000);
+        assert_told(t, LOW); /* much was freed */
+        fake_os_set_private(mark - mark / 8 - 1);
+        beacon_let_pass(1000);
+        assert_told(t, NEUTRAL);
+        fake_os_set_private(mark);
+        beacon_let_pass(1000);
+        assert_told(t, LOW);
+        hostmem_statistics books = fixture_books(t->g->f.manager);
+        assert_int_equal(books.process.now, mark);
+        assert_int_equal(books.process.peak, 3 * mark);
+        if (shared)
+            assert_hresult(hostmem_set_budget_limits(budget, &none), S_OK);
+        assert_hresult(hostmem_set_limits(t->g->f.manager, &none), S_OK);
+        assert_told(t, HIGH);
+        tenancy_end(t);
+        hostmem_release_budget(budget);
+    }
+    fake_os_set_private(0);
+}
+
 static void test_forced(void **state)
 {
     (void)state;
@@ -533,8 +611,9 @@ int main(void)
         pressure_test(test_shared_budget),   pressure_test(test_heap_limit),
         pressure_test(test_what_is_shown),   pressure_test(test_machine),
         pressure_test(test_job_object),      cmocka_unit_test(test_job_arithmetic),
-        pressure_test(test_low_is_repeated), pressure_test(test_forced),
-        pressure_test(test_started),         pressure_test(test_registered_late),
+        pressure_test(test_low_is_repeated), pressure_test(test_process_soft),
+        pressure_test(test_forced),          pressure_test(test_started),
+        pressure_test(test_registered_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

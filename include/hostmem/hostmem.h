@@ -220,6 +220,13 @@ typedef struct hostmem_limits {
      * heap is until the runtime has started, is granted and counted as an overrun of the heap, whatever the flags.  From
      * seven eighths of it on the CLR is notified that memory is low.  0: no such limit. */
     uint64_t heap_limit;
+    /* Of the whole process, sampled once a second: from here on the CLR is notified that memory is low; it refuses nothing.
+     * Private bytes, as Windows counts them (native heaps, stacks, what P/Invoke and NativeMemory allocate, and what is
+     * charged here), and what is committed in views of all managers.  Low is over an eighth below.  It is repeated, as
+     * Low is while it lasts, only if the last one has freed a sixteenth of what use is above the figure (of an eighth of
+     * the figure, if that is more), or use has risen by as much: a native leak does not cost a full collection every 8
+     * s.  Needs somebody to notify: a notification callback or hostmem_options.event.  0 or HOSTMEM_UNLIMITED: none. */
+    uint64_t process_soft;
     /* Address space of regions, any level.  0: no limit.  A runtime that is refused address space goes looking for
      * it all over the process, and takes it badly: for tests, mostly (contract 4). */
     uint64_t reserve_limit;
@@ -261,7 +268,7 @@ typedef struct hostmem_event {
     uint32_t reason;         /* hostmem_reason; of a refusal or an overrun */
     uint32_t critical_level; /* EMemoryCriticalLevel of the call; HOSTMEM_LEVEL_NONE: of no call */
     uint64_t bytes;          /* newly committed (or reserved) by the call */
-    uint64_t limit;          /* what it ran into; for pressure: what eTaskCritical may hold */
+    uint64_t limit;          /* what it ran into; for pressure: what eTaskCritical may hold, or process_soft */
     uint64_t used;           /* of it, at that moment; for an overrun: with the call's bytes */
     uint32_t pressure;       /* EMemoryAvailable as last notified to the CLR */
     uint32_t lost;           /* events for which there was no room since the one before was read */
@@ -388,7 +395,8 @@ typedef struct hostmem_statistics {
     /* Of this manager's own budget, above limit + margin; and above heap_limit.  What comes to be heap by a change of use, and
      * what a comparison with Windows has found (os_compared), is counted without an event. */
     hostmem_overrun overrun, heap_overrun;
-    uint64_t os_retries; /* commits tried again after a failure of Windows */
+    hostmem_gauge process; /* the whole process as last sampled for process_soft, and the most so far; 0: never */
+    uint64_t os_retries;   /* commits tried again after a failure of Windows */
     /* Commits and decommits whose pages were compared with VirtualQuery afterwards, since an opposite call for the same
      * 4 MiB was under way at the same time. */
     uint64_t os_compared;

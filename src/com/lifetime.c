@@ -144,6 +144,7 @@ HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_st
         (hostmem_gauge){.now = blocks_now(quota),
                         .peak = atomic_load_explicit(&quota->stock->charged.peak, memory_order_relaxed)};
     statistics->charged = hm_budget_gauge(&quota->commit);
+    statistics->process = hm_budget_gauge(&quota->process);
     statistics->overrun = hm_budget_overrun(&quota->commit);
     statistics->heap_overrun = hm_budget_overrun(&quota->heap);
     statistics->events_lost = atomic_load_explicit(&manager->vm.events.lost_ever, memory_order_relaxed);

@@ -33,6 +33,10 @@ void hm_limits_set(struct quota *quota, const hostmem_limits *limits)
                                          .margin = limits->margin,
                                          .soft = unless_zero(limits->soft, default_soft(task_limit)),
                                          .strict = (limits->flags & HOSTMEM_LIMITS_STRICT) != 0};
+    const struct budget_limits process = {.limit = BUDGET_UNLIMITED,
+                                          .task_limit = BUDGET_UNLIMITED,
+                                          .soft = unless_zero(limits->process_soft, BUDGET_UNLIMITED)};
+    hm_budget_set(&quota->process, &process);
     hm_quota_set(quota, &commit, unless_zero(limits->heap_limit, BUDGET_UNLIMITED),
                  unless_zero(limits->reserve_limit, BUDGET_UNLIMITED),
                  unless_zero(limits->fail_after, BUDGET_UNLIMITED));
@@ -42,15 +46,17 @@ void hm_limits_get(const struct quota *quota, hostmem_limits *limits)
 {
     struct budget_limits commit;
     hm_budget_get(&quota->commit, &commit);
-    *limits = (hostmem_limits){.size = sizeof *limits,
-                               .flags = commit.strict ? HOSTMEM_LIMITS_STRICT : 0,
-                               .limit = commit.limit,
-                               .task_limit = commit.task_limit,
-                               .margin = commit.margin,
-                               .soft = commit.soft,
-                               .heap_limit = budget_ceiling(&quota->heap, BUDGET_TASK),
-                               .reserve_limit = budget_ceiling(&quota->reserve, BUDGET_TASK),
-                               .fail_after = budget_ceiling(&quota->charges, BUDGET_TASK)};
+    *limits =
+        (hostmem_limits){.size = sizeof *limits,
+                         .flags = commit.strict ? HOSTMEM_LIMITS_STRICT : 0,
+                         .limit = commit.limit,
+                         .task_limit = commit.task_limit,
+                         .margin = commit.margin,
+                         .soft = commit.soft,
+                         .heap_limit = budget_ceiling(&quota->heap, BUDGET_TASK),
+                         .reserve_limit = budget_ceiling(&quota->reserve, BUDGET_TASK),
+                         .process_soft = atomic_load_explicit(&quota->process.soft, memory_order_relaxed),
+                         .fail_after = budget_ceiling(&quota->charges, BUDGET_TASK)};
 }
 
 hostmem_gauge hm_budget_gauge(const struct budget *budget)

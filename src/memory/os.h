@@ -36,6 +36,9 @@ struct os_memory {
 /* False: Windows did not say; the last error tells why.  A job object that cannot be read counts as none. */
 bool hm_os_memory_status(struct os_memory *memory);
 
+/* Private bytes of this process; 0: Windows did not say.  The last error stays. */
+uint64_t hm_os_process_private(void);
+
 /* Private heaps. `serialize`: any thread may call; `executable`: blocks are PAGE_EXECUTE_READWRITE. */
 HANDLE hm_os_heap_create(bool serialize, bool executable);
 void hm_os_heap_destroy(HANDLE heap);

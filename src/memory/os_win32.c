@@ -65,6 +65,15 @@ bool hm_os_memory_status(struct os_memory *memory)
     return true;
 }
 
+uint64_t hm_os_process_private(void)
+{
+    PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof counters};
+    DWORD error = GetLastError();
+    bool known = K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters);
+    SetLastError(error);
+    return known ? counters.PagefileUsage : 0;
+}
+
 HANDLE hm_os_heap_create(bool serialize, bool executable)
 {
     return HeapCreate((serialize ? 0 : HEAP_NO_SERIALIZE) | (executable ? HEAP_CREATE_ENABLE_EXECUTE : 0), 0,

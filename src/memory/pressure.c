@@ -60,6 +60,7 @@ struct surroundings {
     enum budget_pressure job, all;
     uint64_t now;
     uint64_t next_look; /* milliseconds until somebody has to look again */
+    uint64_t process;   /* use of the whole process; 0: not sampled yet */
 };
 
 static void look_around(struct surroundings *around)
@@ -72,6 +73,7 @@ static void look_around(struct surroundings *around)
                                                             : BUDGET_NEUTRAL;
     around->all = hm_pressure_tightest(machine, around->job);
     around->now = hm_os_ticks();
+    around->process = 0;
     /* No event tells of a job object's use, nor of the end of low memory.  (Nor of plenty: that can wait.) */
     bool blind = around->job != BUDGET_HIGH || around->resources.low;
     around->next_look = blind ? PRESSURE_LOOK_MS : PRESSURE_IDLE_MS;
@@ -86,18 +88,69 @@ static enum budget_pressure pressure_in(struct budget *budget, bool *changed)
     return now;
 }
 
-static enum budget_pressure pressure_now(struct tenant *tenant, struct surroundings *around)
+static uint64_t soft_of(const struct budget *budget)
+{
+    return atomic_load_explicit(&budget->soft, memory_order_relaxed);
+}
+
+/* Take a sample for a tenant, if somebody wants to know; no event would tell of it. */
+static void sample_process(struct quota *quota, struct surroundings *around)
+{
+    bool wanted = false;
+    for (struct quota *q = quota; q != NULL; q = q->parent)
+        wanted = wanted || soft_of(&q->process) != BUDGET_UNLIMITED;
+    if (!wanted)
+        return;
+    if (around->process == 0)
+        around->process =
+            hm_os_process_private() + atomic_load_explicit(&hm_views_committed, memory_order_relaxed);
+    for (struct quota *q = quota; q != NULL; q = q->parent) {
+        atomic_store_explicit(&q->process.used, around->process, memory_order_relaxed);
+        raise_to(&q->process.peak, around->process);
+    }
+    if (around->next_look > PRESSURE_LOOK_MS)
+        around->next_look = PRESSURE_LOOK_MS;
+}
+
+/* What a tenant is to be told, and why. */
+struct finding {
+    enum budget_pressure pressure, of_process, of_all_else;
+    const struct budget *process; /* that with the least process_soft */
+};
+
+static struct finding pressure_now(struct tenant *tenant, struct surroundings *around)
 {
     uint32_t forced = atomic_load(&tenant->forced);
-    enum budget_pressure pressure = around->all;
+    struct finding found = {
+        .of_process = BUDGET_HIGH, .of_all_else = around->all, .process = &tenant->vm->quota.process};
+    sample_process(&tenant->vm->quota, around);
     for (struct quota *q = &tenant->vm->quota; q != NULL; q = q->parent) {
         bool changed = false;
-        pressure = hm_pressure_tightest(pressure, pressure_in(&q->commit, &changed));
-        pressure = hm_pressure_tightest(pressure, pressure_in(&q->heap, &changed));
+        found.of_all_else = hm_pressure_tightest(found.of_all_else, pressure_in(&q->commit, &changed));
+        found.of_all_else = hm_pressure_tightest(found.of_all_else, pressure_in(&q->heap, &changed));
+        found.of_process = hm_pressure_tightest(found.of_process, pressure_in(&q->process, &changed));
+        if (soft_of(&q->process) < soft_of(found.process))
+            found.process = &q->process;
         if (changed && q != &tenant->vm->quota)
             around->next_look = 0; /* tenants that were visited before have to hear of it, too */
     }
-    return forced != 0 ? (enum budget_pressure)forced : pressure;
+    if (forced != 0)
+        found.of_process = found.of_all_else = (enum budget_pressure)forced;
+    found.pressure = hm_pressure_tightest(found.of_process, found.of_all_else);
+    return found;
+}
+
+/* Has the last Low freed something of the process, or is there more to be freed by now?  Else, as with a native leak,
+ * another one is a full collection for nothing. */
+static bool is_worth_repeating(const struct tenant *tenant, const struct finding *found)
+{
+    if (found->of_all_else == BUDGET_LOW)
+        return true;
+    const uint64_t used = hm_budget_used(found->process), before = tenant->told_process,
+                   soft = soft_of(found->process);
+    const uint64_t above = before > soft ? before - soft : 0;
+    const uint64_t step = (above > soft / 8 ? above : soft / 8) / 16;
+    return used + step <= before || used >= before + step;
 }
 
 static void tell_host(struct tenant *tenant, hostmem_event *event)
@@ -126,27 +179,31 @@ static const struct budget *tightest_budget(const struct quota *quota)
 
 static void tell_pressure(struct tenant *tenant, struct surroundings *around)
 {
-    enum budget_pressure pressure = pressure_now(tenant, around);
+    const struct finding found = pressure_now(tenant, around);
+    enum budget_pressure pressure = found.pressure;
     if (tenant->told == BUDGET_LOW && pressure == BUDGET_HIGH) {
         pressure = BUDGET_NEUTRAL; /* first that it is over, then that there is plenty */
         around->next_look = 0;
     }
     bool restated = atomic_exchange(&tenant->restate, false);
     bool changed = pressure != tenant->told;
-    bool repeated = pressure == BUDGET_LOW && around->now - tenant->told_at >= PRESSURE_REPEAT_MS;
+    bool repeated = pressure == BUDGET_LOW && around->now - tenant->told_at >= PRESSURE_REPEAT_MS &&
+                    is_worth_repeating(tenant, &found);
     if (changed || repeated || (restated && pressure != BUDGET_NEUTRAL)) {
         tenant->told = pressure;
         tenant->told_at = around->now;
+        tenant->told_process = around->process;
         atomic_store_explicit(&tenant->vm->stats.pressure, (uint32_t)pressure, memory_order_relaxed);
         if (tenant->tell(tenant, pressure))
             stats_bump(&tenant->vm->stats.notifications[pressure]);
     }
     if (changed) {
-        const struct budget *budget = tightest_budget(&tenant->vm->quota);
+        const bool by_process = found.of_process < found.of_all_else;
+        const struct budget *budget = by_process ? found.process : tightest_budget(&tenant->vm->quota);
         hostmem_event event = {.size = sizeof event,
                                .kind = HOSTMEM_EVENT_PRESSURE,
                                .critical_level = HOSTMEM_LEVEL_NONE,
-                               .limit = budget_ceiling(budget, BUDGET_TASK),
+                               .limit = by_process ? soft_of(budget) : budget_ceiling(budget, BUDGET_TASK),
                                .used = hm_budget_used(budget)};
         tell_host(tenant, &event);
     }

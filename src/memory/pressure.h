@@ -7,7 +7,8 @@
  * into the CLR or the host is made from this thread, with no lock held (but `visit`, for which only an end waits).
  *
  * Low is the tightest of budget, shared budget, machine and job object; a level is told when it changes, and Low again
- * every 8,192 ms while it lasts: that is how often .NET Framework's CLR reacts to it (contract 3.8).
+ * every 8,192 ms while it lasts: that is how often .NET Framework's CLR reacts to it (contract 3.8).  The whole process is
+ * sampled for who wants to know (process_soft); a Low for its sake alone is repeated only where that may help.
  *
  * Each tenant is counted, and visited with a reference; who may end what, and which mutex guards it: docs/architecture.md,
  * "Threads".
@@ -43,7 +44,8 @@ struct tenant {
     uint32_t pass;
     enum budget_pressure told;
     uint64_t told_at;
-    uint64_t shown; /* hm_quota_shown */
+    uint64_t told_process; /* use of the whole process then */
+    uint64_t shown;        /* hm_quota_shown */
 };
 
 /* Any number of times, until vm->closed; false: it is, or there is no memory for the thread. */

@@ -12,6 +12,7 @@ void hm_quota_init(struct quota *quota, struct stock *stock)
     hm_budget_init(&quota->commit);
     hm_budget_init(&quota->heap);
     hm_budget_init(&quota->reserve);
+    hm_budget_init(&quota->process);
     hm_budget_init(&quota->charges);
 }
 
@@ -40,6 +41,7 @@ void hm_quota_watch(struct quota *quota, void (*crossed)(void))
 {
     quota->commit.crossed = crossed;
     quota->heap.crossed = crossed;
+    quota->process.crossed = crossed;
 }
 
 /* The budgets that a charge of this kind goes to: of the quota and of its parent one, and for heap another. */

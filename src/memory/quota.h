@@ -4,6 +4,7 @@
  *      commit     everything that is committed: limit, task_limit, margin, soft
  *      heap       of that, regions of the garbage collector's heap: heap_limit
  *      reserve    address space: reserve_limit
+ *      process    nothing that is charged: the whole process, as the pressure thread samples it; process_soft
  *
  * A quota may have a parent: what is charged to it is charged there too, and any of the up to four budgets may refuse.
  * All are asked before any is taken from, so what one of them refuses shows in the others only if a race made it so; and
@@ -19,7 +20,7 @@
 
 struct quota {
     struct quota *parent;
-    struct budget commit, heap, reserve;
+    struct budget commit, heap, reserve, process;
     struct budget
         charges;         /* how many refusable charges to commit, and how many are granted before all fail */
     struct stock *stock; /* of a manager's small blocks; NULL: a shared quota */

@@ -15,6 +15,8 @@
 #include "memory/pressure.h"
 #include "memory/reconcile.h"
 
+_Atomic uint64_t hm_views_committed;
+
 /* No user address lies beyond. */
 #define ADDRESS_END (sizeof(void *) == 8 ? (uint64_t)1 << 47 : (uint64_t)1 << 32)
 
@@ -323,6 +325,7 @@ static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
     const struct charge all = {
         .bytes = bytes, .level = BUDGET_PROCESS, .kind = CHARGE_COMMIT, .overruns = ~0u};
     gauge_add(&vm->stats.by_use[HOSTMEM_USE_VIEW], bytes);
+    atomic_fetch_add_explicit(&hm_views_committed, bytes, memory_order_relaxed);
     notify_overrun(vm, bytes, level, hm_quota_settle(&vm->quota, &all, bytes));
 }
 

@@ -150,6 +150,18 @@ bool hm_os_memory_status(struct os_memory *memory)
     return true;
 }
 
+static atomic_uint_least64_t private_bytes;
+
+void fake_os_set_private(uint64_t bytes)
+{
+    private_bytes = bytes;
+}
+
+uint64_t hm_os_process_private(void)
+{
+    return private_bytes;
+}
+
 HANDLE hm_os_heap_create(bool serialize, bool executable)
 {
     DWORD flags = (serialize ? 0 : HEAP_NO_SERIALIZE) | (executable ? HEAP_CREATE_ENABLE_EXECUTE : 0);

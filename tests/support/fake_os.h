@@ -62,6 +62,9 @@ void fake_os_reset(void);
 /* What hm_os_memory_status answers from now on. */
 void fake_os_set_memory(const struct os_memory *memory);
 
+/* Private bytes of the process. */
+void fake_os_set_private(uint64_t bytes);
+
 /* hm_os_pause passes the time (at once), and counts; by default it refuses to, so that a failure stays one. */
 void fake_os_allow_pauses(bool allowed);
 long fake_os_pauses(void);
