@@ -37,7 +37,13 @@
  * (VirtualFree gives HOST_E_INVALIDOPERATION) and placeholder splits are freed by Windows.  Views:
  * AcquiredVirtualAddressSpace after every map, with the whole view's size; ReleasedVirtualAddressSpace after
  * every unmap; NeedsVirtualAddressSpace after a failed map, and one retry if the host answers with a success
- * code.  Calls go on to what was found in the import table, so another hook stays in effect.
+ * code.
+ *
+ * Another hook.  What was found in the import table is called by the redirected functions for views, LoadLibraryExW and
+ * all that ask for the machine, so a hook that was placed before stays in effect there.  Not for VirtualAlloc,
+ * VirtualAllocExNuma, VirtualFree, VirtualProtect and VirtualQuery: these calls end at the manager, and hostmem's calls
+ * Windows.  What was found is called only for what is not shown to the manager: calls for another process,
+ * placeholders, memory that it calls foreign.  A hook that is placed after the bind sees every call.
  *
  * Not redirected: GetProcAddress, because P/Invoke uses the same import, and a C# program's own VirtualAlloc
  * is its own business.  What coreclr looks up that way, VirtualAlloc2 and MapViewOfFile3 of its image loader,
@@ -316,10 +322,14 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  *                             ERROR_BAD_EXE_FORMAT: no loaded image of this architecture;
  *                             ERROR_ALREADY_EXISTS: another copy of this library, linked into another module,
  *                             has bound this runtime;
- *                             ERROR_BUSY: somebody else is redirecting the same imports;
+ *                             ERROR_BUSY: an earlier bind, of another module, failed, and a hook that somebody
+ *                             placed during it chains to this library's functions since;
  *                             or the error of a VirtualProtect on the import table.
  *
- * On failure nothing stays redirected.
+ * On S_FALSE and on failure calls of the runtime do what they did before.  Others may hook the same imports at any
+ * time: a hook that is there is chained to, one that comes later chains to this library's functions.  Where it came
+ * during a bind that failed, these cannot be taken out from below it: they do nothing of their own then, runtime and
+ * this library stay loaded for good, and the next bind of the same runtime finds them in place.
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_bind(HMODULE runtime, IHostControl *control,
                                          const hostmem_bridge_options *options);

@@ -57,11 +57,7 @@ static HRESULT version_check(HMODULE runtime, const hostmem_bridge_options *opti
 /* Threads of the runtime may be in our functions at any time from now on. */
 static bool modules_pin(HMODULE runtime)
 {
-    const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS;
-    HMODULE module;
-
-    return GetModuleHandleExW(flags, (LPCWSTR)(void *)hostmem_bridge_bind, &module) &&
-           GetModuleHandleExW(flags, (LPCWSTR)runtime, &module);
+    return hm_module_pin((const void *)hostmem_bridge_bind) && hm_module_pin(runtime);
 }
 
 /* Asks the host as the CLR does.  S_OK: manager taken; S_FALSE: the host has none. */

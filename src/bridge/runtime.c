@@ -9,6 +9,14 @@
 
 typedef HRESULT(STDMETHODCALLTYPE *get_runtime_host)(REFIID riid, IUnknown **host);
 
+bool hm_module_pin(const void *address)
+{
+    const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS;
+    HMODULE module;
+
+    return GetModuleHandleExW(flags, (LPCWSTR)address, &module);
+}
+
 /*
  * A version resource starts with three 16-bit words (its length, the length and type of its value), the key
  * "VS_VERSION_INFO" in UTF-16, and the value on the next multiple of 4.

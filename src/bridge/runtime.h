@@ -15,6 +15,9 @@ enum { RUNTIME_OLDEST = 8, RUNTIME_NEWEST = 10 };
 /* Does it name a drive or a share, with backslashes?  LoadLibraryExW takes no others for search by folder. */
 bool hm_path_is_absolute(const wchar_t *path);
 
+/* Keeps the module that has this address until the process ends; false: the last error tells why not. */
+bool hm_module_pin(const void *address);
+
 /* File version of a loaded module from its version resource, 0x0008000000001234 style; 0: it has none. */
 uint64_t hm_runtime_version(HMODULE module);
 

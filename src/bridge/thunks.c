@@ -367,20 +367,20 @@ static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD
  * all: whether the module must import what a collector may do without. */
 #define IMPORTS_OF(caller, all)                                                                              \
     {                                                                                                        \
-        {"VirtualAlloc", (void *)caller##_alloc, true, NULL, NULL},                                          \
-            {"VirtualAllocExNuma", (void *)caller##_alloc_numa, all, NULL, NULL},                            \
-            {"VirtualFree", (void *)caller##_free, true, NULL, NULL},                                        \
-            {"VirtualProtect", (void *)caller##_protect, all, NULL, NULL},                                   \
-            {"VirtualQuery", (void *)caller##_query, all, NULL, NULL},                                       \
-            {"MapViewOfFile", (void *)caller##_map, all, NULL, NULL},                                        \
-            {"MapViewOfFileEx", (void *)caller##_map_at, all, NULL, NULL},                                   \
-            {"UnmapViewOfFile", (void *)caller##_unmap, all, NULL, NULL},                                    \
-            {"LoadLibraryExW", (void *)caller##_load, all, NULL, NULL},                                      \
-            {"GlobalMemoryStatusEx", (void *)caller##_memory_status, all, NULL, NULL},                       \
-            {"K32GetProcessMemoryInfo", (void *)caller##_process_memory, all, NULL, NULL},                   \
-            {"IsProcessInJob", (void *)caller##_in_job, all, NULL, NULL},                                    \
-            {"QueryInformationJobObject", (void *)caller##_job_limits, all, NULL, NULL},                     \
-            {"CreateMemoryResourceNotification", (void *)caller##_low_memory, all, NULL, NULL},              \
+        {"VirtualAlloc", (void *)caller##_alloc, true, NULL, NULL, false},                                   \
+            {"VirtualAllocExNuma", (void *)caller##_alloc_numa, all, NULL, NULL, false},                     \
+            {"VirtualFree", (void *)caller##_free, true, NULL, NULL, false},                                 \
+            {"VirtualProtect", (void *)caller##_protect, all, NULL, NULL, false},                            \
+            {"VirtualQuery", (void *)caller##_query, all, NULL, NULL, false},                                \
+            {"MapViewOfFile", (void *)caller##_map, all, NULL, NULL, false},                                 \
+            {"MapViewOfFileEx", (void *)caller##_map_at, all, NULL, NULL, false},                            \
+            {"UnmapViewOfFile", (void *)caller##_unmap, all, NULL, NULL, false},                             \
+            {"LoadLibraryExW", (void *)caller##_load, all, NULL, NULL, false},                               \
+            {"GlobalMemoryStatusEx", (void *)caller##_memory_status, all, NULL, NULL, false},                \
+            {"K32GetProcessMemoryInfo", (void *)caller##_process_memory, all, NULL, NULL, false},            \
+            {"IsProcessInJob", (void *)caller##_in_job, all, NULL, NULL, false},                             \
+            {"QueryInformationJobObject", (void *)caller##_job_limits, all, NULL, NULL, false},              \
+            {"CreateMemoryResourceNotification", (void *)caller##_low_memory, all, NULL, NULL, false},       \
     }
 
 FUNCTIONS_OF(runtime)
