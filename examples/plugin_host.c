@@ -84,13 +84,13 @@ static HMODULE load_hostfxr(const wchar_t *root)
 /* Give the runtime that `handle` is about to start our memory manager. */
 static void bind_memory(HMODULE hostfxr, hostfxr_handle handle, hostmem_manager *manager)
 {
-    const wchar_t *directories;
+    const wchar_t *assemblies;
     get_property_fn get_property = (get_property_fn)need(hostfxr, "hostfxr_get_runtime_property_value");
-    int status = get_property(handle, L"NATIVE_DLL_SEARCH_DIRECTORIES", &directories);
+    int status = get_property(handle, L"TRUSTED_PLATFORM_ASSEMBLIES", &assemblies);
     if (status != 0)
         fail("hostfxr does not say where the runtime is", status);
     wchar_t coreclr[PATH_CHARS];
-    HRESULT result = hostmem_bridge_find(directories, coreclr, PATH_CHARS);
+    HRESULT result = hostmem_bridge_find(assemblies, coreclr, PATH_CHARS);
     if (result != S_OK)
         fail("no coreclr.dll where hostfxr says", result);
 

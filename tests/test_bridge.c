@@ -291,41 +291,59 @@ static void load_errors(void **state)
     assert_int_equal(host.count, 0);
 }
 
+static void file_make(const wchar_t *path)
+{
+    HANDLE file = CreateFileW(path, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, 0, NULL);
+    assert_true(file != INVALID_HANDLE_VALUE);
+    CloseHandle(file);
+}
+
+/* Beside System.Private.CoreLib.dll, wherever else one may lie. */
 static void find_runtime(void **state)
 {
-    wchar_t folder[MAX_PATH], list[4 * MAX_PATH], path[MAX_PATH], expected[MAX_PATH];
+    wchar_t folder[MAX_PATH], list[4 * MAX_PATH], path[MAX_PATH], expected[MAX_PATH], left[MAX_PATH];
     DWORD length = GetTempPathW(MAX_PATH, folder);
 
     (void)state;
     assert_true(length > 0);
+    lstrcpyW(left, folder);
+    lstrcatW(left, L"coreclr.dll");
+    file_make(left);
+    lstrcpyW(list, left);
+    lstrcatW(list, L";relative\\System.Private.CoreLib.dll;System.Private.CoreLib.dll;;");
+    lstrcatW(list, folder);
+    lstrcatW(list, L"Not.System.Private.CoreLib.dll;");
+    lstrcatW(list, folder);
+    lstrcatW(list, L"System.Private.CoreLib.dll.config;");
     lstrcatW(folder, L"hostmem_find");
     CreateDirectoryW(folder, NULL);
     lstrcpyW(expected, folder);
     lstrcatW(expected, L"\\coreclr.dll");
 
-    DeleteFileW(expected);
-    lstrcpyW(list, L"C:\\no such folder\\;relative;;");
+    assert_int_equal(hostmem_bridge_find(list, path, MAX_PATH), WIN32_HR(ERROR_FILE_NOT_FOUND));
+    assert_int_equal(path[0], 0);
     lstrcatW(list, folder);
+    lstrcatW(list, L"\\system.private.CORELIB.dll"); /* Windows does not mind */
+    DeleteFileW(expected);
     assert_int_equal(hostmem_bridge_find(list, path, MAX_PATH), WIN32_HR(ERROR_FILE_NOT_FOUND));
     assert_int_equal(path[0], 0);
 
-    HANDLE file = CreateFileW(expected, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, 0, NULL);
-    assert_true(file != INVALID_HANDLE_VALUE);
-    CloseHandle(file);
+    file_make(expected);
     assert_int_equal(hostmem_bridge_find(list, path, MAX_PATH), S_OK);
     assert_int_equal(lstrcmpW(path, expected), 0);
-    lstrcatW(list, L"\\;C:\\windows"); /* with a trailing separator, as hostfxr gives it */
+    lstrcatW(list, L";C:\\windows\\other.dll");
     assert_int_equal(hostmem_bridge_find(list, path, MAX_PATH), S_OK);
     assert_int_equal(lstrcmpW(path, expected), 0);
 
-    assert_int_equal(hostmem_bridge_find(folder, path, lstrlenW(expected)),
+    assert_int_equal(hostmem_bridge_find(list, path, lstrlenW(expected)),
                      WIN32_HR(ERROR_INSUFFICIENT_BUFFER));
     assert_int_equal(path[0], 0);
-    assert_int_equal(hostmem_bridge_find(folder, path, lstrlenW(expected) + 1), S_OK);
+    assert_int_equal(hostmem_bridge_find(list, path, lstrlenW(expected) + 1), S_OK);
     assert_int_equal(hostmem_bridge_find(L"", path, MAX_PATH), WIN32_HR(ERROR_FILE_NOT_FOUND));
     assert_int_equal(hostmem_bridge_find(NULL, path, MAX_PATH), E_POINTER);
     assert_int_equal(hostmem_bridge_find(L"C:\\", NULL, MAX_PATH), E_POINTER);
     assert_int_equal(hostmem_bridge_find(L"C:\\", path, 0), E_POINTER);
+    DeleteFileW(left);
     DeleteFileW(expected);
     RemoveDirectoryW(folder);
 }

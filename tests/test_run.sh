@@ -400,6 +400,29 @@ test_shared() { # FRAMEWORK
     grep -q "^hostmem-run: .*the runtime that it needs is not installed" "$work/err" || wrong "a framework that is not there: $(cat "$work/err")"
 }
 
+# A framework-dependent program beside which a coreclr.dll and a hostfxr.dll are left from another publish, and
+# which has a native library of its own, so that its folder is searched for such: the installed runtime runs, governed.
+test_left_over() { # FRAMEWORK
+    local left=$work/left
+    mkdir -p "$left"
+    cp "$clr/$1/churn-shared"/churn.* "$left"
+    cp "$clr/$1/ending"/{coreclr,hostfxr}.dll "$left"
+    touch "$left/extra.dll"
+    { # what looks as if the program brought its runtime along
+        echo '/* "includedFrameworks" */ // "runtimeOptions": {"includedFrameworks": []}'
+        jq '.runtimeOptions.configProperties.includedFrameworks = "{\"" | .includedFrameworks = []' \
+            "$clr/$1/churn-shared/churn.runtimeconfig.json"
+    } > "$left/churn.runtimeconfig.json"
+    jq '.targets[.runtimeTarget.name] |= with_entries(.value.native = {"extra.dll": {}})' \
+        "$clr/$1/churn-shared/churn.deps.json" > "$left/churn.deps.json"
+    DOTNET_ROOT="Z:${clr//\//\\}\\dotnet-root" host --limit 60M --process --json --report "$work/report.json" "$left/churn.dll" 2 10 4
+    [ $status -eq 0 ] || wrong "left from another publish: status $status: $(head -n 2 "$work/err")"
+    report_adds_up
+    report '.runtime.path | contains("\\dotnet-root\\shared\\Microsoft.NETCore.App\\")'
+    report '.bridge.coreclr_calls > 100'
+    rm -rf "$left"
+}
+
 # A runtime of a version that nobody has tried: its version resource says 99.
 test_unknown_version() { # FOLDER
     local copy=$work/unknown version
@@ -436,6 +459,7 @@ for framework in "$@"; do
     test_endings "$clr/$framework/ending" "${framework//[!0-9.]/}"
     test_ctrl_c "$clr/$framework/ending"
     test_shared "$framework"
+    test_left_over "$framework"
     [ "$framework" = net10.0 ] && test_unknown_version "$clr/$framework/ending"
 done
 

@@ -8,8 +8,8 @@
  * IHostControl, not only hostmem's.
  *
  *     // 1. initialize the host components as always, e.g. hostfxr_initialize_for_runtime_config
- *     // 2. coreclr.dll is not loaded yet; its folder is in the property NATIVE_DLL_SEARCH_DIRECTORIES
- *     hostmem_bridge_find(directories, path, MAX_PATH);
+ *     // 2. coreclr.dll is not loaded yet; where it is follows from the property TRUSTED_PLATFORM_ASSEMBLIES
+ *     hostmem_bridge_find(assemblies, path, MAX_PATH);
  *     hostmem_bridge_load(path, control, NULL, NULL);
  *     // 3. go on: hostfxr_get_runtime_delegate, hostfxr_run_app, coreclr_initialize find the same module
  *
@@ -252,18 +252,21 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
 /* clang-format on */
 
 /*
- * hostmem_bridge_find - find coreclr.dll in a list of folders.
+ * hostmem_bridge_find - which coreclr.dll is going to run?
  *
- *   directories   folders separated by semicolons, as in the runtime property NATIVE_DLL_SEARCH_DIRECTORIES
- *                 (hostfxr_get_runtime_property_value).  Folders that are not absolute are passed over.
- *   path          receives the absolute path of the first coreclr.dll found; an empty string on failure.
+ *   assemblies    files separated by semicolons, as in the runtime property TRUSTED_PLATFORM_ASSEMBLIES
+ *                 (hostfxr_get_runtime_property_value).  Paths that are not absolute are passed over.
+ *   path          receives the absolute path of coreclr.dll beside the System.Private.CoreLib.dll among them: the two
+ *                 belong together, and the host components take them from one folder.  (NATIVE_DLL_SEARCH_DIRECTORIES
+ *                 names the program's own folder first, where a coreclr.dll of an earlier publish may lie.)
+ *                 An empty string on failure.
  *   capacity      room in path, in characters with the terminating zero.
  *
- * Returns S_OK; E_POINTER: directories or path is NULL, or capacity 0;
- * HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND): none has one; HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER): a
- * candidate does not fit.
+ * Returns S_OK; E_POINTER: assemblies or path is NULL, or capacity 0; HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND): there
+ * is no System.Private.CoreLib.dll in the list, or no coreclr.dll beside it;
+ * HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER): the path does not fit.
  */
-HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *directories, wchar_t *path, uint32_t capacity);
+HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *assemblies, wchar_t *path, uint32_t capacity);
 
 /*
  * hostmem_bridge_load - load a coreclr.dll and bind an IHostControl to it, before it starts.

@@ -12,6 +12,7 @@
 #include <wchar.h>
 
 #include "tools/pe_file.h"
+#include "tools/runtime_config.h"
 #include "tools/writer.h"
 
 /*
@@ -191,6 +192,7 @@ static bool managed_check(struct program *program, const struct pe_file *pe)
         return false;
     }
     program->kind = file_exists(config) ? PROGRAM_DOTNET : PROGRAM_FRAMEWORK;
+    program->self_contained = program->kind == PROGRAM_DOTNET && runtime_config_is_self_contained(config);
     if (program->kind == PROGRAM_FRAMEWORK && for_dotnet) {
         complain(L"%ls: is missing, so %ls is a library or an incomplete program", config, program->assembly);
         return false;

@@ -52,6 +52,18 @@ static bool machine_check(const wchar_t *path)
     return false;
 }
 
+/* The one that the program wants: its own, or the installed one. */
+static bool hostfxr_find(const struct program *program, wchar_t *root, wchar_t *path)
+{
+    if (!program->self_contained)
+        return dotnet_root_find(root, path);
+    wcscpy(root, program->directory);
+    if (path_join(path, root, L"hostfxr.dll") && file_exists(path))
+        return true;
+    complain(L"%ls: brings its runtime along, but there is no hostfxr.dll beside it", program->assembly);
+    return false;
+}
+
 static bool hostfxr_load(const wchar_t *path)
 {
     HMODULE module =
@@ -154,13 +166,11 @@ int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IH
                 uint32_t bridge_flags, uint64_t limit, struct hostfxr_runtime *found)
 {
     static wchar_t root[PATH_CHARS], path[PATH_CHARS], self[PATH_CHARS];
-    const wchar_t *directories = NULL;
+    const wchar_t *assemblies = NULL;
     HMODULE runtime = NULL;
     void *context = NULL;
 
-    if (path_join(path, program->directory, L"hostfxr.dll") && file_exists(path))
-        wcscpy(root, program->directory);
-    else if (!dotnet_root_find(root, path))
+    if (!hostfxr_find(program, root, path))
         return STATUS_FAILED;
     if (!machine_check(path) || !hostfxr_load(path))
         return STATUS_FAILED;
@@ -182,8 +192,8 @@ int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IH
         goto failed;
     }
 
-    status = fxr.get_property(context, L"NATIVE_DLL_SEARCH_DIRECTORIES", &directories);
-    if (status != 0 || hostmem_bridge_find(directories, path, PATH_CHARS) != S_OK) {
+    status = fxr.get_property(context, L"TRUSTED_PLATFORM_ASSEMBLIES", &assemblies);
+    if (status != 0 || hostmem_bridge_find(assemblies, path, PATH_CHARS) != S_OK) {
         complain(L"%ls: there is no coreclr.dll where its runtime should be", program->assembly);
         goto failed;
     }
