@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <wchar.h>
 
 #include <cmocka.h>
 
@@ -126,22 +127,30 @@ static void not_a_runtime(void **state)
     assert_int_equal(host.count, 0);
 }
 
-/* A version nobody has tried is refused; the option lets it pass on to the next check. */
+/* A version nobody has tried is no reason; it is one for hosts that ask for that. */
 static void unknown_version(void **state)
 {
-    hostmem_bridge_options any = {.size = sizeof any, .flags = HOSTMEM_BRIDGE_ANY_VERSION};
-    static const wchar_t *const names[] = {L"fake_coreclr_7.dll", L"fake_coreclr_11.dll",
+    hostmem_bridge_options known = {.size = sizeof known, .flags = HOSTMEM_BRIDGE_KNOWN_ONLY};
+    static const wchar_t *const names[] = {L"fake_coreclr_7.dll", L"fake_coreclr_12.dll",
                                            L"fake_coreclr_none.dll"};
 
     (void)state;
+    host.get_hr = E_NOINTERFACE; /* it is asked, so nothing before that refused */
     for (unsigned i = 0; i < 3; ++i) {
         HMODULE other = fake_load(names[i], NULL);
-        assert_int_equal(hostmem_bridge_bind(other, &host.control, NULL), WIN32_HR(ERROR_NOT_SUPPORTED));
+        assert_int_equal(hostmem_bridge_bind(other, &host.control, &known), WIN32_HR(ERROR_NOT_SUPPORTED));
+        assert_null(bridge_statistics().missing);
         assert_int_equal(host.count, 0);
-        host.get_hr = E_NOINTERFACE; /* the option lets the host be asked */
-        assert_int_equal(hostmem_bridge_bind(other, &host.control, &any), S_FALSE);
+        assert_int_equal(hostmem_bridge_bind(other, &host.control, NULL), S_FALSE);
         assert_string_equal(order(), "G");
-        host_reset();
+        host.count = 0;
+        FreeLibrary(other);
+    }
+    for (unsigned version = 8; version <= 11; ++version) {
+        wchar_t name[32];
+        swprintf(name, sizeof name / sizeof *name, L"fake_coreclr_%u.dll", version);
+        HMODULE other = fake_load(name, NULL);
+        assert_int_equal(hostmem_bridge_bind(other, &host.control, &known), S_FALSE);
         FreeLibrary(other);
     }
 }
@@ -171,17 +180,54 @@ static void import_twice(void **state)
     FreeLibrary(other);
 }
 
-/* A runtime that takes pages by a function that we do not know would be redirected by half. */
+/* What is left of the unknown functions while the host is asked. */
+struct unknown_names {
+    char names[64];
+    uint32_t state;
+};
+
+static void unknown_note(struct bridge_host *self, void *context)
+{
+    struct unknown_names *names = context;
+
+    (void)self;
+    names->state = bridge_statistics().state;
+    lstrcpynA(names->names, bridge_statistics().unknown[HOSTMEM_BRIDGE_RUNTIME], sizeof names->names);
+    assert_null(bridge_statistics().unknown[HOSTMEM_BRIDGE_COLLECTOR]);
+}
+
+/* Functions that we do not know are Windows'.  Whether they are among those that take memory is told. */
 static void unknown_import(void **state)
 {
-    HMODULE other = fake_load(L"fake_coreclr_more.dll", NULL);
+    static const struct {
+        const wchar_t *file;
+        const char *names;
+        BOOL incomplete;
+    } rows[] = {{L"fake_coreclr_more.dll", "VirtualAllocEx VirtualQueryEx", TRUE},
+                {L"fake_coreclr_sized.dll", "VirtualQueryEx", FALSE}};
+    hostmem_bridge_options known = {.size = sizeof known, .flags = HOSTMEM_BRIDGE_KNOWN_ONLY};
 
     (void)state;
-    assert_int_equal(hostmem_bridge_bind(other, &host.control, NULL), WIN32_HR(ERROR_NOT_SUPPORTED));
-    assert_int_equal(host.count, 0);
-    FreeLibrary(other);
-    assert_null(GetModuleHandleW(L"fake_coreclr_more.dll"));
-    assert_string_equal(bridge_statistics().missing, "VirtualAllocEx");
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        struct unknown_names seen = {"", 0};
+        HMODULE other = fake_load(rows[i].file, NULL);
+        host_reset();
+        assert_int_equal(hostmem_bridge_bind(other, &host.control, &known), WIN32_HR(ERROR_NOT_SUPPORTED));
+        assert_int_equal(host.count, 0);
+        assert_string_equal(bridge_statistics().missing, rows[i].names);
+
+        host.get_hr = E_NOINTERFACE;
+        host.asked = unknown_note;
+        host.asked_context = &seen;
+        assert_int_equal(hostmem_bridge_bind(other, &host.control, NULL), S_FALSE);
+        assert_string_equal(seen.names, rows[i].names);
+        assert_true((seen.state & HOSTMEM_BRIDGE_INCOMPLETE) ==
+                    (rows[i].incomplete ? HOSTMEM_BRIDGE_INCOMPLETE : 0));
+        assert_null(bridge_statistics().unknown[HOSTMEM_BRIDGE_RUNTIME]);
+        assert_int_equal(bridge_statistics().state, 0);
+        assert_null(bridge_statistics().missing);
+        FreeLibrary(other);
+    }
 }
 
 static void started_runtime(void **state)

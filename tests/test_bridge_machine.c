@@ -111,7 +111,7 @@ static void options(void **state)
     } rows[] = {
         {sizeof(hostmem_bridge_options), 0, S_OK},
         {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_JOB, S_OK},
-        {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_ANY_VERSION, S_OK},
+        {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_KNOWN_ONLY, S_OK},
         {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_HARD_LIMIT, S_OK},
         {sizeof(hostmem_bridge_options), 0x8, E_INVALIDARG},
         {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_JOB | 0x80000000u, E_INVALIDARG},

@@ -66,7 +66,7 @@ test_command_line() {
     said 2 "--report needs a value" --report
     said 2 "--report needs a value" --report "" x.dll
     said 2 "--report is given twice" --report a --report b x.dll
-    said 2 "--any-runtime makes no sense with --raw" --raw --any-runtime x.dll
+    said 2 "--known-runtime makes no sense with --raw" --raw --known-runtime x.dll
     said 2 "--mscoree wants an absolute path" --mscoree x.dll y.dll
     test_limit_options
     ran 0 "usage: hostmem-run [options] app.exe|app.dll [arguments]" --help
@@ -205,7 +205,7 @@ test_framework() {
 
     said 2 "of which only a method static int M(string) can be run" "$work/sample.dll"
     said 2 "takes one argument, not 2" "${method[@]}" "$work/sample.dll" 1 2
-    said 2 "--any-runtime is for .NET programs" --any-runtime "${method[@]}" "$work/sample.dll"
+    said 2 "--known-runtime is for .NET programs" --known-runtime "${method[@]}" "$work/sample.dll"
     said 2 "--method wants Namespace.Type.Method, not 'Run'" --method Run "$work/sample.dll"
     said 2 "--method wants Namespace.Type.Method, not 'Sample.'" --method Sample. "$work/sample.dll"
     said 125 ".NET Framework v4.0.30319 cannot be loaded, is it installed?" "${method[@]}" "$work/sample.dll"
@@ -423,21 +423,44 @@ test_left_over() { # FRAMEWORK
     rm -rf "$left"
 }
 
-# A runtime of a version that nobody has tried: its version resource says 99.
-test_unknown_version() { # FOLDER
-    local copy=$work/unknown version
-    cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
-    rm "$copy/coreclr.dll"
-    cp "$1/coreclr.dll" "$copy/coreclr.dll"
+# A copy of FOLDER with a coreclr.dll of its own, in which bytes can be changed.
+copy_runtime() { # FOLDER COPY
+    rm -rf "$2"
+    cp -rl "$1" "$2" 2> /dev/null || cp -r "$1" "$2"
+    rm "$2/coreclr.dll"
+    cp "$1/coreclr.dll" "$2/coreclr.dll"
+}
+
+# A runtime of a version that nobody has tried: its version resource says 99. One with a memory function that nobody
+# knows: an import that these runs do not call, by another name.
+test_unknown_runtime() { # FOLDER
+    local copy=$work/unknown version import
+    copy_runtime "$1" "$copy"
     version=$(offset_of "$copy/coreclr.dll" '\xbd\x04\xef\xfe')
     [ -n "$version" ] || wrong "coreclr.dll has no version resource"
     poke "$copy/coreclr.dll" $((version + 10)) 99 0
-    said 125 "is a runtime that hostmem was not tried on; --any-runtime runs it all the same" "$copy/ending.dll" return 1
-    ran 6 done --any-runtime --process --json --report "$work/report.json" "$copy/ending.dll" return 6
+    said 125 "is a runtime that hostmem was not tried on; without --known-runtime it runs" --known-runtime "$copy/ending.dll" return 1
+    ran 6 done --process --json --report "$work/report.json" "$copy/ending.dll" return 6
+    [ ! -s "$work/err" ] || wrong "an unknown version: said $(head -n 1 "$work/err")"
     report_adds_up
     report '.runtime.version | startswith("99.")'
+    report '.bridge.unknown_coreclr == "" and (.bridge.incomplete | not)'
     ran 6 done --raw "$copy/ending.dll" return 6
-    rm -rf "$copy"
+
+    for name in VirtualAllocEx:true VirtualQueryEx:false; do
+        copy_runtime "$1" "$copy"
+        import=$(offset_of "$copy/coreclr.dll" 'CreateFileMappingA\x00')
+        [ -n "$import" ] || wrong "coreclr.dll does not import CreateFileMappingA"
+        # shellcheck disable=SC2046
+        poke "$copy/coreclr.dll" "$import" $(printf '%s' "${name%:*}" | od -An -tu1) 0
+        said 125 "hostmem does not know ${name%:*}, which it imports; without --known-runtime it runs" --known-runtime "$copy/ending.dll" return 1
+        ran 6 done --limit 100M --process --json --report "$work/report.json" "$copy/ending.dll" return 6
+        grep -qF ": its runtime imports ${name%:*}, which hostmem does not know and has left to Windows" "$work/err" ||
+            wrong "${name%:*}: no line of hostmem-run's: $(head -n 1 "$work/err")"
+        [ "$(grep -c "limits and figures do not cover all" "$work/err")" = "$([ "${name#*:}" = true ] && echo 1 || echo 0)" ] ||
+            wrong "${name%:*}: $(head -n 1 "$work/err")"
+        report '.bridge.unknown_coreclr == "'"${name%:*}"'" and .bridge.incomplete == '"${name#*:}"
+    done
 
     # A folder that has lost its coreclr.dll.
     cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
@@ -460,7 +483,7 @@ for framework in "$@"; do
     test_ctrl_c "$clr/$framework/ending"
     test_shared "$framework"
     test_left_over "$framework"
-    [ "$framework" = net10.0 ] && test_unknown_version "$clr/$framework/ending"
+    [ "$framework" = net10.0 ] && test_unknown_runtime "$clr/$framework/ending"
 done
 
 finish "$arch $*"

@@ -1,5 +1,5 @@
 /*
- * bridge.h - SetHostControl for .NET 8, 9 and 10
+ * bridge.h - SetHostControl for .NET 8 to 11
  *
  * Modern runtimes still have ICLRRuntimeHost, but its SetHostControl answers E_NOTIMPL: nobody asks the host
  * for an IHostMemoryManager any more.  The bridge plays that part.  It redirects the memory functions that
@@ -22,7 +22,7 @@
  *                             MapViewOfFile MapViewOfFileEx UnmapViewOfFile LoadLibraryExW
  *                             GlobalMemoryStatusEx K32GetProcessMemoryInfo IsProcessInJob
  *                             QueryInformationJobObject CreateMemoryResourceNotification: each is required;
- *                             .NET 8, 9 and 10 import them all
+ *                             .NET 8 to 11 import them all
  *     a standalone collector  VirtualAlloc VirtualFree: required; the others where they are imported
  *                             (clrgc.dll and clrgcexp.dll: VirtualAllocExNuma, LoadLibraryExW, and those that
  *                             ask for the machine's memory).  Redirected
@@ -44,6 +44,11 @@
  * VirtualAllocExNuma, VirtualFree, VirtualProtect and VirtualQuery: these calls end at the manager, and hostmem's calls
  * Windows.  What was found is called only for what is not shown to the manager: calls for another process,
  * placeholders, memory that it calls foreign.  A hook that is placed after the bind sees every call.
+ *
+ * A version is no reason to refuse a runtime; what decides is the import table.  A newer one may import a function of the
+ * same families that is not in the list above: it stays Windows', and hostmem_bridge_statistics.unknown names it.
+ * What the bridge calls inside the runtime depends on its version: on one that it was not tried on, no collection is
+ * forced at a Low, and a changed limit is not passed on.
  *
  * Not redirected: GetProcAddress, because P/Invoke uses the same import, and a C# program's own VirtualAlloc
  * is its own business.  What coreclr looks up that way, VirtualAlloc2 and MapViewOfFile3 of its image loader,
@@ -96,8 +101,9 @@ extern "C" {
 
 /* Flags of hostmem_bridge_options. */
 enum {
-    /* Bind to any version of the runtime, not only to those that the bridge was tried on (8, 9, 10). */
-    HOSTMEM_BRIDGE_ANY_VERSION = 0x1,
+    /* Refuse a runtime of a version that the bridge was not tried on (8 to 11), and one that imports a memory function
+     * that it does not know, instead of binding what it knows. */
+    HOSTMEM_BRIDGE_KNOWN_ONLY = 0x1,
     /* Let the runtime believe that it is in a job object whose limit is that of its manager (the least of task_limit
      * and heap_limit), if that is a hostmem manager with one when the runtime starts.
      * The collector then sizes itself as in a container: smaller generations and regions, and a hard limit of its
@@ -154,7 +160,8 @@ enum {
     HOSTMEM_BRIDGE_REDIRECTED = 0x1,   /* coreclr.dll's imports are redirected */
     HOSTMEM_BRIDGE_BOUND = 0x2,        /* to a host's manager */
     HOSTMEM_BRIDGE_RUNNING = 0x4,      /* the runtime has started */
-    HOSTMEM_BRIDGE_STANDALONE_GC = 0x8 /* a standalone collector was loaded and redirected */
+    HOSTMEM_BRIDGE_STANDALONE_GC = 0x8, /* a standalone collector was loaded and redirected */
+    HOSTMEM_BRIDGE_INCOMPLETE = 0x10    /* one of the unknown functions takes memory from Windows, past the limits */
 };
 
 enum { HOSTMEM_BRIDGE_LEVEL_COUNT = 4 };
@@ -172,6 +179,10 @@ typedef struct hostmem_bridge_statistics {
     /* The function that the last bind, or the last load of a collector, did not find in the import table,
      * found twice, or does not know; NULL: none.  Static storage. */
     const char *missing;
+    /* Functions of the same families (those that begin like the ones known, VirtualAlloc2 or MapViewOfFile3 for instance)
+     * that the module imports and the bridge does not know: left to Windows.  Names with blanks between them; NULL: none.
+     * Static storage. */
+    const char *unknown[HOSTMEM_BRIDGE_MODULE_COUNT];
     hostmem_bridge_calls calls[HOSTMEM_BRIDGE_MODULE_COUNT][HOSTMEM_BRIDGE_FUNCTION_COUNT];
     uint64_t foreign_frees;     /* VirtualFree that the manager called foreign, passed on to Windows */
     uint64_t placeholder_frees; /* VirtualFree of placeholders, never shown to the manager */
@@ -316,9 +327,9 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  *   E_ACCESSDENIED            the runtime has started.  It is asked, so a start by anybody counts.
  *   E_UNEXPECTED              step 2.
  *   HOST_E_INVALIDOPERATION   another runtime of this process is bound already, or a bind from inside a bind.
- *   HRESULT_FROM_WIN32 of     ERROR_NOT_SUPPORTED: a version that the bridge was not tried on, no version
- *                             resource, or one more memory function in the import table, which
- *                             hostmem_bridge_statistics.missing names (see HOSTMEM_BRIDGE_ANY_VERSION);
+ *   HRESULT_FROM_WIN32 of     ERROR_NOT_SUPPORTED: only with HOSTMEM_BRIDGE_KNOWN_ONLY, a version that the bridge was
+ *                             not tried on, no version resource, or unknown memory functions in the import table,
+ *                             which hostmem_bridge_statistics.missing names;
  *                             ERROR_PROC_NOT_FOUND: no coreclr (no export GetCLRRuntimeHost), or a function
  *                             is not in the import table: hostmem_bridge_statistics.missing names it;
  *                             ERROR_DUP_NAME: a function is imported twice, same place;

@@ -34,24 +34,21 @@ HRESULT hm_bridge_options_check(const hostmem_bridge_options *options)
         return S_OK;
     if (options->size != sizeof *options ||
         options->flags &
-            ~(uint32_t)(HOSTMEM_BRIDGE_ANY_VERSION | HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_HARD_LIMIT))
+            ~(uint32_t)(HOSTMEM_BRIDGE_KNOWN_ONLY | HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_HARD_LIMIT))
         return E_INVALIDARG;
     return S_OK;
 }
 
-static bool any_version(const hostmem_bridge_options *options)
+static bool known_only(const hostmem_bridge_options *options)
 {
-    return options && options->flags & HOSTMEM_BRIDGE_ANY_VERSION;
+    return options && options->flags & HOSTMEM_BRIDGE_KNOWN_ONLY;
 }
 
 static HRESULT version_check(HMODULE runtime, const hostmem_bridge_options *options)
 {
-    unsigned major = (unsigned)(hm_runtime_version(runtime) >> 48);
-
-    if (any_version(options))
+    if (!known_only(options) || hm_runtime_is_known(hm_runtime_version(runtime)))
         return S_OK;
-    return major >= RUNTIME_OLDEST && major <= RUNTIME_NEWEST ? S_OK
-                                                              : HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
+    return HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
 }
 
 /* Threads of the runtime may be in our functions at any time from now on. */
@@ -101,7 +98,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         IHostControl_AddRef(control);
         return S_OK;
     }
-    hr = hm_bridge_redirect(runtime, any_version(options));
+    hr = hm_bridge_redirect(runtime, known_only(options));
     if (hr != S_OK)
         goto host;
     if (!modules_pin(runtime)) {
@@ -113,6 +110,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         goto redirection;
 
     hm_machine_set_flags(options ? options->flags : 0);
+    hm_managed_set_version(hm_runtime_version(runtime));
     hm_managed_bind(host, hm_machine_heap_limit);
     hm_use_bind(host_manager);
     hm_bridge_publish(host_manager, host);

@@ -109,20 +109,35 @@ HRESULT hm_imports_find(HMODULE module, struct import *imports, unsigned count, 
     return S_OK;
 }
 
-const char *hm_imports_unknown(HMODULE module, struct import *imports, unsigned count,
-                               const char *const *families)
+static void name_append(char *names, size_t capacity, const char *name)
 {
+    size_t length = strlen(names), more = strlen(name);
+
+    if (length + (length != 0) + more >= capacity)
+        return;
+    if (length)
+        names[length++] = ' ';
+    memcpy(names + length, name, more + 1);
+}
+
+bool hm_imports_unknown(HMODULE module, struct import *imports, unsigned count, const struct family *families,
+                        char *names, size_t capacity)
+{
+    bool allocates = false;
     struct walk walk;
     const char *name;
     void **slot;
 
+    names[0] = 0;
     if (!walk_start(&walk, module))
-        return NULL;
+        return false;
     while ((name = walk_next(&walk, &slot)) != NULL)
-        for (unsigned i = 0; families[i]; ++i)
-            if (!strncmp(name, families[i], strlen(families[i])) && !import_named(imports, count, name))
-                return name;
-    return NULL;
+        for (const struct family *family = families; family->name; ++family)
+            if (!strncmp(name, family->name, strlen(family->name)) && !import_named(imports, count, name)) {
+                name_append(names, capacity, name);
+                allocates |= family->allocates;
+            }
+    return allocates;
 }
 
 static HMODULE module_of(const void *address)

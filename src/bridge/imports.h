@@ -32,12 +32,18 @@ struct import {
  */
 HRESULT hm_imports_find(HMODULE module, struct import *imports, unsigned count, const char **culprit);
 
+/* Functions whose names begin alike. */
+struct family {
+    const char *name; /* NULL: the end of a list */
+    bool allocates;
+};
+
 /*
- * The first imported function whose name begins like one of `families` (up to a NULL) and that `imports` does
- * not have; NULL: none.
+ * Imported functions of these families that `imports` does not have: their names with blanks between them, as many as
+ * there is room for.  True: one of them is of a family that allocates.
  */
-const char *hm_imports_unknown(HMODULE module, struct import *imports, unsigned count,
-                               const char *const *families);
+bool hm_imports_unknown(HMODULE module, struct import *imports, unsigned count, const struct family *families,
+                        char *names, size_t capacity);
 
 /* True: one of the originals belongs to another module than ours that has a section of this name (8
  * characters). */

@@ -21,7 +21,10 @@ struct heap_hard_limits {
 
 typedef int(STDMETHODCALLTYPE *refresh_method)(struct heap_hard_limits limits);
 typedef int(STDMETHODCALLTYPE *collection_count_method)(int generation);
-typedef void(STDMETHODCALLTYPE *collect_method)(int generation, int mode, BOOL low_memory);
+/* .NET 8 and 9; from 10 on. */
+typedef void(STDMETHODCALLTYPE *collect_method)(int generation, int mode);
+typedef void(STDMETHODCALLTYPE *collect_low_method)(int generation, int mode, BOOL low_memory);
+enum { COLLECT_LOW_FROM = 10 };
 
 /* GC.InternalGCCollectionMode: Blocking, Compacting, Aggressive. */
 enum { COLLECT_ALL = 2 | 8 | 16, OLDEST = 2 };
@@ -31,6 +34,12 @@ static _Atomic(HANDLE) wanted;
 static atomic_bool wants_refresh, wants_collection;
 static uint64_t (*heap_limit)(void);
 static _Atomic uint64_t refreshes;
+static uint64_t runtime_version;
+
+void hm_managed_set_version(uint64_t version)
+{
+    runtime_version = version;
+}
 
 static bool has_started(ICLRRuntimeHost2 *host)
 {
@@ -55,6 +64,13 @@ static HRESULT method_of_gc(ICLRRuntimeHost2 *host, const wchar_t *name, _Atomic
     return hr;
 }
 
+/* A method that is not public; its signature is that of some versions. */
+static HRESULT internal_of_gc(ICLRRuntimeHost2 *host, const wchar_t *name, _Atomic(INT_PTR) *cache,
+                              INT_PTR *method)
+{
+    return hm_runtime_is_known(runtime_version) ? method_of_gc(host, name, cache, method) : E_NOTIMPL;
+}
+
 /* False: the collector does not take that limit now, but has read the machine's memory all the same. */
 static bool refresh(ICLRRuntimeHost2 *host, uint64_t heap)
 {
@@ -62,7 +78,7 @@ static bool refresh(ICLRRuntimeHost2 *host, uint64_t heap)
     struct heap_hard_limits limits;
     INT_PTR method;
 
-    if (method_of_gc(host, L"_RefreshMemoryLimit", &cache, &method) != S_OK)
+    if (internal_of_gc(host, L"_RefreshMemoryLimit", &cache, &method) != S_OK)
         return false;
     memset(&limits, heap == 0 ? 0 : 0xff, sizeof limits);
     limits.limit = heap;
@@ -80,8 +96,12 @@ static void collect(ICLRRuntimeHost2 *host)
     static _Atomic(INT_PTR) cache;
     INT_PTR method;
 
-    if (method_of_gc(host, L"_Collect", &cache, &method) == S_OK)
-        ((collect_method)method)(OLDEST, COLLECT_ALL, TRUE);
+    if (internal_of_gc(host, L"_Collect", &cache, &method) != S_OK)
+        return;
+    if (runtime_major(runtime_version) < COLLECT_LOW_FROM)
+        ((collect_method)method)(OLDEST, COLLECT_ALL);
+    else
+        ((collect_low_method)method)(OLDEST, COLLECT_ALL, TRUE);
 }
 
 /* A thread's first call into managed code takes memory: better now than when there is none. */

@@ -21,6 +21,12 @@
  */
 void hm_managed_bind(ICLRRuntimeHost *host, uint64_t (*heap_limit)(void));
 
+/*
+ * Which runtime is bound, before hm_managed_bind.  Internal methods are called only on versions whose signatures are
+ * known: one argument too many, and on x86 the stack is not where it was.
+ */
+void hm_managed_set_version(uint64_t version);
+
 /* Has the bound runtime started?  No lock, no memory. */
 bool hm_managed_started(void);
 

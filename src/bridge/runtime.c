@@ -40,6 +40,11 @@ uint64_t hm_runtime_version(HMODULE module)
     return (uint64_t)info.dwFileVersionMS << 32 | info.dwFileVersionLS;
 }
 
+bool hm_runtime_is_known(uint64_t version)
+{
+    return runtime_major(version) >= RUNTIME_OLDEST && runtime_major(version) <= RUNTIME_NEWEST;
+}
+
 HRESULT hm_runtime_get_host(HMODULE module, REFIID riid, void **host)
 {
     get_runtime_host get = (get_runtime_host)(void *)GetProcAddress(module, "GetCLRRuntimeHost");

@@ -38,7 +38,7 @@ static struct caller runtime, collector;
 static _Atomic(ICLRRuntimeHost *) runtime_host;
 static atomic_bool running;
 static _Atomic uint64_t started_charged;
-static bool any_version;
+static bool known_only;
 static _Atomic(const char *) missing;
 static atomic_size_t foreign_frees, placeholder_frees, other_process, map_retries;
 
@@ -392,7 +392,7 @@ static struct caller collector = {.shared = false, .imports = IMPORTS_OF(collect
 static HRESULT caller_redirect(struct caller *caller, HMODULE module)
 {
     const char *culprit = NULL;
-    HRESULT hr = hm_caller_redirect(caller, module, any_version, &culprit);
+    HRESULT hr = hm_caller_redirect(caller, module, known_only, &culprit);
 
     atomic_store_explicit(&missing, culprit, memory_order_relaxed);
     return hr;
@@ -408,9 +408,9 @@ static bool collector_redirect(HMODULE module)
     return true;
 }
 
-HRESULT hm_bridge_redirect(HMODULE module, bool any)
+HRESULT hm_bridge_redirect(HMODULE module, bool only)
 {
-    any_version = any;
+    known_only = only;
     return caller_redirect(&runtime, module);
 }
 
@@ -423,6 +423,16 @@ void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host)
 {
     atomic_store_explicit(&runtime_host, host, memory_order_release);
     atomic_store_explicit(&hm_bridge_manager, manager, memory_order_release);
+}
+
+static bool is_incomplete(const struct caller *caller)
+{
+    return caller->module && caller->incomplete;
+}
+
+static const char *unknown_of(const struct caller *caller)
+{
+    return caller->module && caller->unknown[0] ? caller->unknown : NULL;
 }
 
 static void read_calls(struct caller *caller, hostmem_bridge_calls *calls)
@@ -442,13 +452,17 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
 
     const char *name = atomic_load_explicit(&missing, memory_order_relaxed);
     IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
-    statistics->state = (runtime.module ? HOSTMEM_BRIDGE_REDIRECTED : 0) |
-                        (manager ? HOSTMEM_BRIDGE_BOUND : 0) | (runtime_runs() ? HOSTMEM_BRIDGE_RUNNING : 0) |
-                        (collector.module ? HOSTMEM_BRIDGE_STANDALONE_GC : 0);
+    statistics->state =
+        (runtime.module ? HOSTMEM_BRIDGE_REDIRECTED : 0) | (manager ? HOSTMEM_BRIDGE_BOUND : 0) |
+        (runtime_runs() ? HOSTMEM_BRIDGE_RUNNING : 0) |
+        (collector.module ? HOSTMEM_BRIDGE_STANDALONE_GC : 0) |
+        (is_incomplete(&runtime) || is_incomplete(&collector) ? HOSTMEM_BRIDGE_INCOMPLETE : 0);
     statistics->runtime = runtime.module;
     statistics->collector = collector.module;
     statistics->runtime_version = runtime.module ? runtime.version : 0;
     statistics->missing = name;
+    statistics->unknown[HOSTMEM_BRIDGE_RUNTIME] = unknown_of(&runtime);
+    statistics->unknown[HOSTMEM_BRIDGE_COLLECTOR] = unknown_of(&collector);
     read_calls(&runtime, statistics->calls[HOSTMEM_BRIDGE_RUNTIME]);
     read_calls(&collector, statistics->calls[HOSTMEM_BRIDGE_COLLECTOR]);
     statistics->foreign_frees = atomic_load_explicit(&foreign_frees, memory_order_relaxed);

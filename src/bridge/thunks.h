@@ -13,10 +13,10 @@
 
 /*
  * Redirects coreclr.dll to the functions.  On failure nothing is redirected, and the statistics name the
- * function that was not found - or, unless any_version, the one of the same families that the bridge does not
+ * function that was not found - or, with known_only, those of the same families that the bridge does not
  * know.
  */
-HRESULT hm_bridge_redirect(HMODULE runtime, bool any_version);
+HRESULT hm_bridge_redirect(HMODULE runtime, bool known_only);
 void hm_bridge_restore(void);
 
 /*

@@ -98,6 +98,7 @@ static void report_write(const struct ending *ending)
     }
     report.bridge.size = sizeof report.bridge;
     hostmem_bridge_get_statistics(&report.bridge);
+    govern_unknown(&options, &report.bridge);
     writer_open(&writer, report_file);
     (options.json ? report_json_accounting : report_text_accounting)(&writer, &report);
     if (options.process && ending->threads_are_gone) { /* last: it may end us */
@@ -138,7 +139,7 @@ static int report_open(void)
 
 static uint32_t bridge_flags(void)
 {
-    uint32_t flags = options.any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0;
+    uint32_t flags = options.known_runtime ? HOSTMEM_BRIDGE_KNOWN_ONLY : 0;
 
     if (options.heap_limit && !options.no_job)
         flags |= HOSTMEM_BRIDGE_HARD_LIMIT;
@@ -156,9 +157,9 @@ static bool framework_options_fit(void)
     }
     if (program.kind == PROGRAM_DOTNET)
         return true;
-    if (options.any_runtime || options.no_job) {
+    if (options.known_runtime || options.no_job) {
         complain(L"%ls: is a .NET Framework assembly; %ls is for .NET programs", program.assembly,
-                 options.any_runtime ? L"--any-runtime" : L"--no-job");
+                 options.known_runtime ? L"--known-runtime" : L"--no-job");
         return false;
     }
     if (!options.method) {

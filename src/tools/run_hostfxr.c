@@ -135,14 +135,19 @@ static bool runtime_bind(const wchar_t *path, IHostControl *control, uint32_t br
     hostmem_bridge_statistics statistics = {.size = sizeof statistics};
 
     HRESULT hr = hostmem_bridge_load(path, control, &options, runtime);
+    hostmem_bridge_get_statistics(&statistics);
     if (hr == S_OK)
         return true;
     if (hr == HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)) {
-        complain(L"%ls: is a runtime that hostmem was not tried on; --any-runtime runs it all the same",
-                 path);
+        if (statistics.missing)
+            complain(L"%ls: hostmem does not know %hs, which it imports; without --known-runtime it runs",
+                     path, statistics.missing);
+        else
+            complain(L"%ls: is a runtime that hostmem was not tried on; without --known-runtime it runs",
+                     path);
         return false;
     }
-    if (hostmem_bridge_get_statistics(&statistics) == S_OK && statistics.missing)
+    if (statistics.missing)
         complain(L"%ls: its memory cannot be taken over: %hs is not imported as expected", path,
                  statistics.missing);
     else
