@@ -5,7 +5,7 @@
  *
  * It initializes hostfxr from the plugin's runtimeconfig.json, binds a hostmem manager to the coreclr.dll
  * that is going to run - before it starts -, calls three managed functions, and prints what the books say of
- * it.  x86-64 or x86, .NET 8 to 10.
+ * it.  x86-64 or x86, .NET 8 to 11.
  */
 #include <stdio.h>
 #include <stdbool.h>

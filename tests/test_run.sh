@@ -2,8 +2,8 @@
 # test_run.sh ARCH HOSTMEM_RUN STANDIN_MSCOREE [FRAMEWORK...]
 #
 # hostmem-run as its users see it: output, exit status, and the one line that it says when something is wrong. Without a
-# FRAMEWORK: the command line, every refusal, and .NET Framework with a stand-in for mscoree.dll. With net8.0, net9.0 or
-# net10.0: every way in which a program of that framework can end, what passes through, and the report.
+# FRAMEWORK: the command line, every refusal, and .NET Framework with a stand-in for mscoree.dll. With net8.0, net9.0,
+# net10.0 or net11.0: every way in which a program of that framework can end, what passes through, and the report.
 set -u -o pipefail
 
 [ $# -ge 3 ] || { echo "usage: test_run.sh ARCH HOSTMEM_RUN STANDIN_MSCOREE [FRAMEWORK...]" >&2; exit 2; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test_run_limits.sh ARCH HOSTMEM_RUN FRAMEWORK...
 #
-# Programs of net8.0, net9.0 or net10.0 under the limits of hostmem-run: their output and status, the one line about their
+# Programs of net8.0 to net11.0 under the limits of hostmem-run: their output and status, the one line about their
 # end, and what the report says of limits, refusals and pressure. (What the options refuse: test_run.sh.)
 set -u -o pipefail
 

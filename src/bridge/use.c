@@ -3,7 +3,7 @@
  *
  * Loaders reserve with PAGE_NOACCESS or at an address.  So does the JIT, whose first commit then is executable.
  * The collector reserves read-write memory anywhere: one granule is a handle table, and what of the rest is
- * heap is read from the order of calls that the collectors of .NET 8 to 10 keep, regions or segments,
+ * heap is read from the order of calls that the collectors of .NET 8 to 11 keep, regions or segments,
  * workstation or server:
  *
  *     at the start   heap is reserved (one range, or all initial segments), then tables, on one thread and

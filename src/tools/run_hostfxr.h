@@ -1,5 +1,5 @@
 /*
- * run_hostfxr.h - run a .NET 8-10 program in this process, as its own launcher would
+ * run_hostfxr.h - run a .NET 8-11 program in this process, as its own launcher would
  */
 #ifndef HOSTMEM_TOOLS_RUN_HOSTFXR_H
 #define HOSTMEM_TOOLS_RUN_HOSTFXR_H
