@@ -63,26 +63,6 @@ static BOOL WINAPI other_unmap(LPCVOID view)
     return unmap_before(view);
 }
 
-static void **slot_of(HMODULE of, const char *name)
-{
-    BYTE *base = (BYTE *)of;
-    const IMAGE_NT_HEADERS *headers = (const void *)(base + ((const IMAGE_DOS_HEADER *)base)->e_lfanew);
-    const IMAGE_IMPORT_DESCRIPTOR *dll =
-        (const void *)(base +
-                       headers->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_IMPORT].VirtualAddress);
-
-    for (; dll->FirstThunk; ++dll) {
-        const IMAGE_THUNK_DATA *names = (const void *)(base + dll->OriginalFirstThunk);
-        void **slot = (void **)(base + dll->FirstThunk);
-        for (; names->u1.AddressOfData; ++names, ++slot)
-            if (!IMAGE_SNAP_BY_ORDINAL(names->u1.Ordinal) &&
-                !strcmp((const char *)((const IMAGE_IMPORT_BY_NAME *)(base + names->u1.AddressOfData))->Name,
-                        name))
-                return slot;
-    }
-    return NULL;
-}
-
 static BOOL(WINAPI *windows_protect)(LPVOID, SIZE_T, DWORD, PDWORD);
 
 static void put(void **slot, void *value)
@@ -98,8 +78,8 @@ static void other_comes(void)
 {
     if (alloc_before)
         return;
-    void **alloc = slot_of(module, "VirtualAlloc"), **map = slot_of(module, "MapViewOfFile");
-    void **unmap = slot_of(module, "UnmapViewOfFile");
+    void **alloc = bridge_slot(module, "VirtualAlloc"), **map = bridge_slot(module, "MapViewOfFile");
+    void **unmap = bridge_slot(module, "UnmapViewOfFile");
     alloc_before = (void *)*alloc;
     map_before = (void *)*map;
     put(map, (void *)other_map);
@@ -137,7 +117,7 @@ static void other_comes_with(struct bridge_host *self, void *context)
 static DWORD slots_protection(void)
 {
     MEMORY_BASIC_INFORMATION info;
-    return VirtualQuery(slot_of(module, "VirtualAlloc"), &info, sizeof info) ? info.Protect : 0;
+    return VirtualQuery(bridge_slot(module, "VirtualAlloc"), &info, sizeof info) ? info.Protect : 0;
 }
 
 static void host_reset(void)
@@ -209,9 +189,9 @@ static int stays_in_between(BOOL leaves)
     if (bridge_statistics().state != 0 || calls_arrive(FALSE) != GOOD)
         return FAILED;
     if (leaves) { /* as it should: by putting back what it had found */
-        put(slot_of(module, "VirtualAlloc"), (void *)alloc_before);
-        put(slot_of(module, "MapViewOfFile"), (void *)map_before);
-        put(slot_of(module, "UnmapViewOfFile"), (void *)unmap_before);
+        put(bridge_slot(module, "VirtualAlloc"), (void *)alloc_before);
+        put(bridge_slot(module, "MapViewOfFile"), (void *)map_before);
+        put(bridge_slot(module, "UnmapViewOfFile"), (void *)unmap_before);
         alloc_before = NULL;
         if (calls_arrive(FALSE) != GOOD)
             return FAILED;
@@ -235,11 +215,11 @@ static int stays_in_between(BOOL leaves)
 /* A page that cannot be written: as it was. */
 static int cannot_write(void)
 {
-    void *before = *slot_of(module, "VirtualAlloc");
+    void *before = *bridge_slot(module, "VirtualAlloc");
 
     fails_at = 1;
     HRESULT hr = hostmem_bridge_bind(module, &host.control, NULL);
-    if (hr != HRESULT_FROM_WIN32(ERROR_WRITE_PROTECT) || *slot_of(module, "VirtualAlloc") != before ||
+    if (hr != HRESULT_FROM_WIN32(ERROR_WRITE_PROTECT) || *bridge_slot(module, "VirtualAlloc") != before ||
         bridge_statistics().state != 0) {
         say("a page that cannot be written", hr);
         return FAILED;
@@ -253,7 +233,7 @@ static int page_is_open(void)
 {
     DWORD protection, opened;
 
-    windows_protect(slot_of(module, "VirtualAlloc"), sizeof(void *), PAGE_READWRITE, &protection);
+    windows_protect(bridge_slot(module, "VirtualAlloc"), sizeof(void *), PAGE_READWRITE, &protection);
     opened = slots_protection();
     HRESULT hr = hostmem_bridge_bind(module, &host.control, NULL);
     if (slots_protection() != opened) {
@@ -270,13 +250,14 @@ static BOOL WINAPI protect_then_other(LPVOID address, SIZE_T size, DWORD protect
     DWORD protection;
 
     if (is_of_module(address) && ++changes == 1)
-        windows_protect(slot_of(module, "VirtualAlloc"), sizeof(void *), PAGE_EXECUTE_READWRITE, &protection);
+        windows_protect(bridge_slot(module, "VirtualAlloc"), sizeof(void *), PAGE_EXECUTE_READWRITE,
+                        &protection);
     return done;
 }
 
 static int page_is_opened(void)
 {
-    put(slot_of(GetModuleHandleW(NULL), "VirtualProtect"), (void *)protect_then_other);
+    put(bridge_slot(GetModuleHandleW(NULL), "VirtualProtect"), (void *)protect_then_other);
     HRESULT hr = hostmem_bridge_bind(module, &host.control, NULL);
     if (slots_protection() != PAGE_EXECUTE_READWRITE && slots_protection() != PAGE_EXECUTE_WRITECOPY) {
         say("the page is narrowed", (long)slots_protection());
@@ -287,13 +268,13 @@ static int page_is_opened(void)
 
 static int child(const wchar_t *name, unsigned n)
 {
-    void **protect = slot_of(GetModuleHandleW(NULL), "VirtualProtect");
+    void **protect = bridge_slot(GetModuleHandleW(NULL), "VirtualProtect");
     void **alloc;
     DWORD old;
 
     module = LoadLibraryExW(bridge_beside(L"fake_coreclr_10.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
     fake = ((fake_runtime_get)(void *)GetProcAddress(module, "fake_runtime_state"))();
-    alloc = slot_of(module, "VirtualAlloc");
+    alloc = bridge_slot(module, "VirtualAlloc");
     windows_protect = (void *)*protect;
     put(protect, (void *)library_protect);
     windows_protect(alloc, sizeof *alloc, PAGE_READONLY, &old); /* as MSVC's linker leaves it */

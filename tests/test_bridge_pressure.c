@@ -284,7 +284,7 @@ static int child(const wchar_t *folder, const struct way *way, uint32_t flags)
 {
     hostmem_limits limits = {.size = sizeof limits, .limit = 400 * MIB, .margin = 64 * MIB};
     hostmem_options options = {.size = sizeof options, .limits = &limits};
-    hostmem_bridge_options bridge = {sizeof bridge, flags};
+    hostmem_bridge_options bridge = {.size = sizeof bridge, .flags = flags};
     IHostControl *control = NULL;
 
     HRESULT hr = hostmem_create(&options, &manager);

@@ -471,6 +471,34 @@ test_unknown_runtime() { # FOLDER
     rm -rf "$copy"
 }
 
+# Nothing is governed in silence: a runtime that cannot start, and a collector that hides what it takes.
+test_not_governed() { # FOLDER GROW
+    local copy=$work/not governed
+    cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
+    rm "$copy/System.Private.CoreLib.dll"
+    head -c 100000 "$1/System.Private.CoreLib.dll" > "$copy/System.Private.CoreLib.dll"
+    host --report "$work/started.txt" "$copy/ending.dll" return 6
+    [ $status -eq 125 ] || wrong "a runtime that cannot start: status $status"
+    grep -q "^hostmem-run: .*: the runtime whose memory was taken over has not started (0x" "$work/err" ||
+        wrong "a runtime that cannot start: $(cat "$work/err")"
+    [ ! -e "$work/started.txt" ] || wrong "a runtime that cannot start has left a report"
+    rm -rf "$copy"
+
+    cp -rl "$2" "$copy" 2> /dev/null || cp -r "$2" "$copy"
+    cp "$(dirname "$standin")/gc_proxy.dll" "$copy"
+    export DOTNET_GCName=gc_proxy.dll
+    host --limit 60M --report "$work/started.txt" "$copy/grow.dll" 150
+    [ $status -eq 125 ] || wrong "a collector that hides: status $status: $(tail -n 3 "$work/out")"
+    [ "$(grep -c "^hostmem-run: .*: what its collector takes for its heap is not recognised" "$work/err")" -eq 1 ] ||
+        wrong "a collector that hides: $(head -n 3 "$work/err")"
+    [ ! -e "$work/started.txt" ] || wrong "a program that is not governed has left a report"
+    host --json --report "$work/report.json" "$copy/grow.dll" 20
+    [ $status -eq 0 ] || wrong "a collector that hides, no limit: status $status: $(head -n 3 "$work/err")"
+    report '.bridge.heap_ranges == 0 and .bridge.heap_found == false'
+    unset DOTNET_GCName
+    rm -rf "$copy"
+}
+
 if [ $# -eq 0 ]; then
     test_command_line
     test_files
@@ -484,6 +512,7 @@ for framework in "$@"; do
     test_shared "$framework"
     test_left_over "$framework"
     [ "$framework" = net10.0 ] && test_unknown_runtime "$clr/$framework/ending"
+    test_not_governed "$clr/$framework/ending" "$clr/$framework/grow"
 done
 
 finish "$arch $*"

@@ -7,11 +7,20 @@
  * process and in memory only, to the IHostMemoryManager that an IHostControl hands out.  It works with any
  * IHostControl, not only hostmem's.
  *
- *     // 1. initialize the host components as always, e.g. hostfxr_initialize_for_runtime_config
- *     // 2. coreclr.dll is not loaded yet; where it is follows from the property TRUSTED_PLATFORM_ASSEMBLIES
+ *     HMODULE hostfxr = LoadLibraryExW(...);          // or a comhost.dll, an ijwhost.dll
+ *     hostmem_bridge_watch(hostfxr, control, NULL);   // coreclr.dll is bound as it comes, before it starts
+ *     // go on as always: hostfxr_initialize_..., hostfxr_get_runtime_delegate, hostfxr_run_app
+ *
+ * Hosts that know which coreclr.dll it will be, or call it themselves, load it first; the host components find the same
+ * module:
+ *
+ *     // hostfxr_initialize_..., which says where the runtime is by the property TRUSTED_PLATFORM_ASSEMBLIES
  *     hostmem_bridge_find(assemblies, path, MAX_PATH);
  *     hostmem_bridge_load(path, control, NULL, NULL);
- *     // 3. go on: hostfxr_get_runtime_delegate, hostfxr_run_app, coreclr_initialize find the same module
+ *     // hostfxr_get_runtime_delegate, hostfxr_run_app, coreclr_initialize
+ *
+ * Single-file executables and NativeAOT binaries have their runtime inside, where nothing is imported from the bridge's
+ * point of view: they are not supported.
  *
  * Hosts that are written against ICLRRuntimeHost take hostmem_bridge_get_runtime_host in place of coreclr's
  * export GetCLRRuntimeHost, and call SetHostControl before Start, as on .NET Framework.
@@ -115,13 +124,41 @@ enum {
      * bridge makes it the least of task_limit and heap_limit again, or none.  For heap_limit: both count the heap alone.
      * DOTNET_GCHeapHardLimit in the environment counts instead of the property.  32-bit collectors take 1 GiB at
      * most.  With HOSTMEM_BRIDGE_JOB a job is shown as well, which adds nothing. */
-    HOSTMEM_BRIDGE_HARD_LIMIT = 0x4
+    HOSTMEM_BRIDGE_HARD_LIMIT = 0x4,
+    /* Of a watch: a coreclr.dll that cannot be bound runs all the same, without the manager.  The state says so. */
+    HOSTMEM_BRIDGE_RUN_UNGOVERNED = 0x8
 };
+
+/* Kinds of hostmem_bridge_event: the host's memory manager does not govern as it was meant to. */
+typedef enum hostmem_bridge_event_kind {
+    /* A coreclr.dll came to a watched component (hostmem_bridge_watch) and could not be bound: `result` is that of the
+     * bind.  Its load fails, unless HOSTMEM_BRIDGE_RUN_UNGOVERNED.  On the thread that loads it, which holds no lock. */
+    HOSTMEM_BRIDGE_EVENT_NOT_BOUND = 1,
+    /* The bound runtime has started, and what its collector reserved was not recognised as heap (large pages, a standalone
+     * collector that takes memory by another module): nothing of it is refused.  On a thread of the bridge's own. */
+    HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN = 2
+} hostmem_bridge_event_kind;
+
+typedef struct hostmem_bridge_event {
+    uint32_t size;       /* sizeof(hostmem_bridge_event) */
+    uint32_t kind;       /* hostmem_bridge_event_kind */
+    HMODULE module;      /* coreclr.dll, or NULL */
+    HRESULT result;      /* of the bind, or S_OK */
+    const char *missing; /* as in hostmem_bridge_statistics, or NULL */
+} hostmem_bridge_event;
+
+/* May call what may be called on the thread that the kind names, and end the process.  The event is valid during the
+ * call. */
+typedef void(HOSTMEM_CALL *hostmem_bridge_event_callback)(const hostmem_bridge_event *event, void *context);
 
 /* Options of a bind.  Zero everything, then set size. */
 typedef struct hostmem_bridge_options {
     uint32_t size;  /* sizeof(hostmem_bridge_options) */
     uint32_t flags; /* HOSTMEM_BRIDGE_...; any other bit is refused with E_INVALIDARG */
+    hostmem_bridge_event_callback
+        event;     /* may be NULL.  There is one for the process: that of the last bind that took
+                                            place, or watch, with one; it stays for good */
+    void *context; /* passed to it */
 } hostmem_bridge_options;
 
 /* Who called.  Rows of hostmem_bridge_statistics.calls. */
@@ -157,11 +194,15 @@ typedef struct hostmem_bridge_calls {
 
 /* Bits of hostmem_bridge_statistics.state. */
 enum {
-    HOSTMEM_BRIDGE_REDIRECTED = 0x1,   /* coreclr.dll's imports are redirected */
-    HOSTMEM_BRIDGE_BOUND = 0x2,        /* to a host's manager */
-    HOSTMEM_BRIDGE_RUNNING = 0x4,      /* the runtime has started */
+    HOSTMEM_BRIDGE_REDIRECTED = 0x1,    /* coreclr.dll's imports are redirected */
+    HOSTMEM_BRIDGE_BOUND = 0x2,         /* to a host's manager */
+    HOSTMEM_BRIDGE_RUNNING = 0x4,       /* the runtime has started */
     HOSTMEM_BRIDGE_STANDALONE_GC = 0x8, /* a standalone collector was loaded and redirected */
-    HOSTMEM_BRIDGE_INCOMPLETE = 0x10    /* one of the unknown functions takes memory from Windows, past the limits */
+    HOSTMEM_BRIDGE_INCOMPLETE =
+        0x10, /* one of the unknown functions takes memory from Windows, past the limits */
+    HOSTMEM_BRIDGE_WATCHING = 0x20,    /* a host component is watched */
+    HOSTMEM_BRIDGE_UNGOVERNED = 0x40,  /* a runtime that could not be bound was let run */
+    HOSTMEM_BRIDGE_HEAP_UNKNOWN = 0x80 /* the bound runtime runs, and nothing was recognised as its heap */
 };
 
 enum { HOSTMEM_BRIDGE_LEVEL_COUNT = 4 };
@@ -261,6 +302,49 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
 #endif
 
 /* clang-format on */
+
+/*
+ * hostmem_bridge_watch - bind the coreclr.dll that a host component is going to load, before it starts.
+ *
+ *   module    hostfxr.dll, or a comhost.dll or ijwhost.dll of a component, loaded by the caller.  The one that loads
+ *             others by the LoadLibraryExW that it imports.
+ *   control   as for hostmem_bridge_bind.  One reference is taken, until hostmem_bridge_unwatch, or until the watch or
+ *             unwatch that follows the module's unloading.
+ *   options   as for hostmem_bridge_bind; NULL for the defaults.
+ *
+ * The import is redirected in the module, then in hostfxr.dll and hostpolicy.dll as they are loaded by it, and
+ * coreclr.dll is bound (hostmem_bridge_bind) between its load and its start.  They are known by what they export.  No
+ * path is needed, guessed or compared.  If coreclr.dll cannot be bound its load fails with the bind's code as last error, so
+ * that the host components fail with that, and the event HOSTMEM_BRIDGE_EVENT_NOT_BOUND tells why; with
+ * HOSTMEM_BRIDGE_RUN_UNGOVERNED it runs.  A host without a memory manager (S_FALSE of a bind) is no failure.
+ *
+ * What is loaded when the watch begins is treated as if it came then: hostfxr_initialize_... may have been called before,
+ * and a coreclr.dll that nobody has started is bound at once.  A runtime that this library has bound before may run.
+ *
+ * A hook on the import that was there before is called; whoever comes later chains to this library's.  The slots are put
+ * back by hostmem_bridge_unwatch and go with a module that is unloaded.  The module that contains this code pins itself.
+ *
+ * Up to 16 modules are followed at a time, three for a component at most; they share one runtime.  Functions that
+ * the loader calls (DllMain, TLS callbacks) must not call this one.
+ *
+ * Returns S_OK; E_INVALIDARG: module or control is NULL, or the options are not as they should be; E_OUTOFMEMORY, also
+ * for a 17th module; HRESULT_FROM_WIN32 of ERROR_MOD_NOT_FOUND: no loaded module; ERROR_PROC_NOT_FOUND: it does not import
+ * LoadLibraryExW; ERROR_NOT_SUPPORTED: a single-file executable or NativeAOT binary; ERROR_BAD_EXE_FORMAT; or what
+ * hostmem_bridge_bind says of a runtime that is there already: E_ACCESSDENIED, it has started without us.  On failure
+ * nothing is watched.
+ */
+HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
+                                          const hostmem_bridge_options *options);
+
+/*
+ * hostmem_bridge_unwatch - follow the loads of a module no longer, nor of those that it has loaded.
+ *
+ *   module   as it was given to hostmem_bridge_watch.
+ *
+ * A bound runtime stays bound.  A slot that somebody else has hooked since stays as it is: this library's function in it
+ * does nothing of its own from then on.  Returns S_OK; S_FALSE: it is not watched; E_INVALIDARG: module is NULL.
+ */
+HRESULT HOSTMEM_CALL hostmem_bridge_unwatch(HMODULE module);
 
 /*
  * hostmem_bridge_find - which coreclr.dll is going to run?

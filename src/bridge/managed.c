@@ -4,14 +4,16 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "bridge/event.h"
 #include "bridge/managed.h"
 #include "bridge/runtime.h"
+#include "bridge/use.h"
 
 /* The only application domain that there is. */
 enum { APP_DOMAIN = 1 };
 
 /* A burst of changes is one refresh: each stops the runtime's threads for a moment. */
-enum { PACE_MS = 250, START_POLL_MS = 20, RETRY_MS = 500, RETRY_MOST_MS = 8000 };
+enum { PACE_MS = 250, RETRY_MS = 500, RETRY_MOST_MS = 8000 };
 
 /* System.GC.GCHeapHardLimitInfo: bytes, or parts of the machine's memory.  A figure of all ones stays as it is; all
  * figures 0 are no limit. */
@@ -110,10 +112,17 @@ static void get_ready(ICLRRuntimeHost2 *host)
     _Atomic(INT_PTR) cache = 0;
     INT_PTR method;
 
-    while (!has_started(host))
-        Sleep(START_POLL_MS);
     if (method_of_gc(host, L"CollectionCount", &cache, &method) == S_OK)
         ((collection_count_method)method)(0);
+}
+
+static void heap_check(void)
+{
+    uint64_t ranges, bytes, dropped;
+
+    hm_use_heap_figures(&ranges, &bytes, &dropped);
+    if (!ranges)
+        hm_bridge_event_tell(HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN, NULL, S_OK, NULL);
 }
 
 /* The runtime reads its limits at its start by itself, so whatever is wanted before that can wait for it. */
@@ -123,7 +132,11 @@ static DWORD WINAPI managed_thread(void *event)
     ULONGLONG collected = 0;
     ICLRRuntimeHost2 *host = atomic_load(&runtime);
 
+    while (!has_started(host)) /* one that never starts is never looked at */
+        WaitForSingleObject(event, INFINITE);
+    heap_check();
     get_ready(host);
+    SetEvent(event); /* for what was wanted before */
     for (;;) {
         bool again = WaitForSingleObject(event, retry) == WAIT_TIMEOUT;
         if (atomic_exchange(&wants_collection, false) &&
@@ -178,6 +191,11 @@ void hm_managed_refresh_limit(void)
 void hm_managed_collect(void)
 {
     atomic_store(&wants_collection, true);
+    wake_thread();
+}
+
+void hm_managed_runs(void)
+{
     wake_thread();
 }
 

@@ -38,6 +38,8 @@ static struct caller runtime, collector;
 static _Atomic(ICLRRuntimeHost *) runtime_host;
 static atomic_bool running;
 static _Atomic uint64_t started_charged;
+static atomic_bool starting; /* bound, and not known to have started */
+static _Atomic uint32_t other_state;
 static bool known_only;
 static _Atomic(const char *) missing;
 static atomic_size_t foreign_frees, placeholder_frees, other_process, map_retries;
@@ -61,8 +63,21 @@ static bool runtime_runs(void)
     uint64_t charged = hm_machine_charged(atomic_load_explicit(&hm_bridge_manager, memory_order_acquire)),
              none = 0;
     atomic_compare_exchange_strong(&started_charged, &none, charged);
+    hm_use_started();
     atomic_store_explicit(&running, true, memory_order_relaxed);
+    if (atomic_exchange(&starting, false))
+        hm_managed_runs();
     return true;
+}
+
+/* The start is noticed at the first call after it, whatever that is: nobody has to look for it. */
+static IHostMemoryManager *manager_now(void)
+{
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+
+    if (atomic_load_explicit(&starting, memory_order_relaxed))
+        runtime_runs();
+    return manager;
 }
 
 static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager *manager, LPVOID address,
@@ -90,7 +105,7 @@ static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager
 static LPVOID call_alloc(struct caller *caller, LPVOID address, SIZE_T size, DWORD type, DWORD protect)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_ALLOC;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
 
     if (!manager)
         return ORIGINAL(caller, index, alloc_function)(address, size, type, protect);
@@ -102,7 +117,7 @@ static LPVOID call_alloc_numa(struct caller *caller, HANDLE process, LPVOID addr
                               DWORD protect, DWORD node)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_ALLOC_EX_NUMA;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
 
     if (manager && process != GetCurrentProcess()) {
         count(&other_process);
@@ -117,7 +132,7 @@ static LPVOID call_alloc_numa(struct caller *caller, HANDLE process, LPVOID addr
 static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD type)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_FREE;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
 
     if (manager && (type & MEM_RELEASE) && (type & (MEM_PRESERVE_PLACEHOLDER | MEM_COALESCE_PLACEHOLDERS))) {
         count(&placeholder_frees);
@@ -150,7 +165,7 @@ static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD 
 static BOOL call_protect(struct caller *caller, LPVOID address, SIZE_T size, DWORD protect, PDWORD old)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_PROTECT;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
 
     if (!manager)
         return ORIGINAL(caller, index, protect_function)(address, size, protect, old);
@@ -170,7 +185,7 @@ static SIZE_T call_query(struct caller *caller, LPCVOID address, PMEMORY_BASIC_I
                          SIZE_T length)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_QUERY;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
     SIZE_T written = 0;
 
     if (!manager)
@@ -221,7 +236,7 @@ static LPVOID call_map(struct caller *caller, HANDLE file, DWORD access, DWORD h
 {
     const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW;
     map_function original = ORIGINAL(caller, index, map_function);
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
     LPVOID view = original(file, access, high, low, size);
 
     if (!manager)
@@ -241,7 +256,7 @@ static LPVOID call_map_at(struct caller *caller, HANDLE file, DWORD access, DWOR
 {
     const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW_EX;
     map_at_function original = ORIGINAL(caller, index, map_at_function);
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
     LPVOID view = original(file, access, high, low, size, base);
 
     if (!manager)
@@ -259,7 +274,7 @@ static LPVOID call_map_at(struct caller *caller, HANDLE file, DWORD access, DWOR
 static BOOL call_unmap(struct caller *caller, LPCVOID base)
 {
     const unsigned index = HOSTMEM_BRIDGE_UNMAP_VIEW;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
     BOOL done = ORIGINAL(caller, index, unmap_function)(base);
 
     if (!manager)
@@ -283,9 +298,9 @@ static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD
     const unsigned index = HOSTMEM_BRIDGE_LOAD_LIBRARY_EX;
     HMODULE module = ORIGINAL(caller, index, load_function)(name, file, flags);
 
-    if (!atomic_load_explicit(&hm_bridge_manager, memory_order_acquire))
-        return module;
     DWORD error = GetLastError();
+    if (!manager_now())
+        return module;
     count(&caller->calls[index]);
     if (!module) {
         count(&caller->failures[index]);
@@ -422,7 +437,16 @@ void hm_bridge_restore(void)
 void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host)
 {
     atomic_store_explicit(&runtime_host, host, memory_order_release);
+    atomic_store(&starting, true);
     atomic_store_explicit(&hm_bridge_manager, manager, memory_order_release);
+}
+
+void hm_bridge_state_set(uint32_t bit, bool set)
+{
+    if (set)
+        atomic_fetch_or(&other_state, bit);
+    else
+        atomic_fetch_and(&other_state, ~bit);
 }
 
 static bool is_incomplete(const struct caller *caller)
@@ -456,7 +480,8 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
         (runtime.module ? HOSTMEM_BRIDGE_REDIRECTED : 0) | (manager ? HOSTMEM_BRIDGE_BOUND : 0) |
         (runtime_runs() ? HOSTMEM_BRIDGE_RUNNING : 0) |
         (collector.module ? HOSTMEM_BRIDGE_STANDALONE_GC : 0) |
-        (is_incomplete(&runtime) || is_incomplete(&collector) ? HOSTMEM_BRIDGE_INCOMPLETE : 0);
+        (is_incomplete(&runtime) || is_incomplete(&collector) ? HOSTMEM_BRIDGE_INCOMPLETE : 0) |
+        atomic_load(&other_state);
     statistics->runtime = runtime.module;
     statistics->collector = collector.module;
     statistics->runtime_version = runtime.module ? runtime.version : 0;
@@ -472,6 +497,8 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
     statistics->started_charged = atomic_load(&started_charged);
     statistics->limit_refreshes = hm_managed_refreshes();
     hm_use_heap_figures(&statistics->heap_ranges, &statistics->heap_reserved, &statistics->heap_unknown);
+    if (statistics->state & HOSTMEM_BRIDGE_RUNNING && !statistics->heap_ranges)
+        statistics->state |= HOSTMEM_BRIDGE_HEAP_UNKNOWN;
     for (unsigned level = 0; level < HOSTMEM_BRIDGE_LEVEL_COUNT; ++level)
         statistics->notifications[level] = hm_notification_count(level);
     return S_OK;

@@ -25,4 +25,7 @@ void hm_bridge_restore(void);
  */
 void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host);
 
+/* A bit of hostmem_bridge_statistics.state that others know of. */
+void hm_bridge_state_set(uint32_t bit, bool set);
+
 #endif

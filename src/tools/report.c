@@ -29,7 +29,7 @@
  *   "notifications"  {"low", "neutral", "high"}: how often the runtime was notified
  *   "sampled"        (--sample) {"samples", "disturbed", "committed_peak", "heap_peak"}: the most that Windows said was
  *                    committed in owned regions, and in the collector's heap; disturbed: of no one moment, not counted
- *   "bridge"         (mode "bridge") {"coreclr_calls", "gc_calls", "standalone_gc", "heap_ranges",
+ *   "bridge"         (mode "bridge") {"coreclr_calls", "gc_calls", "standalone_gc", "heap_found", "heap_ranges",
  *                    "heap_reserved", "heap_unknown", "foreign_frees", "started_charged", "limit_refreshes",
  *                    "unknown_coreclr", "unknown_gc": memory functions that these import and hostmem does not know,
  *                    left to Windows, with blanks between them; "incomplete": one of them takes memory;
@@ -318,6 +318,7 @@ static void json_bridge(struct writer *writer, const struct report *report)
     key_number(writer, "{", "coreclr_calls", report_bridge_calls(report, HOSTMEM_BRIDGE_RUNTIME));
     key_number(writer, ", ", "gc_calls", report_bridge_calls(report, HOSTMEM_BRIDGE_COLLECTOR));
     key_bool(writer, ", ", "standalone_gc", bridge->state & HOSTMEM_BRIDGE_STANDALONE_GC);
+    key_bool(writer, ", ", "heap_found", !(bridge->state & HOSTMEM_BRIDGE_HEAP_UNKNOWN));
     key_number(writer, ", ", "heap_ranges", bridge->heap_ranges);
     key_number(writer, ", ", "heap_reserved", bridge->heap_reserved);
     key_number(writer, ", ", "heap_unknown", bridge->heap_unknown);

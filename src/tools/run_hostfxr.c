@@ -129,12 +129,12 @@ static uint64_t hard_limit_set(void *context, uint64_t limit)
 }
 
 /* Gives the runtime our memory, or tells why not. */
-static bool runtime_bind(const wchar_t *path, IHostControl *control, uint32_t bridge_flags, HMODULE *runtime)
+static bool runtime_bind(const wchar_t *path, IHostControl *control, const hostmem_bridge_options *bridge,
+                         HMODULE *runtime)
 {
-    hostmem_bridge_options options = {sizeof options, bridge_flags};
     hostmem_bridge_statistics statistics = {.size = sizeof statistics};
 
-    HRESULT hr = hostmem_bridge_load(path, control, &options, runtime);
+    HRESULT hr = hostmem_bridge_load(path, control, bridge, runtime);
     hostmem_bridge_get_statistics(&statistics);
     if (hr == S_OK)
         return true;
@@ -168,9 +168,10 @@ static bool runtime_watch(const wchar_t *path, HMODULE runtime)
 }
 
 int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IHostControl *control,
-                uint32_t bridge_flags, uint64_t limit, struct hostfxr_runtime *found)
+                const hostmem_bridge_options *bridge, uint64_t limit, struct hostfxr_runtime *found)
 {
     static wchar_t root[PATH_CHARS], path[PATH_CHARS], self[PATH_CHARS];
+    hostmem_bridge_options options = *bridge;
     const wchar_t *assemblies = NULL;
     HMODULE runtime = NULL;
     void *context = NULL;
@@ -204,13 +205,13 @@ int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IH
     }
     if (!machine_check(path))
         goto failed;
-    if (bridge_flags & HOSTMEM_BRIDGE_HARD_LIMIT) {
+    if (options.flags & HOSTMEM_BRIDGE_HARD_LIMIT) {
         found->hard_limit = hard_limit_set(context, limit);
         if (found->hard_limit != limit) /* nothing that is to follow the budget */
-            bridge_flags &= ~(uint32_t)HOSTMEM_BRIDGE_HARD_LIMIT;
+            options.flags &= ~(uint32_t)HOSTMEM_BRIDGE_HARD_LIMIT;
     }
     if (control) {
-        if (!runtime_bind(path, control, bridge_flags, &runtime))
+        if (!runtime_bind(path, control, &options, &runtime))
             goto failed;
     } else {
         runtime = LoadLibraryExW(path, NULL, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32);

@@ -276,6 +276,7 @@ static HRESULT STDMETHODCALLTYPE fake_unload(ICLRRuntimeHost4 *self, DWORD id, W
 {
     (void)self;
     state.called = "GetCurrentAppDomainId";
+    InterlockedIncrement(&state.asked);
     if (state.odd_answer)
         return state.odd_answer;
     if (!state.started)

@@ -56,6 +56,7 @@ struct fake_runtime {
     HRESULT odd_answer;      /* of GetCurrentAppDomainId, if not 0 */
     unsigned newest_version; /* of ICLRRuntimeHost: 1, 2 or 4 */
     long objects;            /* host objects alive */
+    volatile LONG asked;     /* GetCurrentAppDomainId calls */
     const char *called;      /* the last method */
     uint64_t arguments[9];   /* of that method */
     unsigned argument_count;
