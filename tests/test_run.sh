@@ -122,6 +122,8 @@ test_files() {
     said 125 "is not a Windows program" "$work/cut.exe"
     said 125 "is a native program, not a .NET program" "$run"
     said 125 "is a native DLL, not a .NET program" "$standin"
+    need "$(dirname "$standin")/run_native_aot.exe"
+    said 125 "is a NativeAOT program, whose runtime is a part of it: that is not supported" "$(dirname "$standin")/run_native_aot.exe"
 
     # A managed file for one processor only.
     framework_assembly "$work/other.dll" -platform:$other_machine

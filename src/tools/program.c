@@ -113,6 +113,11 @@ static bool launcher_check(struct program *program, const struct pe_file *pe)
                  program->assembly);
         return false;
     }
+    if (pe_exports(pe, "DotNetRuntimeDebugHeader")) {
+        complain(L"%ls: is a NativeAOT program, whose runtime is a part of it: that is not supported",
+                 program->assembly);
+        return false;
+    }
     if (!path_replace_extension(managed, program->assembly, L".dll") || !file_exists(managed)) {
         complain(L"%ls: is a native program, not a .NET program (no CLI header, and no .dll of that name "
                  L"beside it)",

@@ -9,6 +9,13 @@ __declspec(dllexport) int COMPONENT(void)
     return 0;
 }
 
+#ifdef AS_PROGRAM
+int main(void)
+{
+    return 0;
+}
+#endif
+
 __declspec(dllexport) HMODULE component_load(const wchar_t *name, DWORD flags)
 {
     return LoadLibraryExW(name, NULL, flags);
