@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <wchar.h>
 
 #include <cmocka.h>
@@ -43,11 +44,10 @@ static void HOSTMEM_CALL on_event(const hostmem_bridge_event *event, void *conte
     SetEvent(told_event);
 }
 
-static void runtime_bind(void)
+static void runtime_bind(const wchar_t *file)
 {
     hostmem_bridge_options options = {.size = sizeof options, .event = on_event, .context = &host};
-    HMODULE module =
-        LoadLibraryExW(bridge_beside(L"fake_coreclr_10.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
+    HMODULE module = LoadLibraryExW(bridge_beside(file), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
 
     told_event = CreateEventW(NULL, FALSE, FALSE, NULL);
     fake = ((fake_runtime_get)(void *)GetProcAddress(module, "fake_runtime_state"))();
@@ -58,7 +58,7 @@ static void runtime_bind(void)
 
 static void never_starts(void)
 {
-    runtime_bind();
+    runtime_bind(L"fake_coreclr_10.dll");
     Sleep(50);
     LONG before = fake->asked;
     Sleep(QUIET_MS);
@@ -79,7 +79,7 @@ static void never_starts(void)
 /* The heap of a collector that uses large pages is committed as it is reserved. */
 static void large_pages(void)
 {
-    runtime_bind();
+    runtime_bind(L"fake_coreclr_10.dll");
     BYTE *heap = fake->calls.alloc(NULL, 64 * KB64, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
     expect(heap && hostmem_bridge_is_heap(heap) == S_FALSE, "its heap", 0);
     fake->started = TRUE;
@@ -102,7 +102,7 @@ static void large_pages(void)
 /* The usual start: nothing to tell, and what comes late is no heap either. */
 static void usual_start(void)
 {
-    runtime_bind();
+    runtime_bind(L"fake_coreclr_10.dll");
     BYTE *heap = fake->calls.alloc(NULL, 64 * KB64, MEM_RESERVE, PAGE_READWRITE);
     BYTE *tables = fake->calls.alloc(NULL, 4 * KB64, MEM_RESERVE, PAGE_READWRITE);
     fake->calls.alloc(tables, KB64, MEM_COMMIT, PAGE_READWRITE);
@@ -114,7 +114,25 @@ static void usual_start(void)
            (long)bridge_statistics().state);
 }
 
-static void (*const cases[])(void) = {never_starts, large_pages, usual_start};
+/* It takes memory by a function that the bridge does not know, and so does its collector. */
+static void incomplete(void)
+{
+    runtime_bind(L"fake_coreclr_more.dll");
+    expect(WaitForSingleObject(told_event, 0) == WAIT_OBJECT_0, "nothing is told", 0);
+    expect(told.kind == HOSTMEM_BRIDGE_EVENT_INCOMPLETE &&
+               told.module == GetModuleHandleW(L"fake_coreclr_more.dll"),
+           "kind", (long)told.kind);
+    expect(told.missing && !strcmp(told.missing, "VirtualAllocEx VirtualQueryEx"), "names", 0);
+    HMODULE collector =
+        fake->calls.load(bridge_beside(L"fake_gc_more.dll"), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
+    expect(collector && WaitForSingleObject(told_event, 0) == WAIT_OBJECT_0,
+           "nothing is told of the collector", 0);
+    expect(told.module == collector, "module", 0);
+    expect(bridge_statistics().unknown[HOSTMEM_BRIDGE_COLLECTOR] != NULL, "names", 0);
+    expect(bridge_statistics().state & HOSTMEM_BRIDGE_INCOMPLETE, "state", (long)bridge_statistics().state);
+}
+
+static void (*const cases[])(void) = {never_starts, large_pages, usual_start, incomplete};
 
 static void run(unsigned number)
 {
@@ -141,11 +159,17 @@ static void a_heap_that_is(void **state)
     run(2);
 }
 
+static void unknown_functions(void **state)
+{
+    (void)state;
+    run(3);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_runtime_that_never_starts),
-                                       cmocka_unit_test(a_heap_that_is_not_recognised),
-                                       cmocka_unit_test(a_heap_that_is)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unknown_functions), cmocka_unit_test(a_runtime_that_never_starts),
+        cmocka_unit_test(a_heap_that_is_not_recognised), cmocka_unit_test(a_heap_that_is)};
     int count;
     wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
 

@@ -136,15 +136,18 @@ typedef enum hostmem_bridge_event_kind {
     HOSTMEM_BRIDGE_EVENT_NOT_BOUND = 1,
     /* The bound runtime has started, and what its collector reserved was not recognised as heap (large pages, a standalone
      * collector that takes memory by another module): nothing of it is refused.  On a thread of the bridge's own. */
-    HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN = 2
+    HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN = 2,
+    /* coreclr.dll, or the collector that it has loaded, imports a function that takes memory and that the bridge does not
+     * know: `missing` names it, and limits do not cover that.  On the thread of the bind, or of the runtime's start. */
+    HOSTMEM_BRIDGE_EVENT_INCOMPLETE = 3
 } hostmem_bridge_event_kind;
 
 typedef struct hostmem_bridge_event {
     uint32_t size;       /* sizeof(hostmem_bridge_event) */
     uint32_t kind;       /* hostmem_bridge_event_kind */
-    HMODULE module;      /* coreclr.dll, or NULL */
+    HMODULE module;      /* coreclr.dll or the collector, or NULL */
     HRESULT result;      /* of the bind, or S_OK */
-    const char *missing; /* as in hostmem_bridge_statistics, or NULL */
+    const char *missing; /* as hostmem_bridge_statistics.missing, or .unknown, or NULL */
 } hostmem_bridge_event;
 
 /* May call what may be called on the thread that the kind names, and end the process.  The event is valid during the

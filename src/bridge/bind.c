@@ -120,6 +120,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     bound_runtime = runtime;
     bound_host = host;
     IHostControl_AddRef(control);
+    hm_bridge_tell_incomplete();
     return S_OK;
 
 redirection:

@@ -6,8 +6,8 @@
  * bound between its load and its start.  Each followed module has a function of its own, since each may have been
  * hooked by somebody else before, whom only that module's calls may reach.
  *
- * The lock guards the table and is held for no call of the loader's or the host's, so it may be taken under the loader
- * lock, where it is told that a followed module is gone.
+ * The lock guards the table and is held for no call of the loader's, and for none of the host's but an AddRef, so it may
+ * be taken under the loader lock, where it is told that a followed module is gone.
  */
 #include <stdatomic.h>
 #include <windows.h>
@@ -65,6 +65,13 @@ static const load_function loads[MOST_FOLLOWED] = {load_0,  load_1,  load_2,  lo
                                                    load_6,  load_7,  load_8,  load_9, load_10, load_11,
                                                    load_12, load_13, load_14, load_15};
 
+/* What it chains to stays: a thread may be on its way there.  So does the control, which is to be released. */
+static void followed_clear(struct followed *one)
+{
+    one->module = one->root = NULL;
+    one->load.placed = false;
+}
+
 static void state_tell(void)
 {
     bool follows = false;
@@ -92,7 +99,7 @@ static void CALLBACK module_changed(ULONG reason, const struct dll_notification 
     AcquireSRWLockExclusive(&lock);
     for (unsigned i = 0; i < MOST_FOLLOWED; ++i)
         if (table[i].module && (void *)table[i].module == told->base)
-            table[i] = (struct followed){.control = table[i].control};
+            followed_clear(&table[i]);
     state_tell();
     ReleaseSRWLockExclusive(&lock);
 }
@@ -174,9 +181,9 @@ static HRESULT follow_locked(HMODULE root, HMODULE module, IHostControl **contro
         one = followed_free();
     if (!one)
         return E_OUTOFMEMORY;
-    if (!one->module)
-        one->load = (struct import){
-            .name = "LoadLibraryExW", .replacement = (void *)loads[one - table], .required = true};
+    one->load.name = "LoadLibraryExW";
+    one->load.replacement = (void *)loads[one - table];
+    one->load.required = true;
     HRESULT hr = hm_imports_find(module, &one->load, 1, &culprit);
     if (hr == S_OK)
         hr = hm_imports_redirect(&one->load, 1);
@@ -376,7 +383,7 @@ static void unfollow(HMODULE module)
         control = one->control;
         one->control = NULL;
         if (!held || hm_imports_restore(&one->load, 1))
-            *one = (struct followed){.module = NULL};
+            followed_clear(one);
         state_tell();
     }
     ReleaseSRWLockExclusive(&lock);

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "bridge/caller.h"
+#include "bridge/event.h"
 #include "bridge/machine.h"
 #include "bridge/managed.h"
 #include "bridge/notification.h"
@@ -413,6 +414,17 @@ static HRESULT caller_redirect(struct caller *caller, HMODULE module)
     return hr;
 }
 
+static void tell_incomplete(const struct caller *caller)
+{
+    if (caller->incomplete)
+        hm_bridge_event_tell(HOSTMEM_BRIDGE_EVENT_INCOMPLETE, caller->module, S_OK, caller->unknown);
+}
+
+void hm_bridge_tell_incomplete(void)
+{
+    tell_incomplete(&runtime);
+}
+
 static bool collector_redirect(HMODULE module)
 {
     if (module == collector.module)
@@ -420,6 +432,7 @@ static bool collector_redirect(HMODULE module)
     if (collector.module || caller_redirect(&collector, module) != S_OK)
         return false;
     hm_use_standalone();
+    tell_incomplete(&collector);
     return true;
 }
 
