@@ -87,7 +87,8 @@
  * thread of the bridge's own.
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
- * to the manager, nor under the loader lock.  The redirected functions take no lock and allocate nothing.
+ * to the manager, nor under the loader lock.  What coreclr.dll and a collector call in place of the redirected functions
+ * takes no lock and allocates nothing, but for LoadLibraryExW.
  *
  * For good.  Once bound, a module is bound until the process ends; the manager, its IHostMalloc and the
  * IHostControl are never released, as the CLR never does (contract 3.1).  coreclr.dll and the module that
