@@ -3,9 +3,9 @@
  *
  *     plugin_host DOTNET_ROOT PLUGIN.dll
  *
- * It initializes hostfxr from the plugin's runtimeconfig.json, binds a hostmem manager to the coreclr.dll
- * that is going to run - before it starts -, calls three managed functions, and prints what the books say of
- * it.  x86-64 or x86, .NET 8 to 10.
+ * It watches hostfxr.dll, so that the coreclr.dll that comes is bound to a hostmem manager before it starts -
+ * its path is nobody's business here -, initializes hostfxr from the plugin's runtimeconfig.json, calls three managed
+ * functions, and prints what the books say of it.  x86-64 or x86, .NET 8 to 11.
  */
 #include <stdio.h>
 #include <stdbool.h>
@@ -29,7 +29,6 @@ enum { HDT_LOAD_ASSEMBLY_AND_GET_FUNCTION_POINTER = 5 };
 
 typedef int(__cdecl *initialize_fn)(const wchar_t *config, const struct hostfxr_parameters *,
                                     hostfxr_handle *);
-typedef int(__cdecl *get_property_fn)(hostfxr_handle, const wchar_t *name, const wchar_t **value);
 typedef int(__cdecl *get_delegate_fn)(hostfxr_handle, int type, void **delegate);
 typedef int(__cdecl *close_fn)(hostfxr_handle);
 typedef int(__stdcall *load_function_fn)(const wchar_t *assembly, const wchar_t *type, const wchar_t *method,
@@ -81,28 +80,27 @@ static HMODULE load_hostfxr(const wchar_t *root)
     return module;
 }
 
-/* Give the runtime that `handle` is about to start our memory manager. */
-static void bind_memory(HMODULE hostfxr, hostfxr_handle handle, hostmem_manager *manager)
+/* Have the runtime that hostfxr is going to load take its memory from the manager, wherever it is. */
+static void watch_memory(HMODULE hostfxr, hostmem_manager *manager)
 {
-    const wchar_t *directories;
-    get_property_fn get_property = (get_property_fn)need(hostfxr, "hostfxr_get_runtime_property_value");
-    int status = get_property(handle, L"NATIVE_DLL_SEARCH_DIRECTORIES", &directories);
-    if (status != 0)
-        fail("hostfxr does not say where the runtime is", status);
-    wchar_t coreclr[PATH_CHARS];
-    HRESULT result = hostmem_bridge_find(directories, coreclr, PATH_CHARS);
-    if (result != S_OK)
-        fail("no coreclr.dll where hostfxr says", result);
-
     IHostControl *control;
-    HMODULE runtime;
-    result = hostmem_create_host_control(manager, NULL, &control);
+    HRESULT result = hostmem_create_host_control(manager, NULL, &control);
     if (result == S_OK) {
-        result = hostmem_bridge_load(coreclr, control, NULL, &runtime);
+        result = hostmem_bridge_watch(hostfxr, control, NULL);
         IHostControl_Release(control);
     }
     if (result != S_OK)
-        fail("the runtime's memory cannot be bound", result);
+        fail("hostfxr cannot be watched", result);
+}
+
+/* A runtime that could not be bound would not have started; that it takes its memory from us is seen here. */
+static void check_bound(void)
+{
+    hostmem_bridge_statistics bridge = {.size = sizeof bridge};
+    hostmem_bridge_get_statistics(&bridge);
+    const uint32_t good = HOSTMEM_BRIDGE_BOUND | HOSTMEM_BRIDGE_RUNNING;
+    if ((bridge.state & (good | HOSTMEM_BRIDGE_HEAP_UNKNOWN)) != good)
+        fail("the runtime does not take its memory from us", (long)bridge.state);
 }
 
 static void print_books(const char *when, hostmem_manager *manager)
@@ -137,19 +135,20 @@ int wmain(int argc, wchar_t **argv)
         fail("hostmem_create", result);
 
     HMODULE hostfxr = load_hostfxr(root);
+    watch_memory(hostfxr, manager);
     initialize_fn initialize = (initialize_fn)need(hostfxr, "hostfxr_initialize_for_runtime_config");
     struct hostfxr_parameters parameters = {sizeof parameters, NULL, root};
     hostfxr_handle handle = NULL;
     int status = initialize(config, &parameters, &handle);
     if (status != 0)
         fail("hostfxr_initialize_for_runtime_config", status);
-    bind_memory(hostfxr, handle, manager);
 
     void *delegate;
     status = ((get_delegate_fn)need(hostfxr, "hostfxr_get_runtime_delegate"))(
         handle, HDT_LOAD_ASSEMBLY_AND_GET_FUNCTION_POINTER, &delegate);
     if (status != 0)
         fail("hostfxr_get_runtime_delegate", status);
+    check_bound();
     print_books("started", manager);
 
     load_function_fn load = (load_function_fn)delegate;

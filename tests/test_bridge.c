@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <wchar.h>
 
 #include <cmocka.h>
 
@@ -126,22 +127,30 @@ static void not_a_runtime(void **state)
     assert_int_equal(host.count, 0);
 }
 
-/* A version nobody has tried is refused; the option lets it pass on to the next check. */
+/* A version nobody has tried is no reason; it is one for hosts that ask for that. */
 static void unknown_version(void **state)
 {
-    hostmem_bridge_options any = {.size = sizeof any, .flags = HOSTMEM_BRIDGE_ANY_VERSION};
-    static const wchar_t *const names[] = {L"fake_coreclr_7.dll", L"fake_coreclr_11.dll",
+    hostmem_bridge_options known = {.size = sizeof known, .flags = HOSTMEM_BRIDGE_KNOWN_ONLY};
+    static const wchar_t *const names[] = {L"fake_coreclr_7.dll", L"fake_coreclr_12.dll",
                                            L"fake_coreclr_none.dll"};
 
     (void)state;
+    host.get_hr = E_NOINTERFACE; /* it is asked, so nothing before that refused */
     for (unsigned i = 0; i < 3; ++i) {
         HMODULE other = fake_load(names[i], NULL);
-        assert_int_equal(hostmem_bridge_bind(other, &host.control, NULL), WIN32_HR(ERROR_NOT_SUPPORTED));
+        assert_int_equal(hostmem_bridge_bind(other, &host.control, &known), WIN32_HR(ERROR_NOT_SUPPORTED));
+        assert_null(bridge_statistics().missing);
         assert_int_equal(host.count, 0);
-        host.get_hr = E_NOINTERFACE; /* the option lets the host be asked */
-        assert_int_equal(hostmem_bridge_bind(other, &host.control, &any), S_FALSE);
+        assert_int_equal(hostmem_bridge_bind(other, &host.control, NULL), S_FALSE);
         assert_string_equal(order(), "G");
-        host_reset();
+        host.count = 0;
+        FreeLibrary(other);
+    }
+    for (unsigned version = 8; version <= 11; ++version) {
+        wchar_t name[32];
+        swprintf(name, sizeof name / sizeof *name, L"fake_coreclr_%u.dll", version);
+        HMODULE other = fake_load(name, NULL);
+        assert_int_equal(hostmem_bridge_bind(other, &host.control, &known), S_FALSE);
         FreeLibrary(other);
     }
 }
@@ -171,17 +180,54 @@ static void import_twice(void **state)
     FreeLibrary(other);
 }
 
-/* A runtime that takes pages by a function that we do not know would be redirected by half. */
+/* What is left of the unknown functions while the host is asked. */
+struct unknown_names {
+    char names[64];
+    uint32_t state;
+};
+
+static void unknown_note(struct bridge_host *self, void *context)
+{
+    struct unknown_names *names = context;
+
+    (void)self;
+    names->state = bridge_statistics().state;
+    lstrcpynA(names->names, bridge_statistics().unknown[HOSTMEM_BRIDGE_RUNTIME], sizeof names->names);
+    assert_null(bridge_statistics().unknown[HOSTMEM_BRIDGE_COLLECTOR]);
+}
+
+/* Functions that we do not know are Windows'.  Whether they are among those that take memory is told. */
 static void unknown_import(void **state)
 {
-    HMODULE other = fake_load(L"fake_coreclr_more.dll", NULL);
+    static const struct {
+        const wchar_t *file;
+        const char *names;
+        BOOL incomplete;
+    } rows[] = {{L"fake_coreclr_more.dll", "VirtualAllocEx VirtualQueryEx", TRUE},
+                {L"fake_coreclr_sized.dll", "VirtualQueryEx", FALSE}};
+    hostmem_bridge_options known = {.size = sizeof known, .flags = HOSTMEM_BRIDGE_KNOWN_ONLY};
 
     (void)state;
-    assert_int_equal(hostmem_bridge_bind(other, &host.control, NULL), WIN32_HR(ERROR_NOT_SUPPORTED));
-    assert_int_equal(host.count, 0);
-    FreeLibrary(other);
-    assert_null(GetModuleHandleW(L"fake_coreclr_more.dll"));
-    assert_string_equal(bridge_statistics().missing, "VirtualAllocEx");
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        struct unknown_names seen = {"", 0};
+        HMODULE other = fake_load(rows[i].file, NULL);
+        host_reset();
+        assert_int_equal(hostmem_bridge_bind(other, &host.control, &known), WIN32_HR(ERROR_NOT_SUPPORTED));
+        assert_int_equal(host.count, 0);
+        assert_string_equal(bridge_statistics().missing, rows[i].names);
+
+        host.get_hr = E_NOINTERFACE;
+        host.asked = unknown_note;
+        host.asked_context = &seen;
+        assert_int_equal(hostmem_bridge_bind(other, &host.control, NULL), S_FALSE);
+        assert_string_equal(seen.names, rows[i].names);
+        assert_true((seen.state & HOSTMEM_BRIDGE_INCOMPLETE) ==
+                    (rows[i].incomplete ? HOSTMEM_BRIDGE_INCOMPLETE : 0));
+        assert_null(bridge_statistics().unknown[HOSTMEM_BRIDGE_RUNTIME]);
+        assert_int_equal(bridge_statistics().state, 0);
+        assert_null(bridge_statistics().missing);
+        FreeLibrary(other);
+    }
 }
 
 static void started_runtime(void **state)
@@ -291,41 +337,59 @@ static void load_errors(void **state)
     assert_int_equal(host.count, 0);
 }
 
+static void file_make(const wchar_t *path)
+{
+    HANDLE file = CreateFileW(path, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, 0, NULL);
+    assert_true(file != INVALID_HANDLE_VALUE);
+    CloseHandle(file);
+}
+
+/* Beside System.Private.CoreLib.dll, wherever else one may lie. */
 static void find_runtime(void **state)
 {
-    wchar_t folder[MAX_PATH], list[4 * MAX_PATH], path[MAX_PATH], expected[MAX_PATH];
+    wchar_t folder[MAX_PATH], list[4 * MAX_PATH], path[MAX_PATH], expected[MAX_PATH], left[MAX_PATH];
     DWORD length = GetTempPathW(MAX_PATH, folder);
 
     (void)state;
     assert_true(length > 0);
+    lstrcpyW(left, folder);
+    lstrcatW(left, L"coreclr.dll");
+    file_make(left);
+    lstrcpyW(list, left);
+    lstrcatW(list, L";relative\\System.Private.CoreLib.dll;System.Private.CoreLib.dll;;");
+    lstrcatW(list, folder);
+    lstrcatW(list, L"Not.System.Private.CoreLib.dll;");
+    lstrcatW(list, folder);
+    lstrcatW(list, L"System.Private.CoreLib.dll.config;");
     lstrcatW(folder, L"hostmem_find");
     CreateDirectoryW(folder, NULL);
     lstrcpyW(expected, folder);
     lstrcatW(expected, L"\\coreclr.dll");
 
-    DeleteFileW(expected);
-    lstrcpyW(list, L"C:\\no such folder\\;relative;;");
+    assert_int_equal(hostmem_bridge_find(list, path, MAX_PATH), WIN32_HR(ERROR_FILE_NOT_FOUND));
+    assert_int_equal(path[0], 0);
     lstrcatW(list, folder);
+    lstrcatW(list, L"\\system.private.CORELIB.dll"); /* Windows does not mind */
+    DeleteFileW(expected);
     assert_int_equal(hostmem_bridge_find(list, path, MAX_PATH), WIN32_HR(ERROR_FILE_NOT_FOUND));
     assert_int_equal(path[0], 0);
 
-    HANDLE file = CreateFileW(expected, GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, 0, NULL);
-    assert_true(file != INVALID_HANDLE_VALUE);
-    CloseHandle(file);
+    file_make(expected);
     assert_int_equal(hostmem_bridge_find(list, path, MAX_PATH), S_OK);
     assert_int_equal(lstrcmpW(path, expected), 0);
-    lstrcatW(list, L"\\;C:\\windows"); /* with a trailing separator, as hostfxr gives it */
+    lstrcatW(list, L";C:\\windows\\other.dll");
     assert_int_equal(hostmem_bridge_find(list, path, MAX_PATH), S_OK);
     assert_int_equal(lstrcmpW(path, expected), 0);
 
-    assert_int_equal(hostmem_bridge_find(folder, path, lstrlenW(expected)),
+    assert_int_equal(hostmem_bridge_find(list, path, lstrlenW(expected)),
                      WIN32_HR(ERROR_INSUFFICIENT_BUFFER));
     assert_int_equal(path[0], 0);
-    assert_int_equal(hostmem_bridge_find(folder, path, lstrlenW(expected) + 1), S_OK);
+    assert_int_equal(hostmem_bridge_find(list, path, lstrlenW(expected) + 1), S_OK);
     assert_int_equal(hostmem_bridge_find(L"", path, MAX_PATH), WIN32_HR(ERROR_FILE_NOT_FOUND));
     assert_int_equal(hostmem_bridge_find(NULL, path, MAX_PATH), E_POINTER);
     assert_int_equal(hostmem_bridge_find(L"C:\\", NULL, MAX_PATH), E_POINTER);
     assert_int_equal(hostmem_bridge_find(L"C:\\", path, 0), E_POINTER);
+    DeleteFileW(left);
     DeleteFileW(expected);
     RemoveDirectoryW(folder);
 }

@@ -29,7 +29,7 @@ static void set_limit(uint64_t limit, uint64_t task_limit, uint64_t margin)
 
 static int group_setup(void **state)
 {
-    hostmem_bridge_options bridge = {sizeof bridge, HOSTMEM_BRIDGE_HARD_LIMIT};
+    hostmem_bridge_options bridge = {.size = sizeof bridge, .flags = HOSTMEM_BRIDGE_HARD_LIMIT};
     hostmem_options options = {.size = sizeof options};
     HMODULE module;
     IHostControl *control;

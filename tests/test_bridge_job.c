@@ -31,7 +31,7 @@ static void set_limit(uint64_t limit, uint64_t task_limit)
 
 static int group_setup(void **state)
 {
-    hostmem_bridge_options bridge = {sizeof bridge, HOSTMEM_BRIDGE_JOB};
+    hostmem_bridge_options bridge = {.size = sizeof bridge, .flags = HOSTMEM_BRIDGE_JOB};
     hostmem_limits limits = {.size = sizeof limits, .limit = 200 * MIB, .task_limit = 160 * MIB};
     hostmem_options options = {.size = sizeof options, .limits = &limits};
     HMODULE module, library;

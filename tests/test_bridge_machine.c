@@ -111,16 +111,16 @@ static void options(void **state)
     } rows[] = {
         {sizeof(hostmem_bridge_options), 0, S_OK},
         {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_JOB, S_OK},
-        {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_ANY_VERSION, S_OK},
+        {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_KNOWN_ONLY, S_OK},
         {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_HARD_LIMIT, S_OK},
-        {sizeof(hostmem_bridge_options), 0x8, E_INVALIDARG},
+        {sizeof(hostmem_bridge_options), 0x10, E_INVALIDARG},
         {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_JOB | 0x80000000u, E_INVALIDARG},
         {sizeof(hostmem_bridge_options) + 4, HOSTMEM_BRIDGE_JOB, E_INVALIDARG},
     };
 
     (void)state;
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; ++i) {
-        hostmem_bridge_options wanted = {rows[i].size, rows[i].flags};
+        hostmem_bridge_options wanted = {.size = rows[i].size, .flags = rows[i].flags};
         void *host = NULL;
         HRESULT hr = hostmem_bridge_get_runtime_host(module, &wanted, &IID_ICLRRuntimeHost, &host);
         assert_int_equal(hr, rows[i].hr);

@@ -23,7 +23,7 @@ static const struct fake_calls *both[2];
 
 static int group_setup(void **state)
 {
-    hostmem_bridge_options bridge = {sizeof bridge, HOSTMEM_BRIDGE_JOB};
+    hostmem_bridge_options bridge = {.size = sizeof bridge, .flags = HOSTMEM_BRIDGE_JOB};
     HMODULE module, library;
 
     (void)state;

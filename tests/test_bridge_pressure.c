@@ -284,7 +284,7 @@ static int child(const wchar_t *folder, const struct way *way, uint32_t flags)
 {
     hostmem_limits limits = {.size = sizeof limits, .limit = 400 * MIB, .margin = 64 * MIB};
     hostmem_options options = {.size = sizeof options, .limits = &limits};
-    hostmem_bridge_options bridge = {sizeof bridge, flags};
+    hostmem_bridge_options bridge = {.size = sizeof bridge, .flags = flags};
     IHostControl *control = NULL;
 
     HRESULT hr = hostmem_create(&options, &manager);
@@ -377,10 +377,16 @@ static void net10(void **state)
     run_ways(10);
 }
 
+static void net11(void **state)
+{
+    (void)state;
+    run_ways(11);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(net8), cmocka_unit_test(net9),
-                                       cmocka_unit_test(net10)};
+                                       cmocka_unit_test(net10), cmocka_unit_test(net11)};
     int count;
     wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
 

@@ -218,7 +218,7 @@ static int run_at_once(HMODULE fxr, const wchar_t *folder, const wchar_t *argume
     return run(2, arguments, executable, folder, program);
 }
 
-/* hostfxr_initialize, the folder from the runtime's properties, run: decision 13.  By ICLRRuntimeHost this
+/* hostfxr_initialize, the path from the runtime's properties, run: decision 13.  By ICLRRuntimeHost this
  * time. */
 static int run_in_steps(HMODULE fxr, const wchar_t *folder, const wchar_t *argument)
 {
@@ -232,7 +232,7 @@ static int run_in_steps(HMODULE fxr, const wchar_t *folder, const wchar_t *argum
         (property_function)(void *)GetProcAddress(fxr, "hostfxr_get_runtime_property_value");
     run_function run = (run_function)(void *)GetProcAddress(fxr, "hostfxr_run_app");
     wchar_t program[PATH], coreclr[PATH], executable[PATH];
-    const wchar_t *arguments[] = {program, argument}, *directories = L"";
+    const wchar_t *arguments[] = {program, argument}, *assemblies = L"";
     ICLRRuntimeHost4 *runtime = NULL;
     void *context = NULL;
 
@@ -241,9 +241,9 @@ static int run_in_steps(HMODULE fxr, const wchar_t *folder, const wchar_t *argum
     parameters.host_path = executable;
     int result = initialize(2, arguments, &parameters, &context);
     expect(result == 0, "hostfxr_initialize_for_dotnet_command_line", result, 0);
-    result = property(context, L"NATIVE_DLL_SEARCH_DIRECTORIES", &directories);
+    result = property(context, L"TRUSTED_PLATFORM_ASSEMBLIES", &assemblies);
     expect(result == 0, "hostfxr_get_runtime_property_value", result, 0);
-    HRESULT hr = hostmem_bridge_find(directories, coreclr, PATH);
+    HRESULT hr = hostmem_bridge_find(assemblies, coreclr, PATH);
     expect(hr == S_OK, "hostmem_bridge_find", hr, 0);
     HMODULE module = LoadLibraryExW(coreclr, NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
     hr = hostmem_bridge_get_runtime_host(module, NULL, &IID_ICLRRuntimeHost4, (void **)&runtime);
@@ -396,10 +396,16 @@ static void net10(void **state)
     run_flavours(10);
 }
 
+static void net11(void **state)
+{
+    (void)state;
+    run_flavours(11);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(net8), cmocka_unit_test(net9),
-                                       cmocka_unit_test(net10)};
+                                       cmocka_unit_test(net10), cmocka_unit_test(net11)};
     int count;
     wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
 

@@ -2,8 +2,8 @@
 # test_run.sh ARCH HOSTMEM_RUN STANDIN_MSCOREE [FRAMEWORK...]
 #
 # hostmem-run as its users see it: output, exit status, and the one line that it says when something is wrong. Without a
-# FRAMEWORK: the command line, every refusal, and .NET Framework with a stand-in for mscoree.dll. With net8.0, net9.0 or
-# net10.0: every way in which a program of that framework can end, what passes through, and the report.
+# FRAMEWORK: the command line, every refusal, and .NET Framework with a stand-in for mscoree.dll. With net8.0, net9.0,
+# net10.0 or net11.0: every way in which a program of that framework can end, what passes through, and the report.
 set -u -o pipefail
 
 [ $# -ge 3 ] || { echo "usage: test_run.sh ARCH HOSTMEM_RUN STANDIN_MSCOREE [FRAMEWORK...]" >&2; exit 2; }
@@ -66,7 +66,7 @@ test_command_line() {
     said 2 "--report needs a value" --report
     said 2 "--report needs a value" --report "" x.dll
     said 2 "--report is given twice" --report a --report b x.dll
-    said 2 "--any-runtime makes no sense with --raw" --raw --any-runtime x.dll
+    said 2 "--known-runtime makes no sense with --raw" --raw --known-runtime x.dll
     said 2 "--mscoree wants an absolute path" --mscoree x.dll y.dll
     test_limit_options
     ran 0 "usage: hostmem-run [options] app.exe|app.dll [arguments]" --help
@@ -122,6 +122,8 @@ test_files() {
     said 125 "is not a Windows program" "$work/cut.exe"
     said 125 "is a native program, not a .NET program" "$run"
     said 125 "is a native DLL, not a .NET program" "$standin"
+    need "$(dirname "$standin")/run_native_aot.exe"
+    said 125 "is a NativeAOT program, whose runtime is a part of it: that is not supported" "$(dirname "$standin")/run_native_aot.exe"
 
     # A managed file for one processor only.
     framework_assembly "$work/other.dll" -platform:$other_machine
@@ -205,7 +207,7 @@ test_framework() {
 
     said 2 "of which only a method static int M(string) can be run" "$work/sample.dll"
     said 2 "takes one argument, not 2" "${method[@]}" "$work/sample.dll" 1 2
-    said 2 "--any-runtime is for .NET programs" --any-runtime "${method[@]}" "$work/sample.dll"
+    said 2 "--known-runtime is for .NET programs" --known-runtime "${method[@]}" "$work/sample.dll"
     said 2 "--method wants Namespace.Type.Method, not 'Run'" --method Run "$work/sample.dll"
     said 2 "--method wants Namespace.Type.Method, not 'Sample.'" --method Sample. "$work/sample.dll"
     said 125 ".NET Framework v4.0.30319 cannot be loaded, is it installed?" "${method[@]}" "$work/sample.dll"
@@ -400,21 +402,67 @@ test_shared() { # FRAMEWORK
     grep -q "^hostmem-run: .*the runtime that it needs is not installed" "$work/err" || wrong "a framework that is not there: $(cat "$work/err")"
 }
 
-# A runtime of a version that nobody has tried: its version resource says 99.
-test_unknown_version() { # FOLDER
-    local copy=$work/unknown version
-    cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
-    rm "$copy/coreclr.dll"
-    cp "$1/coreclr.dll" "$copy/coreclr.dll"
+# A framework-dependent program beside which a coreclr.dll and a hostfxr.dll are left from another publish, and
+# which has a native library of its own, so that its folder is searched for such: the installed runtime runs, governed.
+test_left_over() { # FRAMEWORK
+    local left=$work/left
+    mkdir -p "$left"
+    cp "$clr/$1/churn-shared"/churn.* "$left"
+    cp "$clr/$1/ending"/{coreclr,hostfxr}.dll "$left"
+    touch "$left/extra.dll"
+    { # what looks as if the program brought its runtime along
+        echo '/* "includedFrameworks" */ // "runtimeOptions": {"includedFrameworks": []}'
+        jq '.runtimeOptions.configProperties.includedFrameworks = "{\"" | .includedFrameworks = []' \
+            "$clr/$1/churn-shared/churn.runtimeconfig.json"
+    } > "$left/churn.runtimeconfig.json"
+    jq '.targets[.runtimeTarget.name] |= with_entries(.value.native = {"extra.dll": {}})' \
+        "$clr/$1/churn-shared/churn.deps.json" > "$left/churn.deps.json"
+    DOTNET_ROOT="Z:${clr//\//\\}\\dotnet-root" host --limit 60M --process --json --report "$work/report.json" "$left/churn.dll" 2 10 4
+    [ $status -eq 0 ] || wrong "left from another publish: status $status: $(head -n 2 "$work/err")"
+    report_adds_up
+    report '.runtime.path | contains("\\dotnet-root\\shared\\Microsoft.NETCore.App\\")'
+    report '.bridge.coreclr_calls > 100'
+    rm -rf "$left"
+}
+
+# A copy of FOLDER with a coreclr.dll of its own, in which bytes can be changed.
+copy_runtime() { # FOLDER COPY
+    rm -rf "$2"
+    cp -rl "$1" "$2" 2> /dev/null || cp -r "$1" "$2"
+    rm "$2/coreclr.dll"
+    cp "$1/coreclr.dll" "$2/coreclr.dll"
+}
+
+# A runtime of a version that nobody has tried: its version resource says 99. One with a memory function that nobody
+# knows: an import that these runs do not call, by another name.
+test_unknown_runtime() { # FOLDER
+    local copy=$work/unknown version import
+    copy_runtime "$1" "$copy"
     version=$(offset_of "$copy/coreclr.dll" '\xbd\x04\xef\xfe')
     [ -n "$version" ] || wrong "coreclr.dll has no version resource"
     poke "$copy/coreclr.dll" $((version + 10)) 99 0
-    said 125 "is a runtime that hostmem was not tried on; --any-runtime runs it all the same" "$copy/ending.dll" return 1
-    ran 6 done --any-runtime --process --json --report "$work/report.json" "$copy/ending.dll" return 6
+    said 125 "is a runtime that hostmem was not tried on; without --known-runtime it runs" --known-runtime "$copy/ending.dll" return 1
+    ran 6 done --process --json --report "$work/report.json" "$copy/ending.dll" return 6
+    [ ! -s "$work/err" ] || wrong "an unknown version: said $(head -n 1 "$work/err")"
     report_adds_up
     report '.runtime.version | startswith("99.")'
+    report '.bridge.unknown_coreclr == "" and (.bridge.incomplete | not)'
     ran 6 done --raw "$copy/ending.dll" return 6
-    rm -rf "$copy"
+
+    for name in VirtualAllocEx:true VirtualQueryEx:false; do
+        copy_runtime "$1" "$copy"
+        import=$(offset_of "$copy/coreclr.dll" 'CreateFileMappingA\x00')
+        [ -n "$import" ] || wrong "coreclr.dll does not import CreateFileMappingA"
+        # shellcheck disable=SC2046
+        poke "$copy/coreclr.dll" "$import" $(printf '%s' "${name%:*}" | od -An -tu1) 0
+        said 125 "hostmem does not know ${name%:*}, which it imports; without --known-runtime it runs" --known-runtime "$copy/ending.dll" return 1
+        ran 6 done --limit 100M --process --json --report "$work/report.json" "$copy/ending.dll" return 6
+        grep -qF ": its runtime imports ${name%:*}, which hostmem does not know and has left to Windows" "$work/err" ||
+            wrong "${name%:*}: no line of hostmem-run's: $(head -n 1 "$work/err")"
+        [ "$(grep -c "limits and figures do not cover all" "$work/err")" = "$([ "${name#*:}" = true ] && echo 1 || echo 0)" ] ||
+            wrong "${name%:*}: $(head -n 1 "$work/err")"
+        report '.bridge.unknown_coreclr == "'"${name%:*}"'" and .bridge.incomplete == '"${name#*:}"
+    done
 
     # A folder that has lost its coreclr.dll.
     cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
@@ -422,6 +470,34 @@ test_unknown_version() { # FOLDER
     host "$copy/ending.dll"
     [ $status -eq 125 ] || wrong "no coreclr.dll: status $status"
     grep -q "^hostmem-run: " "$work/err" || wrong "no coreclr.dll: $(cat "$work/err")"
+    rm -rf "$copy"
+}
+
+# Nothing is governed in silence: a runtime that cannot start, and a collector that hides what it takes.
+test_not_governed() { # FOLDER GROW
+    local copy=$work/not governed
+    cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
+    rm "$copy/System.Private.CoreLib.dll"
+    head -c 100000 "$1/System.Private.CoreLib.dll" > "$copy/System.Private.CoreLib.dll"
+    host --report "$work/started.txt" "$copy/ending.dll" return 6
+    [ $status -eq 125 ] || wrong "a runtime that cannot start: status $status"
+    grep -q "^hostmem-run: .*: the runtime whose memory was taken over has not started (0x" "$work/err" ||
+        wrong "a runtime that cannot start: $(cat "$work/err")"
+    [ ! -e "$work/started.txt" ] || wrong "a runtime that cannot start has left a report"
+    rm -rf "$copy"
+
+    cp -rl "$2" "$copy" 2> /dev/null || cp -r "$2" "$copy"
+    cp "$(dirname "$standin")/gc_proxy.dll" "$copy"
+    export DOTNET_GCName=gc_proxy.dll
+    host --limit 60M --report "$work/started.txt" "$copy/grow.dll" 150
+    [ $status -eq 125 ] || wrong "a collector that hides: status $status: $(tail -n 3 "$work/out")"
+    [ "$(grep -c "^hostmem-run: .*: what its collector takes for its heap is not recognised" "$work/err")" -eq 1 ] ||
+        wrong "a collector that hides: $(head -n 3 "$work/err")"
+    [ ! -e "$work/started.txt" ] || wrong "a program that is not governed has left a report"
+    host --json --report "$work/report.json" "$copy/grow.dll" 20
+    [ $status -eq 0 ] || wrong "a collector that hides, no limit: status $status: $(head -n 3 "$work/err")"
+    report '.bridge.heap_ranges == 0 and .bridge.heap_found == false'
+    unset DOTNET_GCName
     rm -rf "$copy"
 }
 
@@ -436,7 +512,9 @@ for framework in "$@"; do
     test_endings "$clr/$framework/ending" "${framework//[!0-9.]/}"
     test_ctrl_c "$clr/$framework/ending"
     test_shared "$framework"
-    [ "$framework" = net10.0 ] && test_unknown_version "$clr/$framework/ending"
+    test_left_over "$framework"
+    [ "$framework" = net10.0 ] && test_unknown_runtime "$clr/$framework/ending"
+    test_not_governed "$clr/$framework/ending" "$clr/$framework/grow"
 done
 
 finish "$arch $*"

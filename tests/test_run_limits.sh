@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # test_run_limits.sh ARCH HOSTMEM_RUN FRAMEWORK...
 #
-# Programs of net8.0, net9.0 or net10.0 under the limits of hostmem-run: their output and status, the one line about their
+# Programs of net8.0 to net11.0 under the limits of hostmem-run: their output and status, the one line about their
 # end, and what the report says of limits, refusals and pressure. (What the options refuse: test_run.sh.)
 set -u -o pipefail
 
@@ -14,12 +14,25 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 
 json=(--json --report "$work/report.json")
 
+# .NET 11 under Wine: a thread that is suspended for a collection of ours while memory runs out may die at once; the
+# process then hangs, or the runtime says that it cannot suspend it. Not so without such a collection, nor on .NET 10. Once
+# more, then, and not for ever.
+host_again() {
+    local try
+    for try in 1 2 3 4 5 6; do
+        host "$@"
+        [ $status -eq 124 ] || grep -q '^SuspendThread failed' "$work/err" || return
+        [ "$framework" = net11.0 ] || return
+        echo "test_run_limits: status $status, try $try: a thread has died: $*"
+    done
+}
+
 # on_err STATUS TEXT ARGUMENTS...: ends with STATUS; just one line on stderr is hostmem-run's, and TEXT is in it.
 on_err() {
     local expected=$1 text=$2
     shift 2
     checks=$((checks + 1))
-    host "$@"
+    host_again "$@"
     [ $status -eq "$expected" ] || wrong "status $status, not $expected: $*: $(head -n 3 "$work/err")"
     [ "$(grep -c '^hostmem-run: ' "$work/err")" -eq 1 ] || wrong "not one line of hostmem-run: $*: $(head -n 5 "$work/err")"
     grep '^hostmem-run: ' "$work/err" | grep -qF -e "$text" || wrong "the line lacks '$text': $*: $(head -n 5 "$work/err")"
@@ -123,6 +136,7 @@ test_no_start() { # PROGRAM
 # The end is what it is under the collector's own limit, and its reason is said.
 test_exhausted() { # PROGRAM
     local raw
+    [ "$framework" != net11.0 ] || patience=25
     DOTNET_GCHeapHardLimit=4000000 host --raw "${json[@]}" "$1" memory
     raw=$status
     [ $raw -ne 0 ] || wrong "the program is not ended by the collector's own limit"
@@ -145,6 +159,7 @@ test_exhausted() { # PROGRAM
     grep -q "OutOfMemoryException" "$work/err" && wrong "an InvalidOperationException is called an OutOfMemoryException"
     host --limit 64M "${json[@]}" "$1" return 5
     [ $status -eq 5 ] && [ ! -s "$work/err" ] || wrong "under a limit: status $status, stderr $(head -n 1 "$work/err")"
+    patience=120
 }
 
 test_fail_after() { # PROGRAM

@@ -1,5 +1,5 @@
 /*
- * bridge.h - SetHostControl for .NET 8, 9 and 10
+ * bridge.h - SetHostControl for .NET 8 to 11
  *
  * Modern runtimes still have ICLRRuntimeHost, but its SetHostControl answers E_NOTIMPL: nobody asks the host
  * for an IHostMemoryManager any more.  The bridge plays that part.  It redirects the memory functions that
@@ -7,11 +7,20 @@
  * process and in memory only, to the IHostMemoryManager that an IHostControl hands out.  It works with any
  * IHostControl, not only hostmem's.
  *
- *     // 1. initialize the host components as always, e.g. hostfxr_initialize_for_runtime_config
- *     // 2. coreclr.dll is not loaded yet; its folder is in the property NATIVE_DLL_SEARCH_DIRECTORIES
- *     hostmem_bridge_find(directories, path, MAX_PATH);
+ *     HMODULE hostfxr = LoadLibraryExW(...);          // or a comhost.dll, an ijwhost.dll
+ *     hostmem_bridge_watch(hostfxr, control, NULL);   // coreclr.dll is bound as it comes, before it starts
+ *     // go on as always: hostfxr_initialize_..., hostfxr_get_runtime_delegate, hostfxr_run_app
+ *
+ * Hosts that know which coreclr.dll it will be, or call it themselves, load it first; the host components find the same
+ * module:
+ *
+ *     // hostfxr_initialize_..., which says where the runtime is by the property TRUSTED_PLATFORM_ASSEMBLIES
+ *     hostmem_bridge_find(assemblies, path, MAX_PATH);
  *     hostmem_bridge_load(path, control, NULL, NULL);
- *     // 3. go on: hostfxr_get_runtime_delegate, hostfxr_run_app, coreclr_initialize find the same module
+ *     // hostfxr_get_runtime_delegate, hostfxr_run_app, coreclr_initialize
+ *
+ * Single-file executables and NativeAOT binaries have their runtime inside, where nothing is imported from the bridge's
+ * point of view: they are not supported.
  *
  * Hosts that are written against ICLRRuntimeHost take hostmem_bridge_get_runtime_host in place of coreclr's
  * export GetCLRRuntimeHost, and call SetHostControl before Start, as on .NET Framework.
@@ -22,7 +31,7 @@
  *                             MapViewOfFile MapViewOfFileEx UnmapViewOfFile LoadLibraryExW
  *                             GlobalMemoryStatusEx K32GetProcessMemoryInfo IsProcessInJob
  *                             QueryInformationJobObject CreateMemoryResourceNotification: each is required;
- *                             .NET 8, 9 and 10 import them all
+ *                             .NET 8 to 11 import them all
  *     a standalone collector  VirtualAlloc VirtualFree: required; the others where they are imported
  *                             (clrgc.dll and clrgcexp.dll: VirtualAllocExNuma, LoadLibraryExW, and those that
  *                             ask for the machine's memory).  Redirected
@@ -37,7 +46,18 @@
  * (VirtualFree gives HOST_E_INVALIDOPERATION) and placeholder splits are freed by Windows.  Views:
  * AcquiredVirtualAddressSpace after every map, with the whole view's size; ReleasedVirtualAddressSpace after
  * every unmap; NeedsVirtualAddressSpace after a failed map, and one retry if the host answers with a success
- * code.  Calls go on to what was found in the import table, so another hook stays in effect.
+ * code.
+ *
+ * Another hook.  What was found in the import table is called by the redirected functions for views, LoadLibraryExW and
+ * all that ask for the machine, so a hook that was placed before stays in effect there.  Not for VirtualAlloc,
+ * VirtualAllocExNuma, VirtualFree, VirtualProtect and VirtualQuery: these calls end at the manager, and hostmem's calls
+ * Windows.  What was found is called only for what is not shown to the manager: calls for another process,
+ * placeholders, memory that it calls foreign.  A hook that is placed after the bind sees every call.
+ *
+ * A version is no reason to refuse a runtime; what decides is the import table.  A newer one may import a function of the
+ * same families that is not in the list above: it stays Windows', and hostmem_bridge_statistics.unknown names it.
+ * What the bridge calls inside the runtime depends on its version: on one that it was not tried on, no collection is
+ * forced at a Low, and a changed limit is not passed on.
  *
  * Not redirected: GetProcAddress, because P/Invoke uses the same import, and a C# program's own VirtualAlloc
  * is its own business.  What coreclr looks up that way, VirtualAlloc2 and MapViewOfFile3 of its image loader,
@@ -67,7 +87,8 @@
  * thread of the bridge's own.
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
- * to the manager, nor under the loader lock.  The redirected functions take no lock and allocate nothing.
+ * to the manager, nor under the loader lock.  What coreclr.dll and a collector call in place of the redirected functions
+ * takes no lock and allocates nothing, but for LoadLibraryExW.
  *
  * For good.  Once bound, a module is bound until the process ends; the manager, its IHostMalloc and the
  * IHostControl are never released, as the CLR never does (contract 3.1).  coreclr.dll and the module that
@@ -90,8 +111,9 @@ extern "C" {
 
 /* Flags of hostmem_bridge_options. */
 enum {
-    /* Bind to any version of the runtime, not only to those that the bridge was tried on (8, 9, 10). */
-    HOSTMEM_BRIDGE_ANY_VERSION = 0x1,
+    /* Refuse a runtime of a version that the bridge was not tried on (8 to 11), and one that imports a memory function
+     * that it does not know, instead of binding what it knows. */
+    HOSTMEM_BRIDGE_KNOWN_ONLY = 0x1,
     /* Let the runtime believe that it is in a job object whose limit is that of its manager (the least of task_limit
      * and heap_limit), if that is a hostmem manager with one when the runtime starts.
      * The collector then sizes itself as in a container: smaller generations and regions, and a hard limit of its
@@ -103,13 +125,44 @@ enum {
      * bridge makes it the least of task_limit and heap_limit again, or none.  For heap_limit: both count the heap alone.
      * DOTNET_GCHeapHardLimit in the environment counts instead of the property.  32-bit collectors take 1 GiB at
      * most.  With HOSTMEM_BRIDGE_JOB a job is shown as well, which adds nothing. */
-    HOSTMEM_BRIDGE_HARD_LIMIT = 0x4
+    HOSTMEM_BRIDGE_HARD_LIMIT = 0x4,
+    /* Of a watch: a coreclr.dll that cannot be bound runs all the same, without the manager.  The state says so. */
+    HOSTMEM_BRIDGE_RUN_UNGOVERNED = 0x8
 };
+
+/* Kinds of hostmem_bridge_event: the host's memory manager does not govern as it was meant to. */
+typedef enum hostmem_bridge_event_kind {
+    /* A coreclr.dll came to a watched component (hostmem_bridge_watch) and could not be bound: `result` is that of the
+     * bind.  Its load fails, unless HOSTMEM_BRIDGE_RUN_UNGOVERNED.  On the thread that loads it, which holds no lock. */
+    HOSTMEM_BRIDGE_EVENT_NOT_BOUND = 1,
+    /* The bound runtime has started, and what its collector reserved was not recognised as heap (large pages, a standalone
+     * collector that takes memory by another module): nothing of it is refused.  On a thread of the bridge's own. */
+    HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN = 2,
+    /* coreclr.dll, or the collector that it has loaded, imports a function that takes memory and that the bridge does not
+     * know: `missing` names it, and limits do not cover that.  On the thread of the bind, or of the runtime's start. */
+    HOSTMEM_BRIDGE_EVENT_INCOMPLETE = 3
+} hostmem_bridge_event_kind;
+
+typedef struct hostmem_bridge_event {
+    uint32_t size;       /* sizeof(hostmem_bridge_event) */
+    uint32_t kind;       /* hostmem_bridge_event_kind */
+    HMODULE module;      /* coreclr.dll or the collector, or NULL */
+    HRESULT result;      /* of the bind, or S_OK */
+    const char *missing; /* as hostmem_bridge_statistics.missing, or .unknown, or NULL */
+} hostmem_bridge_event;
+
+/* May call what may be called on the thread that the kind names, and end the process.  The event is valid during the
+ * call. */
+typedef void(HOSTMEM_CALL *hostmem_bridge_event_callback)(const hostmem_bridge_event *event, void *context);
 
 /* Options of a bind.  Zero everything, then set size. */
 typedef struct hostmem_bridge_options {
     uint32_t size;  /* sizeof(hostmem_bridge_options) */
     uint32_t flags; /* HOSTMEM_BRIDGE_...; any other bit is refused with E_INVALIDARG */
+    hostmem_bridge_event_callback
+        event;     /* may be NULL.  There is one for the process: that of the last bind that took
+                                            place, or watch, with one; it stays for good */
+    void *context; /* passed to it */
 } hostmem_bridge_options;
 
 /* Who called.  Rows of hostmem_bridge_statistics.calls. */
@@ -145,10 +198,15 @@ typedef struct hostmem_bridge_calls {
 
 /* Bits of hostmem_bridge_statistics.state. */
 enum {
-    HOSTMEM_BRIDGE_REDIRECTED = 0x1,   /* coreclr.dll's imports are redirected */
-    HOSTMEM_BRIDGE_BOUND = 0x2,        /* to a host's manager */
-    HOSTMEM_BRIDGE_RUNNING = 0x4,      /* the runtime has started */
-    HOSTMEM_BRIDGE_STANDALONE_GC = 0x8 /* a standalone collector was loaded and redirected */
+    HOSTMEM_BRIDGE_REDIRECTED = 0x1,    /* coreclr.dll's imports are redirected */
+    HOSTMEM_BRIDGE_BOUND = 0x2,         /* to a host's manager */
+    HOSTMEM_BRIDGE_RUNNING = 0x4,       /* the runtime has started */
+    HOSTMEM_BRIDGE_STANDALONE_GC = 0x8, /* a standalone collector was loaded and redirected */
+    HOSTMEM_BRIDGE_INCOMPLETE =
+        0x10, /* one of the unknown functions takes memory from Windows, past the limits */
+    HOSTMEM_BRIDGE_WATCHING = 0x20,    /* a host component is watched */
+    HOSTMEM_BRIDGE_UNGOVERNED = 0x40,  /* a runtime that could not be bound was let run */
+    HOSTMEM_BRIDGE_HEAP_UNKNOWN = 0x80 /* the bound runtime runs, and nothing was recognised as its heap */
 };
 
 enum { HOSTMEM_BRIDGE_LEVEL_COUNT = 4 };
@@ -166,6 +224,10 @@ typedef struct hostmem_bridge_statistics {
     /* The function that the last bind, or the last load of a collector, did not find in the import table,
      * found twice, or does not know; NULL: none.  Static storage. */
     const char *missing;
+    /* Functions of the same families (those that begin like the ones known, VirtualAlloc2 or MapViewOfFile3 for instance)
+     * that the module imports and the bridge does not know: left to Windows.  Names with blanks between them; NULL: none.
+     * Static storage. */
+    const char *unknown[HOSTMEM_BRIDGE_MODULE_COUNT];
     hostmem_bridge_calls calls[HOSTMEM_BRIDGE_MODULE_COUNT][HOSTMEM_BRIDGE_FUNCTION_COUNT];
     uint64_t foreign_frees;     /* VirtualFree that the manager called foreign, passed on to Windows */
     uint64_t placeholder_frees; /* VirtualFree of placeholders, never shown to the manager */
@@ -246,18 +308,64 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
 /* clang-format on */
 
 /*
- * hostmem_bridge_find - find coreclr.dll in a list of folders.
+ * hostmem_bridge_watch - bind the coreclr.dll that a host component is going to load, before it starts.
  *
- *   directories   folders separated by semicolons, as in the runtime property NATIVE_DLL_SEARCH_DIRECTORIES
- *                 (hostfxr_get_runtime_property_value).  Folders that are not absolute are passed over.
- *   path          receives the absolute path of the first coreclr.dll found; an empty string on failure.
+ *   module    hostfxr.dll, or a comhost.dll or ijwhost.dll of a component, loaded by the caller.  The one that loads
+ *             others by the LoadLibraryExW that it imports.
+ *   control   as for hostmem_bridge_bind.  One reference is taken, until hostmem_bridge_unwatch, or until the watch or
+ *             unwatch that follows the module's unloading.
+ *   options   as for hostmem_bridge_bind; NULL for the defaults.
+ *
+ * The import is redirected in the module, then in hostfxr.dll and hostpolicy.dll as they are loaded by it, and
+ * coreclr.dll is bound (hostmem_bridge_bind) between its load and its start.  They are known by what they export.  No
+ * path is needed, guessed or compared.  If coreclr.dll cannot be bound its load fails with the bind's code as last error, so
+ * that the host components fail with that, and the event HOSTMEM_BRIDGE_EVENT_NOT_BOUND tells why; with
+ * HOSTMEM_BRIDGE_RUN_UNGOVERNED it runs.  A host without a memory manager (S_FALSE of a bind) is no failure.
+ *
+ * What is loaded when the watch begins is treated as if it came then: hostfxr_initialize_... may have been called before,
+ * and a coreclr.dll that nobody has started is bound at once.  A runtime that this library has bound before may run.
+ *
+ * A hook on the import that was there before is called; whoever comes later chains to this library's.  The slots are put
+ * back by hostmem_bridge_unwatch and go with a module that is unloaded.  The module that contains this code pins itself.
+ *
+ * Up to 16 modules are followed at a time, three for a component at most; they share one runtime.  Functions that
+ * the loader calls (DllMain, TLS callbacks) must not call this one.
+ *
+ * Returns S_OK; E_INVALIDARG: module or control is NULL, or the options are not as they should be; E_OUTOFMEMORY, also
+ * for a 17th module; HRESULT_FROM_WIN32 of ERROR_MOD_NOT_FOUND: no loaded module; ERROR_PROC_NOT_FOUND: it does not import
+ * LoadLibraryExW; ERROR_NOT_SUPPORTED: a single-file executable or NativeAOT binary; ERROR_BAD_EXE_FORMAT; or what
+ * hostmem_bridge_bind says of a runtime that is there already: E_ACCESSDENIED, it has started without us.  On failure
+ * nothing is watched.
+ */
+HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
+                                          const hostmem_bridge_options *options);
+
+/*
+ * hostmem_bridge_unwatch - follow the loads of a module no longer, nor of those that it has loaded.
+ *
+ *   module   as it was given to hostmem_bridge_watch.
+ *
+ * A bound runtime stays bound.  A slot that somebody else has hooked since stays as it is: this library's function in it
+ * does nothing of its own from then on.  Returns S_OK; S_FALSE: it is not watched; E_INVALIDARG: module is NULL.
+ */
+HRESULT HOSTMEM_CALL hostmem_bridge_unwatch(HMODULE module);
+
+/*
+ * hostmem_bridge_find - which coreclr.dll is going to run?
+ *
+ *   assemblies    files separated by semicolons, as in the runtime property TRUSTED_PLATFORM_ASSEMBLIES
+ *                 (hostfxr_get_runtime_property_value).  Paths that are not absolute are passed over.
+ *   path          receives the absolute path of coreclr.dll beside the System.Private.CoreLib.dll among them: the two
+ *                 belong together, and the host components take them from one folder.  (NATIVE_DLL_SEARCH_DIRECTORIES
+ *                 names the program's own folder first, where a coreclr.dll of an earlier publish may lie.)
+ *                 An empty string on failure.
  *   capacity      room in path, in characters with the terminating zero.
  *
- * Returns S_OK; E_POINTER: directories or path is NULL, or capacity 0;
- * HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND): none has one; HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER): a
- * candidate does not fit.
+ * Returns S_OK; E_POINTER: assemblies or path is NULL, or capacity 0; HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND): there
+ * is no System.Private.CoreLib.dll in the list, or no coreclr.dll beside it;
+ * HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER): the path does not fit.
  */
-HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *directories, wchar_t *path, uint32_t capacity);
+HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *assemblies, wchar_t *path, uint32_t capacity);
 
 /*
  * hostmem_bridge_load - load a coreclr.dll and bind an IHostControl to it, before it starts.
@@ -307,19 +415,23 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  *   E_ACCESSDENIED            the runtime has started.  It is asked, so a start by anybody counts.
  *   E_UNEXPECTED              step 2.
  *   HOST_E_INVALIDOPERATION   another runtime of this process is bound already, or a bind from inside a bind.
- *   HRESULT_FROM_WIN32 of     ERROR_NOT_SUPPORTED: a version that the bridge was not tried on, no version
- *                             resource, or one more memory function in the import table, which
- *                             hostmem_bridge_statistics.missing names (see HOSTMEM_BRIDGE_ANY_VERSION);
+ *   HRESULT_FROM_WIN32 of     ERROR_NOT_SUPPORTED: only with HOSTMEM_BRIDGE_KNOWN_ONLY, a version that the bridge was
+ *                             not tried on, no version resource, or unknown memory functions in the import table,
+ *                             which hostmem_bridge_statistics.missing names;
  *                             ERROR_PROC_NOT_FOUND: no coreclr (no export GetCLRRuntimeHost), or a function
  *                             is not in the import table: hostmem_bridge_statistics.missing names it;
  *                             ERROR_DUP_NAME: a function is imported twice, same place;
  *                             ERROR_BAD_EXE_FORMAT: no loaded image of this architecture;
  *                             ERROR_ALREADY_EXISTS: another copy of this library, linked into another module,
  *                             has bound this runtime;
- *                             ERROR_BUSY: somebody else is redirecting the same imports;
+ *                             ERROR_BUSY: an earlier bind, of another module, failed, and a hook that somebody
+ *                             placed during it chains to this library's functions since;
  *                             or the error of a VirtualProtect on the import table.
  *
- * On failure nothing stays redirected.
+ * On S_FALSE and on failure calls of the runtime do what they did before.  Others may hook the same imports at any
+ * time: a hook that is there is chained to, one that comes later chains to this library's functions.  Where it came
+ * during a bind that failed, these cannot be taken out from below it: they do nothing of their own then, runtime and
+ * this library stay loaded for good, and the next bind of the same runtime finds them in place.
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_bind(HMODULE runtime, IHostControl *control,
                                          const hostmem_bridge_options *options);

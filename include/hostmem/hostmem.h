@@ -10,7 +10,7 @@
  *     IHostControl *control;
  *     hostmem_create(NULL, &manager);
  *     hostmem_create_host_control(manager, NULL, &control);
- *     ICLRRuntimeHost_SetHostControl(runtime, control);        // .NET Framework; .NET 8-10: see bridge.h
+ *     ICLRRuntimeHost_SetHostControl(runtime, control);        // .NET Framework; .NET 8-11: see bridge.h
  *     ICLRRuntimeHost_Start(runtime);
  *
  * Sources.  "Contract" below is how the CLR really calls its host, as its published sources show it (SSCLI
@@ -184,7 +184,7 @@ typedef HRESULT(HOSTMEM_CALL *hostmem_block_callback)(const hostmem_block *block
 /* Flags of hostmem_limits. */
 enum {
     /* Refuse eProcessCritical beyond limit + margin, too.  Without it such a charge is granted, counted as an
-     * overrun and notified to the host: a CLR that is refused there is disabled, and .NET 8-10 ends the process.
+     * overrun and notified to the host: a CLR that is refused there is disabled, and .NET 8-11 ends the process.
      * A commit inside a reported view is granted at any level, with the flag and without. */
     HOSTMEM_LIMITS_STRICT = 0x1
 };
@@ -207,7 +207,7 @@ typedef struct hostmem_limits {
     uint32_t flags; /* HOSTMEM_LIMITS_...; any other bit is refused with E_INVALIDARG */
     /* eAppDomainCritical is refused above.  0 is no limit that anyone wants: E_INVALIDARG. */
     uint64_t limit;
-    /* eTaskCritical is refused above: the heap of .NET 8-10, and most of what .NET Framework asks for.  0: the
+    /* eTaskCritical is refused above: the heap of .NET 8-11, and most of what .NET Framework asks for.  0: the
      * same as limit.  Not above it. */
     uint64_t task_limit;
     /* For eProcessCritical only, above limit. */
@@ -216,7 +216,7 @@ typedef struct hostmem_limits {
      * Not above limit.  HOSTMEM_UNLIMITED, where limit is: no pressure from this figure. */
     uint64_t soft;
     /* What regions of HOSTMEM_USE_GC_HEAP may have committed, the rest not counted: what DOTNET_GCHeapHardLimit of that
-     * size would give the heap.  eTaskCritical and eAppDomainCritical are refused above; eProcessCritical, as .NET 8-10's
+     * size would give the heap.  eTaskCritical and eAppDomainCritical are refused above; eProcessCritical, as .NET 8-11's
      * heap is until the runtime has started, is granted and counted as an overrun of the heap, whatever the flags.  From
      * seven eighths of it on the CLR is notified that memory is low.  0: no such limit. */
     uint64_t heap_limit;

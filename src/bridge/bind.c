@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "bridge/bind.h"
+#include "bridge/event.h"
 #include "bridge/machine.h"
 #include "bridge/managed.h"
 #include "bridge/notification.h"
@@ -33,35 +34,28 @@ HRESULT hm_bridge_options_check(const hostmem_bridge_options *options)
     if (!options)
         return S_OK;
     if (options->size != sizeof *options ||
-        options->flags &
-            ~(uint32_t)(HOSTMEM_BRIDGE_ANY_VERSION | HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_HARD_LIMIT))
+        options->flags & ~(uint32_t)(HOSTMEM_BRIDGE_KNOWN_ONLY | HOSTMEM_BRIDGE_RUN_UNGOVERNED |
+                                     HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_HARD_LIMIT))
         return E_INVALIDARG;
     return S_OK;
 }
 
-static bool any_version(const hostmem_bridge_options *options)
+static bool known_only(const hostmem_bridge_options *options)
 {
-    return options && options->flags & HOSTMEM_BRIDGE_ANY_VERSION;
+    return options && options->flags & HOSTMEM_BRIDGE_KNOWN_ONLY;
 }
 
 static HRESULT version_check(HMODULE runtime, const hostmem_bridge_options *options)
 {
-    unsigned major = (unsigned)(hm_runtime_version(runtime) >> 48);
-
-    if (any_version(options))
+    if (!known_only(options) || hm_runtime_is_known(hm_runtime_version(runtime)))
         return S_OK;
-    return major >= RUNTIME_OLDEST && major <= RUNTIME_NEWEST ? S_OK
-                                                              : HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
+    return HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
 }
 
 /* Threads of the runtime may be in our functions at any time from now on. */
 static bool modules_pin(HMODULE runtime)
 {
-    const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS;
-    HMODULE module;
-
-    return GetModuleHandleExW(flags, (LPCWSTR)(void *)hostmem_bridge_bind, &module) &&
-           GetModuleHandleExW(flags, (LPCWSTR)runtime, &module);
+    return hm_module_pin((const void *)hostmem_bridge_bind) && hm_module_pin(runtime);
 }
 
 /* Asks the host as the CLR does.  S_OK: manager taken; S_FALSE: the host has none. */
@@ -105,7 +99,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         IHostControl_AddRef(control);
         return S_OK;
     }
-    hr = hm_bridge_redirect(runtime, any_version(options));
+    hr = hm_bridge_redirect(runtime, known_only(options));
     if (hr != S_OK)
         goto host;
     if (!modules_pin(runtime)) {
@@ -117,6 +111,8 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         goto redirection;
 
     hm_machine_set_flags(options ? options->flags : 0);
+    hm_bridge_event_set(options);
+    hm_managed_set_version(hm_runtime_version(runtime));
     hm_managed_bind(host, hm_machine_heap_limit);
     hm_use_bind(host_manager);
     hm_bridge_publish(host_manager, host);
@@ -124,6 +120,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     bound_runtime = runtime;
     bound_host = host;
     IHostControl_AddRef(control);
+    hm_bridge_tell_incomplete();
     return S_OK;
 
 redirection:

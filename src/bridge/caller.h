@@ -12,9 +12,11 @@
 
 struct caller {
     bool shared; /* it reserves for others than the collector too */
-    bool stuck;  /* a slot could not be put back: another hook chains to us, so we must not chain to it */
     HMODULE module;
-    uint64_t version; /* of module */
+    HMODULE held; /* was restored, but other hooks in it chain to us: what they call does what it replaced */
+    uint64_t version;  /* of module */
+    char unknown[256]; /* memory functions that it imports and we do not know, by name */
+    bool incomplete;   /* one of them allocates */
     struct import imports[HOSTMEM_BRIDGE_FUNCTION_COUNT];
     atomic_size_t calls[HOSTMEM_BRIDGE_FUNCTION_COUNT];
     atomic_size_t failures[HOSTMEM_BRIDGE_FUNCTION_COUNT];
@@ -25,10 +27,11 @@ extern _Atomic(IHostMemoryManager *) hm_bridge_manager;
 
 /*
  * Redirects the module to the caller's functions, or nothing of it.  Then *culprit, in static storage, names the
- * function that was not found, was found twice, or - unless any_version - is of the same families and not known; NULL:
- * none is to blame.
+ * function that was not found, was found twice, or - with known_only - those that are unknown; NULL:
+ * none is to blame.  On failure calls of the module do what they did before, also where another hook that was placed
+ * meanwhile chains to ours: then both modules stay loaded for good, and only this one can be redirected later.
  */
-HRESULT hm_caller_redirect(struct caller *caller, HMODULE module, bool any_version, const char **culprit);
+HRESULT hm_caller_redirect(struct caller *caller, HMODULE module, bool known_only, const char **culprit);
 void hm_caller_restore(struct caller *caller);
 
 static inline void count(atomic_size_t *counter)

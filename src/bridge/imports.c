@@ -2,8 +2,7 @@
  * Import slots of a loaded module.
  *
  * A mapped image keeps two parallel arrays for each DLL that it imports from: names and addresses.  Names are
- * read from the first, and the address of the same index is the slot.  Slots lie in read-only pages, so a
- * write unprotects the page around it and restores what it found.
+ * read from the first, and the address of the same index is the slot.  Slots mostly lie in read-only pages.
  */
 #include <string.h>
 
@@ -97,7 +96,9 @@ HRESULT hm_imports_find(HMODULE module, struct import *imports, unsigned count, 
             return HRESULT_FROM_WIN32(ERROR_DUP_NAME);
         }
         import->slot = slot;
-        if (*slot != import->replacement)
+        if (import->placed && *slot == import->original) /* whoever chained to us has taken us out, too */
+            import->placed = false;
+        if (!import->placed)
             import->original = *slot;
     }
     for (unsigned i = 0; i < count; ++i)
@@ -108,20 +109,35 @@ HRESULT hm_imports_find(HMODULE module, struct import *imports, unsigned count, 
     return S_OK;
 }
 
-const char *hm_imports_unknown(HMODULE module, struct import *imports, unsigned count,
-                               const char *const *families)
+static void name_append(char *names, size_t capacity, const char *name)
 {
+    size_t length = strlen(names), more = strlen(name);
+
+    if (length + (length != 0) + more >= capacity)
+        return;
+    if (length)
+        names[length++] = ' ';
+    memcpy(names + length, name, more + 1);
+}
+
+bool hm_imports_unknown(HMODULE module, struct import *imports, unsigned count, const struct family *families,
+                        char *names, size_t capacity)
+{
+    bool allocates = false;
     struct walk walk;
     const char *name;
     void **slot;
 
+    names[0] = 0;
     if (!walk_start(&walk, module))
-        return NULL;
+        return false;
     while ((name = walk_next(&walk, &slot)) != NULL)
-        for (unsigned i = 0; families[i]; ++i)
-            if (!strncmp(name, families[i], strlen(families[i])) && !import_named(imports, count, name))
-                return name;
-    return NULL;
+        for (const struct family *family = families; family->name; ++family)
+            if (!strncmp(name, family->name, strlen(family->name)) && !import_named(imports, count, name)) {
+                name_append(names, capacity, name);
+                allocates |= family->allocates;
+            }
+    return allocates;
 }
 
 static HMODULE module_of(const void *address)
@@ -155,38 +171,121 @@ bool hm_imports_marked(const struct import *imports, unsigned count, const char 
     return false;
 }
 
-/* ERROR_BUSY: the slot does not hold what was expected; somebody else has redirected it meanwhile. */
-static HRESULT slot_write(void **slot, void *expected, void *value)
-{
-    DWORD protection;
+/* A page that is open for writing. */
+struct window {
+    void *address;
+    DWORD before, opened; /* protection; equal: it was writable, and is not ours to narrow */
+};
 
-    if (!VirtualProtect(slot, sizeof *slot, PAGE_READWRITE, &protection))
-        return HRESULT_FROM_WIN32(GetLastError());
-    bool written = InterlockedCompareExchangePointer(slot, value, expected) == expected;
-    VirtualProtect(slot, sizeof *slot, protection, &protection);
-    return written ? S_OK : HRESULT_FROM_WIN32(ERROR_BUSY);
+static const DWORD executable =
+    PAGE_EXECUTE | PAGE_EXECUTE_READ | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
+static const DWORD writable =
+    PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
+
+static DWORD protection_of(const void *address)
+{
+    MEMORY_BASIC_INFORMATION info;
+    return VirtualQuery(address, &info, sizeof info) ? info.Protect : 0;
 }
 
-HRESULT hm_imports_redirect(const struct import *imports, unsigned count)
+static HRESULT window_open(struct window *window, void *address)
 {
-    for (unsigned i = 0; i < count; ++i) {
-        if (!imports[i].slot)
-            continue;
-        HRESULT hr = slot_write(imports[i].slot, imports[i].original, imports[i].replacement);
-        if (hr != S_OK) {
-            hm_imports_restore(imports, i);
-            return hr;
-        }
-    }
+    window->address = address;
+    window->before = window->opened = protection_of(address);
+    if (window->before & writable)
+        return S_OK;
+    DWORD wanted = window->before & executable ? PAGE_EXECUTE_READWRITE : PAGE_READWRITE;
+    if (!VirtualProtect(address, sizeof(void *), wanted, &window->before))
+        return HRESULT_FROM_WIN32(GetLastError());
+    window->opened = window->before & writable ? window->before : wanted;
     return S_OK;
 }
 
-bool hm_imports_restore(const struct import *imports, unsigned count)
+/* An image's pages are copied when they are written, which Windows and Wine show more or less. */
+static bool is_as_opened(const struct window *window)
 {
-    bool complete = true;
+    DWORD now = protection_of(window->address);
+
+    if (window->opened == PAGE_READWRITE && now == PAGE_WRITECOPY)
+        return true;
+    if (window->opened == PAGE_EXECUTE_READWRITE && now == PAGE_EXECUTE_WRITECOPY)
+        return true;
+    return now == window->opened;
+}
+
+static void window_close(struct window *window)
+{
+    DWORD opened;
+
+    if (window->opened != window->before && is_as_opened(window))
+        VirtualProtect(window->address, sizeof(void *), window->before, &opened);
+}
+
+static void slot_place(struct import *import)
+{
+    void *found = *(void *volatile *)import->slot, *was;
+
+    while (found != import->replacement) {
+        import->original = found; /* it may be called as soon as the slot is written */
+        was = InterlockedCompareExchangePointer(import->slot, import->replacement, found);
+        if (was == found)
+            break;
+        found = was;
+    }
+    import->placed = true;
+}
+
+static void slot_restore(struct import *import)
+{
+    void *was = InterlockedCompareExchangePointer(import->slot, import->original, import->replacement);
+
+    if (was == import->replacement || was == import->original)
+        import->placed = false;
+}
+
+static bool is_to_be_written(const struct import *import, bool place)
+{
+    return import->slot && import->placed != place;
+}
+
+static bool same_page(const void *a, const void *b)
+{
+    return (size_t)a >> 12 == (size_t)b >> 12;
+}
+
+/* Page by page.  The first failure ends the placing, but not the putting back. */
+static HRESULT slots_write(struct import *imports, unsigned count, bool place)
+{
+    HRESULT result = S_OK;
+
+    for (unsigned i = 0; i < count && !(place && result != S_OK); ++i) {
+        struct window window;
+
+        if (!is_to_be_written(&imports[i], place))
+            continue;
+        HRESULT hr = window_open(&window, imports[i].slot);
+        if (hr != S_OK) {
+            result = hr;
+            continue;
+        }
+        for (unsigned j = i; j < count; ++j)
+            if (is_to_be_written(&imports[j], place) && same_page(imports[i].slot, imports[j].slot))
+                (place ? slot_place : slot_restore)(&imports[j]);
+        window_close(&window);
+    }
+    return result;
+}
+
+HRESULT hm_imports_redirect(struct import *imports, unsigned count)
+{
+    return slots_write(imports, count, true);
+}
+
+bool hm_imports_restore(struct import *imports, unsigned count)
+{
+    slots_write(imports, count, false);
     for (unsigned i = 0; i < count; ++i)
-        if (imports[i].slot &&
-            slot_write(imports[i].slot, imports[i].replacement, imports[i].original) != S_OK)
-            complete = false;
-    return complete;
+        if (imports[i].placed)
+            return false;
+    return true;
 }

@@ -4,14 +4,16 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "bridge/event.h"
 #include "bridge/managed.h"
 #include "bridge/runtime.h"
+#include "bridge/use.h"
 
 /* The only application domain that there is. */
 enum { APP_DOMAIN = 1 };
 
 /* A burst of changes is one refresh: each stops the runtime's threads for a moment. */
-enum { PACE_MS = 250, START_POLL_MS = 20, RETRY_MS = 500, RETRY_MOST_MS = 8000 };
+enum { PACE_MS = 250, RETRY_MS = 500, RETRY_MOST_MS = 8000 };
 
 /* System.GC.GCHeapHardLimitInfo: bytes, or parts of the machine's memory.  A figure of all ones stays as it is; all
  * figures 0 are no limit. */
@@ -21,7 +23,10 @@ struct heap_hard_limits {
 
 typedef int(STDMETHODCALLTYPE *refresh_method)(struct heap_hard_limits limits);
 typedef int(STDMETHODCALLTYPE *collection_count_method)(int generation);
-typedef void(STDMETHODCALLTYPE *collect_method)(int generation, int mode, BOOL low_memory);
+/* .NET 8 and 9; from 10 on. */
+typedef void(STDMETHODCALLTYPE *collect_method)(int generation, int mode);
+typedef void(STDMETHODCALLTYPE *collect_low_method)(int generation, int mode, BOOL low_memory);
+enum { COLLECT_LOW_FROM = 10 };
 
 /* GC.InternalGCCollectionMode: Blocking, Compacting, Aggressive. */
 enum { COLLECT_ALL = 2 | 8 | 16, OLDEST = 2 };
@@ -31,6 +36,12 @@ static _Atomic(HANDLE) wanted;
 static atomic_bool wants_refresh, wants_collection;
 static uint64_t (*heap_limit)(void);
 static _Atomic uint64_t refreshes;
+static uint64_t runtime_version;
+
+void hm_managed_set_version(uint64_t version)
+{
+    runtime_version = version;
+}
 
 static bool has_started(ICLRRuntimeHost2 *host)
 {
@@ -55,6 +66,13 @@ static HRESULT method_of_gc(ICLRRuntimeHost2 *host, const wchar_t *name, _Atomic
     return hr;
 }
 
+/* A method that is not public; its signature is that of some versions. */
+static HRESULT internal_of_gc(ICLRRuntimeHost2 *host, const wchar_t *name, _Atomic(INT_PTR) *cache,
+                              INT_PTR *method)
+{
+    return hm_runtime_is_known(runtime_version) ? method_of_gc(host, name, cache, method) : E_NOTIMPL;
+}
+
 /* False: the collector does not take that limit now, but has read the machine's memory all the same. */
 static bool refresh(ICLRRuntimeHost2 *host, uint64_t heap)
 {
@@ -62,7 +80,7 @@ static bool refresh(ICLRRuntimeHost2 *host, uint64_t heap)
     struct heap_hard_limits limits;
     INT_PTR method;
 
-    if (method_of_gc(host, L"_RefreshMemoryLimit", &cache, &method) != S_OK)
+    if (internal_of_gc(host, L"_RefreshMemoryLimit", &cache, &method) != S_OK)
         return false;
     memset(&limits, heap == 0 ? 0 : 0xff, sizeof limits);
     limits.limit = heap;
@@ -80,8 +98,12 @@ static void collect(ICLRRuntimeHost2 *host)
     static _Atomic(INT_PTR) cache;
     INT_PTR method;
 
-    if (method_of_gc(host, L"_Collect", &cache, &method) == S_OK)
-        ((collect_method)method)(OLDEST, COLLECT_ALL, TRUE);
+    if (internal_of_gc(host, L"_Collect", &cache, &method) != S_OK)
+        return;
+    if (runtime_major(runtime_version) < COLLECT_LOW_FROM)
+        ((collect_method)method)(OLDEST, COLLECT_ALL);
+    else
+        ((collect_low_method)method)(OLDEST, COLLECT_ALL, TRUE);
 }
 
 /* A thread's first call into managed code takes memory: better now than when there is none. */
@@ -90,10 +112,17 @@ static void get_ready(ICLRRuntimeHost2 *host)
     _Atomic(INT_PTR) cache = 0;
     INT_PTR method;
 
-    while (!has_started(host))
-        Sleep(START_POLL_MS);
     if (method_of_gc(host, L"CollectionCount", &cache, &method) == S_OK)
         ((collection_count_method)method)(0);
+}
+
+static void heap_check(void)
+{
+    uint64_t ranges, bytes, dropped;
+
+    hm_use_heap_figures(&ranges, &bytes, &dropped);
+    if (!ranges)
+        hm_bridge_event_tell(HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN, NULL, S_OK, NULL);
 }
 
 /* The runtime reads its limits at its start by itself, so whatever is wanted before that can wait for it. */
@@ -103,7 +132,11 @@ static DWORD WINAPI managed_thread(void *event)
     ULONGLONG collected = 0;
     ICLRRuntimeHost2 *host = atomic_load(&runtime);
 
+    while (!has_started(host)) /* one that never starts is never looked at */
+        WaitForSingleObject(event, INFINITE);
+    heap_check();
     get_ready(host);
+    SetEvent(event); /* for what was wanted before */
     for (;;) {
         bool again = WaitForSingleObject(event, retry) == WAIT_TIMEOUT;
         if (atomic_exchange(&wants_collection, false) &&
@@ -158,6 +191,11 @@ void hm_managed_refresh_limit(void)
 void hm_managed_collect(void)
 {
     atomic_store(&wants_collection, true);
+    wake_thread();
+}
+
+void hm_managed_runs(void)
+{
     wake_thread();
 }
 

@@ -16,10 +16,17 @@
 #define MANAGED_AS_IT_IS UINT64_MAX
 
 /*
- * The runtime has been bound; the interface stays, and from now on there is a thread of ours, which waits to be needed.
+ * The runtime has been bound; the interface stays, and from now on there is a thread of ours, which waits to be needed,
+ * and for the start before that.  It tells the host when the runtime has started and no heap was recognised.
  * heap_limit: asked for the collector's hard limit in bytes at each refresh; 0: none.
  */
 void hm_managed_bind(ICLRRuntimeHost *host, uint64_t (*heap_limit)(void));
+
+/*
+ * Which runtime is bound, before hm_managed_bind.  Internal methods are called only on versions whose signatures are
+ * known: one argument too many, and on x86 the stack is not where it was.
+ */
+void hm_managed_set_version(uint64_t version);
 
 /* Has the bound runtime started?  No lock, no memory. */
 bool hm_managed_started(void);
@@ -36,6 +43,9 @@ void hm_managed_refresh_limit(void);
  */
 enum { MANAGED_COLLECT_MS = 8192 };
 void hm_managed_collect(void);
+
+/* The bound runtime has started, as was just noticed.  From inside its calls: no lock, no memory. */
+void hm_managed_runs(void);
 
 /* How often the limit was refreshed. */
 uint64_t hm_managed_refreshes(void);

@@ -2,12 +2,22 @@
  * What the bridge has to know of a coreclr.dll, and how it finds one.
  */
 #include <string.h>
+#include <wchar.h>
 
 #include "bridge/runtime.h"
 
 #define RUNTIME_FILE L"coreclr.dll"
+#define CORELIB_FILE L"System.Private.CoreLib.dll"
 
 typedef HRESULT(STDMETHODCALLTYPE *get_runtime_host)(REFIID riid, IUnknown **host);
+
+bool hm_module_pin(const void *address)
+{
+    const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS;
+    HMODULE module;
+
+    return GetModuleHandleExW(flags, (LPCWSTR)address, &module);
+}
 
 /*
  * A version resource starts with three 16-bit words (its length, the length and type of its value), the key
@@ -28,6 +38,11 @@ uint64_t hm_runtime_version(HMODULE module)
     if (info.dwSignature != VS_FFI_SIGNATURE)
         return 0;
     return (uint64_t)info.dwFileVersionMS << 32 | info.dwFileVersionLS;
+}
+
+bool hm_runtime_is_known(uint64_t version)
+{
+    return runtime_major(version) >= RUNTIME_OLDEST && runtime_major(version) <= RUNTIME_NEWEST;
 }
 
 HRESULT hm_runtime_get_host(HMODULE module, REFIID riid, void **host)
@@ -63,32 +78,40 @@ bool hm_path_is_absolute(const wchar_t *path)
     return drive >= L'a' && drive <= L'z' && path[1] == L':' && path[2] == L'\\';
 }
 
-HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *directories, wchar_t *path, uint32_t capacity)
+/* The file's path up to its name, if that is the one asked for. */
+static size_t folder_length(const wchar_t *path, size_t length, const wchar_t *name)
 {
-    if (!directories || !path || !capacity)
+    size_t of_name = wcslen(name);
+
+    if (length <= of_name || _wcsnicmp(path + length - of_name, name, of_name))
+        return 0;
+    return path[length - of_name - 1] == L'\\' ? length - of_name : 0;
+}
+
+HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *assemblies, wchar_t *path, uint32_t capacity)
+{
+    if (!assemblies || !path || !capacity)
         return E_POINTER;
     path[0] = 0;
-    while (*directories) {
-        size_t length = wcscspn(directories, L";");
-        const wchar_t *directory = directories;
-        directories += length;
-        directories += *directories == L';';
-        if (!length || !hm_path_is_absolute(directory))
-            continue;
+    while (*assemblies) {
+        const wchar_t *assembly = assemblies;
+        size_t length = wcscspn(assemblies, L";");
+        assemblies += length;
+        assemblies += *assemblies == L';';
 
-        bool slash = directory[length - 1] != L'\\';
-        size_t total = length + slash + sizeof RUNTIME_FILE / sizeof(wchar_t);
-        if (total > capacity)
+        size_t folder = folder_length(assembly, length, CORELIB_FILE);
+        if (!folder || !hm_path_is_absolute(assembly))
+            continue;
+        if (folder + sizeof RUNTIME_FILE / sizeof *path > capacity)
             return HRESULT_FROM_WIN32(ERROR_INSUFFICIENT_BUFFER);
-        memcpy(path, directory, length * sizeof *path);
-        if (slash)
-            path[length] = L'\\';
-        memcpy(path + length + slash, RUNTIME_FILE, sizeof RUNTIME_FILE);
+        memcpy(path, assembly, folder * sizeof *path);
+        memcpy(path + folder, RUNTIME_FILE, sizeof RUNTIME_FILE);
 
         DWORD attributes = GetFileAttributesW(path);
         if (attributes != INVALID_FILE_ATTRIBUTES && !(attributes & FILE_ATTRIBUTE_DIRECTORY))
             return S_OK;
         path[0] = 0;
+        break; /* the runtime has no second one */
     }
     return HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND);
 }

@@ -10,13 +10,24 @@
 #include <hostmem/bridge.h>
 
 /* The major versions whose way of using memory has been looked at. */
-enum { RUNTIME_OLDEST = 8, RUNTIME_NEWEST = 10 };
+enum { RUNTIME_OLDEST = 8, RUNTIME_NEWEST = 11 };
 
 /* Does it name a drive or a share, with backslashes?  LoadLibraryExW takes no others for search by folder. */
 bool hm_path_is_absolute(const wchar_t *path);
 
+/* Keeps the module that has this address until the process ends; false: the last error tells why not. */
+bool hm_module_pin(const void *address);
+
 /* File version of a loaded module from its version resource, 0x0008000000001234 style; 0: it has none. */
 uint64_t hm_runtime_version(HMODULE module);
+
+static inline unsigned runtime_major(uint64_t version)
+{
+    return (unsigned)(version >> 48);
+}
+
+/* One of those that have been looked at? */
+bool hm_runtime_is_known(uint64_t version);
 
 /* The runtime's own host interface, by coreclr's export.  The export's absence is ERROR_PROC_NOT_FOUND. */
 HRESULT hm_runtime_get_host(HMODULE module, REFIID riid, void **host);

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "bridge/caller.h"
+#include "bridge/event.h"
 #include "bridge/machine.h"
 #include "bridge/managed.h"
 #include "bridge/notification.h"
@@ -38,7 +39,9 @@ static struct caller runtime, collector;
 static _Atomic(ICLRRuntimeHost *) runtime_host;
 static atomic_bool running;
 static _Atomic uint64_t started_charged;
-static bool any_version;
+static atomic_bool starting; /* bound, and not known to have started */
+static _Atomic uint32_t other_state;
+static bool known_only;
 static _Atomic(const char *) missing;
 static atomic_size_t foreign_frees, placeholder_frees, other_process, map_retries;
 
@@ -61,8 +64,21 @@ static bool runtime_runs(void)
     uint64_t charged = hm_machine_charged(atomic_load_explicit(&hm_bridge_manager, memory_order_acquire)),
              none = 0;
     atomic_compare_exchange_strong(&started_charged, &none, charged);
+    hm_use_started();
     atomic_store_explicit(&running, true, memory_order_relaxed);
+    if (atomic_exchange(&starting, false))
+        hm_managed_runs();
     return true;
+}
+
+/* The start is noticed at the first call after it, whatever that is: nobody has to look for it. */
+static IHostMemoryManager *manager_now(void)
+{
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+
+    if (atomic_load_explicit(&starting, memory_order_relaxed))
+        runtime_runs();
+    return manager;
 }
 
 static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager *manager, LPVOID address,
@@ -90,7 +106,7 @@ static LPVOID allocate(struct caller *caller, unsigned index, IHostMemoryManager
 static LPVOID call_alloc(struct caller *caller, LPVOID address, SIZE_T size, DWORD type, DWORD protect)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_ALLOC;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
 
     if (!manager)
         return ORIGINAL(caller, index, alloc_function)(address, size, type, protect);
@@ -102,7 +118,7 @@ static LPVOID call_alloc_numa(struct caller *caller, HANDLE process, LPVOID addr
                               DWORD protect, DWORD node)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_ALLOC_EX_NUMA;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
 
     if (manager && process != GetCurrentProcess()) {
         count(&other_process);
@@ -117,7 +133,7 @@ static LPVOID call_alloc_numa(struct caller *caller, HANDLE process, LPVOID addr
 static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD type)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_FREE;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
 
     if (manager && (type & MEM_RELEASE) && (type & (MEM_PRESERVE_PLACEHOLDER | MEM_COALESCE_PLACEHOLDERS))) {
         count(&placeholder_frees);
@@ -150,7 +166,7 @@ static BOOL call_free(struct caller *caller, LPVOID address, SIZE_T size, DWORD 
 static BOOL call_protect(struct caller *caller, LPVOID address, SIZE_T size, DWORD protect, PDWORD old)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_PROTECT;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
 
     if (!manager)
         return ORIGINAL(caller, index, protect_function)(address, size, protect, old);
@@ -170,7 +186,7 @@ static SIZE_T call_query(struct caller *caller, LPCVOID address, PMEMORY_BASIC_I
                          SIZE_T length)
 {
     const unsigned index = HOSTMEM_BRIDGE_VIRTUAL_QUERY;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
     SIZE_T written = 0;
 
     if (!manager)
@@ -221,7 +237,7 @@ static LPVOID call_map(struct caller *caller, HANDLE file, DWORD access, DWORD h
 {
     const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW;
     map_function original = ORIGINAL(caller, index, map_function);
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
     LPVOID view = original(file, access, high, low, size);
 
     if (!manager)
@@ -241,7 +257,7 @@ static LPVOID call_map_at(struct caller *caller, HANDLE file, DWORD access, DWOR
 {
     const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW_EX;
     map_at_function original = ORIGINAL(caller, index, map_at_function);
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
     LPVOID view = original(file, access, high, low, size, base);
 
     if (!manager)
@@ -259,7 +275,7 @@ static LPVOID call_map_at(struct caller *caller, HANDLE file, DWORD access, DWOR
 static BOOL call_unmap(struct caller *caller, LPCVOID base)
 {
     const unsigned index = HOSTMEM_BRIDGE_UNMAP_VIEW;
-    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
+    IHostMemoryManager *manager = manager_now();
     BOOL done = ORIGINAL(caller, index, unmap_function)(base);
 
     if (!manager)
@@ -283,9 +299,9 @@ static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD
     const unsigned index = HOSTMEM_BRIDGE_LOAD_LIBRARY_EX;
     HMODULE module = ORIGINAL(caller, index, load_function)(name, file, flags);
 
-    if (!atomic_load_explicit(&hm_bridge_manager, memory_order_acquire))
-        return module;
     DWORD error = GetLastError();
+    if (!manager_now())
+        return module;
     count(&caller->calls[index]);
     if (!module) {
         count(&caller->failures[index]);
@@ -367,20 +383,20 @@ static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD
  * all: whether the module must import what a collector may do without. */
 #define IMPORTS_OF(caller, all)                                                                              \
     {                                                                                                        \
-        {"VirtualAlloc", (void *)caller##_alloc, true, NULL, NULL},                                          \
-            {"VirtualAllocExNuma", (void *)caller##_alloc_numa, all, NULL, NULL},                            \
-            {"VirtualFree", (void *)caller##_free, true, NULL, NULL},                                        \
-            {"VirtualProtect", (void *)caller##_protect, all, NULL, NULL},                                   \
-            {"VirtualQuery", (void *)caller##_query, all, NULL, NULL},                                       \
-            {"MapViewOfFile", (void *)caller##_map, all, NULL, NULL},                                        \
-            {"MapViewOfFileEx", (void *)caller##_map_at, all, NULL, NULL},                                   \
-            {"UnmapViewOfFile", (void *)caller##_unmap, all, NULL, NULL},                                    \
-            {"LoadLibraryExW", (void *)caller##_load, all, NULL, NULL},                                      \
-            {"GlobalMemoryStatusEx", (void *)caller##_memory_status, all, NULL, NULL},                       \
-            {"K32GetProcessMemoryInfo", (void *)caller##_process_memory, all, NULL, NULL},                   \
-            {"IsProcessInJob", (void *)caller##_in_job, all, NULL, NULL},                                    \
-            {"QueryInformationJobObject", (void *)caller##_job_limits, all, NULL, NULL},                     \
-            {"CreateMemoryResourceNotification", (void *)caller##_low_memory, all, NULL, NULL},              \
+        {"VirtualAlloc", (void *)caller##_alloc, true, NULL, NULL, false},                                   \
+            {"VirtualAllocExNuma", (void *)caller##_alloc_numa, all, NULL, NULL, false},                     \
+            {"VirtualFree", (void *)caller##_free, true, NULL, NULL, false},                                 \
+            {"VirtualProtect", (void *)caller##_protect, all, NULL, NULL, false},                            \
+            {"VirtualQuery", (void *)caller##_query, all, NULL, NULL, false},                                \
+            {"MapViewOfFile", (void *)caller##_map, all, NULL, NULL, false},                                 \
+            {"MapViewOfFileEx", (void *)caller##_map_at, all, NULL, NULL, false},                            \
+            {"UnmapViewOfFile", (void *)caller##_unmap, all, NULL, NULL, false},                             \
+            {"LoadLibraryExW", (void *)caller##_load, all, NULL, NULL, false},                               \
+            {"GlobalMemoryStatusEx", (void *)caller##_memory_status, all, NULL, NULL, false},                \
+            {"K32GetProcessMemoryInfo", (void *)caller##_process_memory, all, NULL, NULL, false},            \
+            {"IsProcessInJob", (void *)caller##_in_job, all, NULL, NULL, false},                             \
+            {"QueryInformationJobObject", (void *)caller##_job_limits, all, NULL, NULL, false},              \
+            {"CreateMemoryResourceNotification", (void *)caller##_low_memory, all, NULL, NULL, false},       \
     }
 
 FUNCTIONS_OF(runtime)
@@ -392,10 +408,21 @@ static struct caller collector = {.shared = false, .imports = IMPORTS_OF(collect
 static HRESULT caller_redirect(struct caller *caller, HMODULE module)
 {
     const char *culprit = NULL;
-    HRESULT hr = hm_caller_redirect(caller, module, any_version, &culprit);
+    HRESULT hr = hm_caller_redirect(caller, module, known_only, &culprit);
 
     atomic_store_explicit(&missing, culprit, memory_order_relaxed);
     return hr;
+}
+
+static void tell_incomplete(const struct caller *caller)
+{
+    if (caller->incomplete)
+        hm_bridge_event_tell(HOSTMEM_BRIDGE_EVENT_INCOMPLETE, caller->module, S_OK, caller->unknown);
+}
+
+void hm_bridge_tell_incomplete(void)
+{
+    tell_incomplete(&runtime);
 }
 
 static bool collector_redirect(HMODULE module)
@@ -405,12 +432,13 @@ static bool collector_redirect(HMODULE module)
     if (collector.module || caller_redirect(&collector, module) != S_OK)
         return false;
     hm_use_standalone();
+    tell_incomplete(&collector);
     return true;
 }
 
-HRESULT hm_bridge_redirect(HMODULE module, bool any)
+HRESULT hm_bridge_redirect(HMODULE module, bool only)
 {
-    any_version = any;
+    known_only = only;
     return caller_redirect(&runtime, module);
 }
 
@@ -422,7 +450,26 @@ void hm_bridge_restore(void)
 void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host)
 {
     atomic_store_explicit(&runtime_host, host, memory_order_release);
+    atomic_store(&starting, true);
     atomic_store_explicit(&hm_bridge_manager, manager, memory_order_release);
+}
+
+void hm_bridge_state_set(uint32_t bit, bool set)
+{
+    if (set)
+        atomic_fetch_or(&other_state, bit);
+    else
+        atomic_fetch_and(&other_state, ~bit);
+}
+
+static bool is_incomplete(const struct caller *caller)
+{
+    return caller->module && caller->incomplete;
+}
+
+static const char *unknown_of(const struct caller *caller)
+{
+    return caller->module && caller->unknown[0] ? caller->unknown : NULL;
 }
 
 static void read_calls(struct caller *caller, hostmem_bridge_calls *calls)
@@ -442,13 +489,18 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
 
     const char *name = atomic_load_explicit(&missing, memory_order_relaxed);
     IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
-    statistics->state = (runtime.module ? HOSTMEM_BRIDGE_REDIRECTED : 0) |
-                        (manager ? HOSTMEM_BRIDGE_BOUND : 0) | (runtime_runs() ? HOSTMEM_BRIDGE_RUNNING : 0) |
-                        (collector.module ? HOSTMEM_BRIDGE_STANDALONE_GC : 0);
+    statistics->state =
+        (runtime.module ? HOSTMEM_BRIDGE_REDIRECTED : 0) | (manager ? HOSTMEM_BRIDGE_BOUND : 0) |
+        (runtime_runs() ? HOSTMEM_BRIDGE_RUNNING : 0) |
+        (collector.module ? HOSTMEM_BRIDGE_STANDALONE_GC : 0) |
+        (is_incomplete(&runtime) || is_incomplete(&collector) ? HOSTMEM_BRIDGE_INCOMPLETE : 0) |
+        atomic_load(&other_state);
     statistics->runtime = runtime.module;
     statistics->collector = collector.module;
     statistics->runtime_version = runtime.module ? runtime.version : 0;
     statistics->missing = name;
+    statistics->unknown[HOSTMEM_BRIDGE_RUNTIME] = unknown_of(&runtime);
+    statistics->unknown[HOSTMEM_BRIDGE_COLLECTOR] = unknown_of(&collector);
     read_calls(&runtime, statistics->calls[HOSTMEM_BRIDGE_RUNTIME]);
     read_calls(&collector, statistics->calls[HOSTMEM_BRIDGE_COLLECTOR]);
     statistics->foreign_frees = atomic_load_explicit(&foreign_frees, memory_order_relaxed);
@@ -458,6 +510,8 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
     statistics->started_charged = atomic_load(&started_charged);
     statistics->limit_refreshes = hm_managed_refreshes();
     hm_use_heap_figures(&statistics->heap_ranges, &statistics->heap_reserved, &statistics->heap_unknown);
+    if (statistics->state & HOSTMEM_BRIDGE_RUNNING && !statistics->heap_ranges)
+        statistics->state |= HOSTMEM_BRIDGE_HEAP_UNKNOWN;
     for (unsigned level = 0; level < HOSTMEM_BRIDGE_LEVEL_COUNT; ++level)
         statistics->notifications[level] = hm_notification_count(level);
     return S_OK;

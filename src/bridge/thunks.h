@@ -13,10 +13,10 @@
 
 /*
  * Redirects coreclr.dll to the functions.  On failure nothing is redirected, and the statistics name the
- * function that was not found - or, unless any_version, the one of the same families that the bridge does not
+ * function that was not found - or, with known_only, those of the same families that the bridge does not
  * know.
  */
-HRESULT hm_bridge_redirect(HMODULE runtime, bool any_version);
+HRESULT hm_bridge_redirect(HMODULE runtime, bool known_only);
 void hm_bridge_restore(void);
 
 /*
@@ -24,5 +24,11 @@ void hm_bridge_restore(void);
  * the runtime's own interface, which is asked whether the runtime has started.
  */
 void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host);
+
+/* Tells the host if functions that take memory were left to Windows. */
+void hm_bridge_tell_incomplete(void);
+
+/* A bit of hostmem_bridge_statistics.state that others know of. */
+void hm_bridge_state_set(uint32_t bit, bool set);
 
 #endif

@@ -3,7 +3,7 @@
  *
  * Loaders reserve with PAGE_NOACCESS or at an address.  So does the JIT, whose first commit then is executable.
  * The collector reserves read-write memory anywhere: one granule is a handle table, and what of the rest is
- * heap is read from the order of calls that the collectors of .NET 8 to 10 keep, regions or segments,
+ * heap is read from the order of calls that the collectors of .NET 8 to 11 keep, regions or segments,
  * workstation or server:
  *
  *     at the start   heap is reserved (one range, or all initial segments), then tables, on one thread and
@@ -19,8 +19,8 @@
  *     anything else                                 it is a table
  *
  * The runtime's own module has reservations of the loader and others that look alike, so there only the first
- * line counts, and once: its collector takes one range for good.  A standalone collector's module has nothing
- * else.  What is not recognised is not heap, and so is never refused.
+ * line counts, once, and before the runtime has started: its collector takes one range for good.  A standalone
+ * collector's module has nothing else.  What is not recognised is not heap, and so is never refused.
  *
  * The manager keeps the use with its region.  Kept here are the heap's ranges, from which the criticality of a
  * commit is derived, and the new reservations.  A range is one word, so that a reader needs no lock: granule
@@ -205,6 +205,11 @@ void hm_use_reserved(void *base, const void *asked, size_t size, DWORD type, DWO
         collector_reserved(base, size, shared);
     else
         set_use(base, HOSTMEM_USE_OTHER);
+}
+
+void hm_use_started(void)
+{
+    atomic_store_explicit(&sealed, true, memory_order_relaxed);
 }
 
 void hm_use_standalone(void)

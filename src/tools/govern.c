@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#include <hostmem/bridge.h>
-
 #include "tools/run_hostfxr.h"
 #include "tools/writer.h"
 
@@ -143,4 +141,54 @@ void govern_ending(const struct options *options, const struct ending *ending,
     }
     writer_text(&writer, "\n");
     writer_flush(&writer);
+}
+
+bool govern_heap(const struct options *options, const hostmem_bridge_event *event)
+{
+    static struct writer writer;
+
+    if (event->kind != HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN || (!has_limit(options) && !options->fail_after))
+        return true;
+    if (!ending_cancel())
+        Sleep(PATIENCE_MS);
+    begin_line(&writer, options);
+    writer_text(
+        &writer,
+        ": what its collector takes for its heap is not recognised, so nothing would keep it to a limit\n");
+    writer_flush(&writer);
+    return false;
+}
+
+bool govern_ran(const struct options *options, const struct ending *ending,
+                const hostmem_bridge_statistics *bridge)
+{
+    static struct writer writer;
+
+    if (!(bridge->state & HOSTMEM_BRIDGE_BOUND) || bridge->state & HOSTMEM_BRIDGE_RUNNING)
+        return true;
+    begin_line(&writer, options);
+    writer_text(&writer, ": the runtime whose memory was taken over has not started (");
+    writer_hex(&writer, ending->status, 8);
+    writer_text(&writer, ")\n");
+    writer_flush(&writer);
+    return false;
+}
+
+void govern_unknown(const struct options *options, const hostmem_bridge_statistics *bridge)
+{
+    static const char *const modules[] = {[HOSTMEM_BRIDGE_RUNTIME] = ": its runtime imports ",
+                                          [HOSTMEM_BRIDGE_COLLECTOR] = ": its collector imports "};
+    const bool incomplete = bridge->state & HOSTMEM_BRIDGE_INCOMPLETE;
+    static struct writer writer;
+
+    for (unsigned module = 0; module < HOSTMEM_BRIDGE_MODULE_COUNT; module++) {
+        if (!bridge->unknown[module])
+            continue;
+        begin_line(&writer, options);
+        writer_text(&writer, modules[module]);
+        writer_text(&writer, bridge->unknown[module]);
+        writer_text(&writer, ", which hostmem does not know and has left to Windows");
+        writer_text(&writer, incomplete ? ": limits and figures do not cover all of its memory\n" : "\n");
+        writer_flush(&writer);
+    }
 }

@@ -4,6 +4,7 @@
 #ifndef HOSTMEM_TOOLS_GOVERN_H
 #define HOSTMEM_TOOLS_GOVERN_H
 
+#include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
 
 #include "tools/ending.h"
@@ -28,5 +29,15 @@ bool govern_started(const struct options *options, const struct ending *ending,
 /* One line on stderr, if the program was ended by its limits, or by want of memory under the collector's. */
 void govern_ending(const struct options *options, const struct ending *ending,
                    const hostmem_statistics *books, uint64_t hard_limit);
+
+/* Of each event of the bridge: false, after one line, when the limits are not kept; the process is to end then. */
+bool govern_heap(const struct options *options, const hostmem_bridge_event *event);
+
+/* Has the bound runtime run the program?  False: said. */
+bool govern_ran(const struct options *options, const struct ending *ending,
+                const hostmem_bridge_statistics *bridge);
+
+/* Memory functions of the runtime that the bridge left to Windows: a line for each module that has some. */
+void govern_unknown(const struct options *options, const hostmem_bridge_statistics *bridge);
 
 #endif

@@ -86,9 +86,12 @@ static void report_write(const struct ending *ending)
         moment_read();
     else if (manager)
         accounting_read(&report.accounting, manager);
+    report.bridge.size = sizeof report.bridge;
+    hostmem_bridge_get_statistics(&report.bridge);
     if (manager) {
         accounting_verify(&report.accounting, manager);
-        if (!govern_started(&options, ending, &report.accounting.statistics, runtime.hard_limit)) {
+        if (!govern_started(&options, ending, &report.accounting.statistics, runtime.hard_limit) ||
+            !govern_ran(&options, ending, &report.bridge)) {
             report_discard();
             TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
         }
@@ -96,8 +99,7 @@ static void report_write(const struct ending *ending)
         hostmem_get_limits(manager, &report.limits);
         govern_ending(&options, ending, &report.accounting.statistics, runtime.hard_limit);
     }
-    report.bridge.size = sizeof report.bridge;
-    hostmem_bridge_get_statistics(&report.bridge);
+    govern_unknown(&options, &report.bridge);
     writer_open(&writer, report_file);
     (options.json ? report_json_accounting : report_text_accounting)(&writer, &report);
     if (options.process && ending->threads_are_gone) { /* last: it may end us */
@@ -136,9 +138,19 @@ static int report_open(void)
     return 0;
 }
 
+/* Under limits that nothing keeps a program had better not run. */
+static void HOSTMEM_CALL bridge_event(const hostmem_bridge_event *event, void *context)
+{
+    (void)context;
+    if (govern_heap(&options, event))
+        return;
+    report_discard();
+    TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+}
+
 static uint32_t bridge_flags(void)
 {
-    uint32_t flags = options.any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0;
+    uint32_t flags = options.known_runtime ? HOSTMEM_BRIDGE_KNOWN_ONLY : 0;
 
     if (options.heap_limit && !options.no_job)
         flags |= HOSTMEM_BRIDGE_HARD_LIMIT;
@@ -156,9 +168,9 @@ static bool framework_options_fit(void)
     }
     if (program.kind == PROGRAM_DOTNET)
         return true;
-    if (options.any_runtime || options.no_job) {
+    if (options.known_runtime || options.no_job) {
         complain(L"%ls: is a .NET Framework assembly; %ls is for .NET programs", program.assembly,
-                 options.any_runtime ? L"--any-runtime" : L"--no-job");
+                 options.known_runtime ? L"--known-runtime" : L"--no-job");
         return false;
     }
     if (!options.method) {
@@ -236,13 +248,15 @@ int wmain(int argc, wchar_t **argv)
         process_map_claim(manager, PROCESS_METADATA);
         process_map_claim(control, PROCESS_METADATA);
     }
+    const hostmem_bridge_options bridge = {
+        .size = sizeof bridge, .flags = bridge_flags(), .event = bridge_event};
     ending_prepare(report_write);
     if (program.kind == PROGRAM_FRAMEWORK)
         status = run_framework(&program, options.method, options.argc ? options.argv[0] : L"", control,
                                manager, options.mscoree);
     else
-        status = run_hostfxr(&program, options.argc, options.argv, control, bridge_flags(),
-                             options.heap_limit, &runtime);
+        status =
+            run_hostfxr(&program, options.argc, options.argv, control, &bridge, options.heap_limit, &runtime);
 report:
     if (!ending_is_expected())
         report_discard();

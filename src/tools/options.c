@@ -13,14 +13,14 @@
 static const char help[] =
     "usage: hostmem-run [options] app.exe|app.dll [arguments]\n"
     "\n"
-    "Runs a .NET 8, 9 or 10 program in this process, with the memory of its runtime taken from an\n"
+    "Runs a .NET 8, 9, 10 or 11 program in this process, with the memory of its runtime taken from an\n"
     "IHostMemoryManager, and prints the statistics of that memory when the program ends.\n"
     "\n"
     "  --report FILE     write the report to FILE instead of stderr\n"
     "  --json            as JSON\n"
     "  --process         report all other memory of the process, too: stacks, heaps, images ..\n"
     "  --raw             leave the runtime as it is, for comparison: there are no statistics then\n"
-    "  --any-runtime     also runtimes that hostmem was not tried on\n"
+    "  --known-runtime   only runtimes that hostmem was tried on (8 to 11, no new memory functions)\n"
     "\n"
     "limits (SIZE: bytes, or with K, M or G):\n"
     "  --limit SIZE      what the runtime may commit: its heap is refused above, and it is shown a\n"
@@ -118,8 +118,8 @@ static bool options_make_sense(const struct options *options)
         complain(L"no program given (try --help)");
         return false;
     }
-    if (options->raw && options->any_runtime) {
-        complain(L"--any-runtime makes no sense with --raw: every runtime may be left as it is");
+    if (options->raw && options->known_runtime) {
+        complain(L"--known-runtime makes no sense with --raw: every runtime may be left as it is");
         return false;
     }
     if (options->raw &&
@@ -190,8 +190,8 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             flag = &options->raw;
         else if (wcscmp(name, L"--process") == 0)
             flag = &options->process;
-        else if (wcscmp(name, L"--any-runtime") == 0)
-            flag = &options->any_runtime;
+        else if (wcscmp(name, L"--known-runtime") == 0)
+            flag = &options->known_runtime;
         else if (wcscmp(name, L"--watch") == 0)
             flag = &options->watch;
         else if (wcscmp(name, L"--no-job") == 0)

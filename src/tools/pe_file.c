@@ -3,6 +3,8 @@
  */
 #include "tools/pe_file.h"
 
+#include <string.h>
+
 static const void *bytes_at(const struct pe_file *pe, size_t offset, size_t size)
 {
     return offset <= pe->size && size <= pe->size - offset ? pe->bytes + offset : NULL;
@@ -19,6 +21,22 @@ const void *pe_at(const struct pe_file *pe, uint32_t rva, uint32_t size)
             return bytes_at(pe, (size_t)section->PointerToRawData + offset, size);
     }
     return NULL;
+}
+
+bool pe_exports(const struct pe_file *pe, const char *name)
+{
+    const uint32_t size = (uint32_t)strlen(name) + 1;
+    const uint64_t count = pe->exports ? pe->exports->NumberOfNames : 0;
+    const DWORD *names = NULL;
+
+    if (count != 0 && count * sizeof *names <= UINT32_MAX)
+        names = pe_at(pe, pe->exports->AddressOfNames, (uint32_t)(count * sizeof *names));
+    for (uint64_t i = 0; names && i < count; i++) {
+        const char *exported = pe_at(pe, names[i], size);
+        if (exported && memcmp(exported, name, size) == 0)
+            return true;
+    }
+    return false;
 }
 
 const BYTE *pe_find_inverted(const struct pe_file *pe, const BYTE *what, unsigned length)
@@ -82,6 +100,8 @@ static bool headers_read(struct pe_file *pe)
     if (directories > IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR &&
         directory[IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR].VirtualAddress)
         pe->clr = pe_at(pe, directory[IMAGE_DIRECTORY_ENTRY_COM_DESCRIPTOR].VirtualAddress, sizeof *pe->clr);
+    if (directories > IMAGE_DIRECTORY_ENTRY_EXPORT && directory[IMAGE_DIRECTORY_ENTRY_EXPORT].VirtualAddress)
+        pe->exports = pe_at(pe, directory[IMAGE_DIRECTORY_ENTRY_EXPORT].VirtualAddress, sizeof *pe->exports);
     return true;
 }
 

@@ -25,7 +25,8 @@ struct pe_file {
     bool is_64_bit;
     const IMAGE_SECTION_HEADER *sections;
     unsigned section_count;
-    const IMAGE_COR20_HEADER *clr; /* NULL: native */
+    const IMAGE_COR20_HEADER *clr;         /* NULL: native */
+    const IMAGE_EXPORT_DIRECTORY *exports; /* NULL: none */
 };
 
 /* Opens `path`; on PE_OK pe_close is due. */
@@ -34,6 +35,9 @@ void pe_close(struct pe_file *pe);
 
 /* The file's bytes for [rva, rva + size); NULL when the file does not have them. */
 const void *pe_at(const struct pe_file *pe, uint32_t rva, uint32_t size);
+
+/* Does it export something by this name? */
+bool pe_exports(const struct pe_file *pe, const char *name);
 
 /* The first place of `what` in the sections' raw data, or NULL. `what` is stored inverted, see program.c. */
 const BYTE *pe_find_inverted(const struct pe_file *pe, const BYTE *what, unsigned length);

@@ -12,6 +12,7 @@
 #include <wchar.h>
 
 #include "tools/pe_file.h"
+#include "tools/runtime_config.h"
 #include "tools/writer.h"
 
 /*
@@ -112,6 +113,11 @@ static bool launcher_check(struct program *program, const struct pe_file *pe)
                  program->assembly);
         return false;
     }
+    if (pe_exports(pe, "DotNetRuntimeDebugHeader")) {
+        complain(L"%ls: is a NativeAOT program, whose runtime is a part of it: that is not supported",
+                 program->assembly);
+        return false;
+    }
     if (!path_replace_extension(managed, program->assembly, L".dll") || !file_exists(managed)) {
         complain(L"%ls: is a native program, not a .NET program (no CLI header, and no .dll of that name "
                  L"beside it)",
@@ -191,6 +197,7 @@ static bool managed_check(struct program *program, const struct pe_file *pe)
         return false;
     }
     program->kind = file_exists(config) ? PROGRAM_DOTNET : PROGRAM_FRAMEWORK;
+    program->self_contained = program->kind == PROGRAM_DOTNET && runtime_config_is_self_contained(config);
     if (program->kind == PROGRAM_FRAMEWORK && for_dotnet) {
         complain(L"%ls: is missing, so %ls is a library or an incomplete program", config, program->assembly);
         return false;

@@ -29,8 +29,10 @@
  *   "notifications"  {"low", "neutral", "high"}: how often the runtime was notified
  *   "sampled"        (--sample) {"samples", "disturbed", "committed_peak", "heap_peak"}: the most that Windows said was
  *                    committed in owned regions, and in the collector's heap; disturbed: of no one moment, not counted
- *   "bridge"         (mode "bridge") {"coreclr_calls", "gc_calls", "standalone_gc", "heap_ranges",
+ *   "bridge"         (mode "bridge") {"coreclr_calls", "gc_calls", "standalone_gc", "heap_found", "heap_ranges",
  *                    "heap_reserved", "heap_unknown", "foreign_frees", "started_charged", "limit_refreshes",
+ *                    "unknown_coreclr", "unknown_gc": memory functions that these import and hostmem does not know,
+ *                    left to Windows, with blanks between them; "incomplete": one of them takes memory;
  *                    "functions": [{"module", "function",
  *                    "calls", "failures"}]}
  *   "regions"        [{"base", "kind", "reserved", "committed", "use"}], kind "private" or "view", ascending
@@ -299,6 +301,12 @@ static void json_limits(struct writer *writer, const struct report *report)
     writer_text(writer, "}");
 }
 
+static void key_unknown(struct writer *writer, const char *before, const char *name, const char *functions)
+{
+    key(writer, before, name);
+    writer_json(writer, functions ? functions : "");
+}
+
 static void json_bridge(struct writer *writer, const struct report *report)
 {
     static const char *const modules[] = {
@@ -310,12 +318,16 @@ static void json_bridge(struct writer *writer, const struct report *report)
     key_number(writer, "{", "coreclr_calls", report_bridge_calls(report, HOSTMEM_BRIDGE_RUNTIME));
     key_number(writer, ", ", "gc_calls", report_bridge_calls(report, HOSTMEM_BRIDGE_COLLECTOR));
     key_bool(writer, ", ", "standalone_gc", bridge->state & HOSTMEM_BRIDGE_STANDALONE_GC);
+    key_bool(writer, ", ", "heap_found", !(bridge->state & HOSTMEM_BRIDGE_HEAP_UNKNOWN));
     key_number(writer, ", ", "heap_ranges", bridge->heap_ranges);
     key_number(writer, ", ", "heap_reserved", bridge->heap_reserved);
     key_number(writer, ", ", "heap_unknown", bridge->heap_unknown);
     key_number(writer, ", ", "foreign_frees", bridge->foreign_frees);
     key_number(writer, ", ", "started_charged", bridge->started_charged);
     key_number(writer, ", ", "limit_refreshes", bridge->limit_refreshes);
+    key_unknown(writer, ", ", "unknown_coreclr", bridge->unknown[HOSTMEM_BRIDGE_RUNTIME]);
+    key_unknown(writer, ", ", "unknown_gc", bridge->unknown[HOSTMEM_BRIDGE_COLLECTOR]);
+    key_bool(writer, ", ", "incomplete", bridge->state & HOSTMEM_BRIDGE_INCOMPLETE);
     key(writer, ", ", "functions");
     writer_text(writer, "[");
     for (unsigned module = 0; module < HOSTMEM_BRIDGE_MODULE_COUNT; module++)

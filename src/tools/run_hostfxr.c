@@ -52,6 +52,18 @@ static bool machine_check(const wchar_t *path)
     return false;
 }
 
+/* The one that the program wants: its own, or the installed one. */
+static bool hostfxr_find(const struct program *program, wchar_t *root, wchar_t *path)
+{
+    if (!program->self_contained)
+        return dotnet_root_find(root, path);
+    wcscpy(root, program->directory);
+    if (path_join(path, root, L"hostfxr.dll") && file_exists(path))
+        return true;
+    complain(L"%ls: brings its runtime along, but there is no hostfxr.dll beside it", program->assembly);
+    return false;
+}
+
 static bool hostfxr_load(const wchar_t *path)
 {
     HMODULE module =
@@ -117,20 +129,25 @@ static uint64_t hard_limit_set(void *context, uint64_t limit)
 }
 
 /* Gives the runtime our memory, or tells why not. */
-static bool runtime_bind(const wchar_t *path, IHostControl *control, uint32_t bridge_flags, HMODULE *runtime)
+static bool runtime_bind(const wchar_t *path, IHostControl *control, const hostmem_bridge_options *bridge,
+                         HMODULE *runtime)
 {
-    hostmem_bridge_options options = {sizeof options, bridge_flags};
     hostmem_bridge_statistics statistics = {.size = sizeof statistics};
 
-    HRESULT hr = hostmem_bridge_load(path, control, &options, runtime);
+    HRESULT hr = hostmem_bridge_load(path, control, bridge, runtime);
+    hostmem_bridge_get_statistics(&statistics);
     if (hr == S_OK)
         return true;
     if (hr == HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)) {
-        complain(L"%ls: is a runtime that hostmem was not tried on; --any-runtime runs it all the same",
-                 path);
+        if (statistics.missing)
+            complain(L"%ls: hostmem does not know %hs, which it imports; without --known-runtime it runs",
+                     path, statistics.missing);
+        else
+            complain(L"%ls: is a runtime that hostmem was not tried on; without --known-runtime it runs",
+                     path);
         return false;
     }
-    if (hostmem_bridge_get_statistics(&statistics) == S_OK && statistics.missing)
+    if (statistics.missing)
         complain(L"%ls: its memory cannot be taken over: %hs is not imported as expected", path,
                  statistics.missing);
     else
@@ -151,16 +168,15 @@ static bool runtime_watch(const wchar_t *path, HMODULE runtime)
 }
 
 int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IHostControl *control,
-                uint32_t bridge_flags, uint64_t limit, struct hostfxr_runtime *found)
+                const hostmem_bridge_options *bridge, uint64_t limit, struct hostfxr_runtime *found)
 {
     static wchar_t root[PATH_CHARS], path[PATH_CHARS], self[PATH_CHARS];
-    const wchar_t *directories = NULL;
+    hostmem_bridge_options options = *bridge;
+    const wchar_t *assemblies = NULL;
     HMODULE runtime = NULL;
     void *context = NULL;
 
-    if (path_join(path, program->directory, L"hostfxr.dll") && file_exists(path))
-        wcscpy(root, program->directory);
-    else if (!dotnet_root_find(root, path))
+    if (!hostfxr_find(program, root, path))
         return STATUS_FAILED;
     if (!machine_check(path) || !hostfxr_load(path))
         return STATUS_FAILED;
@@ -182,20 +198,20 @@ int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IH
         goto failed;
     }
 
-    status = fxr.get_property(context, L"NATIVE_DLL_SEARCH_DIRECTORIES", &directories);
-    if (status != 0 || hostmem_bridge_find(directories, path, PATH_CHARS) != S_OK) {
+    status = fxr.get_property(context, L"TRUSTED_PLATFORM_ASSEMBLIES", &assemblies);
+    if (status != 0 || hostmem_bridge_find(assemblies, path, PATH_CHARS) != S_OK) {
         complain(L"%ls: there is no coreclr.dll where its runtime should be", program->assembly);
         goto failed;
     }
     if (!machine_check(path))
         goto failed;
-    if (bridge_flags & HOSTMEM_BRIDGE_HARD_LIMIT) {
+    if (options.flags & HOSTMEM_BRIDGE_HARD_LIMIT) {
         found->hard_limit = hard_limit_set(context, limit);
         if (found->hard_limit != limit) /* nothing that is to follow the budget */
-            bridge_flags &= ~(uint32_t)HOSTMEM_BRIDGE_HARD_LIMIT;
+            options.flags &= ~(uint32_t)HOSTMEM_BRIDGE_HARD_LIMIT;
     }
     if (control) {
-        if (!runtime_bind(path, control, bridge_flags, &runtime))
+        if (!runtime_bind(path, control, &options, &runtime))
             goto failed;
     } else {
         runtime = LoadLibraryExW(path, NULL, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32);

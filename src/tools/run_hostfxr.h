@@ -1,12 +1,12 @@
 /*
- * run_hostfxr.h - run a .NET 8-10 program in this process, as its own launcher would
+ * run_hostfxr.h - run a .NET 8-11 program in this process, as its own launcher would
  */
 #ifndef HOSTMEM_TOOLS_RUN_HOSTFXR_H
 #define HOSTMEM_TOOLS_RUN_HOSTFXR_H
 
 #include <stdint.h>
 
-#include <hostmem/clr.h>
+#include <hostmem/bridge.h>
 
 #include "tools/program.h"
 
@@ -26,7 +26,7 @@ struct hostfxr_runtime {
  *
  *   control       asked for the memory manager; NULL: the runtime keeps its memory to itself.
  *   found         receives, before the program starts, what runs it.
- *   bridge_flags  HOSTMEM_BRIDGE_..., of the bind.
+ *   bridge        of the bind.
  *   limit         with HOSTMEM_BRIDGE_HARD_LIMIT the collector's, in bytes; a lower System.GC.HeapHardLimit in the
  *                 program's own configuration stays, and is not kept in step with the budget then.
  *
@@ -34,6 +34,6 @@ struct hostfxr_runtime {
  * ways in which a program ends do not come back here, see ending.h.
  */
 int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IHostControl *control,
-                uint32_t bridge_flags, uint64_t limit, struct hostfxr_runtime *found);
+                const hostmem_bridge_options *bridge, uint64_t limit, struct hostfxr_runtime *found);
 
 #endif

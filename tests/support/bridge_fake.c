@@ -10,6 +10,14 @@
         ((void)(access), (void)(high), (void)(low), (void)(size), (void)(base), (LPVOID)(file))
 #endif
 
+#if defined(FAKE_WITH_MORE) || defined(FAKE_WITH_SIZES)
+/* One more function of a family that is known, which takes none. */
+EXPORT SIZE_T fake_query_elsewhere(MEMORY_BASIC_INFORMATION *info)
+{
+    return VirtualQueryEx(GetCurrentProcess(), info, info, sizeof *info);
+}
+#endif
+
 #ifdef FAKE_WITH_MORE
 /* One more function that takes pages from Windows. */
 EXPORT void *fake_alloc_elsewhere(SIZE_T size)
@@ -203,6 +211,7 @@ static int STDMETHODCALLTYPE gc_refresh(struct fake_limits limits)
             break;
         }
     state.gc.refresh_thread = GetCurrentThreadId();
+    state.gc.refresh_stack = (size_t)&limits;
     state.gc.refresh_heap = limits.figures[0];
     if (call_memory_status(&status))
         state.gc.refresh_sees = status.ullTotalPhys;
@@ -212,6 +221,31 @@ static int STDMETHODCALLTYPE gc_refresh(struct fake_limits limits)
     InterlockedDecrement(&state.gc.refuses);
     return 1;
 }
+
+static void collected(int generation, int mode)
+{
+    state.gc.collect_generation = generation;
+    state.gc.collect_mode = mode;
+    InterlockedIncrement(&state.gc.collects);
+}
+
+#    ifndef FAKE_VERSION
+#        define FAKE_VERSION 0
+#    endif
+
+/* As the version has it: on x86 a caller that gives one argument too many finds its stack elsewhere. */
+#    if FAKE_VERSION < 10
+static void STDMETHODCALLTYPE gc_collect(int generation, int mode)
+{
+    collected(generation, mode);
+}
+#    else
+static void STDMETHODCALLTYPE gc_collect(int generation, int mode, BOOL low_memory)
+{
+    state.gc.collect_low = low_memory;
+    collected(generation, mode);
+}
+#    endif
 
 static HRESULT STDMETHODCALLTYPE fake_start(ICLRRuntimeHost4 *self) NOTE("Start")
 
@@ -242,6 +276,7 @@ static HRESULT STDMETHODCALLTYPE fake_unload(ICLRRuntimeHost4 *self, DWORD id, W
 {
     (void)self;
     state.called = "GetCurrentAppDomainId";
+    InterlockedIncrement(&state.asked);
     if (state.odd_answer)
         return state.odd_answer;
     if (!state.started)
@@ -267,6 +302,8 @@ static HRESULT STDMETHODCALLTYPE fake_application(ICLRRuntimeHost4 *self, LPCWST
                                                            LPCWSTR type, LPCWSTR method, INT_PTR *function)
 {
     InterlockedIncrement(&state.gc.delegates);
+    if (method && state.gc.present && method[0] == L'_')
+        InterlockedIncrement(&state.gc.internals);
     if (!state.started)
         InterlockedIncrement(&state.gc.early);
     if (!state.gc.present)
@@ -279,6 +316,8 @@ static HRESULT STDMETHODCALLTYPE fake_application(ICLRRuntimeHost4 *self, LPCWST
         *function = (INT_PTR)gc_collection_count;
     else if (!wcscmp(method, L"_RefreshMemoryLimit"))
         *function = (INT_PTR)gc_refresh;
+    else if (!wcscmp(method, L"_Collect"))
+        *function = (INT_PTR)gc_collect;
     else
         return (HRESULT)0x80131513; /* COR_E_MISSINGMETHOD */
     return S_OK;

@@ -41,7 +41,12 @@ struct fake_gc {
     volatile ULONGLONG refresh_heap; /* of the last one: the hard limit, all ones: as it is, 0: none */
     volatile ULONGLONG refresh_sees; /* and total physical memory, asked through the imports */
     DWORD refresh_thread;
-    volatile LONG refuses; /* a hard limit, that many times */
+    volatile LONG refuses;         /* a hard limit, that many times */
+    volatile LONG internals;       /* CreateDelegate calls for what is not public */
+    volatile size_t refresh_stack; /* where the last _RefreshMemoryLimit found its argument */
+    volatile LONG collects;        /* _Collect calls */
+    volatile int collect_generation, collect_mode;
+    volatile BOOL collect_low; /* from .NET 10 on */
 };
 
 /* What the stand-in's host object is asked, and how it is to answer. */
@@ -51,6 +56,7 @@ struct fake_runtime {
     HRESULT odd_answer;      /* of GetCurrentAppDomainId, if not 0 */
     unsigned newest_version; /* of ICLRRuntimeHost: 1, 2 or 4 */
     long objects;            /* host objects alive */
+    volatile LONG asked;     /* GetCurrentAppDomainId calls */
     const char *called;      /* the last method */
     uint64_t arguments[9];   /* of that method */
     unsigned argument_count;

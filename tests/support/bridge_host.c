@@ -374,6 +374,26 @@ const wchar_t *bridge_beside(const wchar_t *name)
     return path;
 }
 
+void **bridge_slot(HMODULE of, const char *name)
+{
+    BYTE *base = (BYTE *)of;
+    const IMAGE_NT_HEADERS *headers = (const void *)(base + ((const IMAGE_DOS_HEADER *)base)->e_lfanew);
+    const IMAGE_IMPORT_DESCRIPTOR *dll =
+        (const void *)(base +
+                       headers->OptionalHeader.DataDirectory[IMAGE_DIRECTORY_ENTRY_IMPORT].VirtualAddress);
+
+    for (; dll->FirstThunk; ++dll) {
+        const IMAGE_THUNK_DATA *names = (const void *)(base + dll->OriginalFirstThunk);
+        void **slot = (void **)(base + dll->FirstThunk);
+        for (; names->u1.AddressOfData; ++names, ++slot)
+            if (!IMAGE_SNAP_BY_ORDINAL(names->u1.Ordinal) &&
+                !strcmp((const char *)((const IMAGE_IMPORT_BY_NAME *)(base + names->u1.AddressOfData))->Name,
+                        name))
+                return slot;
+    }
+    return NULL;
+}
+
 BOOL bridge_hook(HMODULE module, const char *name, void *replacement)
 {
     BYTE *base = (BYTE *)module;

@@ -79,6 +79,9 @@ uint32_t bridge_host_use(const struct bridge_host *host, const void *base);
 /* The path of a file beside this program; valid until the next call. */
 const wchar_t *bridge_beside(const wchar_t *name);
 
+/* Where a module reads the target of its calls of an imported function; NULL: it does not import it. */
+void **bridge_slot(HMODULE of, const char *name);
+
 /* Puts a hook where a module imports a function of kernel32.dll, as somebody else could; FALSE: it does not. */
 BOOL bridge_hook(HMODULE module, const char *name, void *replacement);
 

@@ -20,8 +20,9 @@ command -v jq > /dev/null || { echo "$test: jq is missing: run scripts/setup" >&
 
 # Runs hostmem-run with standard input from $input; sets `status` and leaves $work/out and $work/err.
 input=/dev/null
+patience=120   # seconds
 host() {
-    "$root/scripts/windows-run" "$arch" --timeout 120 "$run" "$@" < "$input" > "$work/out.raw" 2> "$work/err.raw"
+    "$root/scripts/windows-run" "$arch" --timeout "$patience" "$run" "$@" < "$input" > "$work/out.raw" 2> "$work/err.raw"
     status=$?
     tr -d '\r' < "$work/out.raw" > "$work/out"
     tr -d '\r' < "$work/err.raw" > "$work/err"
