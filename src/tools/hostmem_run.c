@@ -86,18 +86,21 @@ static void report_write(const struct ending *ending)
         moment_read();
     else if (manager)
         accounting_read(&report.accounting, manager);
+    report.bridge.size = sizeof report.bridge;
+    hostmem_bridge_get_statistics(&report.bridge);
+    if (runtime.hard_limit != 0 && report.bridge.collector_limit.hard_limit == runtime.hard_limit)
+        report.bridge.collector_limit.owner =
+            HOSTMEM_BRIDGE_OF_HOST; /* the program's by name, and set by us */
     if (manager) {
         accounting_verify(&report.accounting, manager);
-        if (!govern_started(&options, ending, &report.accounting.statistics, runtime.hard_limit)) {
+        if (!govern_started(&options, ending, &report.accounting.statistics, &report.bridge)) {
             report_discard();
             TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
         }
         report.limits.size = sizeof report.limits;
         hostmem_get_limits(manager, &report.limits);
-        govern_ending(&options, ending, &report.accounting.statistics, runtime.hard_limit);
+        govern_ending(&options, ending, &report.accounting.statistics, &report.bridge);
     }
-    report.bridge.size = sizeof report.bridge;
-    hostmem_bridge_get_statistics(&report.bridge);
     writer_open(&writer, report_file);
     (options.json ? report_json_accounting : report_text_accounting)(&writer, &report);
     if (options.process && ending->threads_are_gone) { /* last: it may end us */
@@ -136,17 +139,6 @@ static int report_open(void)
     return 0;
 }
 
-static uint32_t bridge_flags(void)
-{
-    uint32_t flags = options.any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0;
-
-    if (options.heap_limit && !options.no_job)
-        flags |= HOSTMEM_BRIDGE_HARD_LIMIT;
-    else if (options.limit && !options.no_job)
-        flags |= HOSTMEM_BRIDGE_JOB;
-    return flags;
-}
-
 static bool framework_options_fit(void)
 {
     if (program.kind == PROGRAM_DOTNET && (options.method || options.mscoree)) {
@@ -156,9 +148,8 @@ static bool framework_options_fit(void)
     }
     if (program.kind == PROGRAM_DOTNET)
         return true;
-    if (options.any_runtime || options.no_job) {
-        complain(L"%ls: is a .NET Framework assembly; %ls is for .NET programs", program.assembly,
-                 options.any_runtime ? L"--any-runtime" : L"--no-job");
+    if (options.any_runtime) {
+        complain(L"%ls: is a .NET Framework assembly; --any-runtime is for .NET programs", program.assembly);
         return false;
     }
     if (!options.method) {
@@ -241,8 +232,9 @@ int wmain(int argc, wchar_t **argv)
         status = run_framework(&program, options.method, options.argc ? options.argv[0] : L"", control,
                                manager, options.mscoree);
     else
-        status = run_hostfxr(&program, options.argc, options.argv, control, bridge_flags(),
-                             options.heap_limit, &runtime);
+        status = run_hostfxr(&program, options.argc, options.argv, control,
+                             options.any_runtime ? HOSTMEM_BRIDGE_ANY_VERSION : 0,
+                             govern_least_limit(&options), &runtime);
 report:
     if (!ending_is_expected())
         report_discard();

@@ -31,8 +31,11 @@
  *                    committed in owned regions, and in the collector's heap; disturbed: of no one moment, not counted
  *   "bridge"         (mode "bridge") {"coreclr_calls", "gc_calls", "standalone_gc", "heap_ranges",
  *                    "heap_reserved", "heap_unknown", "foreign_frees", "started_charged", "limit_refreshes",
- *                    "functions": [{"module", "function",
- *                    "calls", "failures"}]}
+ *                    "collector": what it was told, as far as that can be derived, null: it has not started;
+ *                    {"hard_limit", "owner", "pending", "fixed", "beyond_start", "available", "high_load"}, null:
+ *                    none, as hostmem_bridge_collector_limit has them; owner is "host", "program", "job object" or
+ *                    "nobody",
+ *                    "functions": [{"module", "function", "calls", "failures"}]}
  *   "regions"        [{"base", "kind", "reserved", "committed", "use"}], kind "private" or "view", ascending
  *   "virtual_query"  {"reserved", "committed", "finding", "agrees", "quiet"}: the owned regions as VirtualQuery has
  *                    them; agrees: the same totals as "statistics" and "regions"; quiet: no call came while
@@ -101,6 +104,11 @@ const char *const report_reasons[HOSTMEM_REASON_COUNT] = {
     [HOSTMEM_REASON_RESERVE_LIMIT] = "reserve limit", [HOSTMEM_REASON_SHARED] = "shared budget",
     [HOSTMEM_REASON_FAIL_AFTER] = "fail after",
 };
+
+const char *const report_owners[] = {[HOSTMEM_BRIDGE_OF_NOBODY] = "nobody",
+                                     [HOSTMEM_BRIDGE_OF_HOST] = "host",
+                                     [HOSTMEM_BRIDGE_OF_PROGRAM] = "program",
+                                     [HOSTMEM_BRIDGE_OF_JOB] = "job object"};
 
 void report_version(struct writer *writer, uint64_t version)
 {
@@ -299,6 +307,23 @@ static void json_limits(struct writer *writer, const struct report *report)
     writer_text(writer, "}");
 }
 
+static void json_collector(struct writer *writer, const hostmem_bridge_collector_limit *limit)
+{
+    key(writer, ",\n  ", "collector");
+    if (!limit->known) {
+        writer_text(writer, "null");
+        return;
+    }
+    key_limit(writer, "{", "hard_limit", limit->hard_limit);
+    key_text(writer, ", ", "owner", report_owners[limit->owner]);
+    key_limit(writer, ", ", "pending", limit->pending);
+    key_bool(writer, ", ", "fixed", limit->fixed);
+    key_bool(writer, ", ", "beyond_start", limit->beyond_start);
+    key_number(writer, ", ", "available", limit->available);
+    key_number(writer, ", ", "high_load", limit->high_load);
+    writer_text(writer, "}");
+}
+
 static void json_bridge(struct writer *writer, const struct report *report)
 {
     static const char *const modules[] = {
@@ -316,7 +341,8 @@ static void json_bridge(struct writer *writer, const struct report *report)
     key_number(writer, ", ", "foreign_frees", bridge->foreign_frees);
     key_number(writer, ", ", "started_charged", bridge->started_charged);
     key_number(writer, ", ", "limit_refreshes", bridge->limit_refreshes);
-    key(writer, ", ", "functions");
+    json_collector(writer, &bridge->collector_limit);
+    key(writer, ",\n  ", "functions");
     writer_text(writer, "[");
     for (unsigned module = 0; module < HOSTMEM_BRIDGE_MODULE_COUNT; module++)
         for (unsigned function = 0; function < HOSTMEM_BRIDGE_FUNCTION_COUNT; function++) {

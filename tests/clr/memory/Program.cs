@@ -3,6 +3,8 @@
 //   show [SECONDS]            what the collector says that there is: available, high-load mark
 //   fill KINDS CAP            for each of the KINDS, "soh,loh,poh": how many MiB of it fit, at most CAP
 //   regions N SIZE MS         N times: a no-GC region of SIZE MiB, most of which is used, and MS in it
+//   turns KIND CAP            fill, again and again, for a native host that changes limits in between. It exports
+//                             int memory_turn(int fit, int64_t available, int64_t high);  (__stdcall; 0: once more)
 //   cache CAP SECONDS         a cache of up to CAP MB that halves itself at the high-load mark
 //
 // The last line is "done".
@@ -11,6 +13,7 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.Runtime;
+using System.Runtime.InteropServices;
 using System.Threading;
 
 static class Program
@@ -62,29 +65,52 @@ static class Program
         return fit;
     }
 
+    private static unsafe void Turns(string kind, int cap)
+    {
+        IntPtr export = NativeLibrary.GetExport(NativeLibrary.GetMainProgramHandle(), "memory_turn");
+        var turn = (delegate* unmanaged[Stdcall]<int, long, long, int>)export;
+        int fit, go;
+        Thread.Sleep(500);
+        do
+        {
+            fit = Fill(kind, cap);
+            GCMemoryInfo info = GC.GetGCMemoryInfo(GCKind.Any);
+            go = turn(fit, info.TotalAvailableMemoryBytes, info.HighMemoryLoadThresholdBytes);
+        } while (go == 0);
+    }
+
+    // True: it was left as it was entered; false: a collection has ended it.
+    private static bool UseRegion(int size, int rest)
+    {
+        var used = new List<byte[]>();
+        for (int n = 0; n < size * 12; n++)
+            used.Add(new byte[65000]);
+        Thread.Sleep(rest);
+        GC.KeepAlive(used);
+        try
+        {
+            GC.EndNoGCRegion();
+            return true;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
     private static void Regions(int count, int size, int rest)
     {
-        int lost = 0, kept = 0;
+        int entered = 0, kept = 0;
         for (int i = 0; i < count; i++)
         {
-            if (!GC.TryStartNoGCRegion((long)size * MiB))
-                continue;
-            var used = new List<byte[]>();
-            for (int n = 0; n < size * 12; n++)
-                used.Add(new byte[65000]);
-            Thread.Sleep(rest);
-            try
+            if (GC.TryStartNoGCRegion((long)size * MiB))
             {
-                GC.EndNoGCRegion();
-                kept++;
+                entered++;
+                kept += UseRegion(size, rest) ? 1 : 0;
             }
-            catch (InvalidOperationException)
-            {
-                lost++;
-            }
-            GC.KeepAlive(used);
+            Thread.Sleep(1000); // what was put off may come now
         }
-        Console.WriteLine($"regions: {count} wanted, {kept} kept, {lost} ended by a collection");
+        Console.WriteLine($"regions: {entered} of {count} entered, {kept} kept");
     }
 
     private static void Cache(int cap, int seconds)
@@ -131,6 +157,9 @@ static class Program
                 foreach (string kind in args[1].Split(','))
                     Console.WriteLine($"{kind}: {Fill(kind, Arguments.Number(args, 2, 600))} MiB fit");
                 Show("filled");
+                break;
+            case "turns":
+                Turns(args[1], Arguments.Number(args, 2, 600));
                 break;
             case "regions":
                 Regions(Arguments.Number(args, 1, 1), Arguments.Number(args, 2, 84), Arguments.Number(args, 3, 1000));
