@@ -78,7 +78,8 @@
  *                     each change of the limits: by collectors with regions (coreclr.dll's own on x86-64,
  *                     clrgcexp.dll).  Those with segments (clrgc.dll, all on x86) keep what they have started with, as do
  *                     all where the program has set limits of single heaps (GCHeapHardLimitSOH and so on) or
- *                     GCTotalPhysicalMemory.  Below what its heap is now no collector takes a limit: it is tried again
+ *                     GCTotalPhysicalMemory.  Below what its heap is now no collector takes a limit: it is tried
+ *                     again, after a full collection
  *
  * Whatever the collector does, the manager refuses its heap beyond the host's limits.  What is in force at the collector
  * is in hostmem_bridge_statistics.collector_limit.

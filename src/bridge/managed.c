@@ -43,6 +43,7 @@ static const wchar_t class_gc[] = L"System.GC", class_settings[] = L"System.Runt
 static _Atomic(ICLRRuntimeHost2 *) runtime;
 static _Atomic(HANDLE) wanted;
 static atomic_bool wants_refresh, wants_collection;
+static atomic_bool wants_room; /* for a limit that was refused */
 static void (*_Atomic wants_pulse)(void);
 static void (*read_surroundings)(struct managed_surroundings *);
 static _Atomic uint64_t refreshes;
@@ -219,7 +220,7 @@ static void collect(ICLRRuntimeHost2 *host)
     INT_PTR method;
 
     if (method_of(host, class_gc, L"_Collect", &cache, &method) == S_OK)
-        ((collect_method)method)(OLDEST, COLLECT_ALL, TRUE);
+        ((collect_method)method)(OLDEST, COLLECT_ALL, FALSE); /* for low memory it would not be aggressive */
 }
 
 /* A thread's first call into managed code takes memory: better now than when there is none. */
@@ -235,7 +236,7 @@ static void get_ready(ICLRRuntimeHost2 *host)
     read_start(host);
 }
 
-/* What a Low asks for.  The program is asked for its region directly before each; it may still enter one in between. */
+/* What a Low asks for, or a limit that the heap is too big for.  The program is asked for its region directly before each; it may still enter one in between. */
 static DWORD relieve(ICLRRuntimeHost2 *host)
 {
     static ULONGLONG next_collection;
@@ -247,13 +248,14 @@ static DWORD relieve(ICLRRuntimeHost2 *host)
         if (pulse)
             pulse();
     }
-    if (atomic_load(&wants_collection)) {
+    if (atomic_load(&wants_collection) || atomic_load(&wants_room)) {
         ULONGLONG now = GetTickCount64();
         if (now < next_collection)
             return (DWORD)(next_collection - now);
         if (in_no_gc_region(host))
             return REGION_POLL_MS;
-        if (atomic_exchange(&wants_collection, false)) {
+        const bool low = atomic_exchange(&wants_collection, false);
+        if (atomic_exchange(&wants_room, false) || low) {
             next_collection = now + MANAGED_COLLECT_MS;
             collect(host);
         }
@@ -276,6 +278,7 @@ static DWORD keep_limit(ICLRRuntimeHost2 *host)
     const bool taken = refresh_limit(host);
     now = GetTickCount64();
     not_before = now + PACE_MS;
+    atomic_store(&wants_room, !taken);
     if (taken)
         retry = 0;
     else if (!again || !retry)

@@ -268,7 +268,7 @@ static int STDMETHODCALLTYPE gc_latency(void)
 
 static void STDMETHODCALLTYPE gc_collect(int generation, int mode, BOOL low_memory)
 {
-    if (generation != 2 || mode != 26 || !low_memory)
+    if (generation != 2 || mode != 26 || low_memory)
         InterlockedIncrement(&state.gc.wrong);
     if (state.gc.latency == 4)
         InterlockedIncrement(&state.gc.collects_in_region);
