@@ -1,6 +1,6 @@
 /*
- * HOSTMEM_BRIDGE_JOB: the runtime believes that it is in a job object whose limit is the budget of hostmem's own
- * manager.  What Windows says of real jobs is made up here, because Wine knows no limits of them.
+ * The job object that a runtime is shown while it starts under hostmem's own manager: the budget is three quarters of its
+ * limit.  What Windows says of real jobs is made up here, because Wine knows no limits of them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +22,12 @@ static hostmem_manager *manager;
 static IHostMemoryManager *memory;
 static const struct fake_calls *both[2];
 
+/* The job of which three quarters are the limit. */
+static uint64_t job_of(uint64_t limit)
+{
+    return limit + (limit + 2) / 3;
+}
+
 static void set_limit(uint64_t limit, uint64_t task_limit)
 {
     hostmem_limits limits = {.size = sizeof limits, .limit = limit, .task_limit = task_limit};
@@ -31,7 +37,6 @@ static void set_limit(uint64_t limit, uint64_t task_limit)
 
 static int group_setup(void **state)
 {
-    hostmem_bridge_options bridge = {.size = sizeof bridge, .flags = HOSTMEM_BRIDGE_JOB};
     hostmem_limits limits = {.size = sizeof limits, .limit = 200 * MIB, .task_limit = 160 * MIB};
     hostmem_options options = {.size = sizeof options, .limits = &limits};
     HMODULE module, library;
@@ -43,7 +48,7 @@ static int group_setup(void **state)
     if (!fake || !collector || hostmem_create(&options, &manager) != S_OK ||
         hostmem_get_memory_manager(manager, &memory) != S_OK ||
         hostmem_create_host_control(manager, NULL, &control) != S_OK ||
-        hostmem_bridge_bind(module, control, &bridge) != S_OK)
+        hostmem_bridge_bind(module, control, NULL) != S_OK)
         return 1;
     both[0] = &fake->calls;
     both[1] = &collector->calls;
@@ -78,12 +83,13 @@ static BOOL ask_in_job(const struct fake_calls *calls, HANDLE process, HANDLE jo
     return result;
 }
 
-/* The answer of the class that the collector asks for. */
+/* The answer of the class that the collector asks for, after it has asked whether there is a job. */
 static JOBOBJECT_EXTENDED_LIMIT_INFORMATION ask_limits(const struct fake_calls *calls)
 {
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits;
     DWORD written = 0;
 
+    assert_true(ask_in_job(calls, GetCurrentProcess(), NULL));
     memset(&limits, 0x55, sizeof limits);
     SetLastError(MARKER);
     assert_true(calls->job_limits(NULL, JobObjectExtendedLimitInformation, &limits, sizeof limits, &written));
@@ -115,6 +121,16 @@ static void in_a_job(void **state)
         assert_true(ask_in_job(both[i], GetCurrentProcess(), NULL));
         machine.in_job = FALSE;
         assert_false(ask_in_job(both[i], GetCurrentProcess(), NULL));
+
+        /* nor is one with a job that would be more than the machine has, of which the collector takes no more */
+        set_limit(6144 * MIB, 0);
+        assert_true(ask_in_job(both[i], GetCurrentProcess(), NULL));
+        set_limit(6144 * MIB + 1, 0);
+        assert_false(ask_in_job(both[i], GetCurrentProcess(), NULL));
+        set_limit(200 * MIB, 0);
+        machine.memory.ullTotalPhys = 200 * MIB;
+        assert_false(ask_in_job(both[i], GetCurrentProcess(), NULL));
+        machine_reset();
     }
     CloseHandle(job);
     CloseHandle(other);
@@ -140,7 +156,8 @@ static void the_limit_is_the_budget(void **state)
             set_limit(rows[row].limit, rows[row].task_limit);
             JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = ask_limits(both[i]), expected = none;
             expected.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_PROCESS_MEMORY;
-            expected.ProcessMemoryLimit = rows[row].told < SIZE_MAX ? (SIZE_T)rows[row].told : SIZE_MAX;
+            const uint64_t told = job_of(rows[row].told);
+            expected.ProcessMemoryLimit = told < SIZE_MAX ? (SIZE_T)told : SIZE_MAX;
             assert_memory_equal(&limits, &expected, sizeof limits);
 
             /* in a real job its other limits stay, and a tighter one counts */
@@ -218,7 +235,7 @@ static void other_questions(void **state)
     assert_true(machine_working_set(&fake->calls, GetCurrentProcess()) == machine.process.WorkingSetSize);
 }
 
-/* The working set in percent of the limit is the manager's load, or the limit less what it has available. */
+/* The working set in percent of the job's limit is the manager's load, or what is not available of its own. */
 static void working_set(void **state)
 {
     static const uint64_t in_use[] = {0, 1 * MIB, 40 * MIB, 80 * MIB, 99 * MIB, 100 * MIB};
@@ -243,9 +260,11 @@ static void working_set(void **state)
                 assert_int_equal(IHostMemoryManager_GetMemoryLoad(memory, &load_after, &available_after),
                                  S_OK);
             } while ((load != load_after || available != available_after) && ++attempts < 1000);
-            uint64_t by_load = 100 * MIB / 100 * load, by_rest = 100 * MIB - available;
-            assert_true(seen == (by_load > by_rest ? by_load : by_rest));
-            assert_true(seen >= bytes && seen <= 100 * MIB);
+            const double by_load = load / 100.0, by_rest = (double)(100 * MIB - available) / (100 * MIB);
+            const double percent = (by_load > by_rest ? by_load : by_rest) * 100;
+            const double seen_percent = (double)seen * 100 / (double)job_of(100 * MIB);
+            assert_true(seen_percent > percent - 0.01 && seen_percent < percent + 0.01);
+            assert_true(seen_percent >= (double)bytes / MIB - 0.01 && seen_percent < 100.01);
 
             HANDLE other = OpenProcess(PROCESS_ALL_ACCESS, FALSE, GetCurrentProcessId());
             assert_true(machine_working_set(both[i], other) == machine.process.WorkingSetSize);
@@ -255,35 +274,39 @@ static void working_set(void **state)
         }
 }
 
-/* A hard limit is of the job that the runtime started in; later ones are told, once it has started. */
-static void a_change_is_told(void **state)
+/* The machine is as big as the job. */
+static void the_machine(void **state)
 {
-    static const struct {
-        uint64_t limit, task_limit, heap;
-    } rows[] = {
-        {200 * MIB, 120 * MIB, 120 * MIB},
-        {300 * MIB, 0, 300 * MIB},
-        {HOSTMEM_UNLIMITED, 0, 0},
-        {200 * MIB, 160 * MIB, 160 * MIB},
-    };
+    (void)state;
+    for (unsigned i = 0; i < 2; ++i) {
+        set_limit(60 * MIB, 0);
+        assert_true(machine_memory(both[i]).ullTotalPhys == job_of(60 * MIB));
+        set_limit(HOSTMEM_UNLIMITED, 0);
+        assert_true(machine_memory(both[i]).ullTotalPhys == machine.memory.ullTotalPhys);
+        set_limit(7168 * MIB, 0); /* no job is shown */
+        assert_true(machine_memory(both[i]).ullTotalPhys == 7168 * MIB);
+    }
+}
+
+/* From then on the limit is told, and there is no job but Windows' own. */
+static void started(void **state)
+{
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits;
 
     (void)state;
-    assert_int_equal(fake->gc.delegates, 0);
     fake->gc.present = TRUE;
     fake->started = TRUE;
-    WAIT_UNTIL(fake->gc.refreshes > 0);
     WAIT_UNTIL(fake->gc.refresh_heap == 160 * MIB);
-    for (unsigned row = 0; row < sizeof rows / sizeof *rows; ++row) {
-        set_limit(rows[row].limit, rows[row].task_limit);
-        WAIT_UNTIL(fake->gc.refresh_heap == rows[row].heap);
+    assert_true(fake->gc.refresh_sees == 160 * MIB);
+    for (unsigned i = 0; i < 2; ++i) {
+        assert_false(ask_in_job(both[i], GetCurrentProcess(), NULL));
+        SetLastError(MARKER);
+        assert_false(
+            both[i]->job_limits(NULL, JobObjectExtendedLimitInformation, &limits, sizeof limits, NULL));
+        assert_int_equal(GetLastError(), ERROR_ACCESS_DENIED);
+        assert_true(machine_memory(both[i]).ullTotalPhys == 160 * MIB);
+        assert_true(machine_working_set(both[i], GetCurrentProcess()) == machine.process.WorkingSetSize);
     }
-
-    /* a heap that is bigger takes no such limit, and is asked again until it does */
-    WAIT_UNTIL(bridge_statistics().limit_refreshes == (uint64_t)fake->gc.refreshes);
-    fake->gc.refuses = 3;
-    set_limit(200 * MIB, 80 * MIB);
-    WAIT_UNTIL(fake->gc.refuses == 0);
-    WAIT_UNTIL(fake->gc.refresh_heap == 80 * MIB);
     assert_int_equal(fake->gc.wrong, 0);
     assert_int_equal(fake->gc.early, 0);
 }
@@ -295,7 +318,8 @@ int main(void)
         cmocka_unit_test_setup(the_limit_is_the_budget, each_setup),
         cmocka_unit_test_setup(other_questions, each_setup),
         cmocka_unit_test_setup(working_set, each_setup),
-        cmocka_unit_test_setup(a_change_is_told, each_setup),
+        cmocka_unit_test_setup(the_machine, each_setup),
+        cmocka_unit_test_setup(started, each_setup),
     };
 
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

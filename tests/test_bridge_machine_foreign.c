@@ -1,7 +1,7 @@
 /*
  * The machine that a runtime under somebody else's manager is shown: load and what is available as its GetMemoryLoad
- * says, everything else as Windows does, because no method tells of a limit.  HOSTMEM_BRIDGE_JOB has nothing to show
- * here.  And the pulses of low memory, one by one.
+ * says, everything else as Windows does, because no method tells of a limit; nor is a job shown.  And the pulses of low
+ * memory, one by one.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,14 +23,13 @@ static const struct fake_calls *both[2];
 
 static int group_setup(void **state)
 {
-    hostmem_bridge_options bridge = {.size = sizeof bridge, .flags = HOSTMEM_BRIDGE_JOB};
     HMODULE module, library;
 
     (void)state;
     fake = machine_load(L"fake_coreclr_8.dll", &module);
     collector = machine_load(L"fake_gc.dll", &library);
     bridge_host_init(&host);
-    if (!fake || !collector || hostmem_bridge_bind(module, &host.control, &bridge) != S_OK)
+    if (!fake || !collector || hostmem_bridge_bind(module, &host.control, NULL) != S_OK)
         return 1;
     both[0] = &fake->calls;
     both[1] = &collector->calls;

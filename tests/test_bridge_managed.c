@@ -69,7 +69,7 @@ static int child(unsigned version)
         size_t before = fake->gc.refresh_stack;
         expect(fake->gc.collect_generation == OLDEST, "generation", fake->gc.collect_generation);
         expect(fake->gc.collect_mode == BLOCKING_COMPACTING_AGGRESSIVE, "mode", fake->gc.collect_mode);
-        expect(version < 10 || fake->gc.collect_low == TRUE, "low memory", fake->gc.collect_low);
+        expect(version < 10 || fake->gc.collect_low == FALSE, "low memory", fake->gc.collect_low);
         LONG refreshes = fake->gc.refreshes;
         limit_set(40 << 20);
         expect(comes(&fake->gc.refreshes, refreshes + 1), "refreshes after the collection",

@@ -280,11 +280,10 @@ static DWORD WINAPI watch_thread(void *context)
     return 0;
 }
 
-static int child(const wchar_t *folder, const struct way *way, uint32_t flags)
+static int child(const wchar_t *folder, const struct way *way)
 {
     hostmem_limits limits = {.size = sizeof limits, .limit = 400 * MIB, .margin = 64 * MIB};
     hostmem_options options = {.size = sizeof options, .limits = &limits};
-    hostmem_bridge_options bridge = {.size = sizeof bridge, .flags = flags};
     IHostControl *control = NULL;
 
     HRESULT hr = hostmem_create(&options, &manager);
@@ -292,7 +291,7 @@ static int child(const wchar_t *folder, const struct way *way, uint32_t flags)
         hr = hostmem_create_host_control(manager, NULL, &control);
     expect(hr == S_OK, "hostmem_create", hr, 0);
     HANDLE thread = CreateThread(NULL, 0, watch_thread, (void *)way, 0, NULL);
-    int result = bridge_run(folder, L"idle", way->arguments, control, &bridge);
+    int result = bridge_run(folder, L"idle", way->arguments, control, NULL);
     expect(result == PROGRAM_RESULT, "result of the program", result, PROGRAM_RESULT);
     if (result != PROGRAM_RESULT)
         print_books();
@@ -322,17 +321,16 @@ static bool hangs_at_its_end(DWORD code, HANDLE end)
            GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "wine_get_version") != NULL && ++hangs <= HANGS;
 }
 
-static unsigned run_way(unsigned version, const struct way *way, uint32_t flags)
+static unsigned run_way(unsigned version, const struct way *way)
 {
     wchar_t line[BRIDGE_PATH];
     DWORD code = 0, expected = wcscmp(way->name, L"exit") ? GOOD : PROGRAM_RESULT;
     const bool may_hang = way->watch == harass;
     HANDLE end = CreateEventW(NULL, TRUE, FALSE, end_event);
 
-    print_message(".NET %u, %ls%s\n", version, way->name, flags & HOSTMEM_BRIDGE_JOB ? ", as in a job" : "");
+    print_message(".NET %u, %ls\n", version, way->name);
     fflush(NULL);
-    swprintf(line, BRIDGE_PATH, L"child \"%ls\\net%u.0\\idle\" %d %u", clr_folder, version, (int)(way - ways),
-             flags);
+    swprintf(line, BRIDGE_PATH, L"child \"%ls\\net%u.0\\idle\" %d", clr_folder, version, (int)(way - ways));
     for (unsigned i = 1;; i++) {
         ResetEvent(end);
         code = bridge_child(line, may_hang ? END_MS : 120000);
@@ -353,8 +351,7 @@ static void run_ways(unsigned version)
     for (unsigned i = 0; i < sizeof ways / sizeof *ways; ++i) {
         if (version < ways[i].oldest)
             continue;
-        failed += run_way(version, &ways[i], 0);
-        failed += run_way(version, &ways[i], HOSTMEM_BRIDGE_JOB);
+        failed += run_way(version, &ways[i]);
     }
     assert_int_equal(failed, 0);
 }
@@ -390,8 +387,8 @@ int main(void)
     int count;
     wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
 
-    if (count == 5 && !wcscmp(arguments[1], L"child"))
-        return child(arguments[2], &ways[_wtoi(arguments[3])], (uint32_t)_wtoi(arguments[4]));
+    if (count == 4 && !wcscmp(arguments[1], L"child"))
+        return child(arguments[2], &ways[_wtoi(arguments[3])]);
     if (count != 2 || !GetFullPathNameW(arguments[1], BRIDGE_PATH, clr_folder, NULL)) {
         fprintf(stderr, "usage: test_bridge_pressure FOLDER\n");
         return 2;

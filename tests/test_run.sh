@@ -95,7 +95,6 @@ test_limit_options() {
     said 2 "--margin makes no sense without --limit" --heap-limit 5M --margin 5M x.dll
     said 2 "--soft is above --limit" --soft 5242881 --limit 5M x.dll
     said 2 "--margin makes no sense without --limit" --margin 5M x.dll
-    said 2 "--no-job makes no sense without --limit" --no-job x.dll
     for option in '--limit 5M' '--heap-limit 5M' '--soft 5M' --watch '--sample 5' '--fail-after 5'; do
         said 2 "${option% *} makes no sense with --raw: there is no manager then" --raw $option x.dll
     done
@@ -236,7 +235,6 @@ test_framework() {
     grep -q "VirtualQuery agrees with the statistics, byte for byte" "$work/err" || wrong "no text report on stderr"
 
     # Limits are for any CLR; sizes with and without a unit, in either case.
-    said 2 "--no-job is for .NET programs" --limit 5M --no-job "${method[@]}" "$work/sample.dll"
     local size
     for size in 67108864 65536K 65536k 64M 64m; do
         ran 3 'Sample.Entry.Run("3")' --limit $size "${stand[@]}" "${method[@]}" "$work/sample.dll" 3

@@ -44,31 +44,24 @@ statistics_agree() {
 
 # A program that takes what it can get and lives with a refusal.
 test_grow() { # PROGRAM
-    local job
-    for job in '' --no-job; do
-        ran 0 done --limit 64M $job "${json[@]}" "$1" 400
-        [ ! -s "$work/err" ] || wrong "a program that lives with its limit: stderr has $(head -n 1 "$work/err")"
-        [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
-        statistics_agree
-        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null}'
-        report '.refused["task limit"] > 0 and .refusals == .refused["task limit"]'
-        report '.charged.peak <= 67108864 + 16777216 and .charged.peak > 50e6 and .overruns.count == 0'
-        report '.notifications.low >= 1'
-        report '.bridge.started_charged > 500e3 and .bridge.started_charged < 16e6'
-        report '[.bridge.functions[] | select(.function == "GlobalMemoryStatusEx")][0].calls > 0'
-    done
+    ran 0 done --limit 64M "${json[@]}" "$1" 400
+    [ ! -s "$work/err" ] || wrong "a program that lives with its limit: stderr has $(head -n 1 "$work/err")"
+    [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
+    statistics_agree
+    report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null}'
+    report '.refused["task limit"] > 0 and .refusals == .refused["task limit"]'
+    report '.charged.peak <= 67108864 + 16777216 and .charged.peak > 50e6 and .overruns.count == 0'
+    report '.notifications.low >= 1'
+    report '.bridge.started_charged > 500e3 and .bridge.started_charged < 16e6'
+    report '[.bridge.functions[] | select(.function == "GlobalMemoryStatusEx")][0].calls > 0'
 
-    # The heap alone: it has all of it, whatever code and tables take. Its collector keeps to it by itself, unless it is not
-    # told.
-    for job in '' --no-job; do
-        ran 0 done --heap-limit 64M $job --sample 20 "${json[@]}" "$1" 400
-        [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
-        statistics_agree
-        report '.limits == {"limit": null, "task_limit": null, "margin": 16777216, "soft": null, "heap_limit": 67108864}'
-        report '.sampled.heap_peak <= 67108864 and .charged.peak > 67108864 * 0.9 and .charged.peak <= 67108864 + 16777216'
-        report '.overruns.count == 0 and .heap_overruns.count == 0 and .notifications.low >= 1'
-        report "$([ -z "$job" ] && echo '.refused == {}' || echo '.refused["heap limit"] > 0')"
-    done
+    # The heap alone: it has all of it, whatever code and tables take. Its collector keeps to it by itself.
+    ran 0 done --heap-limit 64M --sample 20 "${json[@]}" "$1" 400
+    [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
+    statistics_agree
+    report '.limits == {"limit": null, "task_limit": null, "margin": 16777216, "soft": null, "heap_limit": 67108864}'
+    report '.sampled.heap_peak <= 67108864 and .charged.peak > 67108864 * 0.9 and .charged.peak <= 67108864 + 16777216'
+    report '.overruns.count == 0 and .heap_overruns.count == 0 and .notifications.low >= 1 and .refused == {}'
 
     # A program that has asked for less for itself has that, also where the runtime is told of a machine below 32 MiB only
     # after its start.
@@ -122,7 +115,7 @@ test_no_start() { # PROGRAM
         [ ! -e "$work/report.json" ] || wrong "--limit $limit: a program that did not start has left a report"
     done
     no_start "the runtime cannot start under a limit of 1.0M: its start takes " --limit 1M "$1" 400
-    no_start "the runtime cannot start under a limit of 1.0M" --heap-limit 1M "$1" 400
+    no_start "the runtime cannot start under a limit of 0.1M" --heap-limit 128K "$1" 400
 
     # What fails for another reason is not said to be the limit's.
     checks=$((checks + 1))
@@ -141,7 +134,7 @@ test_exhausted() { # PROGRAM
     raw=$status
     [ $raw -ne 0 ] || wrong "the program is not ended by the collector's own limit"
     jq .exit "$work/report.json" > "$work/raw.exit"
-    for options in '--limit 64M' '--limit 64M --no-job' '--limit 32M --soft 8M --margin 4M'; do
+    for options in '--limit 64M' '--limit 32M --soft 8M --margin 4M'; do
         on_err "$raw" ": ended by OutOfMemoryException: " $options "${json[@]}" "$1" memory
         grep -Eq "^hostmem-run: .*ending.dll: ended by OutOfMemoryException: [1-9][0-9]* commits were refused under its limit of (64|32).0M$" "$work/err" ||
             wrong "the line about the end: $(grep '^hostmem-run: ' "$work/err")"
@@ -151,6 +144,10 @@ test_exhausted() { # PROGRAM
     done
     on_err "$raw" ": ended by OutOfMemoryException: its collector has a limit of 64.0M" --heap-limit 64M "${json[@]}" "$1" memory
     report '.refused == {}'
+    DOTNET_GCHeapHardLimit=4000000 on_err "$raw" ": its collector has a limit of 64.0M, which the program has set" \
+        --limit 400M "${json[@]}" "$1" memory
+    DOTNET_GCName=clrgc.dll on_err "$raw" ": ended by OutOfMemoryException: " --limit 64M "${json[@]}" "$1" memory
+    DOTNET_GCName=clrgc.dll on_err "$raw" ": its collector has a limit of 64.0M" --heap-limit 64M "${json[@]}" "$1" memory
     on_err "$raw" "commits were refused as --fail-after wants it" --fail-after 60 "${json[@]}" "$1" memory
     report '.refused["fail after"] > 0 and .limits.limit == null'
 
@@ -186,6 +183,116 @@ test_watch() { # PROGRAM
     report 'has("sampled") | not'
 }
 
+# fits KIND LEAST MOST: so many MiB of KIND did.
+fits() {
+    local fit
+    checks=$((checks + 1))
+    fit=$(sed -n "s/^$1: \([0-9]*\) MiB fit$/\1/p" "$work/out")
+    [ "${fit:-0}" -ge "$2" ] && [ "${fit:-0}" -le "$3" ] || wrong "$1: ${fit:-none} MiB fit, not $2 to $3"
+}
+
+# told OWNER LIMIT FIXED: what is said to be in force is what the program sees.
+told() {
+    local seen
+    seen=$(sed -n 's/^\(filled\|later\): available \([0-9]*\) high \([0-9]*\)$/"available": \2, "high_load": \3/p' "$work/out")
+    report ".bridge.collector == {\"hard_limit\": $2, \"owner\": \"$1\", \"pending\": null, \"fixed\": $3, \"beyond_start\": false, $seen}"
+    [ "$2" = null ] || report ".bridge.collector.available == $2"
+}
+
+# with_property NAME VALUE: $work/set/memory.dll, a copy of the program with that in its runtimeconfig.json.
+with_property() { # PROGRAM NAME VALUE
+    local config=memory.runtimeconfig.json
+    [ -d "$work/set" ] || cp -r "$(dirname "$1")" "$work/set"
+    jq ".runtimeOptions.configProperties = {\"$2\": $3}" "$(dirname "$1")/$config" > "$work/$config" &&
+        mv "$work/$config" "$work/set/$config" || wrong "no runtimeconfig.json to change"
+}
+
+# What holds is the least of the host's limit and the program's own, whichever way it has set that.
+test_own_limits() { # PROGRAM
+    local set=$work/set/memory.dll
+    rm -rf "$work/set"
+    for kind in soh loh; do
+        local option=--limit
+        [ $kind = soh ] || option=--heap-limit
+        DOTNET_GCHeapHardLimit=6400000 ran 0 done $option 400M "${json[@]}" "$1" fill $kind 450
+        fits $kind 80 100
+        told program 104857600 false
+        report '.refused == {} and .bridge.limit_refreshes == 1'
+    done
+    with_property "$1" System.GC.HeapHardLimit 104857600
+    ran 0 done --limit 400M "${json[@]}" "$set" fill soh 450
+    fits soh 80 100
+    told program 104857600 false
+    DOTNET_GCHeapHardLimitPercent=32 ran 0 done --limit 400M "${json[@]}" "$1" fill soh 450
+    fits soh 170 200
+    told program 209715200 false
+    with_property "$1" System.GC.HeapHardLimitPercent 50
+    ran 0 done --limit 400M "${json[@]}" "$set" fill soh 450
+    fits soh 170 200
+    told program 209715200 false
+
+    # The host's is less: refused until the collector has been told.
+    DOTNET_GCHeapHardLimit=19000000 ran 0 done --limit 100M "${json[@]}" "$1" fill soh 450
+    fits soh 80 100
+    told host 104857600 false
+
+    # No limit of the host's, and none is cleared.
+    DOTNET_GCHeapHardLimit=6400000 ran 0 done "${json[@]}" "$1" fill soh 200
+    fits soh 80 100
+    told program 104857600 false
+    ran 0 done "${json[@]}" "$1" show
+    told nobody null false
+
+    # Limits of single heaps, and a size of the machine, stay as they are: beyond the host's is refused.
+    DOTNET_GCHeapHardLimitSOH=6400000 DOTNET_GCHeapHardLimitLOH=6400000 DOTNET_GCHeapHardLimitPOH=6400000 \
+        ran 0 done --limit 80M "${json[@]}" "$1" fill soh 200
+    fits soh 50 80
+    report '.refused["task limit"] > 0 and .notifications.low > 0 and .bridge.limit_refreshes == 0'
+    report '.bridge.collector | .hard_limit == 314572800 and .owner == "program" and .pending == 83886080 and .fixed'
+    DOTNET_GCTotalPhysicalMemory=10000000 ran 0 done --limit 100M "${json[@]}" "$1" fill soh 300
+    fits soh 70 100
+    report '.refused["task limit"] > 0 and .notifications.low > 0 and .bridge.limit_refreshes == 0'
+    report '.bridge.collector | .hard_limit == 201326592 and .owner == "program" and .pending == 104857600 and .fixed'
+}
+
+# Segments: their collector has all of the limit from its start, hears of Low, and takes no other.
+test_segments() { # PROGRAM
+    export DOTNET_GCName=clrgc.dll
+    for option in --limit --heap-limit; do
+        ran 0 done $option 100M "${json[@]}" "$1" fill soh 200
+        fits soh 80 100
+        told host 104857600 true
+        report '.notifications.low > 0 and .bridge.limit_refreshes == 0 and .bridge.standalone_gc'
+    done
+    DOTNET_GCHeapHardLimit=3200000 ran 0 done --limit 100M "${json[@]}" "$1" fill soh 200
+    fits soh 40 50
+    told program 52428800 true
+    DOTNET_GCHeapHardLimitPercent=32 ran 0 done --limit 100M "${json[@]}" "$1" fill soh 200
+    fits soh 40 50
+    told program 52428800 true
+    DOTNET_GCHeapHardLimit=19000000 ran 0 done --limit 100M "${json[@]}" "$1" fill soh 450
+    fits soh 70 100
+    report '.bridge.collector | .hard_limit == 419430400 and .owner == "program" and .pending == 104857600 and .fixed'
+    unset DOTNET_GCName
+}
+
+# A no-GC region is not ended by what a Low asks for, and that comes when it is left.
+test_regions() { # PROGRAM
+    ran 0 'regions: 3 of 3 entered, 3 kept' --limit 200M "${json[@]}" "$1" regions 3 84 1500
+    report '.notifications.low > 0 and .statistics.by_use["GC heap"].now < 40e6'
+}
+
+# A cache that trims itself at the high-load mark gets to it.
+test_cache() { # PROGRAM
+    local trims refused
+    for option in --limit --heap-limit; do
+        ran 0 done $option 100M "${json[@]}" "$1" cache 150 4
+        read -r trims refused < <(sed -n 's/^cache: \([0-9]*\) trims, \([0-9]*\) refused$/\1 \2/p' "$work/out")
+        [ "${trims:-0}" -ge 3 ] && [ "${refused:-99}" -lt "$trims" ] || wrong "$option: $(head -n 1 "$work/out")"
+        report '.bridge.collector.high_load == 94371840'
+    done
+}
+
 for framework in "$@"; do
     need "$clr/$framework/ending/ending.dll"
     need "$clr/$framework/grow/grow.dll"
@@ -194,5 +301,11 @@ for framework in "$@"; do
     test_exhausted "$clr/$framework/ending/ending.dll"
     test_fail_after "$clr/$framework/grow/grow.dll"
     test_watch "$clr/$framework/grow/grow.dll"
+    need "$clr/$framework/memory/memory.dll"
+    test_own_limits "$clr/$framework/memory/memory.dll"
+    test_segments "$clr/$framework/memory/memory.dll"
+    test_regions "$clr/$framework/memory/memory.dll"
+    # Under Wine collections of .NET 8 die in the cache (SuspendThread, error 5), without hostmem too.
+    [ "$framework" = net8.0 ] || test_cache "$clr/$framework/memory/memory.dll"
 done
 finish "$arch $*"

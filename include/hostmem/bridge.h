@@ -78,13 +78,38 @@
  * and loader memory are views.
  *
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
- * the least of the machine, task_limit and heap_limit (the shared budget's if that is less), though not below 32 MiB before the runtime has started: .NET 10 reserves twice the total for its heap.  So the
- * collector works harder before it runs into a refusal.  Job objects: see HOSTMEM_BRIDGE_JOB;
- * K32GetProcessMemoryInfo gives, in a job with a limit, a working set that is GetMemoryLoad's part of it.  Each Low
- * of OnMemoryNotification is one pulse of the event that the runtime gets from CreateMemoryResourceNotification, at
- * which it collects its youngest generation; and at most every 8,192 ms the bridge has it collect all of its heap and
- * give back what it can.  A budget changed while the runtime runs is told to it by GC._RefreshMemoryLimit, on a
- * thread of the bridge's own.
+ * the least of the machine, task_limit and heap_limit (the shared budget's if that is less), though not below 32 MiB
+ * before the runtime has started: .NET 10 reserves twice the total for its heap.  So the collector works harder before it
+ * runs into a refusal, and programs that trim their caches at GCMemoryInfo.HighMemoryLoadThresholdBytes see it at nine
+ * tenths of what is shown, or at the program's own System.GC.HighMemoryPercent.  K32GetProcessMemoryInfo gives, in a job
+ * with a limit, a working set that is GetMemoryLoad's part of it.
+ *
+ * Limits of the heap.  What holds is the least of: the host's task_limit and heap_limit; the program's own (environment
+ * and runtimeconfig.json: GCHeapHardLimit, or GCHeapHardLimitPercent of the total that is shown); three quarters of the
+ * limit of a job object that the process is in, as the collector takes it; the machine.  Nothing here raises or clears a
+ * limit that was there; a limit of the host's that is taken away leaves what the program would have had.  The host's
+ * limit is the collector's own hard limit as far as the collector can be told:
+ *
+ *     at its start    a 64-bit collector is shown a job object of which the limit is three quarters, if the machine has
+ *                     that much memory; where the program has set a limit that is higher, that counts until the
+ *                     runtime has started, and for collectors that take no other, for good (a percentage in
+ *                     runtimeconfig.json is of the limit and a third, then)
+ *     then            by GC._RefreshMemoryLimit, on a thread of the bridge's own, when the runtime has started and with
+ *                     each change of the limits: by collectors with regions (coreclr.dll's own on x86-64,
+ *                     clrgcexp.dll).  Those with segments (clrgc.dll, all on x86) keep what they have started with, as do
+ *                     all where the program has set limits of single heaps (GCHeapHardLimitSOH and so on) or
+ *                     GCTotalPhysicalMemory.  Below what its heap is now no collector takes a limit: it is tried
+ *                     again, after a full collection
+ *
+ * Whatever the collector does, the manager refuses its heap beyond the host's limits.  What is in force at the collector
+ * is in hostmem_bridge_statistics.collector_limit.
+ *
+ * Pressure.  Each Low of OnMemoryNotification is one pulse of the event that the runtime gets from
+ * CreateMemoryResourceNotification, at which it collects its youngest generation; and at most every 8,192 ms the bridge
+ * has it collect all of its heap and give back what it can.  Neither in a no-GC region (GC.TryStartNoGCRegion), which a
+ * collection would end: the program is asked directly before, on the thread that then does it, and both wait until the
+ * region is left or the Low is over.  A region that is entered in just that moment, or while the runtime's finalizer
+ * thread is on its way to the collection after a pulse, is ended, as by any other thread's GC.Collect.
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
  * to the manager, nor under the loader lock.  What coreclr.dll and a collector call in place of the redirected functions
@@ -114,20 +139,8 @@ enum {
     /* Refuse a runtime of a version that the bridge was not tried on (8 to 11), and one that imports a memory function
      * that it does not know, instead of binding what it knows. */
     HOSTMEM_BRIDGE_KNOWN_ONLY = 0x1,
-    /* Let the runtime believe that it is in a job object whose limit is that of its manager (the least of task_limit
-     * and heap_limit), if that is a hostmem manager with one when the runtime starts.
-     * The collector then sizes itself as in a container: smaller generations and regions, and a hard limit of its
-     * own, which is made the whole limit when the runtime has started and with each change of it.  Programs get
-     * along with a good deal less memory than by refusals alone. */
-    HOSTMEM_BRIDGE_JOB = 0x2,
-    /* The collector has a hard limit of its own: the host has set the runtime property System.GC.HeapHardLimit to
-     * heap_limit (hostfxr_set_runtime_property_value, before the bind), and with each change of the limits after it the
-     * bridge makes it the least of task_limit and heap_limit again, or none.  For heap_limit: both count the heap alone.
-     * DOTNET_GCHeapHardLimit in the environment counts instead of the property.  32-bit collectors take 1 GiB at
-     * most.  With HOSTMEM_BRIDGE_JOB a job is shown as well, which adds nothing. */
-    HOSTMEM_BRIDGE_HARD_LIMIT = 0x4,
     /* Of a watch: a coreclr.dll that cannot be bound runs all the same, without the manager.  The state says so. */
-    HOSTMEM_BRIDGE_RUN_UNGOVERNED = 0x8
+    HOSTMEM_BRIDGE_RUN_UNGOVERNED = 0x2
 };
 
 /* Kinds of hostmem_bridge_event: the host's memory manager does not govern as it was meant to. */
@@ -211,6 +224,37 @@ enum {
 
 enum { HOSTMEM_BRIDGE_LEVEL_COUNT = 4 };
 
+/* Whose a limit is. */
+enum {
+    HOSTMEM_BRIDGE_OF_NOBODY,  /* there is none, or it is the machine's size */
+    HOSTMEM_BRIDGE_OF_HOST,    /* hostmem_limits */
+    HOSTMEM_BRIDGE_OF_PROGRAM, /* environment or runtimeconfig.json */
+    HOSTMEM_BRIDGE_OF_JOB      /* three quarters of a job object's, or 20 MiB */
+};
+
+/*
+ * What the garbage collector keeps its heap to by itself.  No runtime tells a native host: this is derived, from what the
+ * program has set, what the collector was told when it asked, and whether it has taken what it was told since.  It knows
+ * nothing of calls of GC.RefreshMemoryLimit by the program itself.  Sizes in bytes; HOSTMEM_UNLIMITED: none.
+ */
+typedef struct hostmem_bridge_collector_limit {
+    uint32_t known; /* 1; 0: the runtime has not started, and nothing here means anything */
+    uint32_t owner; /* HOSTMEM_BRIDGE_OF_...: of hard_limit */
+    uint32_t
+        fixed; /* 1: it takes no limit while it runs, changes are enforced by refusal alone; 0: it does, or has not
+                       been tried yet */
+    /* 1: since some time it has been allowed more than it can take since its start - the address space of its heap, or its
+     * limit if that is `fixed` - so it may end in OutOfMemoryException before.  What helps is a higher limit at the start,
+     * lowered when it runs; or, for regions, the program's setting DOTNET_GCRegionRange (hexadecimal bytes;
+     * System.GC.RegionRange).  Stays 1. */
+    uint32_t beyond_start;
+    uint64_t hard_limit; /* in force; all kinds of objects, and the collector's tables */
+    uint64_t
+        pending; /* a lower one that should be and is not: the heap is bigger now, or the limit is `fixed` */
+    uint64_t available; /* GCMemoryInfo.TotalAvailableMemoryBytes */
+    uint64_t high_load; /* GCMemoryInfo.HighMemoryLoadThresholdBytes */
+} hostmem_bridge_collector_limit;
+
 /*
  * What went over the bridge.  Counters are exact by themselves; read while the runtime runs, they belong to
  * slightly different moments.  On x86 they count modulo 2^32.
@@ -238,10 +282,11 @@ typedef struct hostmem_bridge_statistics {
     /* Charged to the manager's budget when the runtime had started; 0: it has not, or the manager is not
      * hostmem's. */
     uint64_t started_charged;
-    uint64_t limit_refreshes; /* how often the runtime was told to read its memory limit again */
+    uint64_t limit_refreshes; /* how often the collector has taken a limit while it ran */
     uint64_t heap_unknown;    /* reservations for which the list had no room: they count as not heap */
     uint64_t notifications[HOSTMEM_BRIDGE_LEVEL_COUNT]; /* OnMemoryNotification, by EMemoryAvailable;
                                                            [0]: others */
+    hostmem_bridge_collector_limit collector_limit;
 } hostmem_bridge_statistics;
 
 /* clang-format off */

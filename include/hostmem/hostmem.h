@@ -268,10 +268,10 @@ typedef struct hostmem_event {
     uint32_t reason;         /* hostmem_reason; of a refusal or an overrun */
     uint32_t critical_level; /* EMemoryCriticalLevel of the call; HOSTMEM_LEVEL_NONE: of no call */
     uint64_t bytes;          /* newly committed (or reserved) by the call */
-    uint64_t limit;          /* what it ran into; for pressure: what eTaskCritical may hold, or process_soft */
-    uint64_t used;           /* of it, at that moment; for an overrun: with the call's bytes */
-    uint32_t pressure;       /* EMemoryAvailable as last notified to the CLR */
-    uint32_t lost;           /* events for which there was no room since the one before was read */
+    uint64_t limit;    /* what it ran into; for pressure: what eTaskCritical may hold, or process_soft */
+    uint64_t used;     /* of it, at that moment; for an overrun: with the call's bytes */
+    uint32_t pressure; /* EMemoryAvailable as last notified to the CLR */
+    uint32_t lost;     /* events for which there was no room since the one before was read */
 } hostmem_event;
 
 /*
@@ -395,8 +395,9 @@ typedef struct hostmem_statistics {
     /* Of this manager's own budget, above limit + margin; and above heap_limit.  What comes to be heap by a change of use, and
      * what a comparison with Windows has found (os_compared), is counted without an event. */
     hostmem_overrun overrun, heap_overrun;
-    hostmem_gauge process; /* the whole process as last sampled for process_soft, and the most so far; 0: never */
-    uint64_t os_retries;   /* commits tried again after a failure of Windows */
+    hostmem_gauge
+        process; /* the whole process as last sampled for process_soft, and the most so far; 0: never */
+    uint64_t os_retries; /* commits tried again after a failure of Windows */
     /* Commits and decommits whose pages were compared with VirtualQuery afterwards, since an opposite call for the same
      * 4 MiB was under way at the same time. */
     uint64_t os_compared;

@@ -34,8 +34,7 @@ HRESULT hm_bridge_options_check(const hostmem_bridge_options *options)
     if (!options)
         return S_OK;
     if (options->size != sizeof *options ||
-        options->flags & ~(uint32_t)(HOSTMEM_BRIDGE_KNOWN_ONLY | HOSTMEM_BRIDGE_RUN_UNGOVERNED |
-                                     HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_HARD_LIMIT))
+        options->flags & ~(uint32_t)(HOSTMEM_BRIDGE_KNOWN_ONLY | HOSTMEM_BRIDGE_RUN_UNGOVERNED))
         return E_INVALIDARG;
     return S_OK;
 }
@@ -110,10 +109,9 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     if (hr != S_OK)
         goto redirection;
 
-    hm_machine_set_flags(options ? options->flags : 0);
     hm_bridge_event_set(options);
     hm_managed_set_version(hm_runtime_version(runtime));
-    hm_managed_bind(host, hm_machine_heap_limit);
+    hm_managed_bind(host, hm_machine_read);
     hm_use_bind(host_manager);
     hm_bridge_publish(host_manager, host);
     hm_machine_watch_budget(host_manager);

@@ -3,6 +3,7 @@
  */
 #include <stdatomic.h>
 
+#include "bridge/hard_limit.h"
 #include "bridge/machine.h"
 #include "bridge/managed.h"
 #include "bridge/notification.h"
@@ -14,10 +15,15 @@ typedef BOOL(WINAPI *in_job_function)(HANDLE, HANDLE, PBOOL);
 typedef BOOL(WINAPI *job_limits_function)(HANDLE, JOBOBJECTINFOCLASS, LPVOID, DWORD, LPDWORD);
 typedef HANDLE(WINAPI *low_memory_function)(MEMORY_RESOURCE_NOTIFICATION_TYPE);
 
-static _Atomic uint32_t asked_for; /* HOSTMEM_BRIDGE_... */
-
-/* The limits that the runtime has been told last: what it relates its working set to. */
+/* What a collector was told when it last asked how much memory there is: what it relates its working set to. */
 static _Atomic uint64_t told_total = UINT64_MAX, told_job = UINT64_MAX;
+static atomic_bool asks; /* it has asked for its job, and will ask for the machine */
+
+/* The user wants a part of the machine for the heap: of the host's limit then, and not of a job that is more. */
+static bool percent_is_set;
+
+/* What Windows said at that. */
+static _Atomic uint64_t real_total = UINT64_MAX, real_job = UINT64_MAX;
 
 /*
  * .NET 10 reserves twice the machine's memory for the heap, and does not start with much less than twice this.  A
@@ -28,16 +34,6 @@ static const uint64_t least_to_start = (uint64_t)32 << 20;
 static uint64_t least(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
-}
-
-void hm_machine_set_flags(uint32_t bridge_flags)
-{
-    atomic_store_explicit(&asked_for, bridge_flags, memory_order_relaxed);
-}
-
-static bool is_set(uint32_t any_of)
-{
-    return (atomic_load_explicit(&asked_for, memory_order_relaxed) & any_of) != 0;
 }
 
 uint64_t hm_machine_charged(IHostMemoryManager *manager)
@@ -54,23 +50,26 @@ static uint64_t shown(IHostMemoryManager *manager)
     return own ? hm_quota_shown(&own->vm.quota) : UINT64_MAX;
 }
 
-/* The process is to be in a job, whatever Windows says. */
-static bool in_job(IHostMemoryManager *manager)
+/* The limit of the job that is shown while the runtime starts, or UINT64_MAX: none, since the machine is smaller or the
+ * host has no limit. */
+static uint64_t shown_job(IHostMemoryManager *manager)
 {
-    return is_set(HOSTMEM_BRIDGE_JOB) && shown(manager) != UINT64_MAX;
+    const uint64_t size = shown(manager);
+
+    if (size == UINT64_MAX || percent_is_set || hm_managed_started())
+        return UINT64_MAX;
+    const uint64_t job = hm_hard_limit_as_job(size);
+    return job <= atomic_load_explicit(&real_total, memory_order_relaxed) ? job : UINT64_MAX;
 }
 
-/*
- * In a job the collector keeps a quarter of the limit free for what is not heap.  Once it has started it is given all of
- * it: the budget knows how much of it is not heap, and refuses.  One that the host gave it follows the budget.
- */
-uint64_t hm_machine_heap_limit(void)
+void hm_machine_read(struct managed_surroundings *around)
 {
-    uint64_t limit = shown(atomic_load_explicit(&hm_bridge_manager, memory_order_acquire));
+    IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
 
-    if (!is_set(HOSTMEM_BRIDGE_JOB | HOSTMEM_BRIDGE_HARD_LIMIT))
-        return MANAGED_AS_IT_IS;
-    return limit == UINT64_MAX ? 0 : limit;
+    *around = (struct managed_surroundings){
+        .real = {.physical = atomic_load(&real_total), .job = atomic_load(&real_job)},
+        .told = {.physical = atomic_load(&told_total), .job = atomic_load(&told_job)},
+        .host = manager ? shown(manager) : HARD_LIMIT_NONE};
 }
 
 void hm_machine_watch_budget(IHostMemoryManager *manager)
@@ -78,10 +77,23 @@ void hm_machine_watch_budget(IHostMemoryManager *manager)
     struct hostmem_manager *own = hm_manager_of(manager);
     if (!own)
         return;
+    percent_is_set = GetEnvironmentVariableW(L"DOTNET_GCHeapHardLimitPercent", NULL, 0) != 0 ||
+                     GetEnvironmentVariableW(L"COMPlus_GCHeapHardLimitPercent", NULL, 0) != 0;
     atomic_store(&own->tenant.shown_changed, hm_managed_refresh_limit);
     /* What the start needed to see is not what the collector is to go by. */
-    if (shown(manager) < least_to_start || in_job(manager))
+    if (shown(manager) != UINT64_MAX)
         hm_managed_refresh_limit();
+}
+
+/* How much memory there is: of the machine, less if the host says so, but enough for the start. */
+static uint64_t shown_total(IHostMemoryManager *manager, uint64_t real)
+{
+    const uint64_t job = shown_job(manager);
+    uint64_t size = job != UINT64_MAX ? job : shown(manager);
+
+    if (size < least_to_start && !hm_managed_started())
+        size = least_to_start;
+    return least(real, size);
 }
 
 static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
@@ -89,16 +101,15 @@ static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
     DWORD load;
     SIZE_T available;
 
-    uint64_t size = shown(manager);
-    if (size < least_to_start && !hm_managed_started())
-        size = least_to_start;
-    status->ullTotalPhys = least(status->ullTotalPhys, size);
+    atomic_store_explicit(&real_total, status->ullTotalPhys, memory_order_relaxed);
+    status->ullTotalPhys = shown_total(manager, status->ullTotalPhys);
     if (IHostMemoryManager_GetMemoryLoad(manager, &load, &available) == S_OK) {
         status->dwMemoryLoad = load;
         status->ullAvailPhys = available > status->ullTotalVirtual ? status->ullAvailVirtual : available;
     }
     status->ullAvailPhys = least(status->ullAvailPhys, status->ullTotalPhys);
-    atomic_store_explicit(&told_total, status->ullTotalPhys, memory_order_relaxed);
+    if (atomic_exchange_explicit(&asks, false, memory_order_relaxed))
+        atomic_store_explicit(&told_total, status->ullTotalPhys, memory_order_relaxed);
 }
 
 /* The collector makes a load of it, in percent of the limit: it has to be the manager's. */
@@ -111,38 +122,60 @@ static void show_process(IHostMemoryManager *manager, PROCESS_MEMORY_COUNTERS *c
 
     if (job == UINT64_MAX || IHostMemoryManager_GetMemoryLoad(manager, &load, &available) != S_OK)
         return;
-    uint64_t by_load = limit / 100 * load, by_rest = limit - least(limit, available);
-    counters->WorkingSetSize = (SIZE_T)(by_load > by_rest ? by_load : by_rest);
+    const uint64_t size = least(limit, shown(manager)); /* a job that is shown is more */
+    const double by_load = load / 100.0, by_rest = (double)(size - least(size, available)) / (double)size;
+    counters->WorkingSetSize = (SIZE_T)((double)limit * (by_load > by_rest ? by_load : by_rest));
+}
+
+/* The limit of a job; UINT64_MAX: none that a collector minds. */
+static uint64_t limit_of(const JOBOBJECT_EXTENDED_LIMIT_INFORMATION *limits)
+{
+    const DWORD flags = limits->BasicLimitInformation.LimitFlags;
+    uint64_t limit = UINT64_MAX;
+
+    if (flags & JOB_OBJECT_LIMIT_PROCESS_MEMORY)
+        limit = least(limit, limits->ProcessMemoryLimit);
+    if (flags & JOB_OBJECT_LIMIT_JOB_MEMORY)
+        limit = least(limit, limits->JobMemoryLimit);
+    if (flags & JOB_OBJECT_LIMIT_WORKINGSET)
+        limit = least(limit, limits->BasicLimitInformation.MaximumWorkingSetSize);
+    return limit;
 }
 
 /* `answered`: Windows has, and *limits is valid; returns whether it is now. */
 static bool show_job_limits(IHostMemoryManager *manager, JOBOBJECT_EXTENDED_LIMIT_INFORMATION *limits,
                             bool answered)
 {
-    uint64_t told = UINT64_MAX;
+    const uint64_t ours = least(shown_job(manager), SIZE_MAX);
 
-    if (in_job(manager)) {
+    atomic_store_explicit(&real_job, answered ? limit_of(limits) : UINT64_MAX, memory_order_relaxed);
+    if (shown_job(manager) != UINT64_MAX) {
         if (!answered)
             ZeroMemory(limits, sizeof *limits);
         DWORD *flags = &limits->BasicLimitInformation.LimitFlags;
-        uint64_t limit = least(shown(manager), SIZE_MAX);
-        if (*flags & JOB_OBJECT_LIMIT_PROCESS_MEMORY)
-            limit = least(limit, limits->ProcessMemoryLimit);
-        limits->ProcessMemoryLimit = (SIZE_T)limit;
+        const bool is_set = (*flags & JOB_OBJECT_LIMIT_PROCESS_MEMORY) != 0;
+        limits->ProcessMemoryLimit = (SIZE_T)(is_set ? least(ours, limits->ProcessMemoryLimit) : ours);
         *flags |= JOB_OBJECT_LIMIT_PROCESS_MEMORY;
         answered = true;
     }
-    if (answered) {
-        DWORD flags = limits->BasicLimitInformation.LimitFlags;
-        if (flags & JOB_OBJECT_LIMIT_PROCESS_MEMORY)
-            told = least(told, limits->ProcessMemoryLimit);
-        if (flags & JOB_OBJECT_LIMIT_JOB_MEMORY)
-            told = least(told, limits->JobMemoryLimit);
-        if (flags & JOB_OBJECT_LIMIT_WORKINGSET)
-            told = least(told, limits->BasicLimitInformation.MaximumWorkingSetSize);
-    }
-    atomic_store_explicit(&told_job, told, memory_order_relaxed);
+    atomic_store_explicit(&told_job, answered ? limit_of(limits) : UINT64_MAX, memory_order_relaxed);
     return answered;
+}
+
+/* The collector asks for its job first, then for the machine. */
+static BOOL show_in_job(struct caller *caller, IHostMemoryManager *manager, BOOL in_job)
+{
+    memory_status_function ask = ORIGINAL(caller, HOSTMEM_BRIDGE_MEMORY_STATUS, memory_status_function);
+    MEMORYSTATUSEX status = {.dwLength = sizeof status};
+
+    if (ask && ask(&status)) /* not every collector imports it */
+        atomic_store_explicit(&real_total, status.ullTotalPhys, memory_order_relaxed);
+    atomic_store_explicit(&asks, true, memory_order_relaxed);
+    if (!in_job) {
+        atomic_store_explicit(&real_job, UINT64_MAX, memory_order_relaxed);
+        atomic_store_explicit(&told_job, UINT64_MAX, memory_order_relaxed);
+    }
+    return in_job || shown_job(manager) != UINT64_MAX;
 }
 
 /* The manager, if the call is to be counted; Windows has answered `good`. */
@@ -189,9 +222,11 @@ BOOL hm_machine_call_in_job(struct caller *caller, HANDLE process, HANDLE job, P
     const unsigned index = HOSTMEM_BRIDGE_IN_JOB;
     BOOL good = ORIGINAL(caller, index, in_job_function)(process, job, result);
     IHostMemoryManager *manager = answered(caller, index, good);
+    DWORD error = GetLastError();
 
-    if (good && manager && !job && process == GetCurrentProcess() && in_job(manager))
-        *result = TRUE;
+    if (good && manager && !job && process == GetCurrentProcess())
+        *result = show_in_job(caller, manager, *result);
+    SetLastError(error);
     return good;
 }
 

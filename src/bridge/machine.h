@@ -5,6 +5,10 @@
  * its own working set instead.  Load and what is available are answered from the manager's GetMemoryLoad, as the CLR
  * does (contract 3.7); the total, which no method of the interface tells, from the budget where the manager is one of
  * hostmem's.  So the collector works harder before it runs into the budget.
+ *
+ * While the runtime starts, under a limit of its host's, it is shown a job object of which the limit is the collector's
+ * part: every 64-bit collector sizes itself for that, and has it as its hard limit from the beginning, unless the program
+ * has set one.  From then on the limit is told (managed.h), and jobs are Windows' own.
  */
 #ifndef HOSTMEM_BRIDGE_MACHINE_H
 #define HOSTMEM_BRIDGE_MACHINE_H
@@ -15,15 +19,10 @@
 #include <psapi.h>
 
 #include "bridge/caller.h"
+#include "bridge/managed.h"
 
-/*
- * HOSTMEM_BRIDGE_JOB: answer as if the process were in a job object whose limit is the budget.
- * HOSTMEM_BRIDGE_HARD_LIMIT: the collector has a hard limit, which follows the budget.
- */
-void hm_machine_set_flags(uint32_t bridge_flags);
-
-/* What managed.h is to make the collector's hard limit. */
-uint64_t hm_machine_heap_limit(void);
+/* What the collector's hard limit depends on, now. */
+void hm_machine_read(struct managed_surroundings *around);
 
 /* Have the runtime told when the budget changes. */
 void hm_machine_watch_budget(IHostMemoryManager *manager);

@@ -13,16 +13,20 @@
 enum { APP_DOMAIN = 1 };
 
 /* A burst of changes is one refresh: each stops the runtime's threads for a moment. */
-enum { PACE_MS = 250, RETRY_MS = 500, RETRY_MOST_MS = 8000 };
+enum { PACE_MS = 250, REGION_POLL_MS = 50, RETRY_MS = 500, RETRY_MOST_MS = 8000 };
 
-/* System.GC.GCHeapHardLimitInfo: bytes, or parts of the machine's memory.  A figure of all ones stays as it is; all
- * figures 0 are no limit. */
+/* System.GC.GCHeapHardLimitInfo: bytes, or parts of the machine's memory.  With all ones a figure is as the program has
+ * set it; if it has not, as it was. */
 struct heap_hard_limits {
     uint64_t limit, percent, soh, loh, poh, soh_percent, loh_percent, poh_percent;
 };
 
+typedef void(STDMETHODCALLTYPE *setting_callback)(void *context, const char *name, const char *public_name,
+                                                  int type, int64_t value);
+typedef void(STDMETHODCALLTYPE *enumerate_method)(void *context, setting_callback callback);
 typedef int(STDMETHODCALLTYPE *refresh_method)(struct heap_hard_limits limits);
 typedef int(STDMETHODCALLTYPE *collection_count_method)(int generation);
+typedef int(STDMETHODCALLTYPE *latency_method)(void);
 /* .NET 8 and 9; from 10 on. */
 typedef void(STDMETHODCALLTYPE *collect_method)(int generation, int mode);
 typedef void(STDMETHODCALLTYPE *collect_low_method)(int generation, int mode, BOOL low_memory);
@@ -31,12 +35,30 @@ enum { COLLECT_LOW_FROM = 10 };
 /* GC.InternalGCCollectionMode: Blocking, Compacting, Aggressive. */
 enum { COLLECT_ALL = 2 | 8 | 16, OLDEST = 2 };
 
+/* GCLatencyMode.NoGCRegion */
+enum { NO_GC_REGION = 4 };
+
+/* Of a refresh. */
+#define AS_IT_IS        UINT64_MAX
+#define TOO_LOW_FOR_ANY 1
+
+static const wchar_t class_gc[] = L"System.GC", class_settings[] = L"System.Runtime.GCSettings";
+
 static _Atomic(ICLRRuntimeHost2 *) runtime;
 static _Atomic(HANDLE) wanted;
 static atomic_bool wants_refresh, wants_collection;
-static uint64_t (*heap_limit)(void);
+static atomic_bool wants_room; /* for a limit that was refused */
+static void (*_Atomic wants_pulse)(void);
+static void (*read_surroundings)(struct managed_surroundings *);
 static _Atomic uint64_t refreshes;
 static uint64_t runtime_version;
+/* The collector's hard limit; written by the thread of ours. */
+static struct gc_settings settings;
+static atomic_bool settings_known;
+static _Atomic uint64_t in_force = HARD_LIMIT_NONE, pending = HARD_LIMIT_NONE;
+static _Atomic unsigned in_force_owner;
+static _Atomic enum { TAKES_UNKNOWN, TAKES_LIMITS, TAKES_NONE } takes;
+static atomic_bool beyond_start;
 
 void hm_managed_set_version(uint64_t version)
 {
@@ -53,14 +75,14 @@ bool hm_managed_started(void)
     return has_started(atomic_load(&runtime));
 }
 
-static HRESULT method_of_gc(ICLRRuntimeHost2 *host, const wchar_t *name, _Atomic(INT_PTR) *cache,
-                            INT_PTR *method)
+static HRESULT method_of(ICLRRuntimeHost2 *host, const wchar_t *class, const wchar_t *name,
+                         _Atomic(INT_PTR) *cache, INT_PTR *method)
 {
     *method = atomic_load_explicit(cache, memory_order_relaxed);
     if (*method)
         return S_OK;
     HRESULT hr =
-        host->lpVtbl->CreateDelegate(host, APP_DOMAIN, L"System.Private.CoreLib", L"System.GC", name, method);
+        host->lpVtbl->CreateDelegate(host, APP_DOMAIN, L"System.Private.CoreLib", class, name, method);
     if (hr == S_OK)
         atomic_store_explicit(cache, *method, memory_order_relaxed);
     return hr;
@@ -70,27 +92,142 @@ static HRESULT method_of_gc(ICLRRuntimeHost2 *host, const wchar_t *name, _Atomic
 static HRESULT internal_of_gc(ICLRRuntimeHost2 *host, const wchar_t *name, _Atomic(INT_PTR) *cache,
                               INT_PTR *method)
 {
-    return hm_runtime_is_known(runtime_version) ? method_of_gc(host, name, cache, method) : E_NOTIMPL;
+    return hm_runtime_is_known(runtime_version) ? method_of(host, class_gc, name, cache, method) : E_NOTIMPL;
 }
 
-/* False: the collector does not take that limit now, but has read the machine's memory all the same. */
-static bool refresh(ICLRRuntimeHost2 *host, uint64_t heap)
+/* Each setting in turn; the names are the collector's own. */
+static void STDMETHODCALLTYPE note_setting(void *context, const char *name, const char *public_name, int type,
+                                           int64_t value)
+{
+    struct gc_settings *noted = context;
+    const struct {
+        const char *name;
+        uint64_t *sum;
+    } known[] = {
+        {"GCHeapHardLimit", &noted->limit},
+        {"GCHeapHardLimitPercent", &noted->percent},
+        {"GCHeapHardLimitSOH", &noted->by_heap},
+        {"GCHeapHardLimitLOH", &noted->by_heap},
+        {"GCHeapHardLimitPOH", &noted->by_heap},
+        {"GCHeapHardLimitSOHPercent", &noted->by_heap_percent},
+        {"GCHeapHardLimitLOHPercent", &noted->by_heap_percent},
+        {"GCHeapHardLimitPOHPercent", &noted->by_heap_percent},
+        {"GCTotalPhysicalMemory", &noted->physical},
+        {"GCHighMemPercent", &noted->high_percent},
+    };
+
+    (void)public_name;
+    for (unsigned i = 0; type == 0 && i < sizeof known / sizeof *known; ++i)
+        if (strcmp(name, known[i].name) == 0)
+            *known[i].sum += (uint64_t)value;
+}
+
+static void read_settings(ICLRRuntimeHost2 *host, struct gc_settings *noted)
 {
     static _Atomic(INT_PTR) cache;
+    INT_PTR method;
+
+    *noted = (struct gc_settings){0};
+    if (internal_of_gc(host, L"_EnumerateConfigurationValues", &cache, &method) == S_OK)
+        ((enumerate_method)method)(noted, note_setting);
+}
+
+/* At its start a collector writes the limit that it has come to where the program's own was. */
+static void read_start(ICLRRuntimeHost2 *host)
+{
+    struct managed_surroundings around;
+
+    read_settings(host, &settings);
+    read_surroundings(&around);
+    const struct hard_limit limit = hm_hard_limit_at_start(&settings, &around.told, &around.real);
+    if (limit.owner != HOSTMEM_BRIDGE_OF_PROGRAM)
+        settings.limit = 0;
+    atomic_store(&in_force, limit.bytes);
+    atomic_store(&in_force_owner, limit.owner);
+    atomic_store(&settings_known, true);
+}
+
+/* 0: the collector has taken the limit - or takes none, and has ignored it. */
+static int ask(refresh_method refresh, uint64_t limit)
+{
     struct heap_hard_limits limits;
+
+    memset(&limits, 0xff, sizeof limits);
+    limits.limit = limit;
+    return refresh(limits);
+}
+
+/*
+ * Limits are taken by those that refuse one which no heap fits in.  They have it as the program's then, if the program has
+ * set none.
+ */
+static bool takes_limits(ICLRRuntimeHost2 *host, refresh_method refresh)
+{
+    if (takes == TAKES_UNKNOWN && ask(refresh, TOO_LOW_FOR_ANY) == 0) {
+        takes = TAKES_NONE;
+    } else if (takes == TAKES_UNKNOWN) {
+        struct gc_settings own;
+        ask(refresh, AS_IT_IS);
+        read_settings(host, &own);
+        settings.limit = own.limit != TOO_LOW_FOR_ANY ? own.limit : 0;
+        takes = TAKES_LIMITS;
+    }
+    return takes == TAKES_LIMITS;
+}
+
+/* Has the heap address space for it? */
+static void compare_with_reserved(uint64_t limit, uint64_t physical)
+{
+    uint64_t ranges, reserved, dropped;
+
+    hm_use_heap_figures(&ranges, &reserved, &dropped);
+    if (ranges != 0 && (limit < physical ? limit : physical) > reserved)
+        atomic_store(&beyond_start, true);
+}
+
+/* False: the collector does not take its limit now, but has read the machine's memory all the same. */
+static bool refresh_limit(ICLRRuntimeHost2 *host)
+{
+    static _Atomic(INT_PTR) cache;
+    struct managed_surroundings around;
     INT_PTR method;
 
     if (internal_of_gc(host, L"_RefreshMemoryLimit", &cache, &method) != S_OK)
-        return false;
-    memset(&limits, heap == 0 ? 0 : 0xff, sizeof limits);
-    limits.limit = heap;
-    bool taken = ((refresh_method)method)(limits) == 0;
-    if (!taken) { /* then nothing of it was */
-        memset(&limits, 0xff, sizeof limits);
-        ((refresh_method)method)(limits);
+        return true;
+    const refresh_method refresh = (refresh_method)method;
+    const uint64_t before = atomic_load(&in_force);
+    const bool takes_one = hm_hard_limit_may_change(&settings) && takes_limits(host, refresh);
+    read_surroundings(&around);
+    const struct hard_limit limit = hm_hard_limit_wanted(&settings, &around.real, around.host);
+    const bool ours = around.host != HARD_LIMIT_NONE;
+
+    if (!takes_one) {
+        ask(refresh, AS_IT_IS); /* for the size of the machine */
+        atomic_store(&pending, limit.bytes < before ? limit.bytes : HARD_LIMIT_NONE);
+        if (limit.bytes > before && atomic_load(&in_force_owner) == HOSTMEM_BRIDGE_OF_HOST)
+            atomic_store(&beyond_start, true);
+        return true;
     }
+    if (ask(refresh, ours ? limit.bytes : settings.limit) != 0) { /* then nothing of it was taken */
+        ask(refresh, before != HARD_LIMIT_NONE ? before : settings.limit);
+        atomic_store(&pending, limit.bytes);
+        return false;
+    }
+    atomic_store(&in_force, limit.bytes);
+    atomic_store(&in_force_owner, limit.owner);
+    atomic_store(&pending, HARD_LIMIT_NONE);
     atomic_fetch_add(&refreshes, 1);
-    return taken || heap == MANAGED_AS_IT_IS;
+    compare_with_reserved(limit.bytes, around.real.physical);
+    return true;
+}
+
+static bool in_no_gc_region(ICLRRuntimeHost2 *host)
+{
+    static _Atomic(INT_PTR) cache;
+    INT_PTR method;
+
+    return method_of(host, class_settings, L"get_LatencyMode", &cache, &method) == S_OK &&
+           ((latency_method)method)() == NO_GC_REGION;
 }
 
 static void collect(ICLRRuntimeHost2 *host)
@@ -103,7 +240,8 @@ static void collect(ICLRRuntimeHost2 *host)
     if (runtime_major(runtime_version) < COLLECT_LOW_FROM)
         ((collect_method)method)(OLDEST, COLLECT_ALL);
     else
-        ((collect_low_method)method)(OLDEST, COLLECT_ALL, TRUE);
+        ((collect_low_method)method)(OLDEST, COLLECT_ALL,
+                                     FALSE); /* for low memory it would not be aggressive */
 }
 
 /* A thread's first call into managed code takes memory: better now than when there is none. */
@@ -112,8 +250,37 @@ static void get_ready(ICLRRuntimeHost2 *host)
     _Atomic(INT_PTR) cache = 0;
     INT_PTR method;
 
-    if (method_of_gc(host, L"CollectionCount", &cache, &method) == S_OK)
+    if (method_of(host, class_gc, L"CollectionCount", &cache, &method) == S_OK)
         ((collection_count_method)method)(0);
+    read_start(host);
+}
+
+/* What a Low asks for, or a limit that the heap is too big for.  The program is asked for its region directly before
+ * each; it may still enter one in between. */
+static DWORD relieve(ICLRRuntimeHost2 *host)
+{
+    static ULONGLONG next_collection;
+
+    if (atomic_load(&wants_pulse)) {
+        if (in_no_gc_region(host))
+            return REGION_POLL_MS;
+        void (*pulse)(void) = atomic_exchange(&wants_pulse, NULL);
+        if (pulse)
+            pulse();
+    }
+    if (atomic_load(&wants_collection) || atomic_load(&wants_room)) {
+        ULONGLONG now = GetTickCount64();
+        if (now < next_collection)
+            return (DWORD)(next_collection - now);
+        if (in_no_gc_region(host))
+            return REGION_POLL_MS;
+        const bool low = atomic_exchange(&wants_collection, false);
+        if (atomic_exchange(&wants_room, false) || low) {
+            next_collection = now + MANAGED_COLLECT_MS;
+            collect(host);
+        }
+    }
+    return INFINITE;
 }
 
 static void heap_check(void)
@@ -126,10 +293,33 @@ static void heap_check(void)
 }
 
 /* The runtime reads its limits at its start by itself, so whatever is wanted before that can wait for it. */
+static DWORD keep_limit(ICLRRuntimeHost2 *host)
+{
+    static ULONGLONG not_before, retry_at;
+    static DWORD retry;
+    ULONGLONG now = GetTickCount64();
+
+    if (!atomic_load(&wants_refresh) && (!retry || now < retry_at))
+        return retry ? (DWORD)(retry_at - now) : INFINITE;
+    if (now < not_before)
+        return (DWORD)(not_before - now);
+    const bool again = !atomic_exchange(&wants_refresh, false);
+    const bool taken = refresh_limit(host);
+    now = GetTickCount64();
+    not_before = now + PACE_MS;
+    atomic_store(&wants_room, !taken);
+    if (taken)
+        retry = 0;
+    else if (!again || !retry)
+        retry = RETRY_MS;
+    else
+        retry = 2 * retry < RETRY_MOST_MS ? 2 * retry : RETRY_MOST_MS;
+    retry_at = now + retry;
+    return retry ? retry : INFINITE;
+}
+
 static DWORD WINAPI managed_thread(void *event)
 {
-    DWORD retry = INFINITE;
-    ULONGLONG collected = 0;
     ICLRRuntimeHost2 *host = atomic_load(&runtime);
 
     while (!has_started(host)) /* one that never starts is never looked at */
@@ -138,19 +328,8 @@ static DWORD WINAPI managed_thread(void *event)
     get_ready(host);
     SetEvent(event); /* for what was wanted before */
     for (;;) {
-        bool again = WaitForSingleObject(event, retry) == WAIT_TIMEOUT;
-        if (atomic_exchange(&wants_collection, false) &&
-            (!collected || GetTickCount64() - collected >= MANAGED_COLLECT_MS)) {
-            collect(host);
-            collected = GetTickCount64();
-        }
-        if (atomic_exchange(&wants_refresh, false) || again) {
-            if (refresh(host, heap_limit()))
-                retry = INFINITE;
-            else
-                retry = !again ? RETRY_MS : retry < RETRY_MOST_MS ? 2 * retry : RETRY_MOST_MS;
-            Sleep(PACE_MS);
-        }
+        DWORD relieved = relieve(host), kept = keep_limit(host);
+        WaitForSingleObject(event, relieved < kept ? relieved : kept);
     }
     return 0;
 }
@@ -163,14 +342,14 @@ static void wake_thread(void)
         SetEvent(event);
 }
 
-void hm_managed_bind(ICLRRuntimeHost *host, uint64_t (*new_heap_limit)(void))
+void hm_managed_bind(ICLRRuntimeHost *host, void (*surroundings)(struct managed_surroundings *))
 {
     ICLRRuntimeHost2 *newer = NULL;
 
     /* Every runtime that the bridge knows has it; without it nothing of this works, and all the rest does. */
     if (ICLRRuntimeHost_QueryInterface(host, &IID_ICLRRuntimeHost2, (void **)&newer) != S_OK)
         return;
-    heap_limit = new_heap_limit;
+    read_surroundings = surroundings;
     atomic_store(&runtime, newer);
     HANDLE event = CreateEventW(NULL, FALSE, FALSE, NULL);
     HANDLE thread = event ? CreateThread(NULL, 0, managed_thread, event, 0, NULL) : NULL;
@@ -188,8 +367,12 @@ void hm_managed_refresh_limit(void)
     wake_thread();
 }
 
-void hm_managed_collect(void)
+void hm_managed_low(void (*pulse)(void))
 {
+    if (!atomic_load(&wanted) || !hm_managed_started())
+        pulse();
+    else
+        atomic_store(&wants_pulse, pulse);
     atomic_store(&wants_collection, true);
     wake_thread();
 }
@@ -199,9 +382,41 @@ void hm_managed_runs(void)
     wake_thread();
 }
 
+void hm_managed_low_is_over(void)
+{
+    atomic_store(&wants_pulse, NULL);
+    atomic_store(&wants_collection, false);
+}
+
 uint64_t hm_managed_refreshes(void)
 {
     return atomic_load(&refreshes);
+}
+
+/* GCHighMemPercent as the collector makes it a threshold; older ones do not tell what theirs is without it. */
+static uint64_t high_percent(void)
+{
+    enum { USUAL = 90, MOST = 99 };
+    return settings.high_percent == 0 ? USUAL : settings.high_percent < MOST ? settings.high_percent : MOST;
+}
+
+void hm_managed_get_limit(hostmem_bridge_collector_limit *limit)
+{
+    struct managed_surroundings around;
+
+    *limit = (hostmem_bridge_collector_limit){.hard_limit = HOSTMEM_UNLIMITED, .pending = HOSTMEM_UNLIMITED};
+    if (!atomic_load(&settings_known))
+        return;
+    read_surroundings(&around);
+    const uint64_t physical = hm_hard_limit_physical(&settings, &around.told);
+    limit->known = 1;
+    limit->owner = atomic_load(&in_force_owner);
+    limit->fixed = takes == TAKES_NONE || !hm_hard_limit_may_change(&settings);
+    limit->beyond_start = atomic_load(&beyond_start);
+    limit->hard_limit = atomic_load(&in_force);
+    limit->pending = atomic_load(&pending);
+    limit->available = limit->hard_limit != HOSTMEM_UNLIMITED ? limit->hard_limit : physical;
+    limit->high_load = physical / 100 * high_percent() + physical % 100 * high_percent() / 100;
 }
 
 HRESULT HOSTMEM_CALL hostmem_bridge_get_collections(uint64_t counts[3])
@@ -215,7 +430,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_collections(uint64_t counts[3])
     memset(counts, 0, 3 * sizeof *counts);
     if (!has_started(host))
         return HOST_E_CLRNOTAVAILABLE;
-    HRESULT hr = method_of_gc(host, L"CollectionCount", &cache, &method);
+    HRESULT hr = method_of(host, class_gc, L"CollectionCount", &cache, &method);
     for (int generation = 0; hr == S_OK && generation < 3; ++generation)
         counts[generation] = (uint64_t)((collection_count_method)method)(generation);
     return hr;

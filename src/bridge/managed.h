@@ -1,5 +1,5 @@
 /*
- * Calls into the runtime: how often it has collected, and that its memory limit is another.
+ * Calls into the runtime: collect, read your limits again, how often have you collected?
  *
  * By ICLRRuntimeHost's CreateDelegate, for static methods of System.GC.  Only once the runtime has started: asked while
  * it starts, CreateDelegate ends the process.
@@ -12,15 +12,21 @@
 
 #include <hostmem/bridge.h>
 
-/* Of heap_limit: the hard limit stays as it is. */
-#define MANAGED_AS_IT_IS UINT64_MAX
+#include "bridge/hard_limit.h"
+
+/* What the collector's hard limit depends on. */
+struct managed_surroundings {
+    struct gc_machine real; /* as Windows has it */
+    struct gc_machine told; /* as the collector was told last when it asked */
+    uint64_t host;          /* the host's limit of the heap, or HARD_LIMIT_NONE */
+};
 
 /*
  * The runtime has been bound; the interface stays, and from now on there is a thread of ours, which waits to be needed,
- * and for the start before that.  It tells the host when the runtime has started and no heap was recognised.
- * heap_limit: asked for the collector's hard limit in bytes at each refresh; 0: none.
+ * and for the start before that.  It tells the host when the runtime has started and no heap was recognised, and asks for
+ * the surroundings at each refresh.
  */
-void hm_managed_bind(ICLRRuntimeHost *host, uint64_t (*heap_limit)(void));
+void hm_managed_bind(ICLRRuntimeHost *host, void (*surroundings)(struct managed_surroundings *));
 
 /*
  * Which runtime is bound, before hm_managed_bind.  Internal methods are called only on versions whose signatures are
@@ -38,16 +44,22 @@ bool hm_managed_started(void);
 void hm_managed_refresh_limit(void);
 
 /*
- * Have the collector run once, in full, and give back what it can, soon and on a thread of our own.  Any thread; waits
- * for nothing.  Not more than once in MANAGED_COLLECT_MS, and not before the runtime has started.
+ * Memory is low: have `pulse` called, and the collector run once in full and give back what it can, soon and on a thread
+ * of our own - not in a no-GC region, which a collection would end, and not more than one collection in
+ * MANAGED_COLLECT_MS: both wait for that, until the low is over.  Before the runtime has started `pulse` is called at
+ * once.  Any thread; waits for nothing.
  */
 enum { MANAGED_COLLECT_MS = 8192 };
-void hm_managed_collect(void);
+void hm_managed_low(void (*pulse)(void));
+void hm_managed_low_is_over(void);
 
 /* The bound runtime has started, as was just noticed.  From inside its calls: no lock, no memory. */
 void hm_managed_runs(void);
 
-/* How often the limit was refreshed. */
+/* How often the collector has taken a limit. */
 uint64_t hm_managed_refreshes(void);
+
+/* What is in force there, as far as it can be derived. */
+void hm_managed_get_limit(hostmem_bridge_collector_limit *limit);
 
 #endif

@@ -3,7 +3,7 @@
  *
  * It passes on what it is told to what the runtime's finalizer thread waits for, on any thread, and never blocks.
  * For .NET that means a collection of the youngest generation, after which an idle program has as much as before; so
- * the runtime is also asked for a full one.
+ * the runtime is also asked for a full one.  Both wait while the program is in a no-GC region.
  */
 #include <stdatomic.h>
 
@@ -30,6 +30,16 @@ static ULONG STDMETHODCALLTYPE notification_refer(ICLRMemoryNotificationCallback
     return 1;
 }
 
+/* Not a pulse that has been taken back meanwhile. */
+static void pulse(void)
+{
+    HANDLE event = atomic_load(&low_event); /* whoever makes it looks at is_low when it is there */
+    if (event && atomic_load(&is_low))
+        SetEvent(event);
+    if (event && !atomic_load(&is_low))
+        ResetEvent(event);
+}
+
 static HRESULT STDMETHODCALLTYPE notification_told(ICLRMemoryNotificationCallback *self,
                                                    EMemoryAvailable level)
 {
@@ -39,13 +49,12 @@ static HRESULT STDMETHODCALLTYPE notification_told(ICLRMemoryNotificationCallbac
     (void)self;
     atomic_fetch_add_explicit(&counts[index], 1, memory_order_relaxed);
     atomic_store(&is_low, level == eMemoryAvailableLow);
-    HANDLE event = atomic_load(&low_event); /* after that: who makes it looks at is_low when it is there */
-    if (event && level == eMemoryAvailableLow)
-        SetEvent(event);
-    else if (event)
-        ResetEvent(event);
-    if (level == eMemoryAvailableLow)
-        hm_managed_collect();
+    if (level == eMemoryAvailableLow) {
+        hm_managed_low(pulse);
+    } else {
+        hm_managed_low_is_over();
+        pulse();
+    }
     SetLastError(error);
     return S_OK;
 }

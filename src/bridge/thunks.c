@@ -509,6 +509,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
     statistics->map_retries = atomic_load_explicit(&map_retries, memory_order_relaxed);
     statistics->started_charged = atomic_load(&started_charged);
     statistics->limit_refreshes = hm_managed_refreshes();
+    hm_managed_get_limit(&statistics->collector_limit);
     hm_use_heap_figures(&statistics->heap_ranges, &statistics->heap_reserved, &statistics->heap_unknown);
     if (statistics->state & HOSTMEM_BRIDGE_RUNNING && !statistics->heap_ranges)
         statistics->state |= HOSTMEM_BRIDGE_HEAP_UNKNOWN;

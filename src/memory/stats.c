@@ -7,6 +7,8 @@
 
 #include "memory/thread.h"
 
+_Atomic uint64_t hm_views_committed;
+
 /* This thread's own counters, or those that it shares. */
 static struct lane_counters *counters_here(struct stats *stats, bool *shared)
 {

@@ -28,6 +28,9 @@ struct stats {
     struct lane_counters shared[LANES]; /* of threads that do not own their lane */
 };
 
+/* Committed inside views, of all managers of the process. */
+extern _Atomic uint64_t hm_views_committed;
+
 static inline void stats_bump(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);

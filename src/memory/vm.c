@@ -15,8 +15,6 @@
 #include "memory/pressure.h"
 #include "memory/reconcile.h"
 
-_Atomic uint64_t hm_views_committed;
-
 /* No user address lies beyond. */
 #define ADDRESS_END (sizeof(void *) == 8 ? (uint64_t)1 << 47 : (uint64_t)1 << 32)
 

@@ -21,9 +21,6 @@ struct vm {
     struct event_queue events;
 };
 
-/* Committed inside views, of all managers of the process. */
-extern _Atomic uint64_t hm_views_committed;
-
 /* The memory of `vm` must be zero. */
 void hm_vm_init(struct vm *vm);
 void hm_vm_destroy(struct vm *vm);

@@ -13,9 +13,6 @@ enum { DEFAULT_MARGIN = 16 << 20 };
 /* What a program needs beside what the start of its runtime has taken, to come to anything. */
 enum { LEAST_ROOM = 1 << 20 };
 
-/* Under a hard limit below this a collector may not be able to start, and says no more than that. */
-enum { LEAST_HARD_LIMIT = 32 << 20 };
-
 enum { PATIENCE_MS = 10000 };
 
 /* CoreClrInitFailure, of hostfxr_run_app. */
@@ -26,8 +23,7 @@ static bool has_limit(const struct options *options)
     return options->limit || options->heap_limit;
 }
 
-/* The lower one. */
-static uint64_t least_limit(const struct options *options)
+uint64_t govern_least_limit(const struct options *options)
 {
     bool of_heap = options->heap_limit && (!options->limit || options->heap_limit < options->limit);
     return of_heap ? options->heap_limit : options->limit;
@@ -58,7 +54,7 @@ static void say_cannot_start(const struct options *options, uint64_t taken)
 
     begin_line(&writer, options);
     writer_text(&writer, ": the runtime cannot start under a limit of ");
-    writer_megabytes(&writer, least_limit(options));
+    writer_megabytes(&writer, govern_least_limit(options));
     if (taken != 0) {
         writer_text(&writer, ": its start takes ");
         writer_megabytes(&writer, taken);
@@ -102,26 +98,27 @@ static uint64_t refused_by_limits(const hostmem_statistics *books)
 
 /* The runtime may notice before we do: hostfxr says that its initialization failed. */
 bool govern_started(const struct options *options, const struct ending *ending,
-                    const hostmem_statistics *books, uint64_t hard_limit)
+                    const hostmem_statistics *books, const hostmem_bridge_statistics *bridge)
 {
-    const bool too_low = hard_limit == options->heap_limit && hard_limit < LEAST_HARD_LIMIT;
-    hostmem_bridge_statistics bridge = {.size = sizeof bridge};
-
-    if (!has_limit(options) || ending->status != HOSTFXR_START_FAILED ||
-        (refused_by_limits(books) == 0 && !too_low) || hostmem_bridge_get_statistics(&bridge) != S_OK)
+    if (!has_limit(options) || ending->status != HOSTFXR_START_FAILED || refused_by_limits(books) == 0)
         return true;
-    say_cannot_start(options, bridge.started_charged);
+    say_cannot_start(options, bridge->started_charged);
     return false;
 }
 
 void govern_ending(const struct options *options, const struct ending *ending,
-                   const hostmem_statistics *books, uint64_t hard_limit)
+                   const hostmem_statistics *books, const hostmem_bridge_statistics *bridge)
 {
+    static const char *const owners[] = {[HOSTMEM_BRIDGE_OF_NOBODY] = "",
+                                         [HOSTMEM_BRIDGE_OF_HOST] = "",
+                                         [HOSTMEM_BRIDGE_OF_PROGRAM] = ", which the program has set",
+                                         [HOSTMEM_BRIDGE_OF_JOB] = ", its part of a job object's"};
     static struct writer writer;
+    const hostmem_bridge_collector_limit *collector = &bridge->collector_limit;
     uint64_t refused = refused_by_limits(books);
     bool by_exception =
         strcmp(ending->how, "unhandled exception") == 0 || strcmp(ending->how, "fail fast") == 0;
-    if (refused == 0 && hard_limit == 0)
+    if (refused == 0 && collector->hard_limit == HOSTMEM_UNLIMITED)
         return;
     if (!ending->out_of_memory && (refused == 0 || !by_exception))
         return;
@@ -131,13 +128,14 @@ void govern_ending(const struct options *options, const struct ending *ending,
                                                : ": ended by an exception that nobody handled, after ");
     if (refused == 0) {
         writer_text(&writer, "its collector has a limit of ");
-        writer_megabytes(&writer, hard_limit);
+        writer_megabytes(&writer, collector->hard_limit);
+        writer_text(&writer, owners[collector->owner]);
     } else {
         writer_number(&writer, refused, 0);
         writer_text(&writer, has_limit(options) ? " commits were refused under its limit of "
                                                 : " commits were refused as --fail-after wants it");
         if (has_limit(options))
-            writer_megabytes(&writer, least_limit(options));
+            writer_megabytes(&writer, govern_least_limit(options));
     }
     writer_text(&writer, "\n");
     writer_flush(&writer);

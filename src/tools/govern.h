@@ -19,16 +19,19 @@ bool govern_limits(const struct options *options, hostmem_limits *limits);
  */
 bool govern_start(const struct options *options, const hostmem_event *event);
 
-/*
- * False: the program came back since its runtime could not start under the limits, and one line on stderr says so.
- * hard_limit: the collector's own, in bytes; 0: none.
- */
-bool govern_started(const struct options *options, const struct ending *ending,
-                    const hostmem_statistics *books, uint64_t hard_limit);
+/* The lower one of those on the command line that the heap has; 0: none. */
+uint64_t govern_least_limit(const struct options *options);
 
-/* One line on stderr, if the program was ended by its limits, or by want of memory under the collector's. */
+/* False: the program came back since its runtime could not start under the limits, and one line on stderr says so. */
+bool govern_started(const struct options *options, const struct ending *ending,
+                    const hostmem_statistics *books, const hostmem_bridge_statistics *bridge);
+
+/*
+ * One line on stderr, if the program was ended by a limit: by ours, which were refused or which its collector has kept to
+ * by itself, by its own, or by its job's.
+ */
 void govern_ending(const struct options *options, const struct ending *ending,
-                   const hostmem_statistics *books, uint64_t hard_limit);
+                   const hostmem_statistics *books, const hostmem_bridge_statistics *bridge);
 
 /* Of each event of the bridge: false, after one line, when the limits are not kept; the process is to end then. */
 bool govern_heap(const struct options *options, const hostmem_bridge_event *event);

@@ -88,16 +88,19 @@ static void report_write(const struct ending *ending)
         accounting_read(&report.accounting, manager);
     report.bridge.size = sizeof report.bridge;
     hostmem_bridge_get_statistics(&report.bridge);
+    if (runtime.hard_limit != 0 && report.bridge.collector_limit.hard_limit == runtime.hard_limit)
+        report.bridge.collector_limit.owner =
+            HOSTMEM_BRIDGE_OF_HOST; /* the program's by name, and set by us */
     if (manager) {
         accounting_verify(&report.accounting, manager);
-        if (!govern_started(&options, ending, &report.accounting.statistics, runtime.hard_limit) ||
+        if (!govern_started(&options, ending, &report.accounting.statistics, &report.bridge) ||
             !govern_ran(&options, ending, &report.bridge)) {
             report_discard();
             TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
         }
         report.limits.size = sizeof report.limits;
         hostmem_get_limits(manager, &report.limits);
-        govern_ending(&options, ending, &report.accounting.statistics, runtime.hard_limit);
+        govern_ending(&options, ending, &report.accounting.statistics, &report.bridge);
     }
     govern_unknown(&options, &report.bridge);
     writer_open(&writer, report_file);
@@ -148,17 +151,6 @@ static void HOSTMEM_CALL bridge_event(const hostmem_bridge_event *event, void *c
     TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
 }
 
-static uint32_t bridge_flags(void)
-{
-    uint32_t flags = options.known_runtime ? HOSTMEM_BRIDGE_KNOWN_ONLY : 0;
-
-    if (options.heap_limit && !options.no_job)
-        flags |= HOSTMEM_BRIDGE_HARD_LIMIT;
-    else if (options.limit && !options.no_job)
-        flags |= HOSTMEM_BRIDGE_JOB;
-    return flags;
-}
-
 static bool framework_options_fit(void)
 {
     if (program.kind == PROGRAM_DOTNET && (options.method || options.mscoree)) {
@@ -168,9 +160,9 @@ static bool framework_options_fit(void)
     }
     if (program.kind == PROGRAM_DOTNET)
         return true;
-    if (options.known_runtime || options.no_job) {
-        complain(L"%ls: is a .NET Framework assembly; %ls is for .NET programs", program.assembly,
-                 options.known_runtime ? L"--known-runtime" : L"--no-job");
+    if (options.known_runtime) {
+        complain(L"%ls: is a .NET Framework assembly; --known-runtime is for .NET programs",
+                 program.assembly);
         return false;
     }
     if (!options.method) {
@@ -248,15 +240,16 @@ int wmain(int argc, wchar_t **argv)
         process_map_claim(manager, PROCESS_METADATA);
         process_map_claim(control, PROCESS_METADATA);
     }
-    const hostmem_bridge_options bridge = {
-        .size = sizeof bridge, .flags = bridge_flags(), .event = bridge_event};
+    const hostmem_bridge_options bridge = {.size = sizeof bridge,
+                                           .flags = options.known_runtime ? HOSTMEM_BRIDGE_KNOWN_ONLY : 0,
+                                           .event = bridge_event};
     ending_prepare(report_write);
     if (program.kind == PROGRAM_FRAMEWORK)
         status = run_framework(&program, options.method, options.argc ? options.argv[0] : L"", control,
                                manager, options.mscoree);
     else
-        status =
-            run_hostfxr(&program, options.argc, options.argv, control, &bridge, options.heap_limit, &runtime);
+        status = run_hostfxr(&program, options.argc, options.argv, control, &bridge,
+                             govern_least_limit(&options), &runtime);
 report:
     if (!ending_is_expected())
         report_discard();

@@ -23,16 +23,14 @@ static const char help[] =
     "  --known-runtime   only runtimes that hostmem was tried on (8 to 11, no new memory functions)\n"
     "\n"
     "limits (SIZE: bytes, or with K, M or G):\n"
-    "  --limit SIZE      what the runtime may commit: its heap is refused above, and it is shown a\n"
-    "                    machine of that size\n"
-    "  --heap-limit SIZE what the heap alone may commit: its collector is given this limit, as with\n"
-    "                    DOTNET_GCHeapHardLimit (which counts instead, where it is set)\n"
+    "  --limit SIZE      what the runtime may commit: its heap is refused above, it is shown a machine of\n"
+    "                    that size, and its collector is given this limit\n"
+    "  --heap-limit SIZE the same for the heap alone, as with DOTNET_GCHeapHardLimit.  A lower limit that\n"
+    "                    the program has set for itself stays\n"
     "  --margin SIZE     what the rest of the runtime (code, tables) may take above the limit before it\n"
     "                    counts as an overrun; default 16M\n"
     "  --soft SIZE       from here on the collector is notified that memory is low; default 7/8 of\n"
     "                    --limit\n"
-    "  --no-job          do not tell the collector of the limit, as such or as a job object's: it keeps\n"
-    "                    to it by refusals alone, and programs need more memory\n"
     "  --fail-after N    grant the heap N commits, and refuse the rest: to see how the program takes it\n"
     "  --watch           a line on stderr twice a second: committed, limit, load, pressure, collections\n"
     "  --sample MS       ask Windows every MS milliseconds what is committed, and report the most\n"
@@ -137,10 +135,6 @@ static bool options_make_sense(const struct options *options)
         complain(L"--margin makes no sense without --limit");
         return false;
     }
-    if (!options->limit && !options->heap_limit && options->no_job) {
-        complain(L"--no-job makes no sense without --limit or --heap-limit");
-        return false;
-    }
     if (options->raw && options->soft) {
         complain(L"--soft %ls", without_manager);
         return false;
@@ -194,8 +188,6 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             flag = &options->known_runtime;
         else if (wcscmp(name, L"--watch") == 0)
             flag = &options->watch;
-        else if (wcscmp(name, L"--no-job") == 0)
-            flag = &options->no_job;
         else if ((size = wcscmp(name, L"--limit") == 0))
             number = &options->limit;
         else if ((size = wcscmp(name, L"--soft") == 0))

@@ -33,8 +33,11 @@
  *                    "heap_reserved", "heap_unknown", "foreign_frees", "started_charged", "limit_refreshes",
  *                    "unknown_coreclr", "unknown_gc": memory functions that these import and hostmem does not know,
  *                    left to Windows, with blanks between them; "incomplete": one of them takes memory;
- *                    "functions": [{"module", "function",
- *                    "calls", "failures"}]}
+ *                    "collector": what it was told, as far as that can be derived, null: it has not started;
+ *                    {"hard_limit", "owner", "pending", "fixed", "beyond_start", "available", "high_load"}, null:
+ *                    none, as hostmem_bridge_collector_limit has them; owner is "host", "program", "job object" or
+ *                    "nobody",
+ *                    "functions": [{"module", "function", "calls", "failures"}]}
  *   "regions"        [{"base", "kind", "reserved", "committed", "use"}], kind "private" or "view", ascending
  *   "virtual_query"  {"reserved", "committed", "finding", "agrees", "quiet"}: the owned regions as VirtualQuery has
  *                    them; agrees: the same totals as "statistics" and "regions"; quiet: no call came while
@@ -103,6 +106,11 @@ const char *const report_reasons[HOSTMEM_REASON_COUNT] = {
     [HOSTMEM_REASON_RESERVE_LIMIT] = "reserve limit", [HOSTMEM_REASON_SHARED] = "shared budget",
     [HOSTMEM_REASON_FAIL_AFTER] = "fail after",
 };
+
+const char *const report_owners[] = {[HOSTMEM_BRIDGE_OF_NOBODY] = "nobody",
+                                     [HOSTMEM_BRIDGE_OF_HOST] = "host",
+                                     [HOSTMEM_BRIDGE_OF_PROGRAM] = "program",
+                                     [HOSTMEM_BRIDGE_OF_JOB] = "job object"};
 
 void report_version(struct writer *writer, uint64_t version)
 {
@@ -307,6 +315,23 @@ static void key_unknown(struct writer *writer, const char *before, const char *n
     writer_json(writer, functions ? functions : "");
 }
 
+static void json_collector(struct writer *writer, const hostmem_bridge_collector_limit *limit)
+{
+    key(writer, ",\n  ", "collector");
+    if (!limit->known) {
+        writer_text(writer, "null");
+        return;
+    }
+    key_limit(writer, "{", "hard_limit", limit->hard_limit);
+    key_text(writer, ", ", "owner", report_owners[limit->owner]);
+    key_limit(writer, ", ", "pending", limit->pending);
+    key_bool(writer, ", ", "fixed", limit->fixed);
+    key_bool(writer, ", ", "beyond_start", limit->beyond_start);
+    key_number(writer, ", ", "available", limit->available);
+    key_number(writer, ", ", "high_load", limit->high_load);
+    writer_text(writer, "}");
+}
+
 static void json_bridge(struct writer *writer, const struct report *report)
 {
     static const char *const modules[] = {
@@ -328,7 +353,8 @@ static void json_bridge(struct writer *writer, const struct report *report)
     key_unknown(writer, ", ", "unknown_coreclr", bridge->unknown[HOSTMEM_BRIDGE_RUNTIME]);
     key_unknown(writer, ", ", "unknown_gc", bridge->unknown[HOSTMEM_BRIDGE_COLLECTOR]);
     key_bool(writer, ", ", "incomplete", bridge->state & HOSTMEM_BRIDGE_INCOMPLETE);
-    key(writer, ", ", "functions");
+    json_collector(writer, &bridge->collector_limit);
+    key(writer, ",\n  ", "functions");
     writer_text(writer, "[");
     for (unsigned module = 0; module < HOSTMEM_BRIDGE_MODULE_COUNT; module++)
         for (unsigned function = 0; function < HOSTMEM_BRIDGE_FUNCTION_COUNT; function++) {

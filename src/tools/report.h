@@ -41,13 +41,14 @@ void report_json_accounting(struct writer *writer, const struct report *report);
 void report_json_process(struct writer *writer, const struct report *report);
 
 /* Names, by hostmem_method, level of hostmem_statistics.calls, process_kind, hostmem_bridge_function and
- * hostmem_reason. */
+ * hostmem_reason, and whose a collector's limit is. */
 extern const char *const report_methods[HOSTMEM_METHOD_COUNT];
 extern const char *const report_levels[HOSTMEM_LEVEL_COUNT];
 extern const char *const report_uses[HOSTMEM_USE_COUNT];
 extern const char *const report_kinds[PROCESS_KIND_COUNT];
 extern const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT];
 extern const char *const report_reasons[HOSTMEM_REASON_COUNT];
+extern const char *const report_owners[];
 
 /* "10.0.1226.42308". */
 void report_version(struct writer *writer, uint64_t version);

@@ -124,6 +124,32 @@ static void text_limits(struct writer *writer, const struct report *report)
     writer_text(writer, "\n");
 }
 
+/* As far as it can be derived; sizes as a program sees them. */
+static void text_collector(struct writer *writer, const hostmem_bridge_collector_limit *limit)
+{
+    if (!limit->known)
+        return;
+    writer_text(writer, "  the collector was told: hard limit ");
+    if (limit->hard_limit == HOSTMEM_UNLIMITED) {
+        writer_text(writer, "none");
+    } else {
+        writer_number(writer, limit->hard_limit, 0);
+        writer_text(writer, " (");
+        writer_text(writer, report_owners[limit->owner]);
+        writer_text(writer, ")");
+    }
+    if (limit->pending != HOSTMEM_UNLIMITED)
+        writer_text_number(writer, limit->fixed ? ", and takes no other, not " : ", has not taken yet ",
+                           limit->pending);
+    writer_text_number(writer, "; available ", limit->available);
+    writer_text_number(writer, ", high load from ", limit->high_load);
+    writer_text(writer, "\n");
+    if (limit->beyond_start)
+        writer_text(writer,
+                    "  its limit was raised above what it had reserved at its start: DOTNET_GCRegionRange "
+                    "reserves more\n");
+}
+
 static void text_bridge(struct writer *writer, const struct report *report)
 {
     static const char *const modules[] = {
@@ -148,6 +174,7 @@ static void text_bridge(struct writer *writer, const struct report *report)
     writer_text_number(writer, " ranges, ", bridge->heap_reserved);
     writer_text_number(writer, " bytes reserved; frees passed on to Windows: ", bridge->foreign_frees);
     writer_text(writer, "\n");
+    text_collector(writer, &bridge->collector_limit);
 }
 
 static void text_statistics(struct writer *writer, const hostmem_statistics *statistics)

@@ -96,36 +96,44 @@ static const wchar_t *initialize_error(int32_t status)
     }
 }
 
-/* More is refused by a 32-bit collector, which then does not start. */
-static const uint64_t most_hard_limit = sizeof(void *) == 4 ? (uint64_t)1 << 30 : UINT64_MAX;
+/* More is refused by a 32-bit collector; with less it may not start. */
+static const uint64_t least_hard_limit = (uint64_t)32 << 20, most_hard_limit = (uint64_t)1 << 30;
 
-/* Has the user set the limit?  The runtime asks the environment first. */
-static bool hard_limit_is_set(void)
+/* Has the user set it?  The runtime asks the environment first. */
+static bool is_in_environment(const wchar_t *setting)
 {
-    wchar_t text[2];
-    return GetEnvironmentVariableW(L"DOTNET_GCHeapHardLimit", text, 2) ||
-           GetEnvironmentVariableW(L"COMPlus_GCHeapHardLimit", text, 2);
+    static const wchar_t *const prefixes[] = {L"DOTNET_", L"COMPlus_"};
+    wchar_t name[64], text[2];
+
+    for (unsigned i = 0; i < 2; i++) {
+        swprintf(name, sizeof name / sizeof *name, L"%ls%ls", prefixes[i], setting);
+        if (GetEnvironmentVariableW(name, text, 2))
+            return true;
+    }
+    return false;
 }
 
-/*
- * The collector sizes itself for its hard limit when it starts, so it is told before.  What it has by us or by the
- * program's configuration; 0: nothing.
- */
+/* A number of the program's configuration; 0: none. */
+static uint64_t property(void *context, const wchar_t *name)
+{
+    const wchar_t *text = NULL;
+    return fxr.get_property(context, name, &text) == 0 && text ? wcstoull(text, NULL, 0) : 0;
+}
+
+/* The collector's hard limit, before it starts; what was set, or 0. */
 static uint64_t hard_limit_set(void *context, uint64_t limit)
 {
     static const wchar_t name[] = L"System.GC.HeapHardLimit";
-    const wchar_t *own = NULL;
     wchar_t text[24];
 
-    if (hard_limit_is_set())
+    if (limit < least_hard_limit || limit > most_hard_limit || is_in_environment(L"GCHeapHardLimit") ||
+        is_in_environment(L"GCHeapHardLimitPercent") || property(context, L"System.GC.HeapHardLimitPercent"))
         return 0;
-    if (fxr.get_property(context, name, &own) == 0 && own) {
-        uint64_t lower = wcstoull(own, NULL, 0);
-        if (lower != 0 && lower < limit)
-            return lower;
-    }
+    uint64_t own = property(context, name);
+    if (own != 0 && own < limit)
+        return 0;
     swprintf(text, sizeof text / sizeof *text, L"%llu", (unsigned long long)limit);
-    return limit <= most_hard_limit && fxr.set_property(context, name, text) == 0 ? limit : 0;
+    return fxr.set_property(context, name, text) == 0 ? limit : 0;
 }
 
 /* Gives the runtime our memory, or tells why not. */
@@ -205,11 +213,8 @@ int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IH
     }
     if (!machine_check(path))
         goto failed;
-    if (options.flags & HOSTMEM_BRIDGE_HARD_LIMIT) {
+    if (sizeof(void *) == 4 && limit != 0)
         found->hard_limit = hard_limit_set(context, limit);
-        if (found->hard_limit != limit) /* nothing that is to follow the budget */
-            options.flags &= ~(uint32_t)HOSTMEM_BRIDGE_HARD_LIMIT;
-    }
     if (control) {
         if (!runtime_bind(path, control, &options, &runtime))
             goto failed;

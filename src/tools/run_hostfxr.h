@@ -16,9 +16,8 @@ enum { STATUS_USAGE = 2, STATUS_FAILED = 125 };
 /* The runtime that runs the program: its coreclr.dll. */
 struct hostfxr_runtime {
     wchar_t path[PATH_CHARS];
-    uint64_t version; /* of the file: four numbers of 16 bits */
-    /* Its collector's in bytes, by us or by the program's configuration; 0: none that we know. */
-    uint64_t hard_limit;
+    uint64_t version;    /* of the file: four numbers of 16 bits */
+    uint64_t hard_limit; /* that was set here, in bytes; 0: none */
 };
 
 /*
@@ -27,8 +26,8 @@ struct hostfxr_runtime {
  *   control       asked for the memory manager; NULL: the runtime keeps its memory to itself.
  *   found         receives, before the program starts, what runs it.
  *   bridge        of the bind.
- *   limit         with HOSTMEM_BRIDGE_HARD_LIMIT the collector's, in bytes; a lower System.GC.HeapHardLimit in the
- *                 program's own configuration stays, and is not kept in step with the budget then.
+ *   limit         of the heap, in bytes; 0: none.  32-bit collectors, which the bridge cannot give one, have it as
+ *                 System.GC.HeapHardLimit, unless the program has set a lower one, or one by percent.
  *
  * Returns the program's exit status, or STATUS_FAILED after having told the user why it did not start. Most
  * ways in which a program ends do not come back here, see ending.h.

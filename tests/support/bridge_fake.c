@@ -201,31 +201,92 @@ static int STDMETHODCALLTYPE gc_collection_count(int generation)
     return generation >= 0 && generation < 3 ? state.gc.collections[generation] : -1;
 }
 
+/* As collectors ask: for the job, then for the machine. */
+static ULONGLONG ask_machine(void)
+{
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits;
+    MEMORYSTATUSEX status = {.dwLength = sizeof status};
+    BOOL in_job = FALSE;
+
+    if (call_in_job(GetCurrentProcess(), NULL, &in_job) && in_job)
+        call_job_limits(NULL, JobObjectExtendedLimitInformation, &limits, sizeof limits, NULL);
+    return call_memory_status(&status) ? status.ullTotalPhys : 0;
+}
+
+static ULONGLONG last_limit; /* where GCHeapHardLimit is kept */
+static BOOL has_last;
+
+static ULONGLONG setting_of_limit(void)
+{
+    return has_last ? last_limit : state.gc.start_limit != 0 ? state.gc.start_limit : state.gc.settings.limit;
+}
+
 static int STDMETHODCALLTYPE gc_refresh(struct fake_limits limits)
 {
-    MEMORYSTATUSEX status = {.dwLength = sizeof status};
+    ULONGLONG limit = limits.figures[0];
 
     for (unsigned i = 1; i < sizeof limits.figures / sizeof *limits.figures; ++i)
-        if (limits.figures[i] != (limits.figures[0] ? UINT64_MAX : 0)) {
+        if (limits.figures[i] != UINT64_MAX)
             InterlockedIncrement(&state.gc.wrong);
-            break;
-        }
     state.gc.refresh_thread = GetCurrentThreadId();
     state.gc.refresh_stack = (size_t)&limits;
-    state.gc.refresh_heap = limits.figures[0];
-    if (call_memory_status(&status))
-        state.gc.refresh_sees = status.ullTotalPhys;
-    InterlockedIncrement(&state.gc.refreshes);
-    if (limits.figures[0] == UINT64_MAX || state.gc.refuses == 0)
+    state.gc.refresh_sees = ask_machine();
+    if (state.gc.ignores) {
+        InterlockedIncrement(&state.gc.ignored);
         return 0;
-    InterlockedDecrement(&state.gc.refuses);
-    return 1;
+    }
+    if (limit == UINT64_MAX)
+        limit = state.gc.settings.limit != 0 ? state.gc.settings.limit : setting_of_limit();
+    last_limit = limit;
+    has_last = TRUE;
+    if (limit == 1) {
+        InterlockedIncrement(&state.gc.probes);
+        return 1;
+    }
+    if (limit != 0 && limit < state.gc.committed)
+        return 1;
+    if (state.gc.refuses != 0) {
+        InterlockedDecrement(&state.gc.refuses);
+        return 1;
+    }
+    state.gc.refresh_heap = limit;
+    InterlockedIncrement(&state.gc.refreshes);
+    return 0;
+}
+
+typedef void(STDMETHODCALLTYPE *setting_callback)(void *, const char *, const char *, int, int64_t);
+
+static void STDMETHODCALLTYPE gc_enumerate(void *context, setting_callback callback)
+{
+    const struct fake_settings *set = &state.gc.settings;
+
+    callback(context, "ServerGC", "System.GC.Server", 2, 1);
+    callback(context, "GCHeapHardLimit", "System.GC.HeapHardLimit", 0, (int64_t)setting_of_limit());
+    callback(context, "GCHeapHardLimitPercent", "System.GC.HeapHardLimitPercent", 0, (int64_t)set->percent);
+    callback(context, "GCHeapHardLimitSOH", "System.GC.HeapHardLimitSOH", 0, (int64_t)set->soh);
+    callback(context, "GCHeapHardLimitLOH", "System.GC.HeapHardLimitLOH", 0, (int64_t)set->loh);
+    callback(context, "GCTotalPhysicalMemory", NULL, 0, (int64_t)set->physical);
+    callback(context, "GCHighMemPercent", "System.GC.HighMemoryPercent", 0, (int64_t)set->high_percent);
+    callback(context, "GCName", "System.GC.Name", 1, 0);
+}
+
+static int STDMETHODCALLTYPE gc_latency(void)
+{
+    return (int)state.gc.latency;
 }
 
 static void collected(int generation, int mode)
 {
+    LONG number = state.gc.collects;
+
     state.gc.collect_generation = generation;
     state.gc.collect_mode = mode;
+    if (generation != 2 || mode != 26 || state.gc.collect_low)
+        InterlockedIncrement(&state.gc.wrong);
+    if (state.gc.latency == 4)
+        InterlockedIncrement(&state.gc.collects_in_region);
+    if (number < (LONG)(sizeof state.gc.collected_at / sizeof *state.gc.collected_at))
+        state.gc.collected_at[number] = GetTickCount64();
     InterlockedIncrement(&state.gc.collects);
 }
 
@@ -310,17 +371,24 @@ static HRESULT STDMETHODCALLTYPE fake_application(ICLRRuntimeHost4 *self, LPCWST
         NOTE("CreateDelegate", id, N(assembly), N(type), N(method), N(function))
     if (state.gc.answer)
         return state.gc.answer;
-    if (id != 1 || wcscmp(assembly, L"System.Private.CoreLib") || wcscmp(type, L"System.GC"))
+    static const struct {
+        const wchar_t *type, *name;
+        INT_PTR function;
+    } methods[] = {
+        {L"System.GC", L"CollectionCount", (INT_PTR)gc_collection_count},
+        {L"System.GC", L"_RefreshMemoryLimit", (INT_PTR)gc_refresh},
+        {L"System.GC", L"_EnumerateConfigurationValues", (INT_PTR)gc_enumerate},
+        {L"System.GC", L"_Collect", (INT_PTR)gc_collect},
+        {L"System.Runtime.GCSettings", L"get_LatencyMode", (INT_PTR)gc_latency},
+    };
+    if (id != 1 || wcscmp(assembly, L"System.Private.CoreLib"))
         return E_INVALIDARG;
-    if (!wcscmp(method, L"CollectionCount"))
-        *function = (INT_PTR)gc_collection_count;
-    else if (!wcscmp(method, L"_RefreshMemoryLimit"))
-        *function = (INT_PTR)gc_refresh;
-    else if (!wcscmp(method, L"_Collect"))
-        *function = (INT_PTR)gc_collect;
-    else
-        return (HRESULT)0x80131513; /* COR_E_MISSINGMETHOD */
-    return S_OK;
+    for (unsigned i = 0; i < sizeof methods / sizeof *methods; ++i)
+        if (!wcscmp(type, methods[i].type) && !wcscmp(method, methods[i].name)) {
+            *function = methods[i].function;
+            return S_OK;
+        }
+    return (HRESULT)0x80131513; /* COR_E_MISSINGMETHOD */
 }
 
 static HRESULT STDMETHODCALLTYPE fake_authenticate(ICLRRuntimeHost4 *self, ULONGLONG key)

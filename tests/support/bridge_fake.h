@@ -29,6 +29,11 @@ struct fake_calls {
     HANDLE(WINAPI *low_memory)(MEMORY_RESOURCE_NOTIFICATION_TYPE);
 };
 
+/* What a collector of regions, or with `ignores` of segments, lets its program set; 0: not set. */
+struct fake_settings {
+    ULONGLONG limit, percent, soh, loh, physical, high_percent;
+};
+
 /* The part of System.GC that CreateDelegate hands out, once gc.present, and what it was asked. */
 struct fake_gc {
     BOOL present;
@@ -36,17 +41,26 @@ struct fake_gc {
     int collections[3];              /* by generation */
     volatile LONG delegates;         /* CreateDelegate calls, for anything */
     volatile LONG early;             /* of them before the start */
-    volatile LONG refreshes;         /* _RefreshMemoryLimit calls */
-    volatile LONG wrong;             /* of them with figures that make no sense together */
-    volatile ULONGLONG refresh_heap; /* of the last one: the hard limit, all ones: as it is, 0: none */
+    struct fake_settings settings;   /* as the program has set them */
+    ULONGLONG start_limit;           /* what the collector has come to at its start; 0: the same */
+    BOOL ignores;                    /* it answers 0 to every limit, and takes none */
+    volatile ULONGLONG committed;    /* it refuses any limit below */
+    volatile LONG refuses;           /* a hard limit, that many times */
+    volatile LONG refreshes;         /* limits taken */
+    volatile LONG probes;            /* limits that no heap fits in */
+    volatile LONG ignored;           /* limits to which 0 was answered, and nothing done */
+    volatile LONG wrong;             /* calls with figures that make no sense together */
+    volatile ULONGLONG refresh_heap; /* the limit taken last; 0: none */
     volatile ULONGLONG refresh_sees; /* and total physical memory, asked through the imports */
     DWORD refresh_thread;
-    volatile LONG refuses;         /* a hard limit, that many times */
     volatile LONG internals;       /* CreateDelegate calls for what is not public */
     volatile size_t refresh_stack; /* where the last _RefreshMemoryLimit found its argument */
-    volatile LONG collects;        /* _Collect calls */
     volatile int collect_generation, collect_mode;
     volatile BOOL collect_low; /* from .NET 10 on */
+    volatile LONG latency;     /* GCSettings.LatencyMode */
+    volatile LONG collects;    /* _Collect calls */
+    volatile LONG collects_in_region;
+    volatile ULONGLONG collected_at[8]; /* ticks of the first ones */
 };
 
 /* What the stand-in's host object is asked, and how it is to answer. */
