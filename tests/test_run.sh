@@ -56,26 +56,28 @@ framework_assembly() { # OUT OPTIONS...
 }
 
 test_command_line() {
+    local option
     checks=$((checks + 1))
     grep -qa "<longPathAware .*>true</longPathAware>" "$run" || wrong "the program has no manifest for long paths"
     said 2 "no program given"
     said 2 "no program given" --raw
     said 2 "no program given" --
     said 2 "unknown option --bogus" --bogus x.dll
-    said 2 "unknown option -h" -h
     said 2 "--report needs a value" --report
     said 2 "--report needs a value" --report "" x.dll
     said 2 "--report is given twice" --report a --report b x.dll
     said 2 "--known-runtime makes no sense with --raw" --raw --known-runtime x.dll
     said 2 "--mscoree wants an absolute path" --mscoree x.dll y.dll
     test_limit_options
-    ran 0 "usage: hostmem-run [options] app.exe|app.dll [arguments]" --help
+    for option in --help -h '-?'; do
+        ran 0 "usage: hostmem-run [options] app.exe|app.dll [arguments]" $option
+    done
     ran 0 "hostmem-run 0.1.0" --version
 }
 
 test_limit_options() {
     local option value
-    for value in abc 0 0M M 5X 5KB -5 +5 1.5G '5 ' ' 5' 0x10 99999999999999999999 9999999999G; do
+    for value in abc 0 0M M 5X 5KBs -5 +5 1.5G '5 ' ' 5' 0x10 99999999999999999999 9999999999G; do
         said 2 "--limit wants a size above 0 such as 200M, not '$value'" --limit "$value" x.dll
     done
     for option in --limit --heap-limit --soft --margin; do
@@ -99,6 +101,20 @@ test_limit_options() {
         said 2 "${option% *} makes no sense with --raw: there is no manager then" --raw $option x.dll
     done
     said 2 "unknown option --job" --limit 5M --job x.dll
+    said 2 "unknown option --limits=5M" --limits=5M x.dll
+    said 2 "--json takes no value" --json=1 x.dll
+    said 2 "--limit needs a value" --limit= x.dll
+    said 2 "--limit is given twice" --limit=5M --limit 5M x.dll
+    said 2 "--limit wants a size above 0 such as 200M, not '5MBs'" --limit=5MBs x.dll
+    said 2 "--limit wants a size above 0 such as 200M, not '5B'" --limit 5B x.dll
+    said 2 "--limit 200 is 200 bytes, which is less than any runtime needs to start" --limit 200 x.dll
+    said 2 "--heap-limit 1023KiB is 1047552 bytes" --heap-limit=1023KiB x.dll
+    local size
+    for size in 5m 5MB 5mb 5MiB 5mib 5120K 5120kb 5120KiB 5242880; do
+        said 2 "--soft is above --limit" --limit=$size --soft=5242881 x.dll
+    done
+    said 2 "--soft is above --limit" --limit 1GiB --soft 1025MB x.dll
+    HOSTMEM_RUN_PROGRAM='Z:\app.dll' said 2 "no program given (try --help) (started by Z:\app.dll, which hostmem-run runs: its Environment.ProcessPath is hostmem-run.exe)"
 }
 
 test_files() {

@@ -170,17 +170,21 @@ test_fail_after() { # PROGRAM
 
 # Lines on stderr twice a second, while the program's output stays its own.
 test_watch() { # PROGRAM
-    local line='^watch: committed [0-9]*\.[0-9]M of 64\.0M, load [0-9]*%, pressure (-|Low|Neutral|High)(, collections [0-9]+ [0-9]+ [0-9]+)?, refused [0-9]*, overruns [0-9]*$'
+    local line='^watch: [0-9]+\.[0-9] s, committed [0-9]*\.[0-9]M of 64\.0M, load [0-9]*%, pressure (-|Low|Neutral|High)(, collections gen0 [0-9]+ gen1 [0-9]+ gen2 [0-9]+)?, refused [0-9]*, overruns [0-9]*$'
     ran 0 done --limit 64M --watch --sample 5 "${json[@]}" "$1" 400 arrays 2 6
     [ "$(grep -cE "$line" "$work/err")" -ge 1 ] || wrong "--watch: no line: $(head -n 3 "$work/err")"
     [ "$(grep -cvE "$line" "$work/err")" -eq 0 ] || wrong "--watch: another line: $(grep -vE "$line" "$work/err" | head -n 3)"
-    grep -q 'collections [1-9]' "$work/err" || wrong "--watch: no collections: $(cat "$work/err")"
+    grep -q 'collections gen0 [1-9]' "$work/err" || wrong "--watch: no collections: $(cat "$work/err")"
     grep -q '^watch' "$work/out" && wrong "--watch writes to the output"
     [ "$(wc -l < "$work/out")" -eq 8 ] || wrong "--watch: the output is not the program's: $(cat "$work/out")"
     report '.sampled.samples > 0 and .sampled.heap_peak > 0 and .sampled.heap_peak <= .limits.limit'
     report '.sampled.committed_peak <= .limits.limit + .limits.margin and .sampled.heap_peak <= .sampled.committed_peak'
     ran 0 done "${json[@]}" "$1" 5
     report 'has("sampled") | not'
+    # The whole process is more than the runtime's part of it, and refuses nothing.
+    ran 0 done --process-soft 20M "${json[@]}" "$1" 400 arrays 2 6
+    report '.limits.process_soft == 20971520 and .limits.limit == null and .process.peak > 20971520'
+    report '.notifications.low >= 1 and .refusals == 0'
 }
 
 # fits KIND LEAST MOST: so many MiB of KIND did.

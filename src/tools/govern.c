@@ -36,8 +36,9 @@ bool govern_limits(const struct options *options, hostmem_limits *limits)
                                .margin = options->margin ? options->margin : DEFAULT_MARGIN,
                                .soft = options->soft,
                                .heap_limit = options->heap_limit,
+                               .process_soft = options->process_soft,
                                .fail_after = options->fail_after};
-    return has_limit(options) || options->soft || options->fail_after;
+    return has_limit(options) || options->soft || options->process_soft || options->fail_after;
 }
 
 static void begin_line(struct writer *writer, const struct options *options)

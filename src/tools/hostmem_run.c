@@ -200,8 +200,12 @@ static HRESULT make_manager(void)
 
 int wmain(int argc, wchar_t **argv)
 {
+    static const wchar_t runs[] = L"HOSTMEM_RUN_PROGRAM"; /* what the hostmem-run above us runs */
+    static wchar_t started_by[PATH_CHARS];
     IHostControl *control = NULL;
 
+    if (GetEnvironmentVariableW(runs, started_by, PATH_CHARS) != 0)
+        complain_started_by(started_by);
     switch (options_read(&options, argc, argv)) {
     case OPTIONS_DONE:
         return 0;
@@ -214,6 +218,7 @@ int wmain(int argc, wchar_t **argv)
         return STATUS_FAILED;
     if (!framework_options_fit())
         return STATUS_USAGE;
+    SetEnvironmentVariableW(runs, program.assembly);
     int status = report_open();
     if (status != 0)
         return status;

@@ -10,6 +10,9 @@
 #include "bridge/runtime.h"
 #include "tools/writer.h"
 
+/* No runtime starts in less. */
+enum { LEAST_LIMIT = 1 << 20 };
+
 static const char help[] =
     "usage: hostmem-run [options] app.exe|app.dll [arguments]\n"
     "\n"
@@ -22,7 +25,7 @@ static const char help[] =
     "  --raw             leave the runtime as it is, for comparison: there are no statistics then\n"
     "  --known-runtime   only runtimes that hostmem was tried on (8 to 11, no new memory functions)\n"
     "\n"
-    "limits (SIZE: bytes, or with K, M or G):\n"
+    "limits (SIZE: bytes, or with K, M or G, as KB and KiB, too: 1 KB is 1,024 bytes):\n"
     "  --limit SIZE      what the runtime may commit: its heap is refused above, it is shown a machine of\n"
     "                    that size, and its collector is given this limit\n"
     "  --heap-limit SIZE the same for the heap alone, as with DOTNET_GCHeapHardLimit.  A lower limit that\n"
@@ -31,10 +34,13 @@ static const char help[] =
     "                    counts as an overrun; default 16M\n"
     "  --soft SIZE       from here on the collector is notified that memory is low; default 7/8 of\n"
     "                    --limit\n"
+    "  --process-soft SIZE  the same for all that the process has: native heaps, stacks ..\n"
     "  --fail-after N    grant the heap N commits, and refuse the rest: to see how the program takes it\n"
     "  --watch           a line on stderr twice a second: committed, limit, load, pressure, collections\n"
     "  --sample MS       ask Windows every MS milliseconds what is committed, and report the most\n"
-    "  --help, --version\n"
+    "  --help (-h, -?), --version\n"
+    "\n"
+    "A value may also follow a =, as in --limit=200M.\n"
     "\n"
     "for .NET Framework assemblies, of which one method is run, static int M(string):\n"
     "  --method NAME     Namespace.Type.Method; its argument is the one that follows the assembly, or \"\"\n"
@@ -68,26 +74,20 @@ static void say_version(void)
     writer_flush(&writer);
 }
 
-/* The value of the option at argv[*at]; NULL and a message when there is none or it was given before. */
-static const wchar_t *value_of(int argc, wchar_t **argv, int *at, const wchar_t *before)
-{
-    const wchar_t *name = argv[*at];
-
-    if (before) {
-        complain(L"%ls is given twice", name);
-        return NULL;
-    }
-    if (*at + 1 >= argc || argv[*at + 1][0] == 0) {
-        complain(L"%ls needs a value", name);
-        return NULL;
-    }
-    return argv[++*at];
-}
-
-/* A number, with K, M or G if it is a size; 0: it is none, or not above 0. */
-static uint64_t number_of(const wchar_t *text, bool size)
+/* K, M or G, also with B or iB behind it, in any case: the power of 2; 0: it is none of these. */
+static unsigned unit_of(const wchar_t *text)
 {
     static const wchar_t units[] = L"KMG";
+    const wchar_t *unit = *text ? wcschr(units, (wchar_t)(*text & ~0x20)) : NULL;
+
+    if (!unit || (text[1] && _wcsicmp(text + 1, L"B") != 0 && _wcsicmp(text + 1, L"iB") != 0))
+        return 0;
+    return 10 * (unsigned)(unit - units + 1);
+}
+
+/* A number, with a unit if it is a size; 0: it is none, or not above 0. */
+static uint64_t number_of(const wchar_t *text, bool size)
+{
     uint64_t number = 0;
 
     for (; *text >= L'0' && *text <= L'9'; text++) {
@@ -95,16 +95,21 @@ static uint64_t number_of(const wchar_t *text, bool size)
             return 0;
         number = number * 10 + (uint64_t)(*text - L'0');
     }
-    const wchar_t letter = (wchar_t)(*text & ~0x20);
-    const wchar_t *unit = size && letter ? wcschr(units, letter) : NULL;
-    if (unit) {
-        unsigned shift = 10 * (unsigned)(unit - units + 1);
-        text++;
-        if (number > UINT64_MAX >> 1 >> shift)
-            return 0;
-        number <<= shift;
-    }
-    return *text ? 0 : number;
+    if (!*text)
+        return number;
+    const unsigned shift = size ? unit_of(text) : 0;
+    return shift && number <= UINT64_MAX >> 1 >> shift ? number << shift : 0;
+}
+
+/* Does the argument name this option?  *value: what follows a =, or NULL. */
+static bool is_option(const wchar_t *argument, const wchar_t *name, const wchar_t **value)
+{
+    size_t length = wcslen(name);
+
+    if (wcsncmp(argument, name, length) != 0)
+        return false;
+    *value = argument[length] == L'=' ? argument + length + 1 : NULL;
+    return !argument[length] || *value;
 }
 
 /* Which options go together? */
@@ -120,14 +125,15 @@ static bool options_make_sense(const struct options *options)
         complain(L"--known-runtime makes no sense with --raw: every runtime may be left as it is");
         return false;
     }
-    if (options->raw &&
-        (options->limit || options->heap_limit || options->fail_after || options->watch || options->sample)) {
+    if (options->raw && (options->limit || options->heap_limit || options->process_soft ||
+                         options->fail_after || options->watch || options->sample)) {
         complain(L"%ls %ls",
-                 options->heap_limit   ? L"--heap-limit"
-                 : options->limit      ? L"--limit"
-                 : options->fail_after ? L"--fail-after"
-                 : options->watch      ? L"--watch"
-                                       : L"--sample",
+                 options->heap_limit     ? L"--heap-limit"
+                 : options->process_soft ? L"--process-soft"
+                 : options->limit        ? L"--limit"
+                 : options->fail_after   ? L"--fail-after"
+                 : options->watch        ? L"--watch"
+                                         : L"--sample",
                  without_manager);
         return false;
     }
@@ -152,19 +158,40 @@ static bool options_make_sense(const struct options *options)
 
 enum options_result options_read(struct options *options, int argc, wchar_t **argv)
 {
+    const struct {
+        const wchar_t *name;
+        bool *flag; /* one of the four */
+        const wchar_t **text;
+        uint64_t *number, *size;
+    } all[] = {
+        {.name = L"--report", .text = &options->report},
+        {.name = L"--method", .text = &options->method},
+        {.name = L"--mscoree", .text = &options->mscoree},
+        {.name = L"--json", .flag = &options->json},
+        {.name = L"--raw", .flag = &options->raw},
+        {.name = L"--process", .flag = &options->process},
+        {.name = L"--known-runtime", .flag = &options->known_runtime},
+        {.name = L"--watch", .flag = &options->watch},
+        {.name = L"--limit", .size = &options->limit},
+        {.name = L"--soft", .size = &options->soft},
+        {.name = L"--margin", .size = &options->margin},
+        {.name = L"--heap-limit", .size = &options->heap_limit},
+        {.name = L"--process-soft", .size = &options->process_soft},
+        {.name = L"--fail-after", .number = &options->fail_after},
+        {.name = L"--sample", .number = &options->sample},
+    };
     int at = 1;
 
     ZeroMemory(options, sizeof *options);
     for (; at < argc && argv[at][0] == L'-'; at++) {
-        const wchar_t *name = argv[at], **value = NULL;
-        bool *flag = NULL, size = false;
-        uint64_t *number = NULL;
+        const wchar_t *name = argv[at], *value = NULL;
+        unsigned i = 0;
 
         if (wcscmp(name, L"--") == 0) {
             at++;
             break;
         }
-        if (wcscmp(name, L"--help") == 0) {
+        if (wcscmp(name, L"--help") == 0 || wcscmp(name, L"-h") == 0 || wcscmp(name, L"-?") == 0) {
             say(help);
             return OPTIONS_DONE;
         }
@@ -172,53 +199,46 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             say_version();
             return OPTIONS_DONE;
         }
-        if (wcscmp(name, L"--report") == 0)
-            value = &options->report;
-        else if (wcscmp(name, L"--method") == 0)
-            value = &options->method;
-        else if (wcscmp(name, L"--mscoree") == 0)
-            value = &options->mscoree;
-        else if (wcscmp(name, L"--json") == 0)
-            flag = &options->json;
-        else if (wcscmp(name, L"--raw") == 0)
-            flag = &options->raw;
-        else if (wcscmp(name, L"--process") == 0)
-            flag = &options->process;
-        else if (wcscmp(name, L"--known-runtime") == 0)
-            flag = &options->known_runtime;
-        else if (wcscmp(name, L"--watch") == 0)
-            flag = &options->watch;
-        else if ((size = wcscmp(name, L"--limit") == 0))
-            number = &options->limit;
-        else if ((size = wcscmp(name, L"--soft") == 0))
-            number = &options->soft;
-        else if ((size = wcscmp(name, L"--margin") == 0))
-            number = &options->margin;
-        else if ((size = wcscmp(name, L"--heap-limit") == 0))
-            number = &options->heap_limit;
-        else if (wcscmp(name, L"--fail-after") == 0)
-            number = &options->fail_after;
-        else if (wcscmp(name, L"--sample") == 0)
-            number = &options->sample;
-        if (flag) {
-            *flag = true;
-        } else if (number) {
-            const wchar_t *text = value_of(argc, argv, &at, *number ? name : NULL);
-            if (!text)
-                return OPTIONS_WRONG;
-            *number = number_of(text, size);
-            if (!*number) {
-                complain(size ? L"%ls wants a size above 0 such as 200M, not '%ls'"
-                              : L"%ls wants a number above 0, not '%ls'",
-                         name, text);
+        while (i < sizeof all / sizeof *all && !is_option(name, all[i].name, &value))
+            i++;
+        if (i == sizeof all / sizeof *all) {
+            complain(L"unknown option %ls (try --help)", name);
+            return OPTIONS_WRONG;
+        }
+        if (all[i].flag) {
+            if (value) {
+                complain(L"%ls takes no value", all[i].name);
                 return OPTIONS_WRONG;
             }
-        } else if (value) {
-            *value = value_of(argc, argv, &at, *value);
-            if (!*value)
-                return OPTIONS_WRONG;
-        } else {
-            complain(L"unknown option %ls (try --help)", name);
+            *all[i].flag = true;
+            continue;
+        }
+        uint64_t *number = all[i].size ? all[i].size : all[i].number;
+        if (number ? *number != 0 : *all[i].text != NULL) {
+            complain(L"%ls is given twice", all[i].name);
+            return OPTIONS_WRONG;
+        }
+        if (!value && at + 1 < argc)
+            value = argv[++at];
+        if (!value || !*value) {
+            complain(L"%ls needs a value", all[i].name);
+            return OPTIONS_WRONG;
+        }
+        if (!number) {
+            *all[i].text = value;
+            continue;
+        }
+        *number = number_of(value, all[i].size);
+        if (!*number) {
+            complain(all[i].size ? L"%ls wants a size above 0 such as 200M, not '%ls'"
+                                 : L"%ls wants a number above 0, not '%ls'",
+                     all[i].name, value);
+            return OPTIONS_WRONG;
+        }
+        if ((number == &options->limit || number == &options->heap_limit) && *number < LEAST_LIMIT) {
+            complain(L"%ls %ls is %llu bytes, which is less than any runtime needs to start (units are K, M "
+                     L"and G)",
+                     all[i].name, value, *number);
             return OPTIONS_WRONG;
         }
     }

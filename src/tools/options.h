@@ -13,9 +13,9 @@ struct options {
     const wchar_t *method;  /* for .NET Framework */
     const wchar_t *mscoree; /* likewise */
     bool json, raw, process, known_runtime, watch;
-    uint64_t limit, heap_limit, soft, margin; /* bytes; 0: not given */
-    uint64_t fail_after;                      /* 0: not given */
-    uint64_t sample;                          /* milliseconds; 0: not given */
+    uint64_t limit, heap_limit, soft, process_soft, margin; /* bytes; 0: not given */
+    uint64_t fail_after;                                    /* 0: not given */
+    uint64_t sample;                                        /* milliseconds; 0: not given */
     const wchar_t *program;
     int argc; /* the program's own arguments */
     wchar_t **argv;

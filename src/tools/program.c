@@ -119,9 +119,13 @@ static bool launcher_check(struct program *program, const struct pe_file *pe)
         return false;
     }
     if (!path_replace_extension(managed, program->assembly, L".dll") || !file_exists(managed)) {
-        complain(L"%ls: is a native program, not a .NET program (no CLI header, and no .dll of that name "
-                 L"beside it)",
-                 program->assembly);
+        if (pe->machine != PE_MACHINE_OWN)
+            complain(L"%ls: is a native program made for %ls, not a .NET program", program->assembly,
+                     pe_machine_name(pe->machine));
+        else
+            complain(L"%ls: is a native program, not a .NET program (no CLI header, and no .dll of that name "
+                     L"beside it)",
+                     program->assembly);
         return false;
     }
     if (pe->machine != PE_MACHINE_OWN)

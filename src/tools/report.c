@@ -19,7 +19,7 @@
  *                    methods without
  *   "refusals"       requests for memory that the manager itself refused; what Windows refused is a failure
  *                    only
- *   "limits"         {"limit", "task_limit", "margin", "soft", "heap_limit"}, null: none
+ *   "limits"         {"limit", "task_limit", "margin", "soft", "heap_limit", "process_soft"}, null: none
  *   "charged"        {"now", "peak"}: what counts under the limits
  *   "refused"        {reason: count}, of "refusals"; reasons with a count only
  *   "overruns"       {"count", "bytes", "peak"}: granted above limit and margin, and the most by which they were passed
@@ -279,8 +279,10 @@ static void json_limits(struct writer *writer, const struct report *report)
     key_number(writer, ", ", "margin", report->limits.margin);
     key_limit(writer, ", ", "soft", report->limits.soft);
     key_limit(writer, ", ", "heap_limit", report->limits.heap_limit);
+    key_limit(writer, ", ", "process_soft", report->limits.process_soft);
     writer_text(writer, "}");
     key_gauge(writer, ",\n", "charged", &statistics->charged);
+    key_gauge(writer, ",\n", "process", &statistics->process);
     key(writer, ",\n", "refused");
     for (unsigned reason = 0; reason < HOSTMEM_REASON_COUNT; reason++)
         if (statistics->refused[reason]) {

@@ -104,6 +104,12 @@ static void text_limits(struct writer *writer, const struct report *report)
         writer_text_number(writer, "; charged at most ", statistics->charged.peak);
         writer_text(writer, "\n");
     }
+    if (report->limits.process_soft != HOSTMEM_UNLIMITED) {
+        text_bytes(writer, "  the whole process: notified from ", report->limits.process_soft);
+        text_bytes(writer, ", ", statistics->process.now);
+        text_bytes(writer, " at last, at most ", statistics->process.peak);
+        writer_text(writer, "\n");
+    }
     for (unsigned reason = 0; reason < HOSTMEM_REASON_COUNT; reason++)
         if (statistics->refused[reason]) {
             writer_text(writer, "  refused by ");

@@ -16,6 +16,7 @@ static hostmem_manager *watched_manager;
 static bool lines;
 static atomic_bool ended;
 static DWORD sample_ms;
+static ULONGLONG started;
 static _Atomic uint64_t samples, disturbed, committed_peak, heap_peak; /* one writer */
 
 static void write_line(void)
@@ -36,7 +37,10 @@ static void write_line(void)
         IHostMemoryManager_Release(memory);
     }
     writer_open(&writer, GetStdHandle(STD_ERROR_HANDLE));
-    writer_text(&writer, "watch: committed ");
+    const uint64_t tenths = (GetTickCount64() - started) / 100;
+    writer_text_number(&writer, "watch: ", tenths / 10);
+    writer_text_number(&writer, ".", tenths % 10);
+    writer_text(&writer, " s, committed ");
     writer_megabytes(&writer, statistics.charged.now);
     if (limits.limit != HOSTMEM_UNLIMITED) {
         writer_text(&writer, " of ");
@@ -52,9 +56,9 @@ static void write_line(void)
     writer_text(&writer, "%, pressure ");
     writer_text(&writer, pressures[statistics.pressure < 4 ? statistics.pressure : 0]);
     if (hostmem_bridge_get_collections(collections) == S_OK) {
-        writer_text_number(&writer, ", collections ", collections[0]);
-        writer_text_number(&writer, " ", collections[1]);
-        writer_text_number(&writer, " ", collections[2]);
+        writer_text_number(&writer, ", collections gen0 ", collections[0]);
+        writer_text_number(&writer, " gen1 ", collections[1]);
+        writer_text_number(&writer, " gen2 ", collections[2]);
     }
     writer_text_number(&writer, ", refused ", statistics.refusals);
     writer_text_number(&writer, ", overruns ", statistics.overrun.count + statistics.heap_overrun.count);
@@ -103,6 +107,7 @@ static DWORD WINAPI watch_thread(void *context)
 bool watch_start(hostmem_manager *manager, bool want_lines, uint64_t milliseconds)
 {
     watched_manager = manager;
+    started = GetTickCount64();
     lines = want_lines;
     sample_ms = milliseconds < 60000 ? (DWORD)milliseconds : 60000;
     HANDLE thread = CreateThread(NULL, 0, watch_thread, NULL, 0, NULL);

@@ -188,6 +188,13 @@ void writer_json(struct writer *writer, const char *text)
     put(writer, "\"", 1);
 }
 
+static const wchar_t *started_by;
+
+void complain_started_by(const wchar_t *program)
+{
+    started_by = program;
+}
+
 void complain(const wchar_t *format, ...)
 {
     static struct writer writer;
@@ -202,6 +209,11 @@ void complain(const wchar_t *format, ...)
     writer_open(&writer, GetStdHandle(STD_ERROR_HANDLE));
     writer_text(&writer, "hostmem-run: ");
     writer_wide(&writer, line);
+    if (started_by) {
+        writer_text(&writer, " (started by ");
+        writer_wide(&writer, started_by);
+        writer_text(&writer, ", which hostmem-run runs: its Environment.ProcessPath is hostmem-run.exe)");
+    }
     writer_text(&writer, "\n");
     writer_flush(&writer);
 }

@@ -50,4 +50,8 @@ void writer_json_wide(struct writer *writer, const wchar_t *text);
  * For a process in good health. */
 void complain(const wchar_t *format, ...);
 
+/* Add to every complaint that a program which hostmem-run runs has started this process: one that starts itself again by
+ * Environment.ProcessPath means itself, and gets us.  The string stays the caller's. */
+void complain_started_by(const wchar_t *program);
+
 #endif
