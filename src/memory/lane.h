@@ -27,8 +27,6 @@ struct lane_counters {
 /* On one page. */
 struct lane {
     _Alignas(LANE_BYTES) _Atomic uintptr_t owner; /* thread_here(); 0: nobody yet */
-    /* A free region record of the owner, and of the others; 0: none. */
-    _Atomic uint32_t record, shared_record;
     struct lane_counters counters; /* the owner's */
 };
 

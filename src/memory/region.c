@@ -3,8 +3,6 @@
  */
 #include "memory/region.h"
 
-#include "memory/thread.h"
-
 void hm_region_table_init(struct region_table *table, struct stats *stats, struct quota *quota)
 {
     table->stats = stats;
@@ -55,39 +53,17 @@ unsigned hm_region_kind_at(const struct region_table *table, uint64_t address)
     return 0;
 }
 
-/*
- * A lane keeps a free record for its owner, and one for its other threads: those that reserve and release do not meet
- * at the pool's list.
- */
 uint32_t hm_region_take(struct region_table *table)
 {
-    const uintptr_t thread = thread_here();
-    struct lane *lane = &table->stats->lane[lane_of(thread)];
-    uint32_t number;
-    if (lane_is_own(lane, thread)) {
-        number = atomic_load_explicit(&lane->record, memory_order_relaxed);
-        atomic_store_explicit(&lane->record, 0, memory_order_relaxed);
-    } else {
-        number = atomic_exchange_explicit(&lane->shared_record, 0, memory_order_acquire);
-    }
-    if (number == 0 && (number = hm_pool_take(&table->records)) != 0)
+    uint32_t number = hm_pool_take(&table->records);
+    if (number != 0)
         atomic_store_explicit(&record(table, number)->link, number, memory_order_relaxed);
     return number;
 }
 
 void hm_region_give(struct region_table *table, uint32_t number)
 {
-    const uintptr_t thread = thread_here();
-    struct lane *lane = &table->stats->lane[lane_of(thread)];
-    if (lane_is_own(lane, thread)) {
-        uint32_t before = atomic_load_explicit(&lane->record, memory_order_relaxed);
-        atomic_store_explicit(&lane->record, number, memory_order_relaxed);
-        number = before;
-    } else {
-        number = atomic_exchange_explicit(&lane->shared_record, number, memory_order_acq_rel);
-    }
-    if (number != 0)
-        hm_pool_give(&table->records, number);
+    hm_pool_give(&table->records, number);
 }
 
 static enum stats_counter kind_counter(const struct region *region)

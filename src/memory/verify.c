@@ -150,18 +150,6 @@ static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t
     return !stray;
 }
 
-/* Free, and kept aside for a thread's next region. */
-static uint32_t spare_records(const struct region_table *table)
-{
-    uint32_t count = 0;
-    for (unsigned i = 0; i < LANES; i++) {
-        const struct lane *lane = &table->stats->lane[i];
-        count += atomic_load_explicit(&lane->record, memory_order_acquire) != 0;
-        count += atomic_load_explicit(&lane->shared_record, memory_order_acquire) != 0;
-    }
-    return count;
-}
-
 static void check_sum(struct verify *verify, hostmem_finding finding, uint64_t sum, uint64_t figure)
 {
     if (sum != figure)
@@ -214,7 +202,7 @@ void hm_verify_end(struct verify *verify)
         check_record(verify, number);
     hostmem_verify_report regions_only = *report;
     hm_region_map_walk(&table->map, check_cell, verify);
-    hm_verify_pool(verify, &table->records, verify->records + spare_records(table));
+    hm_verify_pool(verify, &table->records, verify->records);
     for (unsigned c = 0; c < BIT_STORE_CLASSES; c++)
         hm_verify_pool(verify, &table->bits.classes[c], verify->arrays[c]);
     if (verify->lost_block != 0)
