@@ -330,10 +330,16 @@ static void net10(void **state)
     run_scenes(10);
 }
 
+static void net11(void **state)
+{
+    (void)state;
+    run_scenes(11);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(net8), cmocka_unit_test(net9),
-                                       cmocka_unit_test(net10)};
+                                       cmocka_unit_test(net10), cmocka_unit_test(net11)};
     int count;
     wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
 

@@ -95,6 +95,12 @@ static void wanted(void **state)
         {{0}, {1000 * MIB, NONE}, NONE, NONE, NOBODY, false},
         {{.limit = 100 * MIB}, {1000 * MIB, NONE}, NONE, 100 * MIB, PROGRAM, false},
         {{.percent = 50}, {1000 * MIB, NONE}, NONE, 500 * MIB, PROGRAM, false},
+        {{.percent = 50},
+         {16000 * MIB, 1000 * MIB},
+         8000 * MIB,
+         500 * MIB,
+         PROGRAM,
+         false}, /* of the job, as before */
     };
 
     (void)state;

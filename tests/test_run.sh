@@ -107,8 +107,6 @@ test_limit_options() {
     said 2 "--limit is given twice" --limit=5M --limit 5M x.dll
     said 2 "--limit wants a size above 0 such as 200M, not '5MBs'" --limit=5MBs x.dll
     said 2 "--limit wants a size above 0 such as 200M, not '5B'" --limit 5B x.dll
-    said 2 "--limit 200 is 200 bytes, which is less than any runtime needs to start" --limit 200 x.dll
-    said 2 "--heap-limit 1023KiB is 1047552 bytes" --heap-limit=1023KiB x.dll
     local size
     for size in 5m 5MB 5mb 5MiB 5mib 5120K 5120kb 5120KiB 5242880; do
         said 2 "--soft is above --limit" --limit=$size --soft=5242881 x.dll
@@ -254,10 +252,10 @@ test_framework() {
     local size
     for size in 67108864 65536K 65536k 64M 64m; do
         ran 3 'Sample.Entry.Run("3")' --limit $size "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
-        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null}'
+        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null, "process_soft": null}'
     done
     ran 3 'Sample.Entry.Run("3")' --limit 2G --margin 3g --soft 1G "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
-    report '.limits == {"limit": 2147483648, "task_limit": 2147483648, "margin": 3221225472, "soft": 1073741824, "heap_limit": null}'
+    report '.limits == {"limit": 2147483648, "task_limit": 2147483648, "margin": 3221225472, "soft": 1073741824, "heap_limit": null, "process_soft": null}'
     report '.refused == {} and .overruns.count == 0'
     ran 3 'Sample.Entry.Run("3")' --limit 64M --heap-limit 32M "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
     report '.limits.limit == 67108864 and .limits.heap_limit == 33554432 and .heap_overruns.count == 0'

@@ -48,7 +48,7 @@ test_grow() { # PROGRAM
     [ ! -s "$work/err" ] || wrong "a program that lives with its limit: stderr has $(head -n 1 "$work/err")"
     [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
     statistics_agree
-    report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null}'
+    report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null, "process_soft": null}'
     report '.refused["task limit"] > 0 and .refusals == .refused["task limit"]'
     report '.charged.peak <= 67108864 + 16777216 and .charged.peak > 50e6 and .overruns.count == 0'
     report '.notifications.low >= 1'
@@ -59,7 +59,7 @@ test_grow() { # PROGRAM
     ran 0 done --heap-limit 64M --sample 20 "${json[@]}" "$1" 400
     [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
     statistics_agree
-    report '.limits == {"limit": null, "task_limit": null, "margin": 16777216, "soft": null, "heap_limit": 67108864}'
+    report '.limits == {"limit": null, "task_limit": null, "margin": 16777216, "soft": null, "heap_limit": 67108864, "process_soft": null}'
     report '.sampled.heap_peak <= 67108864 and .charged.peak > 67108864 * 0.9 and .charged.peak <= 67108864 + 16777216'
     report '.overruns.count == 0 and .heap_overruns.count == 0 and .notifications.low >= 1 and .refused == {}'
 
@@ -116,6 +116,7 @@ test_no_start() { # PROGRAM
     done
     no_start "the runtime cannot start under a limit of 1.0M: its start takes " --limit 1M "$1" 400
     no_start "the runtime cannot start under a limit of 0.1M" --heap-limit 128K "$1" 400
+    no_start "the runtime cannot start under a limit of 0.0M (200 bytes)" --limit 200 "$1" 400
 
     # What fails for another reason is not said to be the limit's.
     checks=$((checks + 1))

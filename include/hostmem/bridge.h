@@ -238,7 +238,9 @@ enum {
  * nothing of calls of GC.RefreshMemoryLimit by the program itself.  Sizes in bytes; HOSTMEM_UNLIMITED: none.
  */
 typedef struct hostmem_bridge_collector_limit {
-    uint32_t known; /* 1; 0: the runtime has not started, and nothing here means anything */
+    uint32_t
+        known; /* 1; 0: the runtime has not started, or is of a version whose collector hostmem was not tried on, and
+                       nothing here means anything */
     uint32_t owner; /* HOSTMEM_BRIDGE_OF_...: of hard_limit */
     uint32_t
         fixed; /* 1: it takes no limit while it runs, changes are enforced by refusal alone; 0: it does, or has not
@@ -390,7 +392,8 @@ HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
  *
  *   module   as it was given to hostmem_bridge_watch.
  *
- * A bound runtime stays bound.  A slot that somebody else has hooked since stays as it is: this library's function in it
+ * A bound runtime stays bound.  What two components share (one hostfxr.dll, mostly) is followed on account of the one that
+ * was watched first, and ends with it: watch the other one again.  A slot that somebody else has hooked since stays as it is: this library's function in it
  * does nothing of its own from then on.  Returns S_OK; S_FALSE: it is not watched; E_INVALIDARG: module is NULL.
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_unwatch(HMODULE module);

@@ -118,7 +118,6 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     bound_runtime = runtime;
     bound_host = host;
     IHostControl_AddRef(control);
-    hm_bridge_tell_incomplete();
     return S_OK;
 
 redirection:
@@ -146,9 +145,13 @@ HRESULT HOSTMEM_CALL hostmem_bridge_bind(HMODULE runtime, IHostControl *control,
 
     AcquireSRWLockExclusive(&bind_lock);
     atomic_store_explicit(&bind_owner, thread, memory_order_relaxed);
+    const bool first = !host_manager;
+    hm_bridge_forget_missing();
     hr = bind_locked(runtime, control, options);
     atomic_store_explicit(&bind_owner, 0, memory_order_relaxed);
     ReleaseSRWLockExclusive(&bind_lock);
+    if (hr == S_OK && first)
+        hm_bridge_tell_incomplete();
     return hr;
 }
 

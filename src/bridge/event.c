@@ -4,16 +4,22 @@
 #include "bridge/event.h"
 
 static SRWLOCK lock = SRWLOCK_INIT;
-static hostmem_bridge_event_callback callback;
-static void *callback_context;
+static struct bridge_listener listener;
 
-void hm_bridge_event_set(const hostmem_bridge_options *options)
+struct bridge_listener hm_bridge_event_set(const hostmem_bridge_options *options)
 {
-    if (!options || !options->event)
-        return;
     AcquireSRWLockExclusive(&lock);
-    callback = options->event;
-    callback_context = options->context;
+    const struct bridge_listener before = listener;
+    if (options && options->event)
+        listener = (struct bridge_listener){options->event, options->context};
+    ReleaseSRWLockExclusive(&lock);
+    return before;
+}
+
+void hm_bridge_event_restore(struct bridge_listener before)
+{
+    AcquireSRWLockExclusive(&lock);
+    listener = before;
     ReleaseSRWLockExclusive(&lock);
 }
 
@@ -22,9 +28,8 @@ void hm_bridge_event_tell(hostmem_bridge_event_kind kind, HMODULE module, HRESUL
     const hostmem_bridge_event event = {sizeof event, (uint32_t)kind, module, result, missing};
 
     AcquireSRWLockExclusive(&lock);
-    hostmem_bridge_event_callback call = callback;
-    void *context = callback_context;
+    const struct bridge_listener told = listener;
     ReleaseSRWLockExclusive(&lock);
-    if (call)
-        call(&event, context);
+    if (told.callback)
+        told.callback(&event, told.context);
 }

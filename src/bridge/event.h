@@ -6,8 +6,16 @@
 
 #include <hostmem/bridge.h>
 
-/* Whose callback: that of the last bind or watch with one.  NULL options change nothing. */
-void hm_bridge_event_set(const hostmem_bridge_options *options);
+struct bridge_listener {
+    hostmem_bridge_event_callback callback;
+    void *context;
+};
+
+/* Whose callback: that of the last bind or watch with one.  NULL options change nothing.  Returns who it was before. */
+struct bridge_listener hm_bridge_event_set(const hostmem_bridge_options *options);
+
+/* The bind or watch came to nothing: its host may free the context. */
+void hm_bridge_event_restore(struct bridge_listener before);
 
 /* On the caller's thread, with no lock of ours held; missing: a name, or NULL. */
 void hm_bridge_event_tell(hostmem_bridge_event_kind kind, HMODULE module, HRESULT result,

@@ -99,7 +99,8 @@ struct hard_limit hm_hard_limit_wanted(const struct gc_settings *settings, const
     if (host == HARD_LIMIT_NONE)
         return hm_hard_limit_of(settings, real);
     struct hard_limit limit = {host, HOSTMEM_BRIDGE_OF_HOST};
-    lower(&limit, own(settings, least(real->physical, host)), HOSTMEM_BRIDGE_OF_PROGRAM);
+    lower(&limit, own(settings, least(hm_hard_limit_physical(settings, real), host)),
+          HOSTMEM_BRIDGE_OF_PROGRAM);
     if (real->job != HARD_LIMIT_NONE)
         lower(&limit, part_of_job(least(real->physical, real->job)), HOSTMEM_BRIDGE_OF_JOB);
     lower(&limit, real->physical, HOSTMEM_BRIDGE_OF_NOBODY);

@@ -104,11 +104,85 @@ static void CALLBACK module_changed(ULONG reason, const struct dll_notification 
     ReleaseSRWLockExclusive(&lock);
 }
 
+/* Exactly this module, which stays until FreeLibrary; NULL: it is gone. */
+static HMODULE module_hold(HMODULE module)
+{
+    HMODULE held = NULL;
+
+    if (!GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (LPCWSTR)module, &held))
+        return NULL;
+    if (held == module)
+        return held;
+    FreeLibrary(held);
+    return NULL;
+}
+
+static struct followed *followed_find(HMODULE module)
+{
+    for (unsigned i = 0; i < MOST_FOLLOWED; ++i)
+        if (table[i].module == module)
+            return &table[i];
+    return NULL;
+}
+
+static struct followed *followed_free(void)
+{
+    for (unsigned i = 0; i < MOST_FOLLOWED; ++i)
+        if (!table[i].module && !table[i].control)
+            return &table[i];
+    return NULL;
+}
+
+static void unfollow(HMODULE module)
+{
+    IHostControl *control = NULL;
+    HMODULE held = module_hold(module); /* so that its slot is there, or it is told to be gone */
+
+    AcquireSRWLockExclusive(&lock);
+    struct followed *one = followed_find(module);
+    if (one) {
+        control = one->control;
+        one->control = NULL;
+        if (!held || hm_imports_restore(&one->load, 1))
+            followed_clear(one);
+        state_tell();
+    }
+    ReleaseSRWLockExclusive(&lock);
+    if (held)
+        FreeLibrary(held);
+    if (control)
+        IHostControl_Release(control);
+}
+
+/* Is this still a component that the host watches? */
+static bool is_watched(HMODULE root)
+{
+    const struct followed *one = root ? followed_find(root) : NULL;
+    return one && one->control && one->root == root;
+}
+
+/* One that came from a root that is gone; NULL: there is none. */
+static HMODULE next_orphan(void)
+{
+    HMODULE module = NULL;
+
+    AcquireSRWLockShared(&lock);
+    for (unsigned i = 0; i < MOST_FOLLOWED && !module; ++i)
+        if (table[i].module && table[i].control && !is_watched(table[i].root))
+            module = table[i].module;
+    ReleaseSRWLockShared(&lock);
+    return module;
+}
+
 /* What modules that are gone have left. */
 static void controls_release(void)
 {
     IHostControl *controls[MOST_FOLLOWED];
     unsigned count = 0;
+    HMODULE orphan;
+
+    while ((orphan = next_orphan()) != NULL)
+        unfollow(orphan);
 
     AcquireSRWLockExclusive(&lock);
     for (unsigned i = 0; i < MOST_FOLLOWED; ++i)
@@ -139,43 +213,14 @@ static HRESULT notifications_start(void)
     return S_OK;
 }
 
-/* Exactly this module, which stays until FreeLibrary; NULL: it is gone. */
-static HMODULE module_hold(HMODULE module)
-{
-    HMODULE held = NULL;
-
-    if (!GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (LPCWSTR)module, &held))
-        return NULL;
-    if (held == module)
-        return held;
-    FreeLibrary(held);
-    return NULL;
-}
-
-static struct followed *followed_find(HMODULE module)
-{
-    for (unsigned i = 0; i < MOST_FOLLOWED; ++i)
-        if (table[i].module == module)
-            return &table[i];
-    return NULL;
-}
-
-static struct followed *followed_free(void)
-{
-    for (unsigned i = 0; i < MOST_FOLLOWED; ++i)
-        if (!table[i].module && !table[i].control)
-            return &table[i];
-    return NULL;
-}
-
-/* S_FALSE: it is followed, and for whom is not changed. */
+/* S_FALSE: it is followed, and for whom is not changed; or the root is watched no more. */
 static HRESULT follow_locked(HMODULE root, HMODULE module, IHostControl **control,
                              const hostmem_bridge_options *options)
 {
     const char *culprit;
 
     struct followed *one = followed_find(module);
-    if (one && one->control && root != module)
+    if (root != module && (!is_watched(root) || (one && one->control && is_watched(one->root))))
         return S_FALSE;
     if (!one)
         one = followed_free();
@@ -279,8 +324,8 @@ static HMODULE call_load(struct followed *by, LPCWSTR name, HANDLE file, DWORD f
     DWORD error = GetLastError();
     AcquireSRWLockShared(&lock);
     hostmem_bridge_options options = by->options;
-    IHostControl *control = by->control;
     HMODULE root = by->root;
+    IHostControl *control = is_watched(root) ? by->control : NULL;
     if (control)
         IHostControl_AddRef(control);
     ReleaseSRWLockShared(&lock);
@@ -347,14 +392,15 @@ HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
         hr = HRESULT_FROM_WIN32(GetLastError());
     if (hr == S_OK)
         hr = notifications_start();
-    if (hr == S_OK) {
-        hm_bridge_event_set(options);
+    const struct bridge_listener before = hm_bridge_event_set(options);
+    if (hr == S_OK)
         hr = follow(module, module, control, options);
-    }
     if (hr == S_OK)
         hr = loaded_meet(module, control, options);
-    if (FAILED(hr))
+    if (FAILED(hr)) {
         hostmem_bridge_unwatch(module);
+        hm_bridge_event_restore(before);
+    }
     FreeLibrary(held);
     return hr;
 }
@@ -370,27 +416,6 @@ static HMODULE next_of_root(HMODULE root)
             module = table[i].module;
     ReleaseSRWLockShared(&lock);
     return module;
-}
-
-static void unfollow(HMODULE module)
-{
-    IHostControl *control = NULL;
-    HMODULE held = module_hold(module); /* so that its slot is there, or it is told to be gone */
-
-    AcquireSRWLockExclusive(&lock);
-    struct followed *one = followed_find(module);
-    if (one) {
-        control = one->control;
-        one->control = NULL;
-        if (!held || hm_imports_restore(&one->load, 1))
-            followed_clear(one);
-        state_tell();
-    }
-    ReleaseSRWLockExclusive(&lock);
-    if (held)
-        FreeLibrary(held);
-    if (control)
-        IHostControl_Release(control);
 }
 
 HRESULT HOSTMEM_CALL hostmem_bridge_unwatch(HMODULE module)

@@ -72,13 +72,30 @@ void hm_machine_read(struct managed_surroundings *around)
         .host = manager ? shown(manager) : HARD_LIMIT_NONE};
 }
 
+/* Is that a part, as the collector reads it: hexadecimal, above 0 and below 100? */
+static bool says_percent(const wchar_t *variable)
+{
+    wchar_t text[20];
+    DWORD length = GetEnvironmentVariableW(variable, text, sizeof text / sizeof *text);
+    uint64_t percent = 0;
+
+    for (DWORD i = text[0] == L'0' && length > 1 && (text[1] | 0x20) == L'x' ? 2 : 0; i < length; ++i) {
+        const wchar_t digit = text[i] | 0x20;
+        if (length >= sizeof text / sizeof *text ||
+            !((digit >= L'0' && digit <= L'9') || (digit >= L'a' && digit <= L'f')))
+            return false;
+        percent = percent * 16 + (digit <= L'9' ? (uint64_t)(digit - L'0') : (uint64_t)(digit - L'a' + 10));
+    }
+    return percent > 0 && percent < 100;
+}
+
 void hm_machine_watch_budget(IHostMemoryManager *manager)
 {
     struct hostmem_manager *own = hm_manager_of(manager);
     if (!own)
         return;
-    percent_is_set = GetEnvironmentVariableW(L"DOTNET_GCHeapHardLimitPercent", NULL, 0) != 0 ||
-                     GetEnvironmentVariableW(L"COMPlus_GCHeapHardLimitPercent", NULL, 0) != 0;
+    percent_is_set =
+        says_percent(L"DOTNET_GCHeapHardLimitPercent") || says_percent(L"COMPlus_GCHeapHardLimitPercent");
     atomic_store(&own->tenant.shown_changed, hm_managed_refresh_limit);
     /* What the start needed to see is not what the collector is to go by. */
     if (shown(manager) != UINT64_MAX)

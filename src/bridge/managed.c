@@ -144,7 +144,7 @@ static void read_start(ICLRRuntimeHost2 *host)
         settings.limit = 0;
     atomic_store(&in_force, limit.bytes);
     atomic_store(&in_force_owner, limit.owner);
-    atomic_store(&settings_known, true);
+    atomic_store(&settings_known, hm_runtime_is_known(runtime_version)); /* else nobody has asked */
 }
 
 /* 0: the collector has taken the limit - or takes none, and has ignored it. */

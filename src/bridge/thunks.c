@@ -405,6 +405,11 @@ FUNCTIONS_OF(collector)
 static struct caller runtime = {.shared = true, .imports = IMPORTS_OF(runtime, true)};
 static struct caller collector = {.shared = false, .imports = IMPORTS_OF(collector, false)};
 
+void hm_bridge_forget_missing(void)
+{
+    atomic_store_explicit(&missing, NULL, memory_order_relaxed);
+}
+
 static HRESULT caller_redirect(struct caller *caller, HMODULE module)
 {
     const char *culprit = NULL;

@@ -28,6 +28,9 @@ void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host);
 /* Tells the host if functions that take memory were left to Windows. */
 void hm_bridge_tell_incomplete(void);
 
+/* hostmem_bridge_statistics.missing is of the bind that begins now. */
+void hm_bridge_forget_missing(void);
+
 /* A bit of hostmem_bridge_statistics.state that others know of. */
 void hm_bridge_state_set(uint32_t bit, bool set);
 

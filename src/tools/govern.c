@@ -52,10 +52,15 @@ static void begin_line(struct writer *writer, const struct options *options)
 static void say_cannot_start(const struct options *options, uint64_t taken)
 {
     static struct writer writer;
+    const uint64_t limit = govern_least_limit(options);
 
     begin_line(&writer, options);
     writer_text(&writer, ": the runtime cannot start under a limit of ");
-    writer_megabytes(&writer, govern_least_limit(options));
+    writer_megabytes(&writer, limit);
+    if (limit < LEAST_ROOM) { /* a unit forgotten? */
+        writer_text_number(&writer, " (", limit);
+        writer_text(&writer, " bytes)");
+    }
     if (taken != 0) {
         writer_text(&writer, ": its start takes ");
         writer_megabytes(&writer, taken);

@@ -10,9 +10,6 @@
 #include "bridge/runtime.h"
 #include "tools/writer.h"
 
-/* No runtime starts in less. */
-enum { LEAST_LIMIT = 1 << 20 };
-
 static const char help[] =
     "usage: hostmem-run [options] app.exe|app.dll [arguments]\n"
     "\n"
@@ -78,7 +75,8 @@ static void say_version(void)
 static unsigned unit_of(const wchar_t *text)
 {
     static const wchar_t units[] = L"KMG";
-    const wchar_t *unit = *text ? wcschr(units, (wchar_t)(*text & ~0x20)) : NULL;
+    const wchar_t letter = (wchar_t)(*text & ~0x20);
+    const wchar_t *unit = letter ? wcschr(units, letter) : NULL;
 
     if (!unit || (text[1] && _wcsicmp(text + 1, L"B") != 0 && _wcsicmp(text + 1, L"iB") != 0))
         return 0;
@@ -233,12 +231,6 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             complain(all[i].size ? L"%ls wants a size above 0 such as 200M, not '%ls'"
                                  : L"%ls wants a number above 0, not '%ls'",
                      all[i].name, value);
-            return OPTIONS_WRONG;
-        }
-        if ((number == &options->limit || number == &options->heap_limit) && *number < LEAST_LIMIT) {
-            complain(L"%ls %ls is %llu bytes, which is less than any runtime needs to start (units are K, M "
-                     L"and G)",
-                     all[i].name, value, *number);
             return OPTIONS_WRONG;
         }
     }
