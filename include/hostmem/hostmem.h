@@ -467,7 +467,7 @@ HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager);
  *
  * At any time, on any thread, from a callback too.  A limit below what is in use takes nothing away: nothing more is
  * granted until use has fallen, and a soft mark below it makes the CLR give memory back.  With the bridge, .NET
- * 8-10 is told of the new limit as well.  Each figure is changed by itself: a call that comes in between may see
+ * 8-11 is told of the new limit as well.  Each figure is changed by itself: a call that comes in between may see
  * old and new ones, and two that set limits at once may leave some of each.  fail_after counts from now.
  *
  * Returns S_OK; E_POINTER: an argument is NULL; E_INVALIDARG: a size that this version does not know, unknown flags,

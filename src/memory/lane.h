@@ -27,7 +27,7 @@ struct lane_counters {
 /* On one page. */
 struct lane {
     _Alignas(LANE_BYTES) _Atomic uintptr_t owner; /* thread_here(); 0: nobody yet */
-    struct lane_counters counters; /* the owner's */
+    struct lane_counters counters;                /* the owner's */
 };
 
 _Static_assert(sizeof(struct lane) == LANE_BYTES, "no lane may reach into a second page");
