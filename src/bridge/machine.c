@@ -140,8 +140,10 @@ static void show_process(IHostMemoryManager *manager, PROCESS_MEMORY_COUNTERS *c
     if (job == UINT64_MAX || IHostMemoryManager_GetMemoryLoad(manager, &load, &available) != S_OK)
         return;
     const uint64_t size = least(limit, shown(manager)); /* a job that is shown is more */
-    const double by_load = load / 100.0, by_rest = (double)(size - least(size, available)) / (double)size;
-    counters->WorkingSetSize = (SIZE_T)((double)limit * (by_load > by_rest ? by_load : by_rest));
+    const uint64_t used = size - least(size, available);
+    const uint64_t by_load = limit / 100 * load + limit % 100 * load / 100,
+                   by_rest = size == limit ? used : (uint64_t)((double)limit * (double)used / (double)size);
+    counters->WorkingSetSize = (SIZE_T)(by_load > by_rest ? by_load : by_rest);
 }
 
 /* The limit of a job; UINT64_MAX: none that a collector minds. */

@@ -120,8 +120,9 @@ static bool launcher_check(struct program *program, const struct pe_file *pe)
     }
     if (!path_replace_extension(managed, program->assembly, L".dll") || !file_exists(managed)) {
         if (pe->machine != PE_MACHINE_OWN)
-            complain(L"%ls: is a native program made for %ls, not a .NET program", program->assembly,
-                     pe_machine_name(pe->machine));
+            complain(L"%ls: is a native program, not a .NET program (and made for %ls, this hostmem-run is "
+                     L"for %ls)",
+                     program->assembly, pe_machine_name(pe->machine), pe_machine_name(PE_MACHINE_OWN));
         else
             complain(L"%ls: is a native program, not a .NET program (no CLI header, and no .dll of that name "
                      L"beside it)",
