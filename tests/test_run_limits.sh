@@ -184,7 +184,7 @@ test_watch() { # PROGRAM
     report 'has("sampled") | not'
     # The whole process is more than the runtime's part of it, and refuses nothing.
     ran 0 done --process-soft 20M "${json[@]}" "$1" 400 arrays 2 6
-    report '.limits.process_soft == 20971520 and .limits.limit == null and .process.peak > 20971520'
+    report '.limits.process_soft == 20971520 and .limits.limit == null and .process_used.peak > 20971520'
     report '.notifications.low >= 1 and .refusals == 0'
 }
 

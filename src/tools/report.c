@@ -21,6 +21,7 @@
  *                    only
  *   "limits"         {"limit", "task_limit", "margin", "soft", "heap_limit", "process_soft"}, null: none
  *   "charged"        {"now", "peak"}: what counts under the limits
+ *   "process_used"   {"now", "peak"}: the whole process, as last sampled for process_soft, and the most; 0: never
  *   "refused"        {reason: count}, of "refusals"; reasons with a count only
  *   "overruns"       {"count", "bytes", "peak"}: granted above limit and margin, and the most by which they were passed
  *   "heap_overruns"  the same, above heap_limit
@@ -282,7 +283,7 @@ static void json_limits(struct writer *writer, const struct report *report)
     key_limit(writer, ", ", "process_soft", report->limits.process_soft);
     writer_text(writer, "}");
     key_gauge(writer, ",\n", "charged", &statistics->charged);
-    key_gauge(writer, ",\n", "process", &statistics->process);
+    key_gauge(writer, ",\n", "process_used", &statistics->process);
     key(writer, ",\n", "refused");
     for (unsigned reason = 0; reason < HOSTMEM_REASON_COUNT; reason++)
         if (statistics->refused[reason]) {
