@@ -356,34 +356,8 @@ static void run_ways(unsigned version)
     assert_int_equal(failed, 0);
 }
 
-static void net8(void **state)
-{
-    (void)state;
-    run_ways(8);
-}
-
-static void net9(void **state)
-{
-    (void)state;
-    run_ways(9);
-}
-
-static void net10(void **state)
-{
-    (void)state;
-    run_ways(10);
-}
-
-static void net11(void **state)
-{
-    (void)state;
-    run_ways(11);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(net8), cmocka_unit_test(net9),
-                                       cmocka_unit_test(net10), cmocka_unit_test(net11)};
     int count;
     wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
 
@@ -393,7 +367,6 @@ int main(void)
         fprintf(stderr, "usage: test_bridge_pressure FOLDER\n");
         return 2;
     }
-    SetEnvironmentVariableW(L"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", L"1");
     SetEnvironmentVariableW(L"DOTNET_EnableWriteXorExecute", L"0");
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return bridge_run_versions(run_ways);
 }

@@ -22,6 +22,7 @@
 #include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
 
+#include "support/bridge_child.h"
 #include "support/bridge_host.h"
 
 enum { GOOD = 77, PROGRAM_RESULT = 42, CALLS = 400000, LEAST_CALLS = 200, PATH = 1024 };
@@ -378,34 +379,8 @@ static void run_flavours(unsigned version)
     assert_int_equal(failed, 0);
 }
 
-static void net8(void **state)
-{
-    (void)state;
-    run_flavours(8);
-}
-
-static void net9(void **state)
-{
-    (void)state;
-    run_flavours(9);
-}
-
-static void net10(void **state)
-{
-    (void)state;
-    run_flavours(10);
-}
-
-static void net11(void **state)
-{
-    (void)state;
-    run_flavours(11);
-}
-
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(net8), cmocka_unit_test(net9),
-                                       cmocka_unit_test(net10), cmocka_unit_test(net11)};
     int count;
     wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
 
@@ -416,6 +391,5 @@ int main(void)
         return 2;
     }
     GetModuleFileNameW(NULL, own_path, PATH);
-    SetEnvironmentVariableW(L"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", L"1");
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return bridge_run_versions(run_flavours);
 }

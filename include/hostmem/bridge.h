@@ -238,21 +238,20 @@ enum {
  * nothing of calls of GC.RefreshMemoryLimit by the program itself.  Sizes in bytes; HOSTMEM_UNLIMITED: none.
  */
 typedef struct hostmem_bridge_collector_limit {
-    uint32_t
-        known; /* 1; 0: the runtime has not started, or is of a version whose collector hostmem was not tried on, and
-                       nothing here means anything */
+    /* 1; 0: the runtime has not started, or is of a version whose collector hostmem was not tried on, and nothing here
+     * means anything. */
+    uint32_t known;
     uint32_t owner; /* HOSTMEM_BRIDGE_OF_...: of hard_limit */
-    uint32_t
-        fixed; /* 1: it takes no limit while it runs, changes are enforced by refusal alone; 0: it does, or has not
-                       been tried yet */
+    /* 1: it takes no limit while it runs, changes are enforced by refusal alone; 0: it does, or has not been tried yet. */
+    uint32_t fixed;
     /* 1: since some time it has been allowed more than it can take since its start - the address space of its heap, or its
      * limit if that is `fixed` - so it may end in OutOfMemoryException before.  What helps is a higher limit at the start,
      * lowered when it runs; or, for regions, the program's setting DOTNET_GCRegionRange (hexadecimal bytes;
      * System.GC.RegionRange).  Stays 1. */
     uint32_t beyond_start;
     uint64_t hard_limit; /* in force; all kinds of objects, and the collector's tables */
-    uint64_t
-        pending; /* a lower one that should be and is not: the heap is bigger now, or the limit is `fixed` */
+    /* A lower one that should be and is not: the heap is bigger now, or the limit is `fixed`. */
+    uint64_t pending;
     uint64_t available; /* GCMemoryInfo.TotalAvailableMemoryBytes */
     uint64_t high_load; /* GCMemoryInfo.HighMemoryLoadThresholdBytes */
 } hostmem_bridge_collector_limit;

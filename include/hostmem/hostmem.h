@@ -395,8 +395,8 @@ typedef struct hostmem_statistics {
     /* Of this manager's own budget, above limit + margin; and above heap_limit.  What comes to be heap by a change of use, and
      * what a comparison with Windows has found (os_compared), is counted without an event. */
     hostmem_overrun overrun, heap_overrun;
-    hostmem_gauge
-        process; /* the whole process as last sampled for process_soft, and the most so far; 0: never */
+    /* The whole process as last sampled for process_soft, and the most so far; 0: never. */
+    hostmem_gauge process;
     uint64_t os_retries; /* commits tried again after a failure of Windows */
     /* Commits and decommits whose pages were compared with VirtualQuery afterwards, since an opposite call for the same
      * 4 MiB was under way at the same time. */

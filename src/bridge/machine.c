@@ -2,6 +2,7 @@
  * The machine that the runtime is shown: Windows' answers, made smaller.
  */
 #include <stdatomic.h>
+#include <wchar.h>
 
 #include "bridge/hard_limit.h"
 #include "bridge/machine.h"
@@ -75,18 +76,13 @@ void hm_machine_read(struct managed_surroundings *around)
 /* Is that a part, as the collector reads it: hexadecimal, above 0 and below 100? */
 static bool says_percent(const wchar_t *variable)
 {
-    wchar_t text[20];
+    wchar_t text[20], *end;
     DWORD length = GetEnvironmentVariableW(variable, text, sizeof text / sizeof *text);
-    uint64_t percent = 0;
 
-    for (DWORD i = text[0] == L'0' && length > 1 && (text[1] | 0x20) == L'x' ? 2 : 0; i < length; ++i) {
-        const wchar_t digit = text[i] | 0x20;
-        if (length >= sizeof text / sizeof *text ||
-            !((digit >= L'0' && digit <= L'9') || (digit >= L'a' && digit <= L'f')))
-            return false;
-        percent = percent * 16 + (digit <= L'9' ? (uint64_t)(digit - L'0') : (uint64_t)(digit - L'a' + 10));
-    }
-    return percent > 0 && percent < 100;
+    if (length == 0 || length >= sizeof text / sizeof *text)
+        return false;
+    const unsigned long percent = wcstoul(text, &end, 16);
+    return *end == 0 && percent > 0 && percent < 100;
 }
 
 void hm_machine_watch_budget(IHostMemoryManager *manager)

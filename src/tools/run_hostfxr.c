@@ -179,7 +179,6 @@ int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IH
                 const hostmem_bridge_options *bridge, uint64_t limit, struct hostfxr_runtime *found)
 {
     static wchar_t root[PATH_CHARS], path[PATH_CHARS], self[PATH_CHARS];
-    hostmem_bridge_options options = *bridge;
     const wchar_t *assemblies = NULL;
     HMODULE runtime = NULL;
     void *context = NULL;
@@ -216,7 +215,7 @@ int run_hostfxr(const struct program *program, int argc, wchar_t **arguments, IH
     if (sizeof(void *) == 4 && limit != 0)
         found->hard_limit = hard_limit_set(context, limit);
     if (control) {
-        if (!runtime_bind(path, control, &options, &runtime))
+        if (!runtime_bind(path, control, bridge, &runtime))
             goto failed;
     } else {
         runtime = LoadLibraryExW(path, NULL, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_SYSTEM32);

@@ -1,6 +1,12 @@
 /* A host for one program; see the header. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <wchar.h>
+
+#include <cmocka.h>
 
 #include "support/bridge_child.h"
 
@@ -26,6 +32,29 @@ DWORD bridge_child(const wchar_t *arguments, DWORD milliseconds)
     CloseHandle(process.hProcess);
     CloseHandle(process.hThread);
     return code;
+}
+
+static void (*run_version)(unsigned version);
+
+#define VERSION(number)                                                                                      \
+    static void net##number(void **state)                                                                    \
+    {                                                                                                        \
+        (void)state;                                                                                         \
+        run_version(number);                                                                                 \
+    }
+VERSION(8)
+VERSION(9)
+VERSION(10)
+VERSION(11)
+
+int bridge_run_versions(void (*run)(unsigned version))
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(net8), cmocka_unit_test(net9),
+                                       cmocka_unit_test(net10), cmocka_unit_test(net11)};
+
+    run_version = run;
+    SetEnvironmentVariableW(L"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", L"1");
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
 
 int bridge_run(const wchar_t *folder, const wchar_t *name, const wchar_t *const *arguments,

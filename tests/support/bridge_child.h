@@ -14,6 +14,9 @@ enum { BRIDGE_CHILD_HANGS = 258 };
 /* Runs this program again with these arguments and its own output, for so many milliseconds at most; the exit code. */
 DWORD bridge_child(const wchar_t *arguments, DWORD milliseconds);
 
+/* The tests net8 to net11, each of which is a call of `run`; what CMocka returns. */
+int bridge_run_versions(void (*run)(unsigned version));
+
 /*
  * In the child: FOLDER\<name>.dll, a published program, with its runtime's memory under the control's manager, by
  * hostfxr_main_startupinfo.  Arguments up to a NULL, at most three.  The program's result, or -1: it was not run.

@@ -57,7 +57,7 @@ endforeach()
 
 # The bridge on real runtimes: every collector of .NET 8 to 11, and what pressure and limits do to them.
 if(CMAKE_SIZEOF_VOID_P EQUAL 8)
-    hostmem_program(test_bridge_runtime test_bridge_runtime.c support/bridge_host.c)
+    hostmem_program(test_bridge_runtime test_bridge_runtime.c support/bridge_child.c support/bridge_host.c)
     hostmem_program(test_bridge_pressure test_bridge_pressure.c support/bridge_child.c)
     hostmem_program(test_bridge_limits test_bridge_limits.c support/bridge_child.c support/bridge_host.c)
     foreach(name runtime pressure limits)

@@ -167,10 +167,6 @@ static class Program
             case "cache":
                 Cache(Arguments.Number(args, 1, 150), Arguments.Number(args, 2, 4));
                 break;
-            case "settings":
-                foreach (KeyValuePair<string, object> entry in GC.GetConfigurationVariables())
-                    Console.WriteLine($"{entry.Key}: {entry.Value}");
-                break;
         }
         Console.WriteLine("done");
         return 0;
