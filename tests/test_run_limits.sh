@@ -90,8 +90,9 @@ test_grow() { # PROGRAM
     # The text report has it all, too.
     host --limit 64M --sample 20 --report "$work/report.txt" "$1" 400
     [ $status -eq 0 ] || wrong "text report: status $status"
-    for line in '^  limit 67108864, margin 16777216, soft 58720256; charged at most [0-9]*$' '^  refused by task limit: [1-9]' \
-        '^  notified low [1-9].*, neutral .*, high .*; sampled [1-9][0-9]* times: committed at most [0-9]*, heap [0-9]*$'; do
+    for line in '^  limits       64.0M, margin 16.0M, notified of low memory from 56.0M$' '^  in all  *[0-9]*\.[0-9]  *[0-9]*\.[0-9]$' \
+        '^  refused      [1-9][0-9]* by task limit$' '^  notified     low [1-9].*, neutral .*, high ' \
+        '^  sampled      [1-9][0-9]* times: committed at most [0-9.]*M, heap [0-9.]*M$'; do
         grep -q "$line" "$work/report.txt" || wrong "the text report lacks '$line'"
     done
 }

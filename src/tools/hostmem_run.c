@@ -7,6 +7,10 @@
  */
 #include <wchar.h>
 
+#include <windows.h>
+
+#include <psapi.h>
+
 #include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
 
@@ -72,6 +76,16 @@ static void moment_read(void)
     }
 }
 
+/* What it comes to in all, from Windows. */
+static struct report_process_use process_use(void)
+{
+    PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof counters};
+
+    K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters);
+    return (struct report_process_use){{counters.PagefileUsage, counters.PeakPagefileUsage},
+                                       {counters.WorkingSetSize, counters.PeakWorkingSetSize}};
+}
+
 /* The last thing that happens. On the thread that ends the process, whatever state that is in. */
 static void report_write(const struct ending *ending)
 {
@@ -79,7 +93,9 @@ static void report_write(const struct ending *ending)
     report.runtime = runtime.path;
     report.runtime_version = runtime.version;
     report.ending = *ending;
+    report.regions = options.regions;
     report.process = options.process ? &process : NULL;
+    report.process_use = process_use();
     if (manager)
         report.watched = watch_end();
     if (options.process && !ending->threads_are_gone)

@@ -17,6 +17,7 @@ void writer_open(struct writer *writer, HANDLE file)
 
     writer->file = file;
     writer->console = GetConsoleMode(file, &mode);
+    writer->coloured = writer->console && SetConsoleMode(file, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
     writer->error = 0;
     writer->used = 0;
 }
@@ -128,13 +129,27 @@ void writer_text_number(struct writer *writer, const char *text, uint64_t number
     writer_number(writer, number, 0);
 }
 
+void writer_mib(struct writer *writer, uint64_t bytes, unsigned width)
+{
+    const uint64_t mib = (uint64_t)1 << 20, rest = ((bytes % mib) * 10 + mib / 2) / mib;
+
+    writer_number(writer, bytes / mib + rest / 10, width > 2 ? width - 2 : 0);
+    writer_text_number(writer, ".", rest % 10);
+}
+
 void writer_megabytes(struct writer *writer, uint64_t bytes)
 {
-    const uint64_t mib = (uint64_t)1 << 20, tenths = (bytes * 10 + mib / 2) / mib;
-
-    writer_number(writer, tenths / 10, 0);
-    writer_text_number(writer, ".", tenths % 10);
+    writer_mib(writer, bytes, 0);
     writer_text(writer, "M");
+}
+
+void writer_colour(struct writer *writer, enum writer_colour colour)
+{
+    static const char *const codes[] = {
+        [WRITER_PLAIN] = "\x1b[0m", [WRITER_ACCENT] = "\x1b[36m", [WRITER_ALARM] = "\x1b[31m"};
+
+    if (writer->coloured)
+        writer_text(writer, codes[colour]);
 }
 
 void writer_hex(struct writer *writer, uint64_t number, unsigned digits)
