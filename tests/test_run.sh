@@ -334,6 +334,8 @@ test_endings() {
     grep -q "VirtualQuery agrees with the statistics, byte for byte" "$work/err" || wrong "the text report does not agree"
     [ "$(grep -c "hostmem-run\|VirtualQuery" "$work/out")" -eq 0 ] || wrong "the report is on stdout"
     one_screen "$work/err"
+    script -qec "$(printf '%q ' "$root/scripts/windows-run" $arch --timeout "$patience" "$run" "$program" return 0)" "$work/console" > /dev/null 2>&1 || wrong "on a console: status $?"
+    grep -q $'GC heap .*\x1b\\[36m\u2588.*\x1b\\[0m' "$work/console" || wrong "no bar on a console: $(cat -v "$work/console")"
     ran 9 done --regions --report "$work/report.txt" "$program" return 9
     grep -q 'all of the process' "$work/report.txt" && wrong "the text report is of the whole process, unasked"
     [ ! -s "$work/err" ] || wrong "--report FILE, but stderr has $(head -n 1 "$work/err")"

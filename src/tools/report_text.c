@@ -71,13 +71,13 @@ static void text_limits(struct writer *writer, const hostmem_limits *limits)
     writer_text(writer, first ? "none\n" : "\n");
 }
 
-/* As far as it can be derived; sizes as a program sees them. */
+/* What it was told, as far as that can be derived; sizes as a program sees them. */
 static void text_collector(struct writer *writer, const hostmem_bridge_collector_limit *limit)
 {
     if (!limit->known)
         return;
     label(writer, "collector");
-    writer_text(writer, "was told: hard limit ");
+    writer_text(writer, "hard limit ");
     if (limit->hard_limit == HOSTMEM_UNLIMITED) {
         writer_text(writer, "none");
     } else {
@@ -216,7 +216,7 @@ static void text_rest(struct writer *writer, const struct report *report)
     const struct report_process_use *use = &report->process_use;
 
     label(writer, "process");
-    writer_text(writer, "private bytes ");
+    writer_text(writer, "private ");
     writer_megabytes(writer, use->private_bytes.now);
     writer_text(writer, ", at most ");
     writer_megabytes(writer, use->private_bytes.peak);
@@ -232,7 +232,7 @@ static void text_rest(struct writer *writer, const struct report *report)
     label(writer, "");
     writer_megabytes(writer, all > ours ? all - ours : 0);
     writer_text(writer,
-                " of them are native heaps, stacks and data of images, which no limit covers (--process)\n");
+                " of it no limit covers: native heaps, stacks, images (--process)\n");
 }
 
 static void text_verified(struct writer *writer, const struct accounting *accounting)
