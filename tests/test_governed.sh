@@ -24,6 +24,7 @@ version=$2
 program=$3
 shift 3
 settings=("$@")
+case $version in *-x86) arch=x86 patience=240 ;; *) arch=x86_64 patience=60 ;; esac   # seconds
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 dll=$root/build/setup/clr/$version/$program/$program.dll
 what="$program on $version ${settings[*]}"
@@ -54,7 +55,7 @@ host() {
     shift
     began=$(date +%s%N)
     env DOTNET_EnableWriteXorExecute=0 DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 "${settings[@]}" \
-        "$root/scripts/windows-run" x86_64 --timeout 60 "$run" "$@" --json --report "$work/$name.json" "$dll" \
+        "$root/scripts/windows-run" $arch --timeout $patience "$run" "$@" --json --report "$work/$name.json" "$dll" \
         "${arguments[@]}" > "$work/$name.raw" 2> "$work/$name.err" < /dev/null
     status=$?
     seconds=$(awk "BEGIN {printf \"%.2f\", ($(date +%s%N) - $began) / 1e9}")

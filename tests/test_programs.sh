@@ -4,6 +4,7 @@
 # A real .NET program, with its runtime's memory under the manager and raw beside it, under the given environment: the
 # same output, the same exit status, and a report that adds up (scripts/check-report), with a managed object in an owned
 # region. CONDITION is jq's, on the JSON report: that what is being tried (a standalone GC, say) really took part.
+# VERSION: net10.0 for instance, or net10.0-x86, which is for 32 bits.
 set -u -o pipefail
 
 fail() { echo "test_programs: $program on $version: $*" >&2; exit 1; }
@@ -14,6 +15,7 @@ version=$2
 program=$3
 condition=$4
 shift 4
+case $version in *-x86) arch=x86 ;; *) arch=x86_64 ;; esac
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 dll=$root/build/setup/clr/$version/$program/$program.dll
 [ -f "$dll" ] || fail "$dll is missing: run scripts/setup clr"
@@ -32,7 +34,7 @@ host() {
     # A first generation of 2 MiB, so that short runs are collected too.
     env DOTNET_EnableWriteXorExecute=0 DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1 HOSTMEM_SHOW_OBJECT=1 \
         DOTNET_GCgen0size=200000 "${settings[@]}" \
-        "$root/scripts/windows-run" x86_64 --timeout 240 "$run" "$@"
+        "$root/scripts/windows-run" $arch --timeout 240 "$run" "$@"
 }
 
 settings=("$@")
