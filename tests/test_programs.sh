@@ -17,6 +17,11 @@ condition=$4
 shift 4
 case $version in *-x86) arch=x86 ;; *) arch=x86_64 ;; esac
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
+emulated=()
+if [ $arch = x86 ] && [ -f "$root/build/setup/qemu-i386" ]; then
+    emulated=(--emulated)
+    echo "test_programs: not run: that the metadata is found and a module refers to every other region: ReadProcessMemory fails under the emulator"
+fi
 dll=$root/build/setup/clr/$version/$program/$program.dll
 [ -f "$dll" ] || fail "$dll is missing: run scripts/setup clr"
 work=$(mktemp -d) || exit 1
@@ -51,7 +56,7 @@ diff <(stable "$work/managed") <(stable "$work/raw") || fail "the output differs
 grep -q '^done' "$work/managed" || fail "the program did not get to its last line"
 object=$(tr -d '\r' < "$work/managed" | sed -n 's/^object //p')
 [ -n "$object" ] || fail "the program did not show an object"
-"$root/scripts/check-report" "$work/report.json" --object "$object" --calls 100 || fail "a wrong report"
+"$root/scripts/check-report" "$work/report.json" --object "$object" --calls 100 "${emulated[@]}" || fail "a wrong report"
 jq -e "$condition" "$work/report.json" > /dev/null || fail "not so: $condition"
 jq -r '"\(.statistics.regions) regions, committed \(.statistics.committed.now), peak \(.statistics.committed.peak), calls \(.bridge.coreclr_calls) + \(.bridge.gc_calls)"' "$work/report.json"
 echo "test_programs: $program on $version: ok"
