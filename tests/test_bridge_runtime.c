@@ -313,7 +313,7 @@ struct flavour {
     BOOL in_steps;
     unsigned oldest; /* runtime that has it */
     BOOL foreign;    /* somebody else's manager alone, which does not take the use of a region */
-    enum { NOT_X86, ALSO_X86, LONG_X86, ONLY_X86 } x86;
+    enum { NOT_X86, ALSO_X86, LONG_X86, ONLY_X86 } x86; /* emulated, W^X hangs, raw as well */
 };
 
 static BOOL long_ones;
@@ -327,7 +327,7 @@ static const struct flavour flavours[] = {
     {"workstation, small generation 0", L"DOTNET_GCgen0size=100000", L"48", FALSE, 8, FALSE, LONG_X86},
     {"workstation, small segments", L"DOTNET_GCSegmentSize=400000", L"160", FALSE, 8, FALSE, ONLY_X86},
     {"workstation, hard limit", L"DOTNET_GCHeapHardLimit=20000000", L"96", FALSE, 8, FALSE, NOT_X86},
-    {"workstation, W^X", L"DOTNET_EnableWriteXorExecute=1", L"48", FALSE, 8, FALSE, LONG_X86},
+    {"workstation, W^X", L"DOTNET_EnableWriteXorExecute=1", L"48", FALSE, 8, FALSE, NOT_X86},
     {"server", L"DOTNET_gcServer=1", L"96", TRUE, 8, FALSE, ALSO_X86},
     {"clrgc.dll", L"DOTNET_GCName=clrgc.dll", L"96", TRUE, 8, FALSE, ALSO_X86},
     {"clrgc.dll, small segments", L"DOTNET_GCName=clrgc.dll;DOTNET_GCSegmentSize=400000", L"160", FALSE, 8,

@@ -84,7 +84,7 @@ if(CMAKE_SIZEOF_VOID_P EQUAL 8)
         set_tests_properties(test_bridge_components_net${version} PROPERTIES LABELS clr TIMEOUT 300)
     endforeach()
 else()
-    # .NET 10 only; the other collectors and W^X are long.
+    # .NET 10 only; the other collectors are long.
     runtime_test(runtime 1)
     add_test(NAME test_bridge_runtime_long
         COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} --expect "[  PASSED  ] 1 test(s)."
