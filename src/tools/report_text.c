@@ -156,6 +156,16 @@ static void text_collector(struct writer *writer, const hostmem_bridge_collector
                     "reserves more\n");
 }
 
+static void text_collections(struct writer *writer, const struct watched *watched)
+{
+    if (watched->counted == WATCH_NEVER)
+        return;
+    writer_text_number(writer, "  collections gen0 ", watched->collections[0]);
+    writer_text_number(writer, " gen1 ", watched->collections[1]);
+    writer_text_number(writer, " gen2 ", watched->collections[2]);
+    writer_text(writer, watched->counted == WATCH_AT_END ? "\n" : ", as last seen before the end\n");
+}
+
 static void text_bridge(struct writer *writer, const struct report *report)
 {
     static const char *const modules[] = {
@@ -181,6 +191,7 @@ static void text_bridge(struct writer *writer, const struct report *report)
     writer_text_number(writer, " bytes reserved; frees passed on to Windows: ", bridge->foreign_frees);
     writer_text(writer, "\n");
     text_collector(writer, &bridge->collector_limit);
+    text_collections(writer, &report->watched);
 }
 
 static void text_statistics(struct writer *writer, const hostmem_statistics *statistics)
