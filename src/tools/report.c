@@ -38,9 +38,9 @@
  *                    {"hard_limit", "owner", "pending", "fixed", "beyond_start", "available", "high_load"}, null:
  *                    none, as hostmem_bridge_collector_limit has them; owner is "host", "program", "job object" or
  *                    "nobody",
- *                    "collections": by generation, as GC.CollectionCount has them, null: it was not there to be asked;
- *                    {"gen0", "gen1", "gen2", "at_end"}; at_end false: as they were when it last answered, for at the end,
- *                    a crash for instance, it did not; it is asked twice a second,
+ *                    "collections": {"gen0", "gen1", "gen2", "at_end"}, as GC.CollectionCount has them; the runtime is
+ *                    asked at the end, whatever that is. at_end false: it has not answered then, and these are of
+ *                    the last line of --watch; null: without one,
  *                    "functions": [{"module", "function", "calls", "failures"}]}
  *   "regions"        [{"base", "kind", "reserved", "committed", "use"}], kind "private" or "view", ascending
  *   "virtual_query"  {"reserved", "committed", "finding", "agrees", "quiet"}: the owned regions as VirtualQuery has

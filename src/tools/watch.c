@@ -10,8 +10,8 @@
 #include "tools/accounting.h"
 #include "tools/writer.h"
 
-/* Until the runtime has started it is asked more often; the last time, the program's end waits for the answer. */
-enum { LINE_MS = 500, START_MS = 20, LAST_MS = 1000 };
+/* The program's end waits so long for the runtime's last answer. */
+enum { LINE_MS = 500, LAST_MS = 1000 };
 
 static hostmem_manager *watched_manager;
 static bool lines;
@@ -27,7 +27,8 @@ static bool has_ended(void)
     return WaitForSingleObject(end_wanted, 0) == WAIT_OBJECT_0;
 }
 
-/* On this thread, not on one that ends the process: that may be in the middle of a collection. */
+/* On this thread, not on one that ends the process: that may be in the middle of a collection.  Without lines it is asked
+ * at the end only: from the first question on the runtime has this thread among its own. */
 static void count_collections(void)
 {
     uint64_t counts[3];
@@ -49,6 +50,7 @@ static void write_line(void)
     DWORD load = 0;
     SIZE_T available;
 
+    count_collections();
     hostmem_get_statistics(watched_manager, &statistics);
     hostmem_get_limits(watched_manager, &limits);
     if (hostmem_get_memory_manager(watched_manager, &memory) == S_OK) {
@@ -104,24 +106,15 @@ static void take_sample(void)
     raise_to(&heap_peak, heap);
 }
 
-static DWORD period(void)
-{
-    const DWORD most = atomic_load(&counted) ? LINE_MS : START_MS;
-
-    return sample_ms && sample_ms < most ? sample_ms : most;
-}
-
 static DWORD WINAPI watch_thread(void *context)
 {
-    ULONGLONG line_due = started + LINE_MS, sample_due = started + sample_ms;
+    const DWORD period = sample_ms ? sample_ms : lines ? LINE_MS : INFINITE;
+    ULONGLONG line_due = started + LINE_MS;
 
     (void)context;
-    while (WaitForSingleObject(end_wanted, period()) == WAIT_TIMEOUT) {
-        count_collections();
-        if (sample_ms && !has_ended() && GetTickCount64() >= sample_due) {
+    while (WaitForSingleObject(end_wanted, period) == WAIT_TIMEOUT) {
+        if (sample_ms)
             take_sample();
-            sample_due = GetTickCount64() + sample_ms;
-        }
         if (lines && !has_ended() && GetTickCount64() >= line_due) {
             write_line();
             line_due = GetTickCount64() + LINE_MS;

@@ -18,7 +18,7 @@ struct watched {
     uint64_t collections[3]; /* by generation, as GC.CollectionCount has them */
     enum {
         WATCH_NEVER,  /* no figures: the runtime was not there to be asked */
-        WATCH_BEFORE, /* of the last time that it has answered; it is asked twice a second */
+        WATCH_BEFORE, /* of the last line: at the end it has not answered */
         WATCH_AT_END
     } counted;
 };
