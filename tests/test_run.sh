@@ -300,13 +300,14 @@ test_endings() {
     report '.mode == "bridge" and .exit == {"how": "return", "status": 42} and .refusals == 0'
     report '.bridge.coreclr_calls > 100 and .bridge.gc_calls == 0 and (.bridge.standalone_gc | not)'
     report '.runtime.version | startswith("'"$major"'.")'
+    report '.bridge.collections == {"gen0": 0, "gen1": 0, "gen2": 0, "at_end": true}'
     report '.runtime.path | endswith("\\coreclr.dll")'
     report '.statistics.stale_regions == 0 and .statistics.reserved.now > 1e9 and .statistics.committed.peak >= .statistics.committed.now'
 
     host "${json[@]}" "$program" exit 43
     [ $status -eq 43 ] || wrong "Environment.Exit: status $status"
     report_adds_up
-    report '.exit == {"how": "ExitProcess", "status": 43}'
+    report '.exit == {"how": "ExitProcess", "status": 43} and .bridge.collections.at_end'
 
     # The status is the exception's code; a shell sees its lowest byte.
     for how in throw throw-thread; do
@@ -323,7 +324,7 @@ test_endings() {
     [ $status -eq $raw ] && [ $status -ne 0 ] || wrong "FailFast: status $status, raw $raw"
     grep -q "this was asked for" "$work/err" || wrong "FailFast: the runtime's message is missing"
     report_adds_up
-    report '.exit == {"how": "fail fast", "status": 2148734499}'
+    report '.exit == {"how": "fail fast", "status": 2148734499} and .bridge.collections != null'
 
     # Text, on stderr, after the program's own.
     ran 0 done "$program" both

@@ -97,7 +97,7 @@ static void report_write(const struct ending *ending)
     report.process = options.process ? &process : NULL;
     report.process_use = process_use();
     if (manager)
-        report.watched = watch_end();
+        report.watched = watch_end(ending->threads_are_gone);
     if (options.process && !ending->threads_are_gone)
         moment_read();
     else if (manager)
@@ -251,7 +251,8 @@ int wmain(int argc, wchar_t **argv)
             complain(L"the memory manager cannot be made (0x%08lx)", (unsigned long)hr);
             goto report;
         }
-        if ((options.watch || options.sample) && !watch_start(manager, options.watch, options.sample)) {
+        const bool is_watched = report.mode == REPORT_BRIDGE || options.watch || options.sample;
+        if (is_watched && !watch_start(manager, options.watch, options.sample)) {
             complain(L"there is no memory for a thread to watch the program");
             goto report;
         }

@@ -102,6 +102,17 @@ static void text_collector(struct writer *writer, const hostmem_bridge_collector
     }
 }
 
+static void text_collections(struct writer *writer, const struct watched *watched)
+{
+    if (watched->counted == WATCH_NEVER)
+        return;
+    label(writer, "collections");
+    writer_text_number(writer, "gen0 ", watched->collections[0]);
+    writer_text_number(writer, ", gen1 ", watched->collections[1]);
+    writer_text_number(writer, ", gen2 ", watched->collections[2]);
+    writer_text(writer, watched->counted == WATCH_AT_END ? "\n" : ", as last seen before the end\n");
+}
+
 /* Filled as far as `now`, lighter up to `peak`. */
 static void bar(struct writer *writer, const hostmem_gauge *gauge, uint64_t whole)
 {
@@ -268,6 +279,7 @@ void report_text_accounting(struct writer *writer, const struct report *report)
     }
     text_limits(writer, &report->limits);
     text_collector(writer, &report->bridge.collector_limit);
+    text_collections(writer, &report->watched);
     text_memory(writer, report);
     writer_text(writer, "\n");
     text_refused(writer, statistics);

@@ -75,14 +75,17 @@ if(CMAKE_SIZEOF_VOID_P EQUAL 8)
         target_link_libraries(test_bridge_${name} PRIVATE ${CMOCKA_LIBRARY})
         runtime_test(${name} 4)
     endforeach()
-    hostmem_program(test_bridge_components test_bridge_components.c)
-    target_link_options(test_bridge_components PRIVATE -municode)
-    foreach(version 8.0 9.0 10.0 11.0)
-        add_test(NAME test_bridge_components_net${version}
-            COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} --expect "components: done" --timeout 120
-                $<TARGET_FILE:test_bridge_components> ${CMAKE_SOURCE_DIR}/build/setup/clr ${version})
-        set_tests_properties(test_bridge_components_net${version} PROPERTIES LABELS clr TIMEOUT 300)
+    foreach(name components comhost)
+        hostmem_program(test_bridge_${name} test_bridge_${name}.c)
+        target_link_options(test_bridge_${name} PRIVATE -municode)
+        foreach(version 8.0 9.0 10.0 11.0)
+            add_test(NAME test_bridge_${name}_net${version}
+                COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} --expect "${name}: done" --timeout 120
+                    $<TARGET_FILE:test_bridge_${name}> ${CMAKE_SOURCE_DIR}/build/setup/clr ${version})
+            set_tests_properties(test_bridge_${name}_net${version} PROPERTIES LABELS clr TIMEOUT 300)
+        endforeach()
     endforeach()
+    target_link_libraries(test_bridge_comhost PRIVATE ole32)
 else()
     # .NET 10 only; the other collectors are long.
     runtime_test(runtime 1)
