@@ -5,8 +5,11 @@
  */
 #include <windows.h>
 
-#if PART == 1 || PART == 2
+#if PART <= 3
 #    pragma comment(lib, "ucrt")
+#endif
+
+#if PART == 1 || PART == 2
 enum argv_mode { ARGV_UNEXPANDED = 1 };
 int __cdecl _configure_narrow_argv(enum argv_mode mode);
 int __cdecl _configure_wide_argv(enum argv_mode mode);
