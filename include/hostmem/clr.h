@@ -10,8 +10,8 @@
  * for corerror.h. Where there is none, as in the Windows SDK, nothing is missing.
  *
  * The IIDs of the interfaces that are declared here are selectany constants of this header: a host links no library
- * for them, and <initguid.h> may come before or after. Those of IHostControl and ICLRRuntimeHost, which MinGW-w64's
- * mscoree.h declares and its libraries lack, are in the static library and in the DLL's import library.
+ * for them, and <initguid.h> may come before or after. Those of IHostControl, ICLRControl and ICLRRuntimeHost, which
+ * MinGW-w64's mscoree.h declares and its libraries lack, are in the static library and in the DLL's import library.
  * IID_IUnknown is libuuid's, as ever. Definitions of a host's own have to be selectany too (DEFINE_GUID's after
  * <initguid.h> are): linkers take no other kind beside these.
  *
