@@ -40,6 +40,10 @@ static const struct {
     unsigned long long value;
 } values[] = {ABI_VALUES(EXPECT_VALUE)};
 
+#ifdef __clang__
+#    pragma clang diagnostic ignored "-Wc2x-extensions" /* parameters without names */
+#endif
+
 /* Objects whose every method answers its slot's number from the list. */
 #define STUB(I, method, slot, result, count, ...)                                                            \
     static result STDMETHODCALLTYPE stub_##I##_##method(I *This __VA_OPT__(, ) __VA_ARGS__)                  \

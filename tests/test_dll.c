@@ -98,7 +98,12 @@ static void test_exports(void **state)
     struct names in_dll = {0}, in_headers = {0}, in_list = {0};
     for (DWORD i = 0; i < exports->NumberOfNames; i++)
         add(&in_dll, base + offsets[i], strlen(base + offsets[i]));
-    assert_int_equal(exports->NumberOfFunctions, exports->NumberOfNames);
+    /* None by number only. (lld begins its table with an empty place.) */
+    const DWORD *functions = (const void *)(base + exports->AddressOfFunctions);
+    DWORD exported = 0;
+    for (DWORD i = 0; i < exports->NumberOfFunctions; i++)
+        exported += functions[i] != 0;
+    assert_int_equal(exported, exports->NumberOfNames);
     assert_string_equal(base + exports->Name, "hostmem.dll");
     add_from_file(&in_headers, SOURCE_DIR "/include/hostmem/hostmem.h", "HOSTMEM_CALL ");
     add_from_file(&in_headers, SOURCE_DIR "/include/hostmem/bridge.h", "HOSTMEM_CALL ");

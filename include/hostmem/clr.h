@@ -1,15 +1,19 @@
 /*
- * The CLR's hosting interfaces for memory: what MinGW-w64's mscoree.h lacks.
+ * The CLR's hosting interfaces for memory, for hosts without the .NET Framework SDK.
  *
  * For C (define COBJMACROS for the call macros) and C++, MinGW-w64 and MSVC, x86 and x86-64. All interfaces
- * are raw in-process vtables, __stdcall on x86, without marshalling. mscoree.h comes first, and what it
- * already declares is left alone, so this header does no harm beside a complete one (the Windows SDK's).
+ * are raw in-process vtables, __stdcall on x86, without marshalling.
  *
- * The IIDs of these interfaces are selectany constants of this header: a host links no library for them, and
- * <initguid.h> may come before or after. Those of IHostControl and ICLRRuntimeHost, which MinGW-w64's mscoree.h
- * declares and its libraries lack, are in libhostmem.a and in the DLL's libhostmem.dll.a. IID_IUnknown is
- * libuuid's, as ever. Definitions of a host's own have to be selectany too (DEFINE_GUID's after <initguid.h>
- * are): linkers take no other kind beside these.
+ * What a mscoree.h declares is left to it: to a complete one (the .NET Framework SDK's) everything, to others
+ * (MinGW-w64's, or .NET's own) what they have. One that the compiler finds is included from here, so that it may
+ * come before this header or after; one that it finds only by a path of its own has to come before. The same goes
+ * for corerror.h. Where there is none, as in the Windows SDK, nothing is missing.
+ *
+ * The IIDs of the interfaces that are declared here are selectany constants of this header: a host links no library
+ * for them, and <initguid.h> may come before or after. Those of IHostControl, ICLRControl and ICLRRuntimeHost, which
+ * MinGW-w64's mscoree.h declares and its libraries lack, are in the static library and in the DLL's import library.
+ * IID_IUnknown is libuuid's, as ever. Definitions of a host's own have to be selectany too (DEFINE_GUID's after
+ * <initguid.h> are): linkers take no other kind beside these.
  *
  * With CONST_VTABLE defined before the Windows headers, lpVtbl points to const in C.
  *
@@ -18,8 +22,31 @@
 #ifndef HOSTMEM_CLR_H
 #define HOSTMEM_CLR_H
 
-#include <mscoree.h>  /* windows.h, ole2.h */
-#include <corerror.h> /* HOST_E_* */
+#include <unknwn.h> /* windows.h, ole2.h */
+
+#if defined(__has_include)
+#    if __has_include(<mscoree.h>)
+#        include <mscoree.h>
+#    endif
+#    if __has_include(<corerror.h>)
+#        include <corerror.h>
+#    endif
+#endif
+
+#ifndef HOST_E_DEADLOCK
+#    define HOST_E_DEADLOCK         MAKE_HRESULT(SEVERITY_ERROR, FACILITY_URT, 0x1020)
+#    define HOST_E_INTERRUPTED      MAKE_HRESULT(SEVERITY_ERROR, FACILITY_URT, 0x1021)
+#    define HOST_E_INVALIDOPERATION MAKE_HRESULT(SEVERITY_ERROR, FACILITY_URT, 0x1022)
+#    define HOST_E_CLRNOTAVAILABLE  MAKE_HRESULT(SEVERITY_ERROR, FACILITY_URT, 0x1023)
+#    define HOST_E_TIMEOUT          MAKE_HRESULT(SEVERITY_ERROR, FACILITY_URT, 0x1024)
+#    define HOST_E_NOT_OWNER        MAKE_HRESULT(SEVERITY_ERROR, FACILITY_URT, 0x1025)
+#    define HOST_E_ABANDONED        MAKE_HRESULT(SEVERITY_ERROR, FACILITY_URT, 0x1026)
+#endif
+
+#ifndef __ICLRRuntimeHost_INTERFACE_DEFINED__
+/* What ICLRRuntimeHost::ExecuteInAppDomain calls. */
+typedef HRESULT(STDMETHODCALLTYPE *FExecuteInAppDomainCallback)(void *cookie);
+#endif
 
 /* A complete mscoree.h declares the enums without guards of their own, just before the first user of each. */
 
@@ -94,6 +121,145 @@ typedef struct _COR_GC_STATS {
     typedef struct iface##Vtbl iface##Vtbl;                                   \
     struct iface##Vtbl
 #endif
+
+/*
+ * IHostControl: implemented by the host; the CLR asks it for the host's managers (contract 2, 3.1).
+ */
+#ifndef __IHostControl_INTERFACE_DEFINED__
+#define __IHostControl_INTERFACE_DEFINED__
+HOSTMEM_IID_(IID_IHostControl,
+             0x02ca073c, 0x7079, 0x4860, 0x88, 0x0a, 0xc2, 0xf7, 0xa4, 0x49, 0xc9, 0x91);
+#undef INTERFACE
+#define INTERFACE IHostControl
+HOSTMEM_INTERFACE_(IHostControl, IUnknown, "02CA073C-7079-4860-880A-C2F7A449C991")
+{
+    BEGIN_INTERFACE
+    STDMETHOD(QueryInterface)(THIS_ REFIID riid, void **ppvObject) PURE;
+    STDMETHOD_(ULONG, AddRef)(THIS) PURE;
+    STDMETHOD_(ULONG, Release)(THIS) PURE;
+
+    /* The host's manager of that interface; E_NOINTERFACE where it has none (contract 3.1). */
+    STDMETHOD(GetHostManager)(THIS_ REFIID riid, void **ppObject) PURE;
+    /* A new domain has a manager of its own. */
+    STDMETHOD(SetAppDomainManager)(THIS_ DWORD dwAppDomainID, IUnknown *pUnkAppDomainManager) PURE;
+    END_INTERFACE
+};
+#if defined(__cplusplus) && defined(__CRT_UUID_DECL)
+__CRT_UUID_DECL(IHostControl,
+                0x02ca073c, 0x7079, 0x4860, 0x88, 0x0a, 0xc2, 0xf7, 0xa4, 0x49, 0xc9, 0x91)
+#endif
+#if defined(COBJMACROS) && (!defined(__cplusplus) || defined(CINTERFACE))
+#define IHostControl_QueryInterface(This, riid, ppvObject) \
+    ((This)->lpVtbl->QueryInterface(This, riid, ppvObject))
+#define IHostControl_AddRef(This) ((This)->lpVtbl->AddRef(This))
+#define IHostControl_Release(This) ((This)->lpVtbl->Release(This))
+#define IHostControl_GetHostManager(This, riid, ppObject) \
+    ((This)->lpVtbl->GetHostManager(This, riid, ppObject))
+#define IHostControl_SetAppDomainManager(This, dwAppDomainID, pUnkAppDomainManager) \
+    ((This)->lpVtbl->SetAppDomainManager(This, dwAppDomainID, pUnkAppDomainManager))
+#endif
+#endif /* __IHostControl_INTERFACE_DEFINED__ */
+
+/*
+ * ICLRControl: the CLR's, from ICLRRuntimeHost::GetCLRControl; the way to its managers.
+ */
+#ifndef __ICLRControl_INTERFACE_DEFINED__
+#define __ICLRControl_INTERFACE_DEFINED__
+HOSTMEM_IID_(IID_ICLRControl,
+             0x9065597e, 0xd1a1, 0x4fb2, 0xb6, 0xba, 0x7e, 0x1f, 0xce, 0x23, 0x0f, 0x61);
+#undef INTERFACE
+#define INTERFACE ICLRControl
+HOSTMEM_INTERFACE_(ICLRControl, IUnknown, "9065597E-D1A1-4FB2-B6BA-7E1FCE230F61")
+{
+    BEGIN_INTERFACE
+    STDMETHOD(QueryInterface)(THIS_ REFIID riid, void **ppvObject) PURE;
+    STDMETHOD_(ULONG, AddRef)(THIS) PURE;
+    STDMETHOD_(ULONG, Release)(THIS) PURE;
+
+    /* The CLR's manager of that interface. */
+    STDMETHOD(GetCLRManager)(THIS_ REFIID riid, void **ppObject) PURE;
+    /* The managed type of which each domain gets a manager. Before Start. */
+    STDMETHOD(SetAppDomainManagerType)(THIS_ LPCWSTR pwzAppDomainManagerAssembly,
+                                       LPCWSTR pwzAppDomainManagerType) PURE;
+    END_INTERFACE
+};
+#if defined(__cplusplus) && defined(__CRT_UUID_DECL)
+__CRT_UUID_DECL(ICLRControl,
+                0x9065597e, 0xd1a1, 0x4fb2, 0xb6, 0xba, 0x7e, 0x1f, 0xce, 0x23, 0x0f, 0x61)
+#endif
+#if defined(COBJMACROS) && (!defined(__cplusplus) || defined(CINTERFACE))
+#define ICLRControl_QueryInterface(This, riid, ppvObject) \
+    ((This)->lpVtbl->QueryInterface(This, riid, ppvObject))
+#define ICLRControl_AddRef(This) ((This)->lpVtbl->AddRef(This))
+#define ICLRControl_Release(This) ((This)->lpVtbl->Release(This))
+#define ICLRControl_GetCLRManager(This, riid, ppObject) \
+    ((This)->lpVtbl->GetCLRManager(This, riid, ppObject))
+#define ICLRControl_SetAppDomainManagerType(This, pwzAppDomainManagerAssembly, pwzAppDomainManagerType) \
+    ((This)->lpVtbl->SetAppDomainManagerType(This, pwzAppDomainManagerAssembly, pwzAppDomainManagerType))
+#endif
+#endif /* __ICLRControl_INTERFACE_DEFINED__ */
+
+/*
+ * ICLRRuntimeHost: a runtime as its host starts it.
+ */
+#ifndef __ICLRRuntimeHost_INTERFACE_DEFINED__
+#define __ICLRRuntimeHost_INTERFACE_DEFINED__
+HOSTMEM_IID_(IID_ICLRRuntimeHost,
+             0x90f1a06c, 0x7712, 0x4762, 0x86, 0xb5, 0x7a, 0x5e, 0xba, 0x6b, 0xdb, 0x02);
+#undef INTERFACE
+#define INTERFACE ICLRRuntimeHost
+HOSTMEM_INTERFACE_(ICLRRuntimeHost, IUnknown, "90F1A06C-7712-4762-86B5-7A5EBA6BDB02")
+{
+    BEGIN_INTERFACE
+    STDMETHOD(QueryInterface)(THIS_ REFIID riid, void **ppvObject) PURE;
+    STDMETHOD_(ULONG, AddRef)(THIS) PURE;
+    STDMETHOD_(ULONG, Release)(THIS) PURE;
+
+    STDMETHOD(Start)(THIS) PURE;
+    STDMETHOD(Stop)(THIS) PURE;
+    /* Before Start; the CLR then asks the control for its managers (contract 3.1). */
+    STDMETHOD(SetHostControl)(THIS_ IHostControl *pHostControl) PURE;
+    STDMETHOD(GetCLRControl)(THIS_ ICLRControl **pCLRControl) PURE;
+    STDMETHOD(UnloadAppDomain)(THIS_ DWORD dwAppDomainId, BOOL fWaitUntilDone) PURE;
+    STDMETHOD(ExecuteInAppDomain)(THIS_ DWORD dwAppDomainId, FExecuteInAppDomainCallback pCallback,
+                                  void *cookie) PURE;
+    STDMETHOD(GetCurrentAppDomainId)(THIS_ DWORD *pdwAppDomainId) PURE;
+    STDMETHOD(ExecuteApplication)(THIS_ LPCWSTR pwzAppFullName, DWORD dwManifestPaths, LPCWSTR *ppwzManifestPaths,
+                                  DWORD dwActivationData, LPCWSTR *ppwzActivationData, int *pReturnValue) PURE;
+    /* Runs static int Method(string), what it returns is *pReturnValue. */
+    STDMETHOD(ExecuteInDefaultAppDomain)(THIS_ LPCWSTR pwzAssemblyPath, LPCWSTR pwzTypeName, LPCWSTR pwzMethodName,
+                                         LPCWSTR pwzArgument, DWORD *pReturnValue) PURE;
+    END_INTERFACE
+};
+#if defined(__cplusplus) && defined(__CRT_UUID_DECL)
+__CRT_UUID_DECL(ICLRRuntimeHost,
+                0x90f1a06c, 0x7712, 0x4762, 0x86, 0xb5, 0x7a, 0x5e, 0xba, 0x6b, 0xdb, 0x02)
+#endif
+#if defined(COBJMACROS) && (!defined(__cplusplus) || defined(CINTERFACE))
+#define ICLRRuntimeHost_QueryInterface(This, riid, ppvObject) \
+    ((This)->lpVtbl->QueryInterface(This, riid, ppvObject))
+#define ICLRRuntimeHost_AddRef(This) ((This)->lpVtbl->AddRef(This))
+#define ICLRRuntimeHost_Release(This) ((This)->lpVtbl->Release(This))
+#define ICLRRuntimeHost_Start(This) ((This)->lpVtbl->Start(This))
+#define ICLRRuntimeHost_Stop(This) ((This)->lpVtbl->Stop(This))
+#define ICLRRuntimeHost_SetHostControl(This, pHostControl) ((This)->lpVtbl->SetHostControl(This, pHostControl))
+#define ICLRRuntimeHost_GetCLRControl(This, pCLRControl) ((This)->lpVtbl->GetCLRControl(This, pCLRControl))
+#define ICLRRuntimeHost_UnloadAppDomain(This, dwAppDomainId, fWaitUntilDone) \
+    ((This)->lpVtbl->UnloadAppDomain(This, dwAppDomainId, fWaitUntilDone))
+#define ICLRRuntimeHost_ExecuteInAppDomain(This, dwAppDomainId, pCallback, cookie) \
+    ((This)->lpVtbl->ExecuteInAppDomain(This, dwAppDomainId, pCallback, cookie))
+#define ICLRRuntimeHost_GetCurrentAppDomainId(This, pdwAppDomainId) \
+    ((This)->lpVtbl->GetCurrentAppDomainId(This, pdwAppDomainId))
+#define ICLRRuntimeHost_ExecuteApplication(This, pwzAppFullName, dwManifestPaths, ppwzManifestPaths, \
+                                           dwActivationData, ppwzActivationData, pReturnValue) \
+    ((This)->lpVtbl->ExecuteApplication(This, pwzAppFullName, dwManifestPaths, ppwzManifestPaths, \
+                                        dwActivationData, ppwzActivationData, pReturnValue))
+#define ICLRRuntimeHost_ExecuteInDefaultAppDomain(This, pwzAssemblyPath, pwzTypeName, pwzMethodName, pwzArgument, \
+                                                  pReturnValue) \
+    ((This)->lpVtbl->ExecuteInDefaultAppDomain(This, pwzAssemblyPath, pwzTypeName, pwzMethodName, pwzArgument, \
+                                               pReturnValue))
+#endif
+#endif /* __ICLRRuntimeHost_INTERFACE_DEFINED__ */
 
 /*
  * ICLRMemoryNotificationCallback: implemented by the CLR, called by the host (contract 1, 3.8). Its reference

@@ -3,10 +3,11 @@
  */
 #include "bridge/caller.h"
 #include "bridge/runtime.h"
+#include "maps/compiler.h"
 
 /* A section by which one copy of this library recognises another in the same process. */
 #define MARK ".hostmem"
-__attribute__((section(MARK), used)) static const char mark[] = "hostmem bridge";
+IN_SECTION(MARK) static const char mark[] = "hostmem bridge";
 
 _Atomic(IHostMemoryManager *) hm_bridge_manager;
 

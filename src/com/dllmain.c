@@ -10,3 +10,7 @@ BOOL WINAPI DllMain(HINSTANCE module, DWORD reason, LPVOID reserved)
         DisableThreadLibraryCalls(module);
     return TRUE;
 }
+
+#ifdef _MSC_VER
+int _fltused = 1; /* of a C library, which there is none: floating point is used */
+#endif

@@ -3,6 +3,8 @@
  */
 #include "maps/block_map.h"
 
+#include "maps/compiler.h"
+
 enum { LEAF_PLACES = (1 << BLOCK_MAP_LEAF_SHIFT) / BLOCK_MAP_ALIGN };
 
 static const uintptr_t leaf_span = (uintptr_t)1 << BLOCK_MAP_LEAF_SHIFT;
@@ -94,15 +96,13 @@ bool hm_block_map_has(const struct block_map *map, uintptr_t address)
     return mark != NULL && atomic_load_explicit(mark, memory_order_acquire) != 0;
 }
 
-typedef uint64_t __attribute__((may_alias)) mark_row;
+enum { ROW = 8 }; /* marks that are looked at together */
 
 /* The first block of a leaf at or after a place; LEAF_PLACES: there is none. */
 static size_t next_place(const _Atomic uint8_t *leaf, size_t place)
 {
     while (place < LEAF_PLACES && atomic_load_explicit(&leaf[place], memory_order_acquire) == 0) {
-        bool row = place % sizeof(mark_row) == 0 &&
-                   __atomic_load_n((const mark_row *)&leaf[place], __ATOMIC_ACQUIRE) == 0;
-        place += row ? sizeof(mark_row) : 1;
+        place += place % ROW == 0 && eight_are_zero(&leaf[place]) ? ROW : 1;
     }
     return place;
 }

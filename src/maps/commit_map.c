@@ -3,6 +3,8 @@
  */
 #include "maps/commit_map.h"
 
+#include "maps/compiler.h"
+
 enum {
     WORD_PAGES = 64,
     ROW_WORDS = 32,       /* of two blocks */
@@ -180,7 +182,7 @@ static inline uint64_t apply_to_word(_Atomic uint64_t *word, unsigned bit, uint6
         atomic_store_explicit(word, 0, memory_order_relaxed);
     if (hit == mask || hit == 0) /* mostly so: a call less */
         return hit == 0 ? 0 : count;
-    return (uint64_t)__builtin_popcountll(hit);
+    return count_bits(hit);
 }
 
 static uint64_t apply_to_words(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,

@@ -19,7 +19,7 @@ static size_t chunk_bytes(const struct pool *pool, unsigned k)
 void hm_pool_init(struct pool *pool, uint32_t item_size, uint32_t first_count, _Atomic uint64_t *metadata)
 {
     pool->item_size = item_size;
-    pool->first_shift = (uint32_t)__builtin_ctz(first_count);
+    pool->first_shift = lowest_bit(first_count);
     pool->metadata = metadata;
     atomic_init(&pool->free_list, 0);
     atomic_init(&pool->used, 0);

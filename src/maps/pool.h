@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "maps/compiler.h"
+
 /* Chunk k holds twice as many items as the one before, so 26 chunks are enough for 2^31 items of any pool. */
 enum { POOL_CHUNKS = 26 };
 
@@ -58,7 +60,7 @@ static inline uint32_t pool_used(const struct pool *pool)
 /* The chunk of item `i` (from 0), and how many of its items come before it. */
 static inline unsigned pool_chunk_of(const struct pool *pool, uint32_t i, uint32_t *before)
 {
-    unsigned k = 31u - (unsigned)__builtin_clz((i >> pool->first_shift) + 1);
+    unsigned k = highest_bit((i >> pool->first_shift) + 1);
     *before = i - (((1u << k) - 1) << pool->first_shift);
     return k;
 }

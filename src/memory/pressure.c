@@ -82,7 +82,7 @@ static void look_around(struct surroundings *around)
 /* The pressure in one budget. */
 static enum budget_pressure pressure_in(struct budget *budget, bool *changed)
 {
-    uint32_t before = atomic_load_explicit(&budget->pressure, memory_order_relaxed);
+    enum budget_pressure before = atomic_load_explicit(&budget->pressure, memory_order_relaxed);
     enum budget_pressure now = hm_budget_pressure(budget);
     *changed = *changed || now != before;
     return now;

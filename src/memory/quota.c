@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "maps/compiler.h"
+
 void hm_quota_init(struct quota *quota, struct stock *stock)
 {
     quota->stock = stock;
@@ -143,7 +145,7 @@ static void drain(struct quota *quota)
     uint32_t lanes =
         quota->stock == NULL ? 0 : atomic_load_explicit(&quota->stock->lanes, memory_order_seq_cst);
     for (; lanes != 0; lanes &= lanes - 1) {
-        uint64_t bytes = stock_empty(quota->stock, (unsigned)__builtin_ctz(lanes));
+        uint64_t bytes = stock_empty(quota->stock, lowest_bit(lanes));
         if (bytes == 0)
             continue;
         gauge_sub(&quota->stock->charged, bytes);

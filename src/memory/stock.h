@@ -9,6 +9,7 @@
 #ifndef HOSTMEM_MEMORY_STOCK_H
 #define HOSTMEM_MEMORY_STOCK_H
 
+#include "maps/compiler.h"
 #include "memory/gauge.h"
 #include "memory/thread.h"
 
@@ -75,7 +76,7 @@ static inline uint64_t stock_held(const struct stock *stock)
     uint64_t sum = 0;
     uint32_t lanes = atomic_load_explicit(&stock->lanes, memory_order_seq_cst);
     for (; lanes != 0; lanes &= lanes - 1)
-        sum += atomic_load_explicit(&stock->lane[__builtin_ctz(lanes)].bytes, memory_order_seq_cst);
+        sum += atomic_load_explicit(&stock->lane[lowest_bit(lanes)].bytes, memory_order_seq_cst);
     return sum;
 }
 

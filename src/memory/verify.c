@@ -3,10 +3,11 @@
  */
 #include "memory/verify.h"
 
+#include "maps/compiler.h"
 #include "memory/os.h"
 
 /* Calls of all methods that have ended; kept out of line: the figures are big. */
-static __attribute__((noinline)) uint64_t calls_ended(const struct stats *stats)
+static NOT_INLINE uint64_t calls_ended(const struct stats *stats)
 {
     hostmem_statistics figures;
     uint64_t sum = 0;
@@ -164,7 +165,7 @@ static void check_shared(struct verify *verify, const struct budget *own, const 
         hm_verify_note(verify, HOSTMEM_FINDING_SHARED, 0, part, whole);
 }
 
-static __attribute__((noinline)) void check_sums(struct verify *verify)
+static NOT_INLINE void check_sums(struct verify *verify)
 {
     const struct quota *quota = &verify->vm->quota, *parent = quota->parent;
     hostmem_statistics figures;

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "bridge/imports.h"
+#include "maps/compiler.h"
 
 enum { PATIENCE_MS = 20000 };
 
@@ -135,7 +136,14 @@ static void NTAPI tls_callback(void *module, DWORD reason, void *reserved)
 }
 
 /* Placed between the C library's own first and last TLS callback. */
-__attribute__((section(".CRT$XLM"), used)) static PIMAGE_TLS_CALLBACK const tls_entry = tls_callback;
+#ifdef _MSC_VER /* its C library has callbacks only where something asks for them */
+#    ifdef _WIN64
+#        pragma comment(linker, "/include:_tls_used")
+#    else
+#        pragma comment(linker, "/include:__tls_used")
+#    endif
+#endif
+IN_SECTION(".CRT$XLM") static PIMAGE_TLS_CALLBACK const tls_entry = tls_callback;
 
 void ending_prepare(void (*new_callback)(const struct ending *ending))
 {

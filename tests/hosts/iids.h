@@ -16,6 +16,7 @@
     X(ICLRGCManager2,                 "{0603B793-A97A-4712-9CB4-0CD1C74C0F7C}") \
     X(IHostControl,                   "{02CA073C-7079-4860-880A-C2F7A449C991}") \
     X(ICLRRuntimeHost,                "{90F1A06C-7712-4762-86B5-7A5EBA6BDB02}") \
+    X(ICLRControl,                    "{9065597E-D1A1-4FB2-B6BA-7E1FCE230F61}") \
     X(ICLRRuntimeHost2,               "{712AB73F-2C22-4807-AD7E-F501D7B72C2D}") \
     X(ICLRRuntimeHost4,               "{64F6D366-D7C2-4F1F-B4B2-E8160CAC43AF}")
 /* clang-format on */

@@ -17,6 +17,7 @@
     X(ICLRGCManager,                  6, "54D9007E-A8E2-4885-B7BF-F998DEEE4F2A") \
     X(ICLRGCManager2,                 7, "0603B793-A97A-4712-9CB4-0CD1C74C0F7C") \
     X(IHostControl,                   5, "02CA073C-7079-4860-880A-C2F7A449C991") \
+    X(ICLRControl,                    5, "9065597E-D1A1-4FB2-B6BA-7E1FCE230F61") \
     X(ICLRRuntimeHost,               12, "90F1A06C-7712-4762-86B5-7A5EBA6BDB02")
 
 #define ABI_UNKNOWN(X, I) \
@@ -60,6 +61,9 @@
     ABI_UNKNOWN(X, IHostControl) \
     X(IHostControl, GetHostManager, 3, HRESULT, 3, REFIID, void **) \
     X(IHostControl, SetAppDomainManager, 4, HRESULT, 3, DWORD, IUnknown *) \
+    ABI_UNKNOWN(X, ICLRControl) \
+    X(ICLRControl, GetCLRManager, 3, HRESULT, 3, REFIID, void **) \
+    X(ICLRControl, SetAppDomainManagerType, 4, HRESULT, 3, LPCWSTR, LPCWSTR) \
     ABI_UNKNOWN(X, ICLRRuntimeHost) \
     X(ICLRRuntimeHost, Start, 3, HRESULT, 1) \
     X(ICLRRuntimeHost, Stop, 4, HRESULT, 1) \

@@ -326,7 +326,7 @@ static HRESULT STDMETHODCALLTYPE fake_get_clr_control(ICLRRuntimeHost4 *self, IC
     return E_NOTIMPL;
 }
 
-static HRESULT STDMETHODCALLTYPE fake_unload(ICLRRuntimeHost4 *self, DWORD id, WINBOOL wait)
+static HRESULT STDMETHODCALLTYPE fake_unload(ICLRRuntimeHost4 *self, DWORD id, BOOL wait)
     NOTE("UnloadAppDomain", id, wait)
 
         static HRESULT STDMETHODCALLTYPE
@@ -408,7 +408,7 @@ static HRESULT STDMETHODCALLTYPE fake_authenticate(ICLRRuntimeHost4 *self, ULONG
                 NOTE("ExecuteAssembly", id, N(path), count, N(arguments_), N(result))
 
                     static HRESULT STDMETHODCALLTYPE
-    fake_unload2(ICLRRuntimeHost4 *self, DWORD id, WINBOOL wait, int *result)
+    fake_unload2(ICLRRuntimeHost4 *self, DWORD id, BOOL wait, int *result)
         NOTE("UnloadAppDomain2", id, wait, N(result))
 
             static const ICLRRuntimeHost4Vtbl vtable = {
