@@ -6,8 +6,6 @@
  */
 #include "tools/writer.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <wchar.h>
 
@@ -201,34 +199,4 @@ void writer_json(struct writer *writer, const char *text)
         put(writer, (unsigned char)*text < 0x20 ? " " : text, 1);
     }
     put(writer, "\"", 1);
-}
-
-static const wchar_t *started_by;
-
-void complain_started_by(const wchar_t *program)
-{
-    started_by = program;
-}
-
-void complain(const wchar_t *format, ...)
-{
-    static struct writer writer;
-    enum { CHARS = 2 * 32768 + 1000 }; /* two of the longest paths, and what we say of them */
-    static wchar_t line[CHARS + 1];
-    va_list arguments;
-
-    va_start(arguments, format);
-    _vsnwprintf(line, CHARS, format, arguments);
-    va_end(arguments);
-    line[CHARS] = 0;
-    writer_open(&writer, GetStdHandle(STD_ERROR_HANDLE));
-    writer_text(&writer, "hostmem-run: ");
-    writer_wide(&writer, line);
-    if (started_by) {
-        writer_text(&writer, " (started by ");
-        writer_wide(&writer, started_by);
-        writer_text(&writer, ", which hostmem-run runs: its Environment.ProcessPath is hostmem-run.exe)");
-    }
-    writer_text(&writer, "\n");
-    writer_flush(&writer);
 }
