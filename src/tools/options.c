@@ -21,6 +21,7 @@ static const char help[] =
     "  --process         report all other memory of the process, too: stacks, heaps, images ..\n"
     "  --raw             leave the runtime as it is, for comparison: there are no statistics then\n"
     "  --known-runtime   only runtimes that hostmem was tried on (8 to 11, no new memory functions)\n"
+    "  --native-heap     take over the runtime's own heap (malloc and the process heap), too: experimental\n"
     "\n"
     "limits (SIZE: bytes, or with K, M or G, as KB and KiB, too: 1 KB is 1,024 bytes):\n"
     "  --limit SIZE      what the runtime may commit: its heap is refused above, it is shown a machine of\n"
@@ -124,14 +125,15 @@ static bool options_make_sense(const struct options *options)
         return false;
     }
     if (options->raw && (options->limit || options->heap_limit || options->process_soft ||
-                         options->fail_after || options->watch || options->sample)) {
+                         options->fail_after || options->watch || options->sample || options->native_heap)) {
         complain(L"%ls %ls",
                  options->heap_limit     ? L"--heap-limit"
                  : options->process_soft ? L"--process-soft"
                  : options->limit        ? L"--limit"
                  : options->fail_after   ? L"--fail-after"
                  : options->watch        ? L"--watch"
-                                         : L"--sample",
+                 : options->sample       ? L"--sample"
+                                         : L"--native-heap",
                  without_manager);
         return false;
     }
@@ -169,6 +171,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         {.name = L"--raw", .flag = &options->raw},
         {.name = L"--process", .flag = &options->process},
         {.name = L"--known-runtime", .flag = &options->known_runtime},
+        {.name = L"--native-heap", .flag = &options->native_heap},
         {.name = L"--watch", .flag = &options->watch},
         {.name = L"--limit", .size = &options->limit},
         {.name = L"--soft", .size = &options->soft},

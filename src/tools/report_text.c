@@ -158,13 +158,16 @@ static void text_collector(struct writer *writer, const hostmem_bridge_collector
 
 static void text_bridge(struct writer *writer, const struct report *report)
 {
-    static const char *const modules[] = {
-        [HOSTMEM_BRIDGE_RUNTIME] = "coreclr.dll", [HOSTMEM_BRIDGE_COLLECTOR] = "standalone GC"};
+    static const char *const modules[] = {[HOSTMEM_BRIDGE_RUNTIME] = "coreclr.dll",
+                                          [HOSTMEM_BRIDGE_COLLECTOR] = "standalone GC",
+                                          [HOSTMEM_BRIDGE_JIT] = "JIT compiler"};
     const hostmem_bridge_statistics *bridge = &report->bridge;
 
     writer_text(writer, "\n  calls that the bridge took over                    calls          failures\n");
     for (unsigned module = 0; module < HOSTMEM_BRIDGE_MODULE_COUNT; module++) {
         uint64_t failures = 0;
+        if (module == HOSTMEM_BRIDGE_JIT && !report_bridge_calls(report, module))
+            continue;
         for (unsigned function = 0; function < HOSTMEM_BRIDGE_FUNCTION_COUNT; function++)
             failures += bridge->calls[module][function].failures;
         number_row(writer, modules[module], report_bridge_calls(report, module), failures);
@@ -180,6 +183,11 @@ static void text_bridge(struct writer *writer, const struct report *report)
     writer_text_number(writer, " ranges, ", bridge->heap_reserved);
     writer_text_number(writer, " bytes reserved; frees passed on to Windows: ", bridge->foreign_frees);
     writer_text(writer, "\n");
+    if (bridge->state & HOSTMEM_BRIDGE_HEAP_REDIRECTED) {
+        writer_text_number(writer, "  native heap: blocks passed on to Windows: ", bridge->heap_foreign);
+        writer_text_number(writer, "; to know them: ", bridge->heap_metadata);
+        writer_text(writer, " bytes\n");
+    }
     text_collector(writer, &bridge->collector_limit);
 }
 
