@@ -112,6 +112,7 @@ static void options(void **state)
         {sizeof(hostmem_bridge_options), 0, S_OK},
         {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_KNOWN_ONLY, S_OK},
         {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_RUN_UNGOVERNED, S_OK},
+        {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_HEAP, S_OK},
         {sizeof(hostmem_bridge_options), 0x4, E_INVALIDARG}, /* a hard limit, once */
         {sizeof(hostmem_bridge_options), HOSTMEM_BRIDGE_KNOWN_ONLY | 0x80000000u, E_INVALIDARG},
         {sizeof(hostmem_bridge_options) + 4, HOSTMEM_BRIDGE_KNOWN_ONLY, E_INVALIDARG},
@@ -460,14 +461,15 @@ static void each_function_is_counted(void **state)
     const struct fake_calls *calls = &fake->calls;
     JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits;
     MEMORY_BASIC_INFORMATION info;
-    uint64_t before[HOSTMEM_BRIDGE_FUNCTION_COUNT];
+    enum { FUNCTIONS = HOSTMEM_BRIDGE_MALLOC }; /* from there on: test_native_heap */
+    uint64_t before[FUNCTIONS];
     HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, 0x10000, NULL);
     DWORD old;
     BOOL result;
 
     (void)state;
-    assert_int_equal(HOSTMEM_BRIDGE_FUNCTION_COUNT, 14);
-    for (unsigned i = 0; i < HOSTMEM_BRIDGE_FUNCTION_COUNT; ++i)
+    assert_int_equal(FUNCTIONS, 14);
+    for (unsigned i = 0; i < FUNCTIONS; ++i)
         before[i] = counted(HOSTMEM_BRIDGE_RUNTIME, i).calls;
     LPVOID block = calls->alloc(NULL, 0x1000, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
     LPVOID other = calls->alloc_numa(GetCurrentProcess(), NULL, 0x1000, MEM_RESERVE, PAGE_READWRITE, 0);
@@ -484,7 +486,7 @@ static void each_function_is_counted(void **state)
     assert_true(block && other && view && second && version && event);
     assert_true(calls->free(block, 0, MEM_RELEASE));
     assert_true(calls->unmap(view));
-    for (unsigned i = 0; i < HOSTMEM_BRIDGE_FUNCTION_COUNT; ++i)
+    for (unsigned i = 0; i < FUNCTIONS; ++i)
         assert_true(counted(HOSTMEM_BRIDGE_RUNTIME, i).calls == before[i] + 1);
     assert_true(calls->free(other, 0, MEM_RELEASE));
     assert_true(calls->unmap(second));

@@ -67,6 +67,7 @@ test_command_line() {
     said 2 "--report needs a value" --report "" x.dll
     said 2 "--report is given twice" --report a --report b x.dll
     said 2 "--known-runtime makes no sense with --raw" --raw --known-runtime x.dll
+    said 2 "--native-heap makes no sense with --raw" --raw --native-heap x.dll
     said 2 "--mscoree wants an absolute path" --mscoree x.dll y.dll
     test_limit_options
     for option in --help -h '-?'; do
@@ -221,6 +222,7 @@ test_framework() {
     said 2 "of which only a method static int M(string) can be run" "$work/sample.dll"
     said 2 "takes one argument, not 2" "${method[@]}" "$work/sample.dll" 1 2
     said 2 "--known-runtime is for .NET programs" --known-runtime "${method[@]}" "$work/sample.dll"
+    said 2 "--native-heap is for .NET programs" --native-heap "${method[@]}" "$work/sample.dll"
     said 2 "--method wants Namespace.Type.Method, not 'Run'" --method Run "$work/sample.dll"
     said 2 "--method wants Namespace.Type.Method, not 'Sample.'" --method Sample. "$work/sample.dll"
     said 125 ".NET Framework v4.0.30319 cannot be loaded, is it installed?" "${method[@]}" "$work/sample.dll"

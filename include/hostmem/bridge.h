@@ -61,7 +61,8 @@
  *
  * Not redirected: GetProcAddress, because P/Invoke uses the same import, and a C# program's own VirtualAlloc
  * is its own business.  What coreclr looks up that way, VirtualAlloc2 and MapViewOfFile3 of its image loader,
- * serves images only.  Heap* functions: IHostMalloc is created, as the CLR does, and not used.
+ * serves images only.  malloc and the Heap functions: IHostMalloc is created, as the CLR does, and not used, but
+ * with HOSTMEM_BRIDGE_HEAP.
  *
  * Criticality.  Commits inside the garbage collector's heap are eTaskCritical: refused, they end in a managed
  * OutOfMemoryException.  Everything else is eProcessCritical, for a runtime that is refused its tables, code
@@ -75,6 +76,25 @@
  * those reservations of one granule that are its handle tables; code: a reservation that is executable, or whose first
  * commit is; loader: other reservations with PAGE_NOACCESS or at an address; anything else is other.  Under W^X code
  * and loader memory are views.
+ *
+ * The native heap.  With HOSTMEM_BRIDGE_HEAP these are redirected besides, in coreclr.dll, in the JIT compiler
+ * (clrjit.dll) and in a standalone collector as coreclr loads them:
+ *
+ *     malloc calloc realloc free           coreclr.dll must import malloc and free; the others where imported
+ *     HeapAlloc HeapReAlloc HeapFree       on GetProcessHeap() only, where imported
+ *
+ * Blocks come from the IHostMalloc of step 2 of hostmem_bridge_bind, at eProcessCritical, so they are counted as other
+ * critical memory is: beyond the limit they take from the margin, then they are an overrun.  Each has a header
+ * of 16 bytes (x86: 8) for its size.  The bridge zeroes what calloc and HEAP_ZERO_MEMORY ask for.  A failure is NULL and
+ * ERROR_NOT_ENOUGH_MEMORY as last error; errno is not set.  A block knows where it belongs, whoever frees it:
+ * what did not come from the host - taken before the bind, by _strdup inside the C library, by a module that is not
+ * redirected - is freed, and is given another size, by the function that the module imports.  The other way round, a block
+ * of the host's that comes to a module which is not redirected is that module's end; .NET 8 to 11 have none that do,
+ * as far as tests show.  A module that imports _msize, _recalloc, _expand, HeapSize or HeapValidate could be given such a
+ * block, and is refused with ERROR_NOT_SUPPORTED (none of these versions does).  _aligned_malloc and its sisters stay
+ * the C library's, private heaps (HeapCreate) whosever they are: the debugger's has to work while a thread that
+ * is suspended has the process heap locked.  While the process ends nothing of it goes to the host any more: its other
+ * threads have been killed, one of them perhaps inside the host's heap.
  *
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
  * the least of the machine, task_limit and heap_limit (the shared budget's if that is less), though not below 32 MiB
@@ -143,7 +163,10 @@ enum {
      * that it does not know, instead of binding what it knows. */
     HOSTMEM_BRIDGE_KNOWN_ONLY = 0x1,
     /* Of a watch: a coreclr.dll that cannot be bound runs all the same, without the manager.  The state says so. */
-    HOSTMEM_BRIDGE_RUN_UNGOVERNED = 0x2
+    HOSTMEM_BRIDGE_RUN_UNGOVERNED = 0x2,
+    /* The runtime's own heap goes to the host's IHostMalloc, too: see "The native heap" above.  Experimental: not seen on
+     * Windows yet. */
+    HOSTMEM_BRIDGE_HEAP = 0x8
 };
 
 /* Kinds of hostmem_bridge_event: the host's memory manager does not govern as it was meant to. */
@@ -185,6 +208,7 @@ typedef struct hostmem_bridge_options {
 typedef enum hostmem_bridge_module {
     HOSTMEM_BRIDGE_RUNTIME,   /* coreclr.dll */
     HOSTMEM_BRIDGE_COLLECTOR, /* a standalone garbage collector: clrgc.dll, clrgcexp.dll or another */
+    HOSTMEM_BRIDGE_JIT,       /* clrjit.dll, with HOSTMEM_BRIDGE_HEAP: what it calls of the native heap */
     HOSTMEM_BRIDGE_MODULE_COUNT
 } hostmem_bridge_module;
 
@@ -204,6 +228,14 @@ typedef enum hostmem_bridge_function {
     HOSTMEM_BRIDGE_IN_JOB,
     HOSTMEM_BRIDGE_JOB_LIMITS,
     HOSTMEM_BRIDGE_LOW_MEMORY,
+    /* With HOSTMEM_BRIDGE_HEAP.  Calls are those that IHostMalloc has served. */
+    HOSTMEM_BRIDGE_MALLOC,
+    HOSTMEM_BRIDGE_CALLOC,
+    HOSTMEM_BRIDGE_REALLOC,
+    HOSTMEM_BRIDGE_FREE,
+    HOSTMEM_BRIDGE_HEAP_ALLOC,
+    HOSTMEM_BRIDGE_HEAP_REALLOC,
+    HOSTMEM_BRIDGE_HEAP_FREE,
     HOSTMEM_BRIDGE_FUNCTION_COUNT
 } hostmem_bridge_function;
 
@@ -220,9 +252,10 @@ enum {
     HOSTMEM_BRIDGE_STANDALONE_GC = 0x8, /* a standalone collector was loaded and redirected */
     HOSTMEM_BRIDGE_INCOMPLETE =
         0x10, /* one of the unknown functions takes memory from Windows, past the limits */
-    HOSTMEM_BRIDGE_WATCHING = 0x20,    /* a host component is watched */
-    HOSTMEM_BRIDGE_UNGOVERNED = 0x40,  /* a runtime that could not be bound was let run */
-    HOSTMEM_BRIDGE_HEAP_UNKNOWN = 0x80 /* the bound runtime runs, and nothing was recognised as its heap */
+    HOSTMEM_BRIDGE_WATCHING = 0x20,     /* a host component is watched */
+    HOSTMEM_BRIDGE_UNGOVERNED = 0x40,   /* a runtime that could not be bound was let run */
+    HOSTMEM_BRIDGE_HEAP_UNKNOWN = 0x80, /* the bound runtime runs, and nothing was recognised as its heap */
+    HOSTMEM_BRIDGE_HEAP_REDIRECTED = 0x100 /* the native heap goes to the host's IHostMalloc */
 };
 
 enum { HOSTMEM_BRIDGE_LEVEL_COUNT = 4 };
@@ -291,6 +324,10 @@ typedef struct hostmem_bridge_statistics {
     uint64_t notifications[HOSTMEM_BRIDGE_LEVEL_COUNT]; /* OnMemoryNotification, by EMemoryAvailable;
                                                            [0]: others */
     hostmem_bridge_collector_limit collector_limit;
+    /* Of the native heap: blocks that are not the host's and were passed on, by frees and reallocs; and what the bridge
+     * has committed to know whose a block is, in bytes. */
+    uint64_t heap_foreign;
+    uint64_t heap_metadata;
 } hostmem_bridge_statistics;
 
 /* clang-format off */
@@ -448,8 +485,8 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  *
  *   1. control->GetHostManager(IID_IHostMemoryManager).  The manager is used if the result is exactly S_OK
  *      and the pointer is not NULL.  No other manager is asked for: the runtime would never call it.
- *   2. manager->CreateMalloc(MALLOC_THREADSAFE).  Anything but exactly S_OK: the manager is released, and the
- *      result is E_UNEXPECTED.
+ *   2. manager->CreateMalloc(MALLOC_THREADSAFE).  Anything but exactly S_OK, and with HOSTMEM_BRIDGE_HEAP also S_OK
+ *      without an object: the manager is released, and the result is E_UNEXPECTED.
  *   3. manager->RegisterMemoryNotificationCallback, result ignored.  The object is static, its reference
  *      count constant; it counts what it is notified of (hostmem_bridge_statistics.notifications).
  *   4. manager->QueryInterface, for an interface that hostmem's managers have and others are not expected to.
@@ -458,16 +495,18 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  * The host may not bind again from inside these calls.
  *
  * Returns
- *   S_OK                      bound; or bound before, in which case the first manager stays and nothing is
- *                             asked.
+ *   S_OK                      bound; or bound before, in which case the first manager stays, with the flags of its
+ *                             bind, and nothing is asked.
  *   S_FALSE                   the host has no memory manager.  Nothing is redirected.
  *   E_INVALIDARG              runtime or control is NULL, options of an unknown size or with unknown flags.
  *   E_ACCESSDENIED            the runtime has started.  It is asked, so a start by anybody counts.
  *   E_UNEXPECTED              step 2.
+ *   E_OUTOFMEMORY             with HOSTMEM_BRIDGE_HEAP: no memory to note whose a block is.
  *   HOST_E_INVALIDOPERATION   another runtime of this process is bound already, or a bind from inside a bind.
  *   HRESULT_FROM_WIN32 of     ERROR_NOT_SUPPORTED: only with HOSTMEM_BRIDGE_KNOWN_ONLY, a version that the bridge was
- *                             not tried on, no version resource, or unknown memory functions in the import table,
- *                             which hostmem_bridge_statistics.missing names;
+ *                             not tried on, no version resource, or unknown memory functions in the import table;
+ *                             with HOSTMEM_BRIDGE_HEAP also functions that take a block of the native heap and that it
+ *                             does not know; hostmem_bridge_statistics.missing names the functions;
  *                             ERROR_PROC_NOT_FOUND: no coreclr (no export GetCLRRuntimeHost), or a function
  *                             is not in the import table: hostmem_bridge_statistics.missing names it;
  *                             ERROR_DUP_NAME: a function is imported twice, same place;

@@ -15,6 +15,7 @@
 #include "bridge/event.h"
 #include "bridge/machine.h"
 #include "bridge/managed.h"
+#include "bridge/native_heap.h"
 #include "bridge/notification.h"
 #include "bridge/runtime.h"
 #include "bridge/thunks.h"
@@ -34,19 +35,22 @@ HRESULT hm_bridge_options_check(const hostmem_bridge_options *options)
     if (!options)
         return S_OK;
     if (options->size != sizeof *options ||
-        options->flags & ~(uint32_t)(HOSTMEM_BRIDGE_KNOWN_ONLY | HOSTMEM_BRIDGE_RUN_UNGOVERNED))
+        options->flags &
+            ~(uint32_t)(HOSTMEM_BRIDGE_KNOWN_ONLY | HOSTMEM_BRIDGE_RUN_UNGOVERNED | HOSTMEM_BRIDGE_HEAP))
         return E_INVALIDARG;
     return S_OK;
 }
 
-static bool known_only(const hostmem_bridge_options *options)
+static struct wanted wanted_by(const hostmem_bridge_options *options)
 {
-    return options && options->flags & HOSTMEM_BRIDGE_KNOWN_ONLY;
+    const uint32_t flags = options ? options->flags : 0;
+    return (struct wanted){.known_only = flags & HOSTMEM_BRIDGE_KNOWN_ONLY,
+                           .native_heap = flags & HOSTMEM_BRIDGE_HEAP};
 }
 
-static HRESULT version_check(HMODULE runtime, const hostmem_bridge_options *options)
+static HRESULT version_check(HMODULE runtime, const struct wanted *wanted)
 {
-    if (!known_only(options) || hm_runtime_is_known(hm_runtime_version(runtime)))
+    if (!wanted->known_only || hm_runtime_is_known(hm_runtime_version(runtime)))
         return S_OK;
     return HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
 }
@@ -57,16 +61,16 @@ static bool modules_pin(HMODULE runtime)
     return hm_module_pin((const void *)hostmem_bridge_bind) && hm_module_pin(runtime);
 }
 
-/* Asks the host as the CLR does.  S_OK: manager taken; S_FALSE: the host has none. */
-static HRESULT host_ask(IHostControl *control)
+/* Asks the host as the CLR does, which can live without *heap.  S_OK: manager taken; S_FALSE: the host has none. */
+static HRESULT host_ask(IHostControl *control, bool needs_heap, IHostMalloc **heap)
 {
     IHostMemoryManager *manager = NULL;
-    IHostMalloc *malloc = NULL;
 
     HRESULT hr = IHostControl_GetHostManager(control, &IID_IHostMemoryManager, (void **)&manager);
     if (hr != S_OK || !manager)
         return S_FALSE;
-    if (IHostMemoryManager_CreateMalloc(manager, MALLOC_THREADSAFE, &malloc) != S_OK) {
+    *heap = NULL;
+    if (IHostMemoryManager_CreateMalloc(manager, MALLOC_THREADSAFE, heap) != S_OK || (needs_heap && !*heap)) {
         IHostMemoryManager_Release(manager);
         return E_UNEXPECTED;
     }
@@ -77,7 +81,9 @@ static HRESULT host_ask(IHostControl *control)
 
 static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem_bridge_options *options)
 {
+    const struct wanted wanted = wanted_by(options);
     ICLRRuntimeHost *host = bound_host;
+    IHostMalloc *heap;
     HRESULT hr;
 
     if (host_manager && runtime != bound_runtime)
@@ -86,7 +92,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         hr = hm_runtime_get_host(runtime, &iid_runtime_host, (void **)&host);
         if (FAILED(hr))
             return hr;
-        hr = version_check(runtime, options);
+        hr = version_check(runtime, &wanted);
         if (hr != S_OK)
             goto host;
     }
@@ -98,21 +104,27 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         IHostControl_AddRef(control);
         return S_OK;
     }
-    hr = hm_bridge_redirect(runtime, known_only(options));
+    hr = hm_bridge_redirect(runtime, &wanted);
     if (hr != S_OK)
         goto host;
     if (!modules_pin(runtime)) {
         hr = HRESULT_FROM_WIN32(GetLastError());
         goto redirection;
     }
-    hr = host_ask(control);
-    if (hr != S_OK)
+    if (wanted.native_heap && !hm_native_heap_prepare()) {
+        hr = E_OUTOFMEMORY;
         goto redirection;
+    }
+    hr = host_ask(control, wanted.native_heap, &heap);
+    if (hr != S_OK)
+        goto native_heap;
 
     hm_bridge_event_set(options);
     hm_managed_set_version(hm_runtime_version(runtime));
     hm_managed_bind(host, hm_machine_read);
     hm_use_bind(host_manager);
+    if (wanted.native_heap)
+        hm_native_heap_publish(heap);
     hm_bridge_publish(host_manager, host);
     hm_machine_watch_budget(host_manager);
     bound_runtime = runtime;
@@ -120,6 +132,9 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
     IHostControl_AddRef(control);
     return S_OK;
 
+native_heap:
+    if (wanted.native_heap)
+        hm_native_heap_forget();
 redirection:
     hm_bridge_restore();
 host:

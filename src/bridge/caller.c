@@ -20,31 +20,52 @@ static const struct family families[] = {{"VirtualAlloc", true},
                                          {"UnmapViewOf", false},
                                          {NULL, false}};
 
-HRESULT hm_caller_redirect(struct caller *caller, HMODULE module, bool known_only, const char **culprit)
+/* What is given a block of the heap, and would take one of the host's for its own.  None of the runtimes has them. */
+static const struct family block_families[] = {{"_msize", false},       {"_recalloc", false},
+                                               {"_expand", false},      {"HeapSize", false},
+                                               {"HeapValidate", false}, {NULL, false}};
+
+/* Notes the memory functions that the module imports and we do not know.  False: they may not be there. */
+static bool unknown_may_be(struct caller *caller, HMODULE module, const struct wanted *wanted)
 {
-    const unsigned count_all = HOSTMEM_BRIDGE_FUNCTION_COUNT;
+    char *names = caller->unknown;
+
+    if (wanted->native_heap) {
+        hm_imports_unknown(module, NULL, 0, block_families, names, sizeof caller->unknown);
+        if (names[0])
+            return false;
+    }
+    if (caller->heap_alone)
+        return true;
+    caller->incomplete = hm_imports_unknown(module, caller->imports, HOSTMEM_BRIDGE_FUNCTION_COUNT, families,
+                                            names, sizeof caller->unknown);
+    return !wanted->known_only || !names[0];
+}
+
+HRESULT hm_caller_redirect(struct caller *caller, HMODULE module, const struct wanted *wanted,
+                           const char **culprit)
+{
+    const unsigned first = caller->heap_alone ? HOSTMEM_BRIDGE_MALLOC : 0;
+    const unsigned end = wanted->native_heap ? HOSTMEM_BRIDGE_FUNCTION_COUNT : HOSTMEM_BRIDGE_MALLOC;
+    struct import *imports = caller->imports + first;
 
     *culprit = NULL;
     if (caller->held && caller->held != module) /* our functions can chain for one module only */
         return HRESULT_FROM_WIN32(ERROR_BUSY);
-    HRESULT hr = hm_imports_find(module, caller->imports, count_all, culprit);
-    if (hr == S_OK) {
-        caller->incomplete = hm_imports_unknown(module, caller->imports, count_all, families, caller->unknown,
-                                                sizeof caller->unknown);
-        if (known_only && caller->unknown[0]) {
-            *culprit = caller->unknown;
-            hr = HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
-        }
+    HRESULT hr = hm_imports_find(module, imports, end - first, culprit);
+    if (hr == S_OK && !unknown_may_be(caller, module, wanted)) {
+        *culprit = caller->unknown;
+        hr = HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
     }
-    if (hr == S_OK && hm_imports_marked(caller->imports, count_all, MARK))
+    if (hr == S_OK && hm_imports_marked(imports, end - first, MARK))
         hr = HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS);
     if (hr != S_OK)
         return hr;
 
     caller->module = module;
     caller->version = hm_runtime_version(module);
-    hr = hm_imports_redirect(caller->imports, count_all);
-    if (hr == S_OK && hm_imports_marked(caller->imports, count_all, MARK)) /* another copy, meanwhile */
+    hr = hm_imports_redirect(imports, end - first);
+    if (hr == S_OK && hm_imports_marked(imports, end - first, MARK)) /* another copy, meanwhile */
         hr = HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS);
     if (hr != S_OK)
         hm_caller_restore(caller);

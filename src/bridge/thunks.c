@@ -13,6 +13,7 @@
 #include "bridge/event.h"
 #include "bridge/machine.h"
 #include "bridge/managed.h"
+#include "bridge/native_heap.h"
 #include "bridge/notification.h"
 #include "bridge/runtime.h"
 #include "bridge/thunks.h"
@@ -35,13 +36,13 @@ typedef LPVOID(WINAPI *map_at_function)(HANDLE, DWORD, DWORD, DWORD, SIZE_T, LPV
 typedef BOOL(WINAPI *unmap_function)(LPCVOID);
 typedef HMODULE(WINAPI *load_function)(LPCWSTR, HANDLE, DWORD);
 
-static struct caller runtime, collector;
+static struct caller runtime, collector, jit;
 static _Atomic(ICLRRuntimeHost *) runtime_host;
 static atomic_bool running;
 static _Atomic uint64_t started_charged;
 static atomic_bool starting; /* bound, and not known to have started */
 static _Atomic uint32_t other_state;
-static bool known_only;
+static struct wanted wanted;
 static _Atomic(const char *) missing;
 static atomic_size_t foreign_frees, placeholder_frees, other_process, map_retries;
 
@@ -291,9 +292,10 @@ static BOOL call_unmap(struct caller *caller, LPCVOID base)
     return TRUE;
 }
 
-static bool collector_redirect(HMODULE module);
+static bool loaded_redirect(HMODULE module);
 
-/* A standalone collector is loaded by the runtime's start, and has to be redirected before it is called. */
+/* A standalone collector and a JIT compiler are loaded by the runtime's start, and have to be redirected before they
+ * are called. */
 static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD flags)
 {
     const unsigned index = HOSTMEM_BRIDGE_LOAD_LIBRARY_EX;
@@ -305,8 +307,7 @@ static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD
     count(&caller->calls[index]);
     if (!module) {
         count(&caller->failures[index]);
-    } else if (!((size_t)module & 3) && !runtime_runs() && GetProcAddress(module, "GC_Initialize") &&
-               !collector_redirect(module)) {
+    } else if (!((size_t)module & 3) && !runtime_runs() && !loaded_redirect(module)) {
         FreeLibrary(module);
         module = NULL;
         error = ERROR_PROC_NOT_FOUND;
@@ -397,13 +398,18 @@ static HMODULE call_load(struct caller *caller, LPCWSTR name, HANDLE file, DWORD
             {"IsProcessInJob", (void *)caller##_in_job, all, NULL, NULL, false},                             \
             {"QueryInformationJobObject", (void *)caller##_job_limits, all, NULL, NULL, false},              \
             {"CreateMemoryResourceNotification", (void *)caller##_low_memory, all, NULL, NULL, false},       \
+            NATIVE_HEAP_IMPORTS_OF(caller, all)                                                              \
     }
 
 FUNCTIONS_OF(runtime)
 FUNCTIONS_OF(collector)
+NATIVE_HEAP_FUNCTIONS_OF(runtime)
+NATIVE_HEAP_FUNCTIONS_OF(collector)
+NATIVE_HEAP_FUNCTIONS_OF(jit)
 
 static struct caller runtime = {.shared = true, .imports = IMPORTS_OF(runtime, true)};
 static struct caller collector = {.shared = false, .imports = IMPORTS_OF(collector, false)};
+static struct caller jit = {.heap_alone = true, .imports = {NATIVE_HEAP_IMPORTS_OF(jit, false)}};
 
 void hm_bridge_forget_missing(void)
 {
@@ -413,7 +419,7 @@ void hm_bridge_forget_missing(void)
 static HRESULT caller_redirect(struct caller *caller, HMODULE module)
 {
     const char *culprit = NULL;
-    HRESULT hr = hm_caller_redirect(caller, module, known_only, &culprit);
+    HRESULT hr = hm_caller_redirect(caller, module, &wanted, &culprit);
 
     atomic_store_explicit(&missing, culprit, memory_order_relaxed);
     return hr;
@@ -441,9 +447,23 @@ static bool collector_redirect(HMODULE module)
     return true;
 }
 
-HRESULT hm_bridge_redirect(HMODULE module, bool only)
+static bool jit_redirect(HMODULE module)
 {
-    known_only = only;
+    /* A second one keeps to Windows: the heaps of two compilers have nothing to do with each other. */
+    return !wanted.native_heap || jit.module || caller_redirect(&jit, module) == S_OK;
+}
+
+/* False: it is a module that has to be redirected, and is not. */
+static bool loaded_redirect(HMODULE module)
+{
+    if (GetProcAddress(module, "GC_Initialize"))
+        return collector_redirect(module);
+    return !GetProcAddress(module, "getJit") || jit_redirect(module);
+}
+
+HRESULT hm_bridge_redirect(HMODULE module, const struct wanted *by_options)
+{
+    wanted = *by_options;
     return caller_redirect(&runtime, module);
 }
 
@@ -506,8 +526,11 @@ HRESULT HOSTMEM_CALL hostmem_bridge_get_statistics(hostmem_bridge_statistics *st
     statistics->missing = name;
     statistics->unknown[HOSTMEM_BRIDGE_RUNTIME] = unknown_of(&runtime);
     statistics->unknown[HOSTMEM_BRIDGE_COLLECTOR] = unknown_of(&collector);
+    statistics->unknown[HOSTMEM_BRIDGE_JIT] = NULL;
     read_calls(&runtime, statistics->calls[HOSTMEM_BRIDGE_RUNTIME]);
     read_calls(&collector, statistics->calls[HOSTMEM_BRIDGE_COLLECTOR]);
+    read_calls(&jit, statistics->calls[HOSTMEM_BRIDGE_JIT]);
+    hm_native_heap_read(statistics);
     statistics->foreign_frees = atomic_load_explicit(&foreign_frees, memory_order_relaxed);
     statistics->placeholder_frees = atomic_load_explicit(&placeholder_frees, memory_order_relaxed);
     statistics->other_process = atomic_load_explicit(&other_process, memory_order_relaxed);

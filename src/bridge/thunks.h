@@ -1,8 +1,9 @@
 /*
  * The functions that the runtime calls in place of kernel32's, for as long as the process lives.
  *
- * There are two sets, because a function cannot tell who calls it: one for coreclr.dll, one for a standalone
- * garbage collector.  Without a manager they do what they replace.
+ * There are several sets, because a function cannot tell who calls it: one for coreclr.dll, one for a standalone
+ * garbage collector, and of those of the native heap one for the JIT compiler.  Without a manager they do what they
+ * replace.
  */
 #ifndef HOSTMEM_BRIDGE_THUNKS_H
 #define HOSTMEM_BRIDGE_THUNKS_H
@@ -11,12 +12,14 @@
 
 #include <hostmem/bridge.h>
 
+#include "bridge/caller.h"
+
 /*
  * Redirects coreclr.dll to the functions.  On failure nothing is redirected, and the statistics name the
- * function that was not found - or, with known_only, those of the same families that the bridge does not
- * know.
+ * function that was not found, or those that are unknown and must not be there.  What is wanted holds for the modules
+ * that the runtime loads, too.
  */
-HRESULT hm_bridge_redirect(HMODULE runtime, bool known_only);
+HRESULT hm_bridge_redirect(HMODULE runtime, const struct wanted *wanted);
 void hm_bridge_restore(void);
 
 /*

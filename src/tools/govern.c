@@ -181,7 +181,8 @@ bool govern_ran(const struct options *options, const struct ending *ending,
 void govern_unknown(const struct options *options, const hostmem_bridge_statistics *bridge)
 {
     static const char *const modules[] = {[HOSTMEM_BRIDGE_RUNTIME] = ": its runtime imports ",
-                                          [HOSTMEM_BRIDGE_COLLECTOR] = ": its collector imports "};
+                                          [HOSTMEM_BRIDGE_COLLECTOR] = ": its collector imports ",
+                                          [HOSTMEM_BRIDGE_JIT] = ": its JIT compiler imports "};
     const bool incomplete = bridge->state & HOSTMEM_BRIDGE_INCOMPLETE;
     static struct writer writer;
 

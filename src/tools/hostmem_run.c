@@ -14,6 +14,7 @@
 #include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
 
+#include "bridge/native_heap.h"
 #include "tools/govern.h"
 #include "tools/options.h"
 #include "tools/process_map.h"
@@ -98,6 +99,8 @@ static void report_write(const struct ending *ending)
     report.process_use = process_use();
     if (manager)
         report.watched = watch_end(ending->threads_are_gone);
+    if (options.process)
+        process_map_claim(hm_native_heap_map(), PROCESS_METADATA);
     if (options.process && !ending->threads_are_gone)
         moment_read();
     else if (manager)
@@ -176,9 +179,9 @@ static bool framework_options_fit(void)
     }
     if (program.kind == PROGRAM_DOTNET)
         return true;
-    if (options.known_runtime) {
-        complain(L"%ls: is a .NET Framework assembly; --known-runtime is for .NET programs",
-                 program.assembly);
+    if (options.known_runtime || options.native_heap) {
+        complain(L"%ls: is a .NET Framework assembly; %ls is for .NET programs", program.assembly,
+                 options.known_runtime ? L"--known-runtime" : L"--native-heap");
         return false;
     }
     if (!options.method) {
@@ -263,7 +266,8 @@ int wmain(int argc, wchar_t **argv)
         process_map_claim(control, PROCESS_METADATA);
     }
     const hostmem_bridge_options bridge = {.size = sizeof bridge,
-                                           .flags = options.known_runtime ? HOSTMEM_BRIDGE_KNOWN_ONLY : 0,
+                                           .flags = (options.known_runtime ? HOSTMEM_BRIDGE_KNOWN_ONLY : 0) |
+                                                    (options.native_heap ? HOSTMEM_BRIDGE_HEAP : 0),
                                            .event = bridge_event};
     ending_prepare(report_write);
     if (program.kind == PROGRAM_FRAMEWORK)

@@ -22,6 +22,7 @@ static const char help[] =
     "  --process         report all other memory of the process, too: stacks, heaps, images ..\n"
     "  --raw             leave the runtime as it is, for comparison: there are no statistics then\n"
     "  --known-runtime   only runtimes that hostmem was tried on (8 to 11, no new memory functions)\n"
+    "  --native-heap     take over the runtime's own heap (malloc and the process heap), too: experimental\n"
     "\n"
     "limits (SIZE: bytes, or with K, M or G, as KB and KiB, too: 1 KB is 1,024 bytes):\n"
     "  --limit SIZE      what the runtime may commit: its heap is refused above, it is shown a machine of\n"
@@ -124,8 +125,9 @@ static bool options_make_sense(const struct options *options)
         complain(L"--known-runtime makes no sense with --raw: every runtime may be left as it is");
         return false;
     }
-    if (options->raw && (options->limit || options->heap_limit || options->process_soft ||
-                         options->fail_after || options->watch || options->sample || options->regions)) {
+    if (options->raw &&
+        (options->limit || options->heap_limit || options->process_soft || options->fail_after ||
+         options->watch || options->sample || options->regions || options->native_heap)) {
         complain(L"%ls %ls",
                  options->heap_limit     ? L"--heap-limit"
                  : options->process_soft ? L"--process-soft"
@@ -133,7 +135,8 @@ static bool options_make_sense(const struct options *options)
                  : options->fail_after   ? L"--fail-after"
                  : options->watch        ? L"--watch"
                  : options->sample       ? L"--sample"
-                                         : L"--regions",
+                 : options->regions      ? L"--regions"
+                                         : L"--native-heap",
                  without_manager);
         return false;
     }
@@ -160,7 +163,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
 {
     const struct {
         const wchar_t *name;
-        bool *flag; /* one of the five */
+        bool *flag; /* one of the six */
         const wchar_t **text;
         uint64_t *number, *size;
     } all[] = {
@@ -172,6 +175,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         {.name = L"--regions", .flag = &options->regions},
         {.name = L"--process", .flag = &options->process},
         {.name = L"--known-runtime", .flag = &options->known_runtime},
+        {.name = L"--native-heap", .flag = &options->native_heap},
         {.name = L"--watch", .flag = &options->watch},
         {.name = L"--limit", .size = &options->limit},
         {.name = L"--soft", .size = &options->soft},

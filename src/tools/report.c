@@ -34,6 +34,8 @@
  *                    "heap_reserved", "heap_unknown", "foreign_frees", "started_charged", "limit_refreshes",
  *                    "unknown_coreclr", "unknown_gc": memory functions that these import and hostmem does not know,
  *                    left to Windows, with blanks between them; "incomplete": one of them takes memory;
+ *                    "native_heap": true: with --native-heap; "native_foreign": blocks of others that it passed on;
+ *                    "native_metadata": bytes to know whose a block is;
  *                    "collector": what it was told, as far as that can be derived, null: it has not started;
  *                    {"hard_limit", "owner", "pending", "fixed", "beyond_start", "available", "high_load"}, null:
  *                    none, as hostmem_bridge_collector_limit has them; owner is "host", "program", "job object" or
@@ -101,6 +103,13 @@ const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT] = {
     [HOSTMEM_BRIDGE_IN_JOB] = "IsProcessInJob",
     [HOSTMEM_BRIDGE_JOB_LIMITS] = "QueryInformationJobObject",
     [HOSTMEM_BRIDGE_LOW_MEMORY] = "CreateMemoryResourceNotification",
+    [HOSTMEM_BRIDGE_MALLOC] = "malloc",
+    [HOSTMEM_BRIDGE_CALLOC] = "calloc",
+    [HOSTMEM_BRIDGE_REALLOC] = "realloc",
+    [HOSTMEM_BRIDGE_FREE] = "free",
+    [HOSTMEM_BRIDGE_HEAP_ALLOC] = "HeapAlloc",
+    [HOSTMEM_BRIDGE_HEAP_REALLOC] = "HeapReAlloc",
+    [HOSTMEM_BRIDGE_HEAP_FREE] = "HeapFree",
 };
 
 const char *const report_reasons[HOSTMEM_REASON_COUNT] = {
@@ -354,8 +363,9 @@ static void json_collections(struct writer *writer, const struct watched *watche
 
 static void json_bridge(struct writer *writer, const struct report *report)
 {
-    static const char *const modules[] = {
-        [HOSTMEM_BRIDGE_RUNTIME] = "coreclr", [HOSTMEM_BRIDGE_COLLECTOR] = "gc"};
+    static const char *const modules[] = {[HOSTMEM_BRIDGE_RUNTIME] = "coreclr",
+                                          [HOSTMEM_BRIDGE_COLLECTOR] = "gc",
+                                          [HOSTMEM_BRIDGE_JIT] = "jit"};
     const hostmem_bridge_statistics *bridge = &report->bridge;
     const char *before = "\n  ";
 
@@ -373,6 +383,9 @@ static void json_bridge(struct writer *writer, const struct report *report)
     key_unknown(writer, ", ", "unknown_coreclr", bridge->unknown[HOSTMEM_BRIDGE_RUNTIME]);
     key_unknown(writer, ", ", "unknown_gc", bridge->unknown[HOSTMEM_BRIDGE_COLLECTOR]);
     key_bool(writer, ", ", "incomplete", bridge->state & HOSTMEM_BRIDGE_INCOMPLETE);
+    key_bool(writer, ", ", "native_heap", bridge->state & HOSTMEM_BRIDGE_HEAP_REDIRECTED);
+    key_number(writer, ", ", "native_foreign", bridge->heap_foreign);
+    key_number(writer, ", ", "native_metadata", bridge->heap_metadata);
     json_collector(writer, &bridge->collector_limit);
     json_collections(writer, &report->watched);
     key(writer, ",\n  ", "functions");

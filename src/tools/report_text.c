@@ -242,8 +242,7 @@ static void text_rest(struct writer *writer, const struct report *report)
     const uint64_t ours = statistics->committed.now + statistics->heap.now, all = use->private_bytes.now;
     label(writer, "");
     writer_megabytes(writer, all > ours ? all - ours : 0);
-    writer_text(writer,
-                " of it no limit covers: native heaps, stacks, images (--process)\n");
+    writer_text(writer, " of it no limit covers: native heaps, stacks, images (--process)\n");
 }
 
 static void text_verified(struct writer *writer, const struct accounting *accounting)
@@ -287,6 +286,12 @@ void report_text_accounting(struct writer *writer, const struct report *report)
     text_overrun(writer, &statistics->heap_overrun, " above the heap limit");
     text_pressure(writer, report);
     text_calls(writer, report);
+    if (report->bridge.state & HOSTMEM_BRIDGE_HEAP_REDIRECTED) {
+        label(writer, "native heap");
+        writer_text_number(writer,
+                           "in blocks of IHostMalloc; passed on to Windows: ", report->bridge.heap_foreign);
+        writer_text(writer, " blocks\n");
+    }
     text_rest(writer, report);
     text_verified(writer, &report->accounting);
     if (report->regions)

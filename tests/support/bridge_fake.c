@@ -2,8 +2,7 @@
 #include <initguid.h>
 
 #include "support/bridge_fake.h"
-
-#define EXPORT __declspec(dllexport)
+#include "support/bridge_fake_heap.h"
 
 #ifdef FAKE_WITHOUT_MAP_AT
 #    define MapViewOfFileEx(file, access, high, low, size, base)                                             \
@@ -81,6 +80,7 @@ static struct fake_runtime state = {
             .process_memory = call_process_memory,
             .in_job = call_in_job,
             .job_limits = call_job_limits,
+            NATIVE_HEAP_CALLS,
         },
 };
 
@@ -135,7 +135,7 @@ static HMODULE WINAPI call_load(LPCWSTR name, HANDLE file, DWORD flags)
 static struct fake_runtime state = {
     .calls = {call_alloc, call_alloc_numa, call_free, call_protect, call_query, call_map, call_map_at,
               call_unmap, call_load, call_memory_status, call_process_memory, call_in_job, call_job_limits,
-              call_low_memory},
+              call_low_memory, NATIVE_HEAP_CALLS},
     .newest_version = 4,
 };
 

@@ -1,7 +1,7 @@
 /*
  * A stand-in for coreclr.dll: imports what coreclr imports, has an ICLRRuntimeHost that refuses
  * SetHostControl, and lets a test make each imported call from inside the module.  Also built as a standalone
- * collector.
+ * collector and as a JIT compiler.
  */
 #ifndef BRIDGE_FAKE_H
 #define BRIDGE_FAKE_H
@@ -27,6 +27,14 @@ struct fake_calls {
     BOOL(WINAPI *in_job)(HANDLE, HANDLE, PBOOL);
     BOOL(WINAPI *job_limits)(HANDLE, JOBOBJECTINFOCLASS, LPVOID, DWORD, LPDWORD);
     HANDLE(WINAPI *low_memory)(MEMORY_RESOURCE_NOTIFICATION_TYPE);
+    void *(*malloc)(size_t);
+    void *(*calloc)(size_t, size_t);
+    void *(*realloc)(void *, size_t);
+    void (*crt_free)(void *);
+    char *(*strdup)(const char *); /* which nobody redirects */
+    LPVOID(WINAPI *heap_alloc)(HANDLE, DWORD, SIZE_T);
+    LPVOID(WINAPI *heap_realloc)(HANDLE, DWORD, LPVOID, SIZE_T);
+    BOOL(WINAPI *heap_free)(HANDLE, DWORD, LPVOID);
 };
 
 /* What a collector of regions, or with `ignores` of segments, lets its program set; 0: not set. */

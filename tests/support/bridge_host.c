@@ -73,7 +73,21 @@ static const IHostControlVtbl control_vtable = {
     control_query, control_addref, control_release, control_get, control_domain,
 };
 
-/* IHostMalloc: never used by the bridge */
+/* IHostMalloc: blocks of a heap of its own, full of rubbish */
+
+static HANDLE own_heap(void)
+{
+    static HANDLE _Atomic heap;
+    HANDLE now = atomic_load(&heap), made;
+
+    if (now)
+        return now;
+    made = HeapCreate(0, 0, 0);
+    if (atomic_compare_exchange_strong(&heap, &now, made))
+        return made;
+    HeapDestroy(made);
+    return now;
+}
 
 static HRESULT STDMETHODCALLTYPE heap_query(IHostMalloc *self, REFIID riid, void **object)
 {
@@ -91,9 +105,24 @@ static ULONG STDMETHODCALLTYPE heap_refer(IHostMalloc *self)
 static HRESULT STDMETHODCALLTYPE heap_alloc(IHostMalloc *self, SIZE_T size, EMemoryCriticalLevel level,
                                             void **memory)
 {
-    (void)self, (void)level;
-    *memory = HeapAlloc(GetProcessHeap(), 0, size);
-    return *memory ? S_OK : E_OUTOFMEMORY;
+    struct bridge_host *host = HOST_OF(self, heap);
+    struct bridge_call *call = record(host, 'M');
+
+    call->size = size;
+    call->level = level;
+    call->hr = host->block_hr;
+    SetLastError(ERROR_INVALID_FUNCTION); /* the bridge has to care for it */
+    if (host->block_hr)
+        return host->block_hr;
+    if (host->passive)
+        return S_OK;
+    *memory = HeapAlloc(own_heap(), 0, size + host->block_shift);
+    if (!*memory)
+        return E_OUTOFMEMORY;
+    memset(*memory, 0xCD, size);
+    *memory = call->result = (BYTE *)*memory + host->block_shift;
+    atomic_fetch_add(&host->blocks, 1);
+    return S_OK;
 }
 
 static HRESULT STDMETHODCALLTYPE heap_debug_alloc(IHostMalloc *self, SIZE_T size, EMemoryCriticalLevel level,
@@ -105,8 +134,16 @@ static HRESULT STDMETHODCALLTYPE heap_debug_alloc(IHostMalloc *self, SIZE_T size
 
 static HRESULT STDMETHODCALLTYPE heap_free(IHostMalloc *self, void *memory)
 {
-    (void)self;
-    return HeapFree(GetProcessHeap(), 0, memory) ? S_OK : HOST_E_INVALIDOPERATION;
+    struct bridge_host *host = HOST_OF(self, heap);
+
+    record(host, 'm')->address = memory;
+    SetLastError(ERROR_INVALID_FUNCTION);
+    if (!HeapValidate(own_heap(), 0, (BYTE *)memory - host->block_shift)) {
+        atomic_fetch_add(&host->wrong_blocks, 1);
+        return HOST_E_INVALIDOPERATION;
+    }
+    atomic_fetch_sub(&host->blocks, 1);
+    return HeapFree(own_heap(), 0, (BYTE *)memory - host->block_shift) ? S_OK : E_FAIL;
 }
 
 static const IHostMallocVtbl heap_vtable = {
@@ -149,7 +186,7 @@ static HRESULT STDMETHODCALLTYPE memory_create_malloc(IHostMemoryManager *self, 
     struct bridge_host *host = HOST_OF(self, memory);
 
     record(host, 'C')->type = type;
-    *heap = host->malloc_hr ? NULL : &host->heap;
+    *heap = host->malloc_hr || host->null_malloc ? NULL : &host->heap;
     return host->malloc_hr;
 }
 

@@ -17,7 +17,8 @@ struct bridge_call {
     char method; /* A: VirtualAlloc  F: VirtualFree  P: VirtualProtect  Q: VirtualQuery
                     N, +, -: Needs, Acquired, Released
                     C: CreateMalloc  R: Register  G: GetHostManager  r: Release of the manager
-                    U: SetUse */
+                    U: SetUse
+                    M, m: Alloc and Free of IHostMalloc */
     DWORD thread;
     DWORD type;
     DWORD protect;
@@ -46,7 +47,9 @@ struct bridge_host {
 
     /* what to answer; 0 = behave */
     HRESULT get_hr, malloc_hr, alloc_hr, free_hr, protect_hr, query_hr, needs_hr, register_hr;
-    BOOL null_manager;
+    HRESULT block_hr; /* of IHostMalloc's Alloc */
+    BOOL null_manager, null_malloc;
+    SIZE_T block_shift;                          /* its blocks begin so many bytes behind where they should */
     BOOL passive;                                /* do nothing on alloc: *ppMem stays unwritten */
     void (*asked)(struct bridge_host *, void *); /* called from GetHostManager */
     void *asked_context;
@@ -56,6 +59,9 @@ struct bridge_host {
     DWORD load;
     SIZE_T available;
     HRESULT load_hr;
+
+    atomic_uint blocks;       /* of IHostMalloc, alive */
+    atomic_uint wrong_blocks; /* freed, and none of them */
 
     atomic_uint control_references, memory_references;
     ICLRMemoryNotificationCallback *callback;
