@@ -134,7 +134,7 @@ static void check_record(struct verify *verify, uint32_t number)
 }
 
 /* A cell of the table must be one of those of the region that its record stands for. */
-static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t number, bool hidden)
+static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t number)
 {
     struct verify *verify = context;
     struct region_table *table = &verify->vm->table;
@@ -142,6 +142,7 @@ static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t
     bool stray = true;
     if (number <= pool_used(&table->records) && hm_region_enter_number(table, number, &hold)) {
         uint64_t first = geometry_base(hold.geometry) >> GRANULE_SHIFT;
+        bool hidden = region_map_find(&table->map, granule << GRANULE_SHIFT) != number;
         stray = hidden || granule < first || granule + count > first + geometry_granules(hold.geometry);
         hm_region_leave_unchanged(table, &hold);
     }
