@@ -50,8 +50,9 @@ static inline bool blocks_charge(struct quota *quota, struct charge *charge)
         charge->level = BUDGET_PROCESS;
     if (blocks_of_stock(quota, charge->bytes) && stock_pay(quota->stock, charge->bytes)) {
         /* Not where all that is charged, stock included, is more than the level may take: a more critical call may have
-         * filled it, or the limit is lower now. */
-        if (budget_fits(&quota->commit, 0, charge->level, &charge->used))
+         * filled it, or the limit is lower now.  (Use may be less than nothing, and hide what the block is alone.) */
+        if (charge->bytes <= budget_ceiling(&quota->commit, charge->level) &&
+            budget_fits(&quota->commit, 0, charge->level, &charge->used))
             return true;
         blocks_refund(quota, charge->bytes);
     }
