@@ -460,13 +460,13 @@ static void test_becomes_heap(void **state)
     set(&all.shared, all_of(1000), 50, 1);
     grant(100, BUDGET_PROCESS, CHARGE_COMMIT);
     assert_row(100, 0, 100, 0);
-    hm_quota_becomes_heap(&all.own, 80);
+    hm_quota_move(&all.own, CHARGE_COMMIT, CHARGE_HEAP, 80);
     assert_row(100, 80, 100, 80);
     assert_peaks(100, 80, 100, 80);
     assert_int_equal(all.own.heap.overruns, 0);
     assert_int_equal(all.shared.heap.overruns, 1);
     assert_int_equal(all.shared.heap.overrun_peak, 30);
-    hm_quota_was_heap(&all.own, 60);
+    hm_quota_move(&all.own, CHARGE_HEAP, CHARGE_COMMIT, 60);
     assert_row(100, 20, 100, 20);
     hm_quota_refund(&all.own, CHARGE_HEAP, 20);
     hm_quota_refund(&all.own, CHARGE_COMMIT, 80);
@@ -536,10 +536,10 @@ static void test_watched(void **state)
     /* heap_limit's mark is at seven eighths of it. */
     assert_int_equal(hm_budget_pressure(&all.shared.heap), BUDGET_HIGH);
     crossings = 0;
-    hm_quota_becomes_heap(&all.own, 690);
+    hm_quota_move(&all.own, CHARGE_COMMIT, CHARGE_HEAP, 690);
     assert_int_equal(crossings, 1);
     assert_int_equal(hm_budget_pressure(&all.shared.heap), BUDGET_NEUTRAL);
-    hm_quota_becomes_heap(&all.other, 9);
+    hm_quota_move(&all.other, CHARGE_COMMIT, CHARGE_HEAP, 9);
     assert_int_equal(crossings, 1);
     grant(1, BUDGET_TASK, CHARGE_HEAP);
     assert_int_equal(crossings, 2);
@@ -548,7 +548,7 @@ static void test_watched(void **state)
     set(&all.shared, soft, 900, BUDGET_UNLIMITED);
     assert_true(crossings > 0);
     assert_int_equal(hm_budget_pressure(&all.shared.heap), BUDGET_LOW); /* an eighth below 788 is 690 */
-    hm_quota_was_heap(&all.other, 11);
+    hm_quota_move(&all.other, CHARGE_HEAP, CHARGE_COMMIT, 11);
     assert_int_equal(hm_budget_pressure(&all.shared.heap), BUDGET_NEUTRAL);
 }
 

@@ -5,7 +5,7 @@
  * it is done).
  */
 #include "com/manager.h"
-#include "memory/thread.h"
+#include "memory/lane.h"
 #include "support/crew.h"
 #include "support/free_space.h"
 #include "support/late.h"

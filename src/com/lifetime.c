@@ -70,9 +70,6 @@ static void gone(struct tenant *tenant)
     hostmem_release_budget(shared);
 }
 
-static HRESULT walk_regions(struct hostmem_manager *manager, bool stop_early,
-                            hostmem_region_callback callback, void *context);
-
 void hm_manager_init(struct hostmem_manager *manager)
 {
     hm_vm_init(&manager->vm);
@@ -91,6 +88,33 @@ static void shut_down(struct hostmem_manager *manager)
     atomic_store_explicit(&manager->vm.closed, true, memory_order_seq_cst);
     hm_manager_replace_callback(manager, NULL);
     hm_pressure_leave(&manager->tenant);
+}
+
+static HRESULT walk_regions(struct hostmem_manager *manager, bool stop_early,
+                            hostmem_region_callback callback, void *context)
+{
+    struct region_table *table = &manager->vm.table;
+    uint32_t used = pool_used(&table->records);
+    for (uint32_t number = 1; number <= used; number++) {
+        struct region_hold hold;
+        if (!hm_region_enter_number(table, number, &hold))
+            continue;
+        hostmem_region region = {.size = sizeof region,
+                                 .kind = hold.region->kind,
+                                 .base = (void *)(uintptr_t)geometry_base(hold.geometry),
+                                 .reserved = geometry_pages(hold.geometry) << PAGE_SHIFT,
+                                 .committed = hm_region_committed(&hold) << PAGE_SHIFT,
+                                 .allocation_type = hold.region->allocation_type,
+                                 .allocation_protect = hold.region->allocation_protect,
+                                 .critical_level = hold.region->level,
+                                 .use = hold.region->kind == HOSTMEM_REGION_VIEW ? HOSTMEM_USE_VIEW
+                                                                                 : region_use(hold.region)};
+        hm_region_leave_unchanged(table, &hold);
+        HRESULT result = callback(&region, context);
+        if (result != S_OK && stop_early)
+            return result;
+    }
+    return S_OK;
 }
 
 uint32_t hm_manager_release(struct hostmem_manager *manager)
@@ -147,34 +171,7 @@ HRESULT HOSTMEM_CALL hostmem_get_statistics(hostmem_manager *manager, hostmem_st
     statistics->process = hm_budget_gauge(&quota->process);
     statistics->overrun = hm_budget_overrun(&quota->commit);
     statistics->heap_overrun = hm_budget_overrun(&quota->heap);
-    statistics->events_lost = atomic_load_explicit(&manager->vm.events.lost_ever, memory_order_relaxed);
-    return S_OK;
-}
-
-static HRESULT walk_regions(struct hostmem_manager *manager, bool stop_early,
-                            hostmem_region_callback callback, void *context)
-{
-    struct region_table *table = &manager->vm.table;
-    uint32_t used = pool_used(&table->records);
-    for (uint32_t number = 1; number <= used; number++) {
-        struct region_hold hold;
-        if (!hm_region_enter_number(table, number, &hold))
-            continue;
-        hostmem_region region = {.size = sizeof region,
-                                 .kind = hold.region->kind,
-                                 .base = (void *)(uintptr_t)geometry_base(hold.geometry),
-                                 .reserved = geometry_pages(hold.geometry) << PAGE_SHIFT,
-                                 .committed = hm_region_committed(&hold) << PAGE_SHIFT,
-                                 .allocation_type = hold.region->allocation_type,
-                                 .allocation_protect = hold.region->allocation_protect,
-                                 .critical_level = hold.region->level,
-                                 .use = hold.region->kind == HOSTMEM_REGION_VIEW ? HOSTMEM_USE_VIEW
-                                                                                 : region_use(hold.region)};
-        hm_region_leave_unchanged(table, &hold);
-        HRESULT result = callback(&region, context);
-        if (result != S_OK && stop_early)
-            return result;
-    }
+    statistics->events_lost = atomic_load_explicit(&manager->vm.events.lost, memory_order_relaxed);
     return S_OK;
 }
 

@@ -42,7 +42,7 @@ void hm_limits_set(struct quota *quota, const hostmem_limits *limits)
                  unless_zero(limits->fail_after, BUDGET_UNLIMITED));
 }
 
-void hm_limits_get(const struct quota *quota, hostmem_limits *limits)
+static void get_limits(const struct quota *quota, hostmem_limits *limits)
 {
     struct budget_limits commit;
     hm_budget_get(&quota->commit, &commit);
@@ -72,14 +72,25 @@ hostmem_overrun hm_budget_overrun(const struct budget *budget)
                              .peak = atomic_load_explicit(&budget->overrun_peak, memory_order_relaxed)};
 }
 
-HRESULT HOSTMEM_CALL hostmem_set_limits(hostmem_manager *manager, const hostmem_limits *limits)
+/* NULL: of nobody. */
+static HRESULT set_limits(struct quota *quota, const hostmem_limits *limits)
 {
-    if (manager == NULL || limits == NULL)
+    if (quota == NULL || limits == NULL)
         return E_POINTER;
     HRESULT result = hm_limits_check(limits);
     if (result == S_OK)
-        hm_limits_set(&manager->vm.quota, limits);
+        hm_limits_set(quota, limits);
     return result;
+}
+
+HRESULT HOSTMEM_CALL hostmem_set_limits(hostmem_manager *manager, const hostmem_limits *limits)
+{
+    return set_limits(manager == NULL ? NULL : &manager->vm.quota, limits);
+}
+
+HRESULT HOSTMEM_CALL hostmem_set_budget_limits(hostmem_budget *budget, const hostmem_limits *limits)
+{
+    return set_limits(budget == NULL ? NULL : &budget->quota, limits);
 }
 
 HRESULT HOSTMEM_CALL hostmem_get_limits(hostmem_manager *manager, hostmem_limits *limits)
@@ -88,7 +99,7 @@ HRESULT HOSTMEM_CALL hostmem_get_limits(hostmem_manager *manager, hostmem_limits
         return E_POINTER;
     if (limits->size != sizeof *limits)
         return E_INVALIDARG;
-    hm_limits_get(&manager->vm.quota, limits);
+    get_limits(&manager->vm.quota, limits);
     return S_OK;
 }
 
@@ -146,16 +157,6 @@ void HOSTMEM_CALL hostmem_release_budget(hostmem_budget *budget)
         hm_pages_release(budget, sizeof *budget);
 }
 
-HRESULT HOSTMEM_CALL hostmem_set_budget_limits(hostmem_budget *budget, const hostmem_limits *limits)
-{
-    if (budget == NULL || limits == NULL)
-        return E_POINTER;
-    HRESULT result = hm_limits_check(limits);
-    if (result == S_OK)
-        hm_limits_set(&budget->quota, limits);
-    return result;
-}
-
 HRESULT HOSTMEM_CALL hostmem_get_budget(hostmem_budget *budget, hostmem_limits *limits,
                                         hostmem_budget_usage *usage)
 {
@@ -164,7 +165,7 @@ HRESULT HOSTMEM_CALL hostmem_get_budget(hostmem_budget *budget, hostmem_limits *
     if ((limits != NULL && limits->size != sizeof *limits) || (usage != NULL && usage->size != sizeof *usage))
         return E_INVALIDARG;
     if (limits != NULL)
-        hm_limits_get(&budget->quota, limits);
+        get_limits(&budget->quota, limits);
     if (usage != NULL)
         *usage = (hostmem_budget_usage){.size = sizeof *usage,
                                         .charged = hm_budget_gauge(&budget->quota.commit),

@@ -17,9 +17,8 @@ struct hostmem_budget {
 /* S_OK or E_INVALIDARG. */
 HRESULT hm_limits_check(const hostmem_limits *limits);
 
-/* Put checked limits into effect, and read them back. */
+/* Put checked limits into effect. */
 void hm_limits_set(struct quota *quota, const hostmem_limits *limits);
-void hm_limits_get(const struct quota *quota, hostmem_limits *limits);
 
 hostmem_gauge hm_budget_gauge(const struct budget *budget);
 hostmem_overrun hm_budget_overrun(const struct budget *budget);

@@ -104,7 +104,7 @@ static ULONG STDMETHODCALLTYPE malloc_AddRef(IHostMalloc *iface)
 
 static HRESULT HOSTMEM_CALL add_block(const hostmem_block *block, void *context)
 {
-    struct malloc_sums *sums = context;
+    struct verify_blocks *sums = context;
     sums->blocks++;
     sums->bytes += block->bytes;
     return S_OK;
@@ -116,7 +116,7 @@ static void malloc_destroy(struct malloc_object *object)
     struct hostmem_manager *manager = object->manager;
     if (manager->options.leaked_block != NULL)
         walk(object, false, manager->options.leaked_block, manager->options.context);
-    struct malloc_sums left = {.objects = 0};
+    struct verify_blocks left = {.objects = 0};
     walk(object, false, add_block, &left);
     atomic_fetch_add_explicit(&manager->orphans, left.blocks, memory_order_relaxed);
     atomic_fetch_add_explicit(&manager->orphan_bytes, left.bytes, memory_order_relaxed);
@@ -138,6 +138,15 @@ static ULONG STDMETHODCALLTYPE malloc_Release(IHostMalloc *iface)
     return left;
 }
 
+/* False: refused, counted and notified. */
+static bool charge_block(struct malloc_object *object, struct charge *charge)
+{
+    if (blocks_charge(&vm_of(object)->quota, charge))
+        return true;
+    hm_vm_refuse(vm_of(object), charge, charge->level);
+    return false;
+}
+
 /* HeapAlloc, and again while Windows may be about to have more (patience.h).  Charged already; on failure no more. */
 static void *heap_alloc(struct malloc_object *object, SIZE_T total, struct charge *charge)
 {
@@ -149,7 +158,7 @@ static void *heap_alloc(struct malloc_object *object, SIZE_T total, struct charg
         if (!patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY))
             return NULL;
         stats_bump(&stats_of(object)->os_retries);
-        if (vm_charge_block(vm_of(object), charge) != S_OK)
+        if (!charge_block(object, charge))
             return NULL;
     }
     return memory;
@@ -160,7 +169,7 @@ static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes,
                                      struct charge *charge)
 {
     SIZE_T total = sizeof(struct block_header) + bytes + extra;
-    if (total < bytes || vm_charge_block(vm_of(object), charge) != S_OK)
+    if (total < bytes || !charge_block(object, charge))
         return NULL;
     struct block_header *header = heap_alloc(object, total, charge);
     if (header != NULL) {
@@ -177,9 +186,9 @@ static HRESULT publish(struct malloc_object *object, struct block_header *header
     if (!hm_block_map_add(object->blocks, (uintptr_t)(header + 1))) {
         hm_os_heap_free(object->heap, header);
         hm_blocks_cancel(&vm_of(object)->quota, charge);
-        return stats_refuse(stats_of(object), HOSTMEM_REASON_METADATA, hresult_out_of_memory());
+        return stats_no_memory(stats_of(object));
     }
-    vm_settle_block(vm_of(object), charge);
+    hm_vm_notify_overrun(vm_of(object), charge, blocks_settle(&vm_of(object)->quota, charge));
     *memory = header + 1;
     return S_OK;
 }
@@ -195,8 +204,7 @@ static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes, 
         struct block_header *header = allocate(object, bytes, 0, &charge);
         result = header == NULL ? E_OUTOFMEMORY : publish(object, header, &charge, memory);
     }
-    return hm_stats_call_and_count(stats_of(object), HOSTMEM_MALLOC_ALLOC, level, result, STATS_BLOCKS,
-                                   result == S_OK);
+    return hm_stats_call(stats_of(object), HOSTMEM_MALLOC_ALLOC, level, result);
 }
 
 /* The end of a file name tells more than its beginning. */
@@ -234,23 +242,27 @@ static HRESULT STDMETHODCALLTYPE malloc_DebugAlloc(IHostMalloc *iface, SIZE_T by
             result = publish(object, header, &charge, memory);
         }
     }
-    return hm_stats_call_and_count(stats_of(object), HOSTMEM_MALLOC_DEBUG_ALLOC, level, result, STATS_BLOCKS,
-                                   result == S_OK);
+    return hm_stats_call(stats_of(object), HOSTMEM_MALLOC_DEBUG_ALLOC, level, result);
 }
 
 static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
 {
     struct malloc_object *object = impl_from_IHostMalloc(iface);
-    struct stats *stats = stats_of(object);
-    if (memory == NULL)
-        return hm_stats_call(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, S_OK);
-    if (!hm_block_map_remove(object->blocks, (uintptr_t)memory))
-        return hm_stats_call(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, HOST_E_INVALIDOPERATION);
-    struct block_header *header = (struct block_header *)memory - 1;
-    SIZE_T bytes = header->bytes;
-    HRESULT result = hm_os_heap_free(object->heap, header) ? S_OK : E_FAIL;
-    blocks_refund(&vm_of(object)->quota, bytes);
-    return hm_stats_call_and_count(stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result, STATS_BLOCKS, -1);
+    HRESULT result = S_OK;
+    if (memory == NULL) {
+        hm_stats_count(stats_of(object), STATS_BLOCKS, 1); /* one more than this call takes off */
+    } else if (!hm_block_map_remove(object->blocks, (uintptr_t)memory)) {
+        result = HOST_E_INVALIDOPERATION;
+    } else {
+        struct block_header *header = (struct block_header *)memory - 1;
+        SIZE_T bytes = header->bytes;
+        if (!hm_os_heap_free(object->heap, header)) {
+            hm_stats_count(stats_of(object), STATS_BLOCKS, -1); /* a block no more */
+            result = E_FAIL;
+        }
+        blocks_refund(&vm_of(object)->quota, bytes);
+    }
+    return hm_stats_call(stats_of(object), HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result);
 }
 
 static const IHostMallocVtbl malloc_vtbl = {
@@ -267,12 +279,12 @@ HRESULT hm_malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMall
     HRESULT result;
     uint32_t number = hm_pool_take(&manager->mallocs);
     if (number == 0)
-        return stats_refuse(&manager->vm.stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
+        return stats_no_memory(&manager->vm.stats);
     struct malloc_object *object = pool_item(&manager->mallocs, number);
 
     struct block_map *blocks = pages_take(sizeof *blocks);
     if (blocks == NULL) {
-        result = stats_refuse(&manager->vm.stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
+        result = stats_no_memory(&manager->vm.stats);
         goto give_object;
     }
     HANDLE heap = hm_os_heap_create((flags & MALLOC_THREADSAFE) != 0, (flags & MALLOC_EXECUTABLE) != 0);
@@ -341,10 +353,12 @@ static void *first_lost(struct malloc_object *object)
     return NULL;
 }
 
-void hm_malloc_sum(struct hostmem_manager *manager, struct malloc_sums *sums)
+void hm_malloc_sum(struct hostmem_manager *manager, struct verify_blocks *sums)
 {
-    *sums = (struct malloc_sums){.blocks = atomic_load_explicit(&manager->orphans, memory_order_relaxed),
-                                 .bytes = atomic_load_explicit(&manager->orphan_bytes, memory_order_relaxed)};
+    *sums =
+        (struct verify_blocks){.pool = &manager->mallocs,
+                               .blocks = atomic_load_explicit(&manager->orphans, memory_order_relaxed),
+                               .bytes = atomic_load_explicit(&manager->orphan_bytes, memory_order_relaxed)};
     uint32_t used = pool_used(&manager->mallocs);
     for (uint32_t number = 1; number <= used; number++) {
         struct malloc_object *object = acquire(manager, number);

@@ -9,6 +9,7 @@
 
 #include "maps/block_map.h"
 #include "com/manager.h"
+#include "memory/verify.h"
 
 /* An item of the manager's pool: its memory stays when the object has gone. */
 struct malloc_object {
@@ -28,12 +29,7 @@ void hm_malloc_init(struct hostmem_manager *manager);
 /* IHostMemoryManager::CreateMalloc, arguments checked. */
 HRESULT hm_malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out);
 
-/* What a look at every IHostMalloc of a manager has seen. */
-struct malloc_sums {
-    uint32_t objects;
-    uint64_t blocks, bytes; /* live ones, orphans included */
-    void *lost;             /* a block where there is no memory; NULL: none */
-};
-void hm_malloc_sum(struct hostmem_manager *manager, struct malloc_sums *sums);
+/* Look at every IHostMalloc of a manager. */
+void hm_malloc_sum(struct hostmem_manager *manager, struct verify_blocks *sums);
 
 #endif

@@ -1,8 +1,7 @@
 /*
  * references.h - how many references there are to an object; it ends once
  *
- * An object that ends calls others: it tells its host of leaks, gives back what it refers to, and waits for a callback of
- * its own that is under way.  They may take a reference to it and give it back.  So its count is not 0 then but
+ * What an object that ends calls may take a reference to it and give it back.  So its count is not 0 then but
  * REFERENCES_ENDING, from which no such pair leads to the end a second time.
  */
 #ifndef HOSTMEM_COM_REFERENCES_H

@@ -1,8 +1,6 @@
 /*
  * verify.c - hostmem_verify: a difference counts if it stays
  */
-#include "memory/verify.h"
-
 #include "com/malloc.h"
 #include "memory/os.h"
 
@@ -12,18 +10,11 @@ static const DWORD pauses[] = {1, 20, 400};
 /* Returns how many calls had ended before. */
 static uint64_t look(struct hostmem_manager *manager, hostmem_verify_report *report)
 {
-    struct verify verify;
-    struct malloc_sums sums;
-    hm_verify_begin(&verify, &manager->vm, report);
-    hm_malloc_sum(manager, &sums);
-    report->blocks = sums.blocks;
-    verify.blocks = sums.blocks;
-    verify.block_bytes = sums.bytes;
-    verify.lost_block = (uintptr_t)sums.lost;
-    hm_verify_end(&verify);
-    if (!report->disturbed)
-        hm_verify_pool(&verify, &manager->mallocs, sums.objects);
-    return verify.calls;
+    const uint64_t calls = hm_verify_calls_ended(&manager->vm);
+    struct verify_blocks blocks;
+    hm_malloc_sum(manager, &blocks);
+    hm_verify_look(&manager->vm, &blocks, calls, report);
+    return calls;
 }
 
 static bool same(const hostmem_verify_report *a, const hostmem_verify_report *b)

@@ -1,9 +1,7 @@
 /*
- * block_map.c - marks of block starts, three levels (x86-64) or two (x86)
+ * block_map.c - marks of block starts, in three levels
  */
 #include "maps/block_map.h"
-
-#include "maps/compiler.h"
 
 enum { LEAF_PLACES = (1 << BLOCK_MAP_LEAF_SHIFT) / BLOCK_MAP_ALIGN };
 
@@ -50,14 +48,8 @@ static inline _Atomic uint8_t *leaf_of(const struct block_map *map, uintptr_t ad
     uintptr_t root = leaf / BLOCK_MAP_MIDDLE;
     if (root >= BLOCK_MAP_ROOT)
         return NULL;
-    _Atomic(void *) *slot = &m->root[root];
-#if UINTPTR_MAX > UINT32_MAX
-    _Atomic(void *) *middle = node_of(slot, make ? &m->middles : NULL);
-    if (middle == NULL)
-        return NULL;
-    slot = &middle[leaf % BLOCK_MAP_MIDDLE];
-#endif
-    return node_of(slot, make ? &m->leaves : NULL);
+    _Atomic(void *) *middle = node_of(&m->root[root], make ? &m->middles : NULL);
+    return middle == NULL ? NULL : node_of(&middle[leaf % BLOCK_MAP_MIDDLE], make ? &m->leaves : NULL);
 }
 
 /* In its leaf. */
@@ -96,14 +88,11 @@ bool hm_block_map_has(const struct block_map *map, uintptr_t address)
     return mark != NULL && atomic_load_explicit(mark, memory_order_acquire) != 0;
 }
 
-enum { ROW = 8 }; /* marks that are looked at together */
-
 /* The first block of a leaf at or after a place; LEAF_PLACES: there is none. */
 static size_t next_place(const _Atomic uint8_t *leaf, size_t place)
 {
-    while (place < LEAF_PLACES && atomic_load_explicit(&leaf[place], memory_order_acquire) == 0) {
-        place += place % ROW == 0 && eight_are_zero(&leaf[place]) ? ROW : 1;
-    }
+    while (place < LEAF_PLACES && atomic_load_explicit(&leaf[place], memory_order_acquire) == 0)
+        place++;
     return place;
 }
 

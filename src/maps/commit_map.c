@@ -185,8 +185,9 @@ static inline uint64_t apply_to_word(_Atomic uint64_t *word, unsigned bit, uint6
     return count_bits(hit);
 }
 
-static uint64_t apply_to_words(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
-                               enum operation operation)
+/* `pages` and `first` are counted from the beginning of the first block. */
+static uint64_t apply_to_bits(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
+                              enum operation operation)
 {
     uint64_t turned = 0;
     uint64_t end = first + count;
@@ -202,17 +203,6 @@ static uint64_t apply_to_words(struct commit_map *map, uint64_t pages, uint64_t 
         first += n;
     }
     return turned;
-}
-
-/* `pages` and `first` are counted from the beginning of the first block. */
-static inline uint64_t apply_to_bits(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
-                                     enum operation operation)
-{
-    const unsigned bit = (unsigned)(first % WORD_PAGES);
-    if (count == 0 || count > WORD_PAGES - bit)
-        return apply_to_words(map, pages, first, count, operation);
-    _Atomic uint64_t *word = word_of(map, pages, first); /* mostly it is but one */
-    return word == NULL ? 0 : apply_to_word(word, bit, count, operation);
 }
 
 static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,

@@ -2,19 +2,14 @@
  * commit_map.h - which pages of a region are committed
  *
  * One bit a page, changed a word at a time by atomic or / and-not; each change tells how many bits it turned,
- * so that any number of threads committing overlapping ranges together count every page once.  Knows no
- * Win32.
+ * so that any number of threads committing overlapping ranges together count every page once.
  *
  *      up to 64 pages        the word itself
  *      up to 64 MiB          words, in rows of 32
- *      beyond                a directory of such rows (stripes of 64 MiB), made as they are touched: the
- *                            garbage collector reserves 50 or 256 GiB and commits little of it
+ *      beyond                a directory of such rows (stripes of 64 MiB), made as they are touched
  *
- * Rows and directories come from pools (bit_store) and go back to them zeroed.
- *
- * Each block of pages has a version beside its bits, which the map's user advances (memory/overlap.h).  Blocks are 4 MiB of
- * address space, from multiples of 4 MiB on, as the garbage collector's regions are; so the bits of a map of several blocks
- * begin where its first block does.  A map of 4 MiB or less is one block.
+ * Each block of 4 MiB of address space has a version beside its bits, which the map's user advances (memory/overlap.h); so
+ * the bits of a map of several blocks begin where its first block does.
  */
 #ifndef HOSTMEM_MAPS_COMMIT_MAP_H
 #define HOSTMEM_MAPS_COMMIT_MAP_H

@@ -4,8 +4,6 @@
 #ifndef HOSTMEM_MAPS_COMPILER_H
 #define HOSTMEM_MAPS_COMPILER_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 
 #if !defined(__GNUC__) && !defined(__clang__)
@@ -31,13 +29,6 @@ static inline unsigned highest_bit(uint32_t bits)
 static inline unsigned count_bits(uint64_t bits)
 {
     return (unsigned)__builtin_popcountll(bits);
-}
-
-/* Are eight bytes, from an address that is a multiple of eight, all zero?  Seen at once. */
-static inline bool eight_are_zero(const _Atomic uint8_t *bytes)
-{
-    typedef uint64_t __attribute__((may_alias)) row;
-    return __atomic_load_n((const row *)bytes, __ATOMIC_ACQUIRE) == 0;
 }
 
 #endif

@@ -1,13 +1,12 @@
 /*
  * pool.h - items of one size, found by number, never moved and never unmapped
  *
- * Numbers are dense and start at 1; 0 is "none".  An item that was given back may be taken again, but its
- * memory stays an item of this pool until hm_pool_destroy: a reader with an old number reads something stale,
- * never something unmapped.  Everything except init and destroy is lock-free.
+ * Numbers are dense and start at 1; 0 is "none".  The memory of an item that was given back stays one of this pool until
+ * hm_pool_destroy: a reader with an old number reads something stale, never something unmapped.  Everything except init
+ * and destroy is lock-free.
  *
- * The first four bytes of an item belong to the pool while the item is free (_Atomic uint32_t, the free
- * list's link); the rest is left as the giver left it.  Items that were never taken before are zero, the link
- * included.
+ * The first four bytes of a free item are the pool's (_Atomic uint32_t, the free list's link); the rest is left as the
+ * giver left it.  Items that were never taken before are zero.
  */
 #ifndef HOSTMEM_MAPS_POOL_H
 #define HOSTMEM_MAPS_POOL_H

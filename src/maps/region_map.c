@@ -32,10 +32,8 @@ static void erase_cell(_Atomic uint32_t *cell, uint32_t number)
                                                 memory_order_relaxed);
 }
 
-#if UINTPTR_MAX > UINT32_MAX
-
-enum { NODE = 1 << REGION_MAP_NODE_BITS };                      /* cells of a node */
-#    define ROOT_SPAN ((uint64_t)1 << 2 * REGION_MAP_NODE_BITS) /* granules of a root slot */
+enum { NODE = 1 << REGION_MAP_NODE_BITS };                  /* cells of a node */
+#define ROOT_SPAN ((uint64_t)1 << 2 * REGION_MAP_NODE_BITS) /* granules of a root slot */
 
 void hm_region_map_init(struct region_map *map, _Atomic uint64_t *metadata)
 {
@@ -96,147 +94,67 @@ static struct run run_at(struct region_map *map, uint64_t granule, uint64_t coun
     return (struct run){&leaf[granule & (NODE - 1)], sizeof *leaf, cells, cells};
 }
 
-/* As first_at, from the leaf cells of one middle slot; granules [from, end) of it. */
-static uint32_t first_in_leaf(const _Atomic uint32_t *leaf, uint64_t from, uint64_t end, uint64_t *at)
-{
-    for (; from < end; from++) {
-        uint32_t number = atomic_load_explicit(&leaf[from & (NODE - 1)], memory_order_acquire);
-        *at = from;
-        if (number != 0)
-            return number;
-    }
-    return 0;
-}
-
-/* As first_at, from the slots of one root slot. */
-static uint32_t first_in_middle(const struct region_map_slot *middle, uint64_t from, uint64_t end,
-                                uint64_t *at)
-{
-    for (uint64_t next; from < end; from = next) {
-        const struct region_map_slot *slot = &middle[from >> REGION_MAP_NODE_BITS & (NODE - 1)];
-        uint32_t number = atomic_load_explicit(&slot->span, memory_order_acquire);
-        const _Atomic uint32_t *leaf = atomic_load_explicit(&slot->child, memory_order_acquire);
-        next = (from / NODE + 1) * NODE;
-        *at = from;
-        if (number == 0 && leaf != NULL)
-            number = first_in_leaf(leaf, from, smaller(next, end), at);
-        if (number != 0)
-            return number;
-    }
-    return 0;
-}
-
-/* As hm_region_map_first; *at receives the granule. */
-static uint32_t first_at(const struct region_map *map, uint64_t from, uint64_t count, uint64_t *at)
-{
-    uint64_t end = smaller(from + count, REGION_MAP_GRANULES);
-    for (uint64_t next; from < end; from = next) {
-        const struct region_map_slot *slot = &map->root[from >> 2 * REGION_MAP_NODE_BITS];
-        uint32_t number = atomic_load_explicit(&slot->span, memory_order_acquire);
-        const struct region_map_slot *middle = atomic_load_explicit(&slot->child, memory_order_acquire);
-        next = (from / ROOT_SPAN + 1) * ROOT_SPAN;
-        *at = from;
-        if (number == 0 && middle != NULL)
-            number = first_in_middle(middle, from, smaller(next, end), at);
-        if (number != 0)
-            return number;
-    }
-    return 0;
-}
-
 static uint32_t number_in(const _Atomic uint32_t *cell)
 {
     return atomic_load_explicit(cell, memory_order_acquire);
 }
 
-/* Visit the span of a slot, if it is not empty; *hidden is whether what is below it is out of sight. */
-static bool visit_span(const struct region_map_slot *slot, uint64_t granule, uint64_t count,
-                       region_map_visitor *visit, void *context, bool *hidden)
+/* What a lookup comes to: its number, where that stands (NULL: a node is missing), and for how many granules from there on
+ * the same is so. */
+struct look {
+    uint32_t number;
+    _Atomic uint32_t *cell;
+    uint64_t count;
+};
+
+static struct look look_at(const struct region_map *map, uint64_t granule)
 {
-    uint32_t number = number_in(&slot->span);
-    bool go_on = number == 0 || visit(context, granule, count, number, *hidden);
-    *hidden = *hidden || number != 0;
-    return go_on;
+    struct region_map_slot *slot = (struct region_map_slot *)&map->root[granule / ROOT_SPAN];
+    for (uint64_t span = ROOT_SPAN;; span = NODE) {
+        const uint64_t rest = span - granule % span;
+        uint32_t number = number_in(&slot->span);
+        void *child = atomic_load_explicit(&slot->child, memory_order_acquire);
+        if (number != 0)
+            return (struct look){number, &slot->span, rest};
+        if (child == NULL)
+            return (struct look){.count = rest};
+        if (span == ROOT_SPAN) {
+            slot = (struct region_map_slot *)child + granule / NODE % NODE;
+            continue;
+        }
+        _Atomic uint32_t *cell = (_Atomic uint32_t *)child + granule % NODE;
+        struct look look = {number_in(cell), cell, 1};
+        while (look.number == 0 && look.count < rest && number_in(cell + look.count) == 0)
+            look.count++;
+        return look;
+    }
+}
+
+static bool visit_cell(const _Atomic uint32_t *cell, uint64_t granule, uint64_t count,
+                       region_map_visitor *visit, void *context)
+{
+    uint32_t number = number_in(cell);
+    return number == 0 || visit(context, granule, count, number);
 }
 
 bool hm_region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context)
 {
-    for (uint64_t r = 0; r < (uint64_t)1 << REGION_MAP_ROOT_BITS; r++) {
-        bool below_root = false;
-        if (!visit_span(&map->root[r], r * ROOT_SPAN, ROOT_SPAN, visit, context, &below_root))
+    for (uint64_t granule = 0; granule < REGION_MAP_GRANULES; granule += ROOT_SPAN) {
+        const struct region_map_slot *root = &map->root[granule / ROOT_SPAN];
+        if (!visit_cell(&root->span, granule, ROOT_SPAN, visit, context))
             return false;
-        const struct region_map_slot *middle =
-            atomic_load_explicit(&map->root[r].child, memory_order_acquire);
+        const struct region_map_slot *middle = atomic_load_explicit(&root->child, memory_order_acquire);
         for (uint64_t m = 0; middle != NULL && m < NODE; m++) {
-            uint64_t granule = r * ROOT_SPAN + m * NODE;
-            bool hidden = below_root;
-            if (!visit_span(&middle[m], granule, NODE, visit, context, &hidden))
+            if (!visit_cell(&middle[m].span, granule + m * NODE, NODE, visit, context))
                 return false;
             const _Atomic uint32_t *leaf = atomic_load_explicit(&middle[m].child, memory_order_acquire);
-            for (uint64_t i = 0; leaf != NULL && i < NODE; i++) {
-                uint32_t number = number_in(&leaf[i]);
-                if (number != 0 && !visit(context, granule + i, 1, number, hidden))
+            for (uint64_t i = 0; leaf != NULL && i < NODE; i++)
+                if (!visit_cell(&leaf[i], granule + m * NODE + i, 1, visit, context))
                     return false;
-            }
         }
     }
     return true;
 }
-
-/* Remove `number` from the cells of every level that cover the granule. */
-static void erase_at(struct region_map *map, uint64_t granule, uint32_t number)
-{
-    erase_cell(run_at(map, granule, 1, false).cell, number);
-    erase_cell(run_at(map, granule - granule % NODE, NODE, false).cell, number);
-    erase_cell(run_at(map, granule - granule % ROOT_SPAN, ROOT_SPAN, false).cell, number);
-}
-
-#else
-
-void hm_region_map_init(struct region_map *map, _Atomic uint64_t *metadata)
-{
-    (void)map;
-    (void)metadata;
-}
-
-void hm_region_map_destroy(struct region_map *map)
-{
-    (void)map;
-}
-
-static struct run run_at(struct region_map *map, uint64_t granule, uint64_t count, bool make)
-{
-    (void)make;
-    return (struct run){&map->cell[granule], sizeof map->cell[0], count, count};
-}
-
-static uint32_t first_at(const struct region_map *map, uint64_t granule, uint64_t count, uint64_t *at)
-{
-    for (; count != 0 && granule < REGION_MAP_GRANULES; granule++, count--) {
-        uint32_t number = region_map_find(map, granule << GRANULE_SHIFT);
-        *at = granule;
-        if (number != 0)
-            return number;
-    }
-    return 0;
-}
-
-bool hm_region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context)
-{
-    for (uint64_t granule = 0; granule < REGION_MAP_GRANULES; granule++) {
-        uint32_t number = region_map_find(map, granule << GRANULE_SHIFT);
-        if (number != 0 && !visit(context, granule, 1, number, false))
-            return false;
-    }
-    return true;
-}
-
-static void erase_at(struct region_map *map, uint64_t granule, uint32_t number)
-{
-    erase_cell(&map->cell[granule], number);
-}
-
-#endif
 
 bool hm_region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count)
 {
@@ -277,28 +195,35 @@ void hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t coun
 
 uint32_t hm_region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)
 {
-    uint64_t at = granule;
-    return first_at(map, granule, count, &at);
+    const uint64_t end = smaller(granule + count, REGION_MAP_GRANULES);
+    struct look look;
+    for (; granule < end; granule += look.count)
+        if ((look = look_at(map, granule)).number != 0)
+            return look.number;
+    return 0;
 }
 
 void hm_region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
-    uint64_t end = granule + count;
-    while (first_at(map, granule, end - granule, &granule) == number)
-        erase_at(map, granule, number);
+    const uint64_t end = granule + count;
+    while (granule < end) {
+        struct look look = look_at(map, granule);
+        if (look.number == number)
+            erase_cell(look.cell, number); /* and look below it */
+        else if (look.number != 0)
+            return;
+        else
+            granule += look.count;
+    }
 }
 
 uint64_t hm_region_map_missing(const struct region_map *map, uint64_t granule, uint64_t count,
                                uint32_t number)
 {
-    uint64_t end = granule + count;
-    while (granule < end) {
-        struct run run = run_at((struct region_map *)map, granule, end - granule, false);
-        /* A cell says the same of all that it covers, and so does one above it. */
-        uint64_t step = run.cell == NULL ? run.step : run.step / run.cells;
-        for (uint64_t cells = run.cell == NULL ? 1 : run.cells; cells != 0; cells--, granule += step)
-            if (region_map_find(map, granule << GRANULE_SHIFT) != number)
-                return granule;
-    }
+    const uint64_t end = granule + count;
+    struct look look;
+    for (; granule < end; granule += look.count)
+        if ((look = look_at(map, granule)).number != number)
+            return granule;
     return end;
 }

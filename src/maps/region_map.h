@@ -10,12 +10,8 @@
  *      mid slot   = { child, span }   64 MiB      span: likewise
  *      leaf cell  = region number     64 KiB
  *
- * A region writes its number into the fewest cells that cover it: spans where it fills a whole node, leaf
- * cells at its edges.  A lookup reads span before child at each level.  Nodes are installed by
- * compare-and-swap and stay until the map goes.  A 32-bit address space has one flat table of cells.
- *
- * A cell is owned by the region that published it; publish on a range that is not empty is the caller's
- * mistake, which is why hm_region_map_first exists.
+ * A region writes its number into the fewest cells that cover it: spans where it fills a whole node, leaf cells at its
+ * edges.  Nodes are installed by compare-and-swap and stay until the map goes.  A 32-bit address space has one root slot.
  */
 #ifndef HOSTMEM_MAPS_REGION_MAP_H
 #define HOSTMEM_MAPS_REGION_MAP_H
@@ -24,9 +20,9 @@
 
 enum { GRANULE_SHIFT = 16 };
 
-#if UINTPTR_MAX > UINT32_MAX
-enum { REGION_MAP_ROOT_BITS = 11, REGION_MAP_NODE_BITS = 10 };
-#    define REGION_MAP_GRANULES ((uint64_t)1 << 31)
+enum { REGION_MAP_NODE_BITS = 10 };
+
+#define REGION_MAP_GRANULES ((uint64_t)1 << (sizeof(void *) == 8 ? 31 : 16))
 
 struct region_map_slot {
     _Atomic(void *) child;
@@ -34,17 +30,10 @@ struct region_map_slot {
 };
 
 struct region_map {
-    struct region_map_slot root[1 << REGION_MAP_ROOT_BITS];
+    struct region_map_slot root[sizeof(void *) == 8 ? 1 << 11 : 1];
     struct pool middles; /* items: struct region_map_slot[1024] */
     struct pool leaves;  /* items: _Atomic uint32_t[1024] */
 };
-#else
-#    define REGION_MAP_GRANULES ((uint64_t)1 << 16)
-
-struct region_map {
-    _Atomic uint32_t cell[1 << 16];
-};
-#endif
 
 /* The memory of `map` must be zero; bytes committed for nodes are added to *metadata. */
 void hm_region_map_init(struct region_map *map, _Atomic uint64_t *metadata);
@@ -54,13 +43,13 @@ void hm_region_map_destroy(struct region_map *map);
  * space. */
 bool hm_region_map_prepare(struct region_map *map, uint64_t granule, uint64_t count);
 
-/* Write `number` over the range, which was prepared.  Cannot fail. */
+/* Write `number` over the range, which was prepared and ought to be empty.  Cannot fail. */
 void hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 
 /* Remove `number` from the range; cells that meanwhile hold another number stay. */
 void hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 
-/* Any number found in the range, 0 when it is empty: also looks below spans. */
+/* The first number in the range, 0 when it is empty. */
 uint32_t hm_region_map_first(const struct region_map *map, uint64_t granule, uint64_t count);
 
 /* Remove `number`, the first in the range, from every cell up to where another number is first: whatever the
@@ -71,12 +60,9 @@ void hm_region_map_purge(struct region_map *map, uint64_t granule, uint64_t coun
 uint64_t hm_region_map_missing(const struct region_map *map, uint64_t granule, uint64_t count,
                                uint32_t number);
 
-/*
- * Visit every cell that is not empty: what it covers and its number.  `hidden`: a span above it is not empty, so that
- * no lookup comes to it.  False from the visitor ends the walk, which returns it.
- */
-typedef bool region_map_visitor(void *context, uint64_t granule, uint64_t count, uint32_t number,
-                                bool hidden);
+/* Visit every cell that is not empty, also where a span above hides it from lookups: what it covers, and its number.
+ * False from the visitor ends the walk. */
+typedef bool region_map_visitor(void *context, uint64_t granule, uint64_t count, uint32_t number);
 bool hm_region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context);
 
 /* The number at an address, 0 for nobody's. */
@@ -85,7 +71,6 @@ static inline uint32_t region_map_find(const struct region_map *map, uint64_t ad
     uint64_t granule = address >> GRANULE_SHIFT;
     if (granule >= REGION_MAP_GRANULES)
         return 0;
-#if UINTPTR_MAX > UINT32_MAX
     const uint32_t mask = (1u << REGION_MAP_NODE_BITS) - 1;
     const struct region_map_slot *slot = &map->root[granule >> (2 * REGION_MAP_NODE_BITS)];
     for (unsigned shift = REGION_MAP_NODE_BITS;; shift = 0) {
@@ -99,9 +84,6 @@ static inline uint32_t region_map_find(const struct region_map *map, uint64_t ad
             return atomic_load_explicit((_Atomic uint32_t *)child + (granule & mask), memory_order_acquire);
         slot = (const struct region_map_slot *)child + (granule >> shift & mask);
     }
-#else
-    return atomic_load_explicit(&map->cell[granule], memory_order_acquire);
-#endif
 }
 
 #endif

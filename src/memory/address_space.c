@@ -1,26 +1,22 @@
 /*
  * address_space.c - views in and out of the table
  *
- * A release is reported after the unmap, so another thread may have mapped and reported the same base, or may
- * have been given it by VirtualAlloc, before the release of the old view arrives or while it is here:
- * hm_region_publish drops the old view, and what is no view, or mapped still, is left alone.  Windows is asked
- * about the very view that is held, so that no later one can go in its place.
+ * A release is reported after the unmap, so the base may be another view's or region's by then.  hm_region_publish drops an
+ * old view; and Windows is asked about the very view that is held, so that no later one can go in its place.
  */
 #include "memory/address_space.h"
 
 #include "memory/os.h"
+#include "memory/reconcile.h"
 
 /* Length of the mapped view that begins at `base`; 0: there is none. */
 static uint64_t view_bytes(uint64_t base)
 {
-    uint64_t at = base;
-    for (;;) {
-        MEMORY_BASIC_INFORMATION info;
-        if (hm_os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0 || info.State == MEM_FREE ||
-            (uintptr_t)info.AllocationBase != base || info.Type == MEM_PRIVATE)
-            return at - base;
-        at = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
-    }
+    struct page_run run = {.allocation = base, .end = base};
+    while (hm_reconcile_next_run(&run, UINT64_MAX))
+        if (run.type == MEM_PRIVATE)
+            return 0;
+    return run.end - base;
 }
 
 bool hm_address_space_is_free(const void *start, SIZE_T size)

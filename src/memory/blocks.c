@@ -39,18 +39,11 @@ bool hm_blocks_charge(struct quota *quota, struct charge *charge)
     return granted;
 }
 
-void hm_blocks_note(struct quota *quota)
-{
-    raise_to(&quota->stock->charged.peak, blocks_now(quota));
-    raise_to(&quota->commit.peak, hm_budget_used(&quota->commit));
-    hm_budget_look(&quota->commit);
-}
-
 const struct budget *hm_blocks_settle(struct quota *quota, const struct charge *charge)
 {
     if (charge->verdict == CHARGE_OVERRUN)
         charged(quota, charge->bytes);
-    hm_blocks_note(quota);
+    raise_to(&quota->stock->charged.peak, blocks_now(quota));
     return hm_quota_settle(quota, charge, charge->bytes);
 }
 

@@ -16,9 +16,6 @@ bool hm_blocks_charge(struct quota *quota, struct charge *charge);
 const struct budget *hm_blocks_settle(struct quota *quota, const struct charge *charge);
 void hm_blocks_give(struct quota *quota, uint64_t bytes);
 
-/* The peaks are to be no less than what is in use now. */
-void hm_blocks_note(struct quota *quota);
-
 /* It came to nothing. */
 void hm_blocks_cancel(struct quota *quota, const struct charge *charge);
 
@@ -53,8 +50,9 @@ static inline bool blocks_charge(struct quota *quota, struct charge *charge)
         charge->level = BUDGET_PROCESS;
     if (blocks_of_stock(quota, charge->bytes) && stock_pay(quota->stock, charge->bytes)) {
         /* Not where all that is charged, stock included, is more than the level may take: a more critical call may have
-         * filled it, or the limit is lower now. */
-        if (budget_fits(&quota->commit, 0, charge->level, &charge->used))
+         * filled it, or the limit is lower now.  (Use may be less than nothing, and hide what the block is alone.) */
+        if (charge->bytes <= budget_ceiling(&quota->commit, charge->level) &&
+            budget_fits(&quota->commit, 0, charge->level, &charge->used))
             return true;
         blocks_refund(quota, charge->bytes);
     }
@@ -67,15 +65,14 @@ static inline const struct budget *blocks_settle(struct quota *quota, const stru
     const struct gauge *blocks = &quota->stock->charged;
     if (charge->bytes == 0)
         return NULL;
-    if (charge->verdict != CHARGE_GRANTED || quota->parent != NULL)
-        return hm_blocks_settle(quota, charge);
     const uint64_t here = stock_here(quota->stock);
     const uint64_t used = atomic_load_explicit(&commit->used, memory_order_relaxed),
                    now = atomic_load_explicit(&blocks->now, memory_order_relaxed);
-    if (counted(used - here) > atomic_load_explicit(&commit->peak, memory_order_relaxed) ||
+    if (charge->verdict != CHARGE_GRANTED || quota->parent != NULL ||
+        counted(used - here) > atomic_load_explicit(&commit->peak, memory_order_relaxed) ||
         counted(now - here) > atomic_load_explicit(&blocks->peak, memory_order_relaxed) ||
         used >= atomic_load_explicit(&commit->wake_above, memory_order_seq_cst))
-        hm_blocks_note(quota);
+        return hm_blocks_settle(quota, charge);
     return NULL;
 }
 

@@ -6,11 +6,8 @@
  *                        pressure                     eAppDomainCritical
  *                                                                   eProcessCritical: refused, or an overrun
  *
- * To check and to take is one atomic step, so no two threads together get more than there is, and what is refused
- * never shows.  What was taken is noted - peak, watermarks, overruns - when the memory is there.  Lowering a
- * limit takes nothing away: use above it only means that nothing more is granted.
- *
- * Knows no Win32 and takes no lock.  Figures in bytes.
+ * To check and to take is one atomic step, so what is refused never shows.  What was taken is noted - peak, watermarks,
+ * overruns - when the memory is there.  Figures in bytes.
  */
 #ifndef HOSTMEM_MEMORY_BUDGET_H
 #define HOSTMEM_MEMORY_BUDGET_H

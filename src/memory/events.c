@@ -22,7 +22,6 @@ void hm_events_write(struct event_queue *queue, const hostmem_event *event)
                 continue;
             }
             atomic_fetch_add_explicit(&queue->lost, 1, memory_order_relaxed);
-            atomic_fetch_add_explicit(&queue->lost_ever, 1, memory_order_relaxed);
             return;
         }
         if (atomic_compare_exchange_weak_explicit(&queue->written, &number, number + 1, memory_order_relaxed,
@@ -39,7 +38,9 @@ bool hm_events_read(struct event_queue *queue, hostmem_event *event)
     if (atomic_load_explicit(&slot->turn, memory_order_acquire) != turn_of(queue->read) + 1)
         return false;
     *event = slot->event;
-    event->lost = atomic_exchange_explicit(&queue->lost, 0, memory_order_relaxed);
+    const uint64_t lost = atomic_load_explicit(&queue->lost, memory_order_relaxed);
+    event->lost = (uint32_t)(lost - queue->told_lost);
+    queue->told_lost = lost;
     atomic_store_explicit(&slot->turn, turn_of(queue->read) + EVENTS_MOST, memory_order_release);
     queue->read++;
     return true;

@@ -1,9 +1,8 @@
 /*
  * events.h - what the host is to be told: written by whoever is called by the CLR, read by the pressure thread
  *
- * A ring of a fixed number of events.  Writers take no lock and never wait: when it is full the event is lost, and
- * counted.  Each slot has a turn, which says whose it is: the writer's whose number is that of the turn (less its
- * last six bits), the reader's at one more.
+ * A ring; when it is full the event is lost, and counted.  Each slot has a turn, which says whose it is: the writer's whose
+ * number is that of the turn (less its last six bits), the reader's at one more.
  */
 #ifndef HOSTMEM_MEMORY_EVENTS_H
 #define HOSTMEM_MEMORY_EVENTS_H
@@ -17,9 +16,9 @@ enum { EVENTS_MOST = 64 };
 
 struct event_queue {
     _Atomic uint32_t written; /* slots claimed, ever */
-    uint32_t read;            /* the reader's */
-    _Atomic uint32_t lost;    /* since the last one that was read */
-    _Atomic uint64_t lost_ever;
+    uint32_t read;            /* the reader's, and how many it has been told of */
+    uint64_t told_lost;
+    _Atomic uint64_t lost; /* ever */
     struct event_slot {
         _Atomic uint32_t turn;
         hostmem_event event;

@@ -31,11 +31,4 @@ static inline HRESULT hresult_from_last_error(void)
     return hresult_from_win32(GetLastError());
 }
 
-/* The books have no memory: as Windows would put it. */
-static inline HRESULT hresult_out_of_memory(void)
-{
-    SetLastError(ERROR_NOT_ENOUGH_MEMORY);
-    return E_OUTOFMEMORY;
-}
-
 #endif

@@ -1,35 +1,31 @@
 /*
- * lane.h - what a thread changes with every call, more or less its own
+ * lane.h - what a thread changes with every call lies in a lane, more or less its own
  *
- * Threads are spread over the lanes (thread.h).  Two that share one are as right as they would be apart, only
- * slower.  The first thread of a lane owns it for good: what is the owner's alone needs no locked instruction.
+ * Threads are spread over the lanes.  Two that share one are as right as they would be apart, only slower.
  */
 #ifndef HOSTMEM_MEMORY_LANE_H
 #define HOSTMEM_MEMORY_LANE_H
 
-#include <stdatomic.h>
 #include <stdint.h>
 
-#include <hostmem/hostmem.h>
+#include <windows.h>
 
-enum { LANES = 32, LANE_BYTES = 1024 };
+enum { LANE_BITS = 5, LANES = 1 << LANE_BITS };
 
-/* What is only counted: no peak.  Foreign frees are the calls that HOST_E_INVALIDOPERATION answered. */
-enum stats_counter { STATS_REGIONS, STATS_VIEWS, STATS_BLOCKS, STATS_FOREIGN_FREES, STATS_COUNTERS };
+/* The thread's environment block: an address that no other thread has, and a later one only when this one is gone.  (Its
+ * id would cost a call.) */
+static inline uintptr_t thread_here(void)
+{
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Warray-bounds" /* GCC 12 of the segment's address 0 */
+    return (uintptr_t)NtCurrentTeb();
+#pragma GCC diagnostic pop
+}
 
-struct lane_counters {
-    _Alignas(64) _Atomic uint64_t counter[STATS_COUNTERS];
-    struct {
-        _Atomic uint64_t calls, failures;
-    } method[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
-};
-
-/* On one page. */
-struct lane {
-    _Alignas(LANE_BYTES) _Atomic uintptr_t owner; /* thread_here(); 0: nobody yet */
-    struct lane_counters counters;                /* the owner's */
-};
-
-_Static_assert(sizeof(struct lane) == LANE_BYTES, "no lane may reach into a second page");
+/* Blocks lie pages apart: the upper bits of a product spread them. */
+static inline unsigned lane_of(uintptr_t thread)
+{
+    return (uint32_t)(thread >> 12) * 2654435769u >> (32 - LANE_BITS);
+}
 
 #endif

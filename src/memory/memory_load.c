@@ -1,10 +1,8 @@
 /*
  * memory_load.c - the machine's load, or that of a job object or a budget where it is tighter
  *
- * Available means physical: the CLR compares it with physical memory and caps it by address space itself
- * (contract 3.7).  Of a limit on the whole job only this process' part is known; the figure is the best that
- * any process gets to see.  Of a budget it is what eTaskCritical may take, in all or as
- * heap, which the garbage collector runs into first.
+ * Available means physical: the CLR caps it by address space itself (contract 3.7).  Of a limit on the whole job only this
+ * process' part is known.  Of a budget it is what eTaskCritical may take, in all or as heap.
  */
 #include "memory/memory_load.h"
 

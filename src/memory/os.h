@@ -1,12 +1,8 @@
 /*
  * os.h - all of Windows that the library calls
  *
- * The seam between what memory means (vm.c) and who provides it, so that a test can make the n-th call fail
- * and the bench can time the books alone.  Together with maps/pages.h it is everything; os_win32.c is the
- * real one.
- *
- * Rules for an implementation: arguments go on unchanged; the last error is what the Win32 function leaves;
- * no function here blocks on anything but Windows itself.
+ * Together with maps/pages.h; os_win32.c is the real one, and a test can make the n-th call fail.  Arguments go on
+ * unchanged; the last error is what the Win32 function leaves; no function blocks on anything but Windows itself.
  */
 #ifndef HOSTMEM_MEMORY_OS_H
 #define HOSTMEM_MEMORY_OS_H
@@ -33,11 +29,9 @@ struct os_memory {
     uint32_t physical_load; /* percent, as Windows rounds it */
 };
 
-/* False: Windows did not say; the last error tells why.  A job object that cannot be read counts as none. */
+/* False: Windows did not say, and nothing is written; the last error tells why.  A job object that cannot be read counts as
+ * none. */
 bool hm_os_memory_status(struct os_memory *memory);
-
-/* Private bytes of this process; 0: Windows did not say.  The last error stays. */
-uint64_t hm_os_process_private(void);
 
 /* Private heaps. `serialize`: any thread may call; `executable`: blocks are PAGE_EXECUTE_READWRITE. */
 HANDLE hm_os_heap_create(bool serialize, bool executable);

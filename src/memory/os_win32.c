@@ -54,24 +54,13 @@ bool hm_os_memory_status(struct os_memory *memory)
         if (flags & JOB_OBJECT_LIMIT_WORKINGSET)
             memory->working_set_limit = job.BasicLimitInformation.MaximumWorkingSetSize;
     }
-    if (memory->job_limit != UINT64_MAX || memory->working_set_limit != UINT64_MAX) {
-        PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof counters};
-        if (K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters)) {
-            memory->process_commit = counters.PagefileUsage;
-            memory->process_working_set = counters.WorkingSetSize;
-        }
+    PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof counters};
+    if (K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters)) {
+        memory->process_commit = counters.PagefileUsage;
+        memory->process_working_set = counters.WorkingSetSize;
     }
     SetLastError(error);
     return true;
-}
-
-uint64_t hm_os_process_private(void)
-{
-    PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof counters};
-    DWORD error = GetLastError();
-    bool known = K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters);
-    SetLastError(error);
-    return known ? counters.PagefileUsage : 0;
 }
 
 HANDLE hm_os_heap_create(bool serialize, bool executable)

@@ -1,22 +1,13 @@
 /*
  * overlap.h - has another call changed the same pages meanwhile?
  *
- * Windows and the page bits are changed one after the other, so threads that commit and decommit the same pages at once
- * could leave the bits in another order than Windows took the calls.  Each 4 MiB have a version, which counts the calls
- * that have turned bits there:
+ * Each 4 MiB of a region have a version, which counts the calls that have turned bits there:
  *
  *      | commits 16 | changes 16 |
  *
- * A call reads the versions of its pages before it asks Windows, and advances them after it has turned its bits.  If
- * there was an opposite call in between, it stays: it compares its pages with VirtualQuery; only if they differ it
- * writes, as a change that others see, and compares again if that was overlapped (reconcile.c).
- *
- * Who changes pages without being in their region (a commit that was passed on as foreign, a call whose region was released
- * meanwhile) advances the versions afterwards, and then compares.
- *
- * A call that had the region to itself until its bits were turned overlapped nobody, and leaves the versions alone.  Versions
- * wrap: a call that was in the region for so long that they may have compares in any case.  Why that is enough:
- * docs/architecture.md.
+ * A call reads the versions of its pages before it asks Windows, and advances them after it has turned its bits, unless it
+ * had the region to itself.  If there was an opposite call in between, it compares its pages with VirtualQuery
+ * (reconcile.c).  Why that is enough: docs/architecture.md.
  */
 #ifndef HOSTMEM_MEMORY_OVERLAP_H
 #define HOSTMEM_MEMORY_OVERLAP_H

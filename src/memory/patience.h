@@ -1,10 +1,8 @@
 /*
  * patience.h - how often a commit that Windows refused is tried again
  *
- * A commit can fail for a moment, while the page file grows or another process lets go.  That progresses without the
- * CLR, so a short wait is safe even while its threads are suspended (contract 3.9); the more critical the
- * call, the longer it is worth it: pauses of 5 ms, at most 2, 8 or 40 of them.  None for more than the machine could ever
- * commit.
+ * It can fail for a moment, while the page file grows, which progresses without the CLR: a short wait is safe even while its
+ * threads are suspended (contract 3.9).  Pauses of 5 ms, at most 2, 8 or 40, the more critical the more.
  */
 #ifndef HOSTMEM_MEMORY_PATIENCE_H
 #define HOSTMEM_MEMORY_PATIENCE_H
@@ -22,20 +20,16 @@ static inline struct patience patience_for(unsigned level, uint64_t bytes)
     return (struct patience){pauses[level < 2 ? level : 2], bytes};
 }
 
-/* No page file grows to that. */
-static inline bool patience_is_hopeless(const struct patience *patience)
-{
-    struct os_memory memory;
-    return hm_os_memory_status(&memory) && patience->bytes / 16 > memory.physical_total;
-}
-
 /* A moment has passed after this error, and another try is worth it.  Nothing is to be held charged meanwhile. */
 static inline bool patience_again(struct patience *patience, DWORD error)
 {
     bool transient = error == ERROR_COMMITMENT_LIMIT || error == ERROR_NO_SYSTEM_RESOURCES ||
                      error == ERROR_NOT_ENOUGH_MEMORY;
-    if (!transient || patience->pauses == 0 || patience_is_hopeless(patience))
+    struct os_memory memory;
+    if (!transient || patience->pauses == 0)
         return false;
+    if (hm_os_memory_status(&memory) && patience->bytes / 16 > memory.physical_total)
+        return false; /* no page file grows to that */
     patience->pauses--;
     bool paused = hm_os_pause(5);
     SetLastError(error);

@@ -60,20 +60,21 @@ struct surroundings {
     enum budget_pressure job, all;
     uint64_t now;
     uint64_t next_look; /* milliseconds until somebody has to look again */
-    uint64_t process;   /* use of the whole process; 0: not sampled yet */
+    uint64_t process;   /* use of the whole process */
 };
 
 static void look_around(struct surroundings *around)
 {
-    struct os_memory memory;
+    struct os_memory memory = {.job_limit = UINT64_MAX, .working_set_limit = UINT64_MAX};
     hm_os_resources_look(&around->resources);
-    around->job = hm_os_memory_status(&memory) ? hm_pressure_of_job(&memory, around->job) : BUDGET_HIGH;
+    hm_os_memory_status(&memory);
+    around->job = hm_pressure_of_job(&memory, around->job);
+    around->process = memory.process_commit + atomic_load_explicit(&hm_views_committed, memory_order_relaxed);
     enum budget_pressure machine = around->resources.low    ? BUDGET_LOW
                                    : around->resources.high ? BUDGET_HIGH
                                                             : BUDGET_NEUTRAL;
     around->all = hm_pressure_tightest(machine, around->job);
     around->now = hm_os_ticks();
-    around->process = 0;
     /* No event tells of a job object's use, nor of the end of low memory.  (Nor of plenty: that can wait.) */
     bool blind = around->job != BUDGET_HIGH || around->resources.low;
     around->next_look = blind ? PRESSURE_LOOK_MS : PRESSURE_IDLE_MS;
@@ -93,7 +94,7 @@ static uint64_t soft_of(const struct budget *budget)
     return atomic_load_explicit(&budget->soft, memory_order_relaxed);
 }
 
-/* Take a sample for a tenant, if somebody wants to know; no event would tell of it. */
+/* Note the process' use for a tenant, if somebody wants to know; no event would tell of it. */
 static void sample_process(struct quota *quota, struct surroundings *around)
 {
     bool wanted = false;
@@ -101,9 +102,6 @@ static void sample_process(struct quota *quota, struct surroundings *around)
         wanted = wanted || soft_of(&q->process) != BUDGET_UNLIMITED;
     if (!wanted)
         return;
-    if (around->process == 0)
-        around->process =
-            hm_os_process_private() + atomic_load_explicit(&hm_views_committed, memory_order_relaxed);
     for (struct quota *q = quota; q != NULL; q = q->parent) {
         atomic_store_explicit(&q->process.used, around->process, memory_order_relaxed);
         raise_to(&q->process.peak, around->process);

@@ -1,17 +1,10 @@
 /*
  * pressure.h - Low, Neutral, High: when the CLR is told how much memory there is
  *
- * One thread a process looks at every manager that has somebody to tell.  It is woken when a budget passes one of its
- * watermarks, when an event waits for the host, when the machine's memory becomes low or plenty; and it looks by
- * itself where nothing would wake it (job objects, and the end of Windows' low memory).  Every callback
- * into the CLR or the host is made from this thread, with no lock held (but `visit`, for which only an end waits).
- *
- * Low is the tightest of budget, shared budget, machine and job object; a level is told when it changes, and Low again
- * every 8,192 ms while it lasts: that is how often .NET Framework's CLR reacts to it (contract 3.8).  The whole process is
- * sampled for who wants to know (process_soft); a Low for its sake alone is repeated only where that may help.
- *
- * Each tenant is counted, and visited with a reference; who may end what, and which mutex guards it: docs/architecture.md,
- * "Threads".
+ * One thread a process looks at every manager that has somebody to tell, when a watermark is passed, an event waits for
+ * the host, or the machine's memory becomes low or plenty; and by itself where nothing would wake it.  Every callback into
+ * the CLR or the host is made from it, with no lock held (but `visit`, for which only an end waits).  Who may end what,
+ * and which mutex guards it: docs/architecture.md, "Threads".
  */
 #ifndef HOSTMEM_MEMORY_PRESSURE_H
 #define HOSTMEM_MEMORY_PRESSURE_H

@@ -202,20 +202,15 @@ void hm_quota_refund(struct quota *quota, enum charge_kind kind, uint64_t bytes)
         let_go(row, row_of(quota, kind, row), &all);
 }
 
-void hm_quota_becomes_heap(struct quota *quota, uint64_t bytes)
+void hm_quota_move(struct quota *quota, enum charge_kind from, enum charge_kind to, uint64_t bytes)
 {
-    if ((int64_t)bytes <= 0) { /* bits were cleared before they were counted: less than nothing (region.c) */
-        hm_quota_was_heap(quota, 0 - bytes);
+    if (from == to || bytes == 0)
         return;
-    }
     for (struct quota *q = quota; q != NULL; q = q->parent)
-        hm_budget_force(&q->heap, bytes);
-}
-
-void hm_quota_was_heap(struct quota *quota, uint64_t bytes)
-{
-    for (struct quota *q = quota; q != NULL; q = q->parent)
-        budget_give(&q->heap, bytes);
+        if (to == CHARGE_HEAP && (int64_t)bytes > 0)
+            hm_budget_force(&q->heap, bytes);
+        else /* also less than nothing: bits were cleared before they were counted (region.c) */
+            budget_give(&q->heap, to == CHARGE_HEAP ? 0 - bytes : bytes);
 }
 
 uint64_t hm_quota_shown(const struct quota *quota)

@@ -6,12 +6,8 @@
  *      reserve    address space: reserve_limit
  *      process    nothing that is charged: the whole process, as the pressure thread samples it; process_soft
  *
- * A quota may have a parent: what is charged to it is charged there too, and any of the up to four budgets may refuse.
- * All are asked before any is taken from, so what one of them refuses shows in the others only if a race made it so; and
- * a refusal that such a roll-back of another thread, or the stock of small blocks, may have caused is asked once more.
- *
- * At eProcessCritical what is beyond a ceiling is an overrun: granted, and taken of that budget only when the memory is
- * there.
+ * What is charged to a quota is charged to its parent too; all are asked before any is taken from.  At eProcessCritical
+ * what is beyond a ceiling is an overrun: granted, and taken of that budget only when the memory is there.
  */
 #ifndef HOSTMEM_MEMORY_QUOTA_H
 #define HOSTMEM_MEMORY_QUOTA_H
@@ -85,9 +81,8 @@ const struct budget *hm_quota_settle(struct quota *quota, const struct charge *c
 /* What was settled is gone. */
 void hm_quota_refund(struct quota *quota, enum charge_kind kind, uint64_t bytes);
 
-/* What is in use already has come to be heap, or is heap no more. */
-void hm_quota_becomes_heap(struct quota *quota, uint64_t bytes);
-void hm_quota_was_heap(struct quota *quota, uint64_t bytes);
+/* What is in use already, and charged, has come to be of another kind. */
+void hm_quota_move(struct quota *quota, enum charge_kind from, enum charge_kind to, uint64_t bytes);
 
 /* How much memory the runtime is to see: the least that eTaskCritical may have in all, or as heap. */
 uint64_t hm_quota_shown(const struct quota *quota);

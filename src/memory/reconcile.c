@@ -19,6 +19,25 @@ bool hm_reconcile_still_there(const struct region_hold *hold)
            (info.State != MEM_FREE && (uintptr_t)info.AllocationBase == base);
 }
 
+bool hm_reconcile_next_run(struct page_run *run, uint64_t end)
+{
+    MEMORY_BASIC_INFORMATION info;
+    if (run->end >= end || hm_os_virtual_query((void *)(uintptr_t)run->end, &info, sizeof info) == 0 ||
+        info.State == MEM_FREE)
+        return false;
+    if (run->allocation == 0)
+        run->allocation = (uintptr_t)info.AllocationBase;
+    if ((uintptr_t)info.AllocationBase != run->allocation)
+        return false;
+    run->start = run->end;
+    run->end = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
+    if (run->end > end)
+        run->end = end;
+    run->type = info.Type;
+    run->committed = info.State == MEM_COMMIT;
+    return true;
+}
+
 /*
  * Go through the pages as Windows has them.  `write`: note them so; else: false at the first run that is
  * noted otherwise.  Memory that Windows does not call the region's stays as it is noted: it was freed behind
@@ -27,27 +46,17 @@ bool hm_reconcile_still_there(const struct region_hold *hold)
 static bool compare(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count,
                     bool write)
 {
-    uint64_t at = base_of(hold) + (first << PAGE_SHIFT);
-    uint64_t end = at + (count << PAGE_SHIFT);
-    while (at < end) {
-        MEMORY_BASIC_INFORMATION info;
-        if (hm_os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0 || info.State == MEM_FREE ||
-            (uintptr_t)info.AllocationBase != base_of(hold))
-            return true;
-        uint64_t run_end = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
-        if (run_end > end)
-            run_end = end;
-        uint64_t page = (at - base_of(hold)) >> PAGE_SHIFT;
-        uint64_t pages = (run_end - at) >> PAGE_SHIFT;
-        bool committed = info.State == MEM_COMMIT;
-        if (!write && !hm_region_agrees(hold, page, pages, committed))
+    const uint64_t base = base_of(hold), start = base + (first << PAGE_SHIFT);
+    struct page_run run = {.allocation = base, .end = start};
+    while (hm_reconcile_next_run(&run, start + (count << PAGE_SHIFT))) {
+        uint64_t page = (run.start - base) >> PAGE_SHIFT, pages = (run.end - run.start) >> PAGE_SHIFT;
+        if (!write && !hm_region_agrees(hold, page, pages, run.committed))
             return false;
-        if (write && !committed)
+        if (write && !run.committed)
             hm_region_set_decommitted(table, hold, page, pages);
         struct charge none = {.level = BUDGET_PROCESS, .kind = charge_kind_of(region_use(hold->region))};
-        if (write && committed && hm_region_prepare_commit(table, hold, page, pages))
+        if (write && run.committed && hm_region_prepare_commit(table, hold, page, pages))
             hm_region_set_committed(table, hold, page, pages, &none);
-        at = run_end;
     }
     return true;
 }
@@ -80,12 +89,8 @@ void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, ui
 void hm_reconcile_range(struct region_table *table, uint64_t start, uint64_t end)
 {
     struct region_hold hold;
-    if (end <= start || !hm_region_enter(table, start, REGION_CHANGE, &hold))
+    if (end <= start || !region_enter_owned(table, start, REGION_CHANGE, &hold))
         return;
-    if (hold.region->kind != HOSTMEM_REGION_PRIVATE) {
-        hm_region_leave_unchanged(table, &hold);
-        return;
-    }
     uint64_t first;
     uint64_t count = region_pages_within(&hold, start, end - start, &first);
     /* Windows was asked by somebody who was not in the region: those who are will compare, if they end after this. */

@@ -16,6 +16,16 @@ void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, ui
  * are. */
 void hm_reconcile_range(struct region_table *table, uint64_t start, uint64_t end);
 
+/* Pages that Windows has alike, one after the other, of one allocation; 0: that of the first. */
+struct page_run {
+    uint64_t allocation, start, end;
+    DWORD type; /* MEM_PRIVATE, MEM_MAPPED, MEM_IMAGE */
+    bool committed;
+};
+
+/* What follows the run, up to `end`; false: nothing of the allocation. */
+bool hm_reconcile_next_run(struct page_run *run, uint64_t end);
+
 /* Is the held region's memory still what was allocated for it?  False: freed behind our back. */
 bool hm_reconcile_still_there(const struct region_hold *hold);
 

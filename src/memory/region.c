@@ -55,10 +55,7 @@ unsigned hm_region_kind_at(const struct region_table *table, uint64_t address)
 
 uint32_t hm_region_take(struct region_table *table)
 {
-    uint32_t number = hm_pool_take(&table->records);
-    if (number != 0)
-        atomic_store_explicit(&record(table, number)->link, number, memory_order_relaxed);
-    return number;
+    return hm_pool_take(&table->records);
 }
 
 void hm_region_give(struct region_table *table, uint32_t number)
@@ -108,27 +105,22 @@ static void refund_committed(struct region_table *table, struct region *region, 
 bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use use)
 {
     struct region_hold hold;
-    if (!hm_region_enter(table, address, REGION_LOOK, &hold))
+    if (!region_enter_owned(table, address, REGION_LOOK, &hold))
         return false;
-    const bool ours = hold.region->kind == HOSTMEM_REGION_PRIVATE;
     uint64_t account = atomic_load_explicit(&hold.region->account, memory_order_relaxed);
-    while (ours && (account & 0xFF) != use &&
-           !atomic_compare_exchange_weak_explicit(&hold.region->account, &account,
-                                                  (account & ~(uint64_t)0xFF) | use, memory_order_relaxed,
-                                                  memory_order_relaxed))
+    while ((account & 0xFF) != use && !atomic_compare_exchange_weak_explicit(
+                                          &hold.region->account, &account, (account & ~(uint64_t)0xFF) | use,
+                                          memory_order_relaxed, memory_order_relaxed))
         ;
     const hostmem_use before = account & 0xFF;
     const uint64_t bytes = (uint64_t)((int64_t)account >> 8) << PAGE_SHIFT;
-    if (ours && before != use && bytes != 0) {
+    if (before != use && bytes != 0) {
         gauge_sub(&table->stats->by_use[before], bytes);
-        if (use == HOSTMEM_USE_GC_HEAP)
-            hm_quota_becomes_heap(table->quota, bytes);
-        else if (before == HOSTMEM_USE_GC_HEAP)
-            hm_quota_was_heap(table->quota, bytes);
+        hm_quota_move(table->quota, charge_kind_of(before), charge_kind_of(use), bytes);
         count_use(table->stats, use, bytes);
     }
     hm_region_leave_unchanged(table, &hold);
-    return ours;
+    return true;
 }
 
 /* Nobody can find the record and nobody is in it: refund and recycle. */
@@ -146,8 +138,9 @@ static void recycle(struct region_table *table, struct region *region, uint32_t 
     hm_region_give(table, number);
 }
 
-static inline bool enter(struct region *region, struct region_hold *hold)
+bool hm_region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
 {
+    struct region *region = record(table, number);
     uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
     do {
         if (!(state & LIVE))
@@ -155,16 +148,11 @@ static inline bool enter(struct region *region, struct region_hold *hold)
     } while (!atomic_compare_exchange_weak_explicit(&region->state, &state, state + AT_WORK_ONE,
                                                     memory_order_acq_rel, memory_order_relaxed));
     *hold = (struct region_hold){.region = region,
-                                 .number = atomic_load_explicit(&region->link, memory_order_relaxed),
+                                 .number = number,
                                  .work = REGION_LOOK,
                                  .entered = state + AT_WORK_ONE,
                                  .geometry = atomic_load_explicit(&region->geometry, memory_order_acquire)};
     return true;
-}
-
-bool hm_region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
-{
-    return enter(record(table, number), hold);
 }
 
 /*
@@ -229,26 +217,17 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
     return true;
 }
 
-/* A live region that has the address is the one: another comes there only when this one is not live any more. */
-static inline bool enter_at(struct region_table *table, struct region *region, uint64_t address,
-                            struct region_hold *hold)
-{
-    if (!enter(region, hold))
-        return false;
-    if (geometry_has(hold->geometry, address))
-        return true;
-    hm_region_leave_unchanged(table, hold);
-    return false;
-}
-
 bool hm_region_enter(struct region_table *table, uint64_t address, enum region_work work,
                      struct region_hold *hold)
 {
     uint32_t number;
     while ((number = region_map_find(&table->map, address)) != 0) {
-        if (enter_at(table, record(table, number), address, hold)) {
+        if (hm_region_enter_number(table, number, hold)) {
             hold->work = work;
-            return true;
+            /* A live one that has the address is it: another comes there only when this one is not live any more. */
+            if (geometry_has(hold->geometry, address))
+                return true;
+            hm_region_leave_unchanged(table, hold);
         }
         /* It has gone, or ends in its last granule before the address; or the record has just been recycled. */
         if (region_map_find(&table->map, address) == number)
@@ -315,12 +294,8 @@ const struct budget *hm_region_set_committed(struct region_table *table, struct 
     const uint64_t bytes =
         hm_commit_map_set(&hold->region->commit, geometry_pages(hold->geometry), first, count) << PAGE_SHIFT;
     const hostmem_use use = add_committed(hold->region, bytes >> PAGE_SHIFT);
-    const enum charge_kind kind = charge_kind_of(use);
     const struct budget *overrun = hm_quota_settle(table->quota, charge, bytes);
-    if (kind == CHARGE_HEAP && charge->kind != CHARGE_HEAP)
-        hm_quota_becomes_heap(table->quota, bytes);
-    else if (kind != CHARGE_HEAP && charge->kind == CHARGE_HEAP)
-        hm_quota_was_heap(table->quota, bytes);
+    hm_quota_move(table->quota, charge->kind, charge_kind_of(use), bytes);
     count_use(table->stats, use, bytes);
     charge->bytes = bytes;
     return overrun;

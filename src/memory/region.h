@@ -6,12 +6,8 @@
  *      geometry  | first granule 31 | pages 33 |      one load is the whole answer; 0: free
  *      state     | ended 39 | at work 24 | LIVE |
  *
- * Nobody ever waits here.  Whoever works on a region enters it and is counted at work; who takes LIVE away
- * has released it; and the last one to leave a region that is not LIVE refunds its pages and recycles the
- * record.
- *
- * Threads that commit and decommit the same pages at once are told apart in overlap.h.  A thread that died inside costs
- * the others no time; what it was at work in stays charged when it is released.
+ * Nobody ever waits here: whoever works on a region is counted in it, who takes LIVE away has released it, and the last one
+ * to leave a region that is not LIVE refunds its pages and recycles the record.
  */
 #ifndef HOSTMEM_MEMORY_REGION_H
 #define HOSTMEM_MEMORY_REGION_H
@@ -27,7 +23,7 @@ enum { PAGE_SHIFT = 12, PAGE_BYTES = 1 << PAGE_SHIFT, GRANULE_PAGES = 16 };
 #define REGION_MAX_PAGES (((uint64_t)1 << 33) - 1)
 
 struct region {
-    _Atomic uint32_t link; /* the pool's while the record is free, then its own number */
+    _Atomic uint32_t link; /* the pool's */
     uint32_t allocation_protect;
     _Atomic uint64_t geometry;
     _Atomic uint64_t state;
@@ -142,6 +138,18 @@ bool hm_region_leave(struct region_table *table, struct region_hold *hold);
 
 /* End the work of a hold that changed nothing. */
 void hm_region_leave_unchanged(struct region_table *table, struct region_hold *hold);
+
+/* As hm_region_enter, but for views. */
+static inline bool region_enter_owned(struct region_table *table, uint64_t address, enum region_work work,
+                                      struct region_hold *hold)
+{
+    if (!hm_region_enter(table, address, work, hold))
+        return false;
+    if (hold->region->kind == HOSTMEM_REGION_PRIVATE)
+        return true;
+    hm_region_leave_unchanged(table, hold);
+    return false;
+}
 
 /* Is the state as it was left by entering a region with nobody in it?  Then nobody has been there since, but to look. */
 static inline bool region_undisturbed(const struct region_hold *hold)

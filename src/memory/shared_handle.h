@@ -1,9 +1,8 @@
 /*
  * shared_handle.h - a handle that is there while somebody needs it
  *
- * Made by the first who needs it, closed by the last; whoever uses it has a reference meanwhile, so that nobody uses a
- * handle that is closed, or another object that was given its number.  So a module that comes and goes leaves none
- * behind, and needs no moment at which it cleans up.  Lock-free.
+ * Made by the first who needs it, closed by the last: so a module that comes and goes leaves none behind, and nobody uses
+ * a handle that is closed, or another object that was given its number.
  */
 #ifndef HOSTMEM_MEMORY_SHARED_HANDLE_H
 #define HOSTMEM_MEMORY_SHARED_HANDLE_H

@@ -5,17 +5,17 @@
 
 #include <stdbool.h>
 
-#include "memory/thread.h"
-
 _Atomic uint64_t hm_views_committed;
 
 /* This thread's own counters, or those that it shares. */
 static struct lane_counters *counters_here(struct stats *stats, bool *shared)
 {
     const uintptr_t thread = thread_here();
-    const unsigned lane = lane_of(thread);
-    *shared = !lane_is_own(&stats->lane[lane], thread);
-    return *shared ? &stats->shared[lane] : &stats->lane[lane].counters;
+    struct lane *lane = &stats->lane[lane_of(thread)];
+    uintptr_t owner = atomic_load_explicit(&lane->owner, memory_order_relaxed);
+    *shared =
+        owner != thread && (owner != 0 || !atomic_compare_exchange_strong(&lane->owner, &owner, thread));
+    return *shared ? &lane->shared : &lane->counters;
 }
 
 static void add(_Atomic uint64_t *counter, uint64_t amount, bool shared)
@@ -27,46 +27,24 @@ static void add(_Atomic uint64_t *counter, uint64_t amount, bool shared)
                               memory_order_relaxed);
 }
 
-static void count(struct lane_counters *here, bool shared, enum stats_counter counter, int amount)
-{
-    add(&here->counter[counter], (uint64_t)(int64_t)amount, shared);
-}
-
-static void call(struct lane_counters *here, bool shared, hostmem_method method, unsigned level,
-                 HRESULT result)
-{
-    if (level > HOSTMEM_LEVEL_NONE)
-        level = HOSTMEM_LEVEL_NONE;
-    add(&here->method[method][level].calls, 1, shared);
-    if (result == S_OK)
-        return;
-    add(&here->method[method][level].failures, 1, shared);
-    if (result == HOST_E_INVALIDOPERATION)
-        count(here, shared, STATS_FOREIGN_FREES, 1);
-}
-
 void hm_stats_count(struct stats *stats, enum stats_counter counter, int amount)
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
-    count(here, shared, counter, amount);
+    add(&here->counter[counter], (uint64_t)(int64_t)amount, shared);
 }
 
 HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
-    call(here, shared, method, level, result);
-    return result;
-}
-
-HRESULT hm_stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level, HRESULT result,
-                                enum stats_counter counter, int amount)
-{
-    bool shared;
-    struct lane_counters *here = counters_here(stats, &shared);
-    count(here, shared, counter, amount); /* before the call, which says that it has ended */
-    call(here, shared, method, level, result);
+    if (level > HOSTMEM_LEVEL_NONE)
+        level = HOSTMEM_LEVEL_NONE;
+    if (result != S_OK)
+        add(&here->method[method][level].failures, 1, shared);
+    if (result == HOST_E_INVALIDOPERATION)
+        add(&here->counter[STATS_FOREIGN_FREES], 1, shared);
+    add(&here->method[method][level].calls, 1, shared); /* last: the call has ended */
     return result;
 }
 
@@ -80,14 +58,24 @@ static hostmem_gauge read_gauge(const struct gauge *gauge)
     return (hostmem_gauge){.now = counted(read(&gauge->now)), .peak = read(&gauge->peak)};
 }
 
-/* One thread may have added what another subtracts; a sum read in between must not wrap. */
 static uint64_t read_counter(const struct stats *stats, enum stats_counter counter)
 {
     uint64_t sum = 0;
-    for (unsigned lane = 0; lane < LANES; lane++)
-        sum +=
-            read(&stats->lane[lane].counters.counter[counter]) + read(&stats->shared[lane].counter[counter]);
-    return (int64_t)sum < 0 ? 0 : sum;
+    for (const struct lane *lane = stats->lane; lane < stats->lane + LANES; lane++)
+        sum += read(&lane->counters.counter[counter]) + read(&lane->shared.counter[counter]);
+    return sum;
+}
+
+static hostmem_calls read_calls(const struct stats *stats, hostmem_method method, unsigned level)
+{
+    hostmem_calls sum = {0, 0};
+    for (const struct lane *lane = stats->lane; lane < stats->lane + LANES; lane++) {
+        sum.calls += read(&lane->counters.method[method][level].calls) +
+                     read(&lane->shared.method[method][level].calls);
+        sum.failures += read(&lane->counters.method[method][level].failures) +
+                        read(&lane->shared.method[method][level].failures);
+    }
+    return sum;
 }
 
 void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
@@ -98,9 +86,8 @@ void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
     out->committed = (hostmem_gauge){.now = stats_committed(stats), .peak = read(&stats->committed_peak)};
     out->view_committed = out->committed_by_use[HOSTMEM_USE_VIEW];
     out->foreign_committed = read(&stats->foreign_committed);
-    out->regions = read_counter(stats, STATS_REGIONS);
-    out->views = read_counter(stats, STATS_VIEWS);
-    out->blocks = read_counter(stats, STATS_BLOCKS);
+    out->regions = counted(read_counter(stats, STATS_REGIONS));
+    out->views = counted(read_counter(stats, STATS_VIEWS));
     out->refusals = 0;
     for (unsigned r = 0; r < HOSTMEM_REASON_COUNT; r++)
         out->refusals += out->refused[r] = read(&stats->refused[r]);
@@ -112,15 +99,14 @@ void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
     out->foreign_frees = read_counter(stats, STATS_FOREIGN_FREES);
     out->stale_regions = read(&stats->stale_regions);
     out->metadata = read(&stats->metadata);
+    out->blocks = read_counter(stats, STATS_BLOCKS);
     for (unsigned m = 0; m < HOSTMEM_METHOD_COUNT; m++)
         for (unsigned l = 0; l < HOSTMEM_LEVEL_COUNT; l++) {
-            hostmem_calls sum = {0, 0};
-            for (unsigned s = 0; s < 2 * LANES; s++) {
-                const struct lane_counters *set =
-                    s < LANES ? &stats->lane[s].counters : &stats->shared[s - LANES];
-                sum.calls += read(&set->method[m][l].calls);
-                sum.failures += read(&set->method[m][l].failures);
-            }
-            out->calls[m][l] = sum;
+            const hostmem_calls calls = out->calls[m][l] = read_calls(stats, (hostmem_method)m, l);
+            if (m == HOSTMEM_MALLOC_ALLOC || m == HOSTMEM_MALLOC_DEBUG_ALLOC)
+                out->blocks += calls.calls - calls.failures;
+            else if (m == HOSTMEM_MALLOC_FREE)
+                out->blocks -= calls.calls - calls.failures;
         }
+    out->blocks = counted(out->blocks);
 }

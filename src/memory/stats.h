@@ -1,8 +1,8 @@
 /*
  * stats.h - what happened: gauges and counters
  *
- * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over the lanes: the owner
- * of a lane counts by itself, without a locked instruction; its other threads share a second set.
+ * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over the lanes: the first thread
+ * of a lane owns it for good, and counts without a locked instruction; others share a second set.
  */
 #ifndef HOSTMEM_MEMORY_STATS_H
 #define HOSTMEM_MEMORY_STATS_H
@@ -11,6 +11,24 @@
 
 #include "memory/gauge.h"
 #include "memory/lane.h"
+
+/* What is only counted: no peak.  Blocks: those that are not simply so many that were allocated and so many freed. */
+enum stats_counter { STATS_REGIONS, STATS_VIEWS, STATS_BLOCKS, STATS_FOREIGN_FREES, STATS_COUNTERS };
+
+struct lane_counters {
+    _Alignas(64) _Atomic uint64_t counter[STATS_COUNTERS];
+    struct {
+        _Atomic uint64_t calls, failures;
+    } method[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
+};
+
+/* On one page. */
+struct lane {
+    _Alignas(1024) _Atomic uintptr_t owner; /* thread_here(); 0: nobody yet */
+    struct lane_counters counters, shared;
+};
+
+_Static_assert(4096 % sizeof(struct lane) == 0, "no lane may reach into a second page");
 
 struct stats {
     struct gauge by_use[HOSTMEM_USE_COUNT]; /* committed pages; HOSTMEM_USE_VIEW: inside views */
@@ -25,7 +43,6 @@ struct stats {
     _Atomic uint64_t stale_regions;
     _Atomic uint64_t metadata;
     struct lane lane[LANES];
-    struct lane_counters shared[LANES]; /* of threads that do not own their lane */
 };
 
 /* Committed inside views, of all managers of the process. */
@@ -43,6 +60,13 @@ static inline HRESULT stats_refuse(struct stats *stats, hostmem_reason reason, H
     return result;
 }
 
+/* There is no memory for the accounting, as Windows would put it. */
+static inline HRESULT stats_no_memory(struct stats *stats)
+{
+    SetLastError(ERROR_NOT_ENOUGH_MEMORY);
+    return stats_refuse(stats, HOSTMEM_REASON_METADATA, E_OUTOFMEMORY);
+}
+
 /* Committed pages of all regions. */
 static inline uint64_t stats_committed(const struct stats *stats)
 {
@@ -58,10 +82,6 @@ void hm_stats_count(struct stats *stats, enum stats_counter counter, int amount)
 
 /* Count one call of `method`, which returns `result`; returns it. */
 HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result);
-
-/* Both. */
-HRESULT hm_stats_call_and_count(struct stats *stats, hostmem_method method, unsigned level, HRESULT result,
-                                enum stats_counter counter, int amount);
 
 /* The figures of budgets and blocks are not in it. */
 void hm_stats_read(const struct stats *stats, hostmem_statistics *out);

@@ -1,17 +1,16 @@
 /*
  * stock.h - bytes that lanes keep charged for small blocks
  *
- * A small block of an IHostMalloc costs 50 ns; a charge to a budget that other threads charge too costs more than that.
- * So a lane charges in batches, and pays small blocks out of its stock (the scheme of Linux' memory cgroups): one word a
- * lane, and who needs the bytes elsewhere takes it by exchange.  A stock counts as used for limits, and for nothing else:
- * not for pressure, peaks and figures.
+ * A small block costs 50 ns; a charge to a budget that other threads charge too costs more than that.  So a lane charges
+ * in batches, and pays small blocks out of its stock (the scheme of Linux' memory cgroups); who needs the bytes elsewhere
+ * takes it by exchange.  A stock counts as used for limits, and not for pressure, peaks and figures.
  */
 #ifndef HOSTMEM_MEMORY_STOCK_H
 #define HOSTMEM_MEMORY_STOCK_H
 
 #include "maps/compiler.h"
 #include "memory/gauge.h"
-#include "memory/thread.h"
+#include "memory/lane.h"
 
 enum {
     STOCK_SMALL = 4 * 1024,  /* bigger blocks are charged each */

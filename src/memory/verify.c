@@ -6,20 +6,30 @@
 #include "maps/compiler.h"
 #include "memory/os.h"
 
-/* Calls of all methods that have ended; kept out of line: the figures are big. */
-static NOT_INLINE uint64_t calls_ended(const struct stats *stats)
+struct verify {
+    struct vm *vm;
+    hostmem_verify_report *report;
+    /* Sums over what was seen. */
+    uint64_t reserved, by_use[HOSTMEM_USE_COUNT], mapped;
+    uint32_t records;
+    uint32_t arrays[BIT_STORE_CLASSES];
+};
+
+/* Kept out of line: the figures are big. */
+NOT_INLINE uint64_t hm_verify_calls_ended(const struct vm *vm)
 {
     hostmem_statistics figures;
     uint64_t sum = 0;
-    hm_stats_read(stats, &figures);
+    hm_stats_read(&vm->stats, &figures);
     for (unsigned m = 0; m < HOSTMEM_METHOD_COUNT; m++)
         for (unsigned l = 0; l < HOSTMEM_LEVEL_COUNT; l++)
             sum += figures.calls[m][l].calls;
     return sum;
 }
 
-void hm_verify_note(struct verify *verify, hostmem_finding finding, uint64_t address, uint64_t expected,
-                    uint64_t found)
+/* Note a finding, if it is the first. */
+static void note(struct verify *verify, hostmem_finding finding, uint64_t address, uint64_t expected,
+                 uint64_t found)
 {
     hostmem_verify_report *report = verify->report;
     if (report->finding != HOSTMEM_FINDING_NONE)
@@ -30,18 +40,13 @@ void hm_verify_note(struct verify *verify, hostmem_finding finding, uint64_t add
     report->found = found;
 }
 
-void hm_verify_pool(struct verify *verify, const struct pool *pool, uint32_t in_use)
+/* Every item of the pool that was ever taken is in use, `in_use` of them, or free. */
+static void check_pool(struct verify *verify, const struct pool *pool, uint32_t in_use)
 {
     uint32_t free;
     uint32_t made = pool_used(pool);
     if (!hm_pool_count_free(pool, &free) || free + in_use != made)
-        hm_verify_note(verify, HOSTMEM_FINDING_ITEMS, 0, made, (uint64_t)free + in_use);
-}
-
-void hm_verify_begin(struct verify *verify, struct vm *vm, hostmem_verify_report *report)
-{
-    *report = (hostmem_verify_report){.size = sizeof *report};
-    *verify = (struct verify){.vm = vm, .report = report, .calls = calls_ended(&vm->stats)};
+        note(verify, HOSTMEM_FINDING_ITEMS, 0, made, (uint64_t)free + in_use);
 }
 
 /* The first of `count` pages, noted as one should not be. */
@@ -63,19 +68,19 @@ static bool check_pages(struct verify *verify, struct region_hold *hold)
         if (hm_os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0)
             return false;
         if (info.State == MEM_FREE || (uintptr_t)info.AllocationBase != base || info.Type != MEM_PRIVATE) {
-            hm_verify_note(verify, HOSTMEM_FINDING_GONE, base, end - base, at - base);
+            note(verify, HOSTMEM_FINDING_GONE, base, end - base, at - base);
             return true;
         }
         bool committed = info.State == MEM_COMMIT;
         uint64_t run_end = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
         if (run_end > end) {
-            hm_verify_note(verify, HOSTMEM_FINDING_GONE, base, end - base, run_end - base);
+            note(verify, HOSTMEM_FINDING_GONE, base, end - base, run_end - base);
             run_end = end;
         }
         uint64_t page = (at - base) >> PAGE_SHIFT, count = (run_end - at) >> PAGE_SHIFT;
         if (!hm_region_agrees(hold, page, count, committed)) {
             uint64_t wrong = base + (first_wrong(hold, page, count, committed) << PAGE_SHIFT);
-            hm_verify_note(verify, HOSTMEM_FINDING_PAGE, wrong, committed, !committed);
+            note(verify, HOSTMEM_FINDING_PAGE, wrong, committed, !committed);
         }
         verify->report->pages += count;
         at = run_end;
@@ -83,7 +88,7 @@ static bool check_pages(struct verify *verify, struct region_hold *hold)
     /* What follows may be a run of another protection, and still the same allocation. */
     if (hm_os_virtual_query((void *)(uintptr_t)end, &info, sizeof info) != 0 && info.State != MEM_FREE &&
         (uintptr_t)info.AllocationBase == base)
-        hm_verify_note(verify, HOSTMEM_FINDING_GONE, base, end - base, end + info.RegionSize - base);
+        note(verify, HOSTMEM_FINDING_GONE, base, end - base, end + info.RegionSize - base);
     return true;
 }
 
@@ -97,13 +102,13 @@ static bool check_region(struct verify *verify, struct region_hold *hold)
     if (use >= HOSTMEM_USE_COUNT || (kind != HOSTMEM_REGION_PRIVATE && kind != HOSTMEM_REGION_VIEW) ||
         base == 0 || pages == 0 || granules > REGION_MAP_GRANULES ||
         granule > REGION_MAP_GRANULES - granules) {
-        hm_verify_note(verify, HOSTMEM_FINDING_RECORD, base, 0, hold->number);
+        note(verify, HOSTMEM_FINDING_RECORD, base, 0, hold->number);
         return true;
     }
     uint64_t missing = hm_region_map_missing(&table->map, granule, granules, hold->number);
     if (missing != granule + granules)
-        hm_verify_note(verify, HOSTMEM_FINDING_ENTRY, missing << GRANULE_SHIFT, hold->number,
-                       region_map_find(&table->map, missing << GRANULE_SHIFT));
+        note(verify, HOSTMEM_FINDING_ENTRY, missing << GRANULE_SHIFT, hold->number,
+             region_map_find(&table->map, missing << GRANULE_SHIFT));
     if (kind == HOSTMEM_REGION_VIEW) {
         verify->report->views++;
         verify->mapped += pages << PAGE_SHIFT;
@@ -112,7 +117,7 @@ static bool check_region(struct verify *verify, struct region_hold *hold)
     verify->report->regions++;
     verify->reserved += pages << PAGE_SHIFT;
     if (!hm_commit_map_check(&hold->region->commit, &table->bits, pages, verify->arrays)) {
-        hm_verify_note(verify, HOSTMEM_FINDING_BITS, base, 0, 0);
+        note(verify, HOSTMEM_FINDING_BITS, base, 0, 0);
         return true;
     }
     verify->by_use[use] += hm_region_committed(hold) << PAGE_SHIFT;
@@ -135,7 +140,7 @@ static void check_record(struct verify *verify, uint32_t number)
 }
 
 /* A cell of the table must be one of those of the region that its record stands for. */
-static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t number, bool hidden)
+static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t number)
 {
     struct verify *verify = context;
     struct region_table *table = &verify->vm->table;
@@ -143,18 +148,19 @@ static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t
     bool stray = true;
     if (number <= pool_used(&table->records) && hm_region_enter_number(table, number, &hold)) {
         uint64_t first = geometry_base(hold.geometry) >> GRANULE_SHIFT;
+        bool hidden = region_map_find(&table->map, granule << GRANULE_SHIFT) != number;
         stray = hidden || granule < first || granule + count > first + geometry_granules(hold.geometry);
         hm_region_leave_unchanged(table, &hold);
     }
     if (stray)
-        hm_verify_note(verify, HOSTMEM_FINDING_STRAY, granule << GRANULE_SHIFT, 0, number);
+        note(verify, HOSTMEM_FINDING_STRAY, granule << GRANULE_SHIFT, 0, number);
     return !stray;
 }
 
 static void check_sum(struct verify *verify, hostmem_finding finding, uint64_t sum, uint64_t figure)
 {
     if (sum != figure)
-        hm_verify_note(verify, finding, 0, sum, figure);
+        note(verify, finding, 0, sum, figure);
 }
 
 /* The rest of a shared budget is other managers'. */
@@ -162,30 +168,28 @@ static void check_shared(struct verify *verify, const struct budget *own, const 
 {
     uint64_t part = hm_budget_used(own), whole = hm_budget_used(shared);
     if (whole < part)
-        hm_verify_note(verify, HOSTMEM_FINDING_SHARED, 0, part, whole);
+        note(verify, HOSTMEM_FINDING_SHARED, 0, part, whole);
 }
 
-static NOT_INLINE void check_sums(struct verify *verify)
+static NOT_INLINE void check_sums(struct verify *verify, const struct verify_blocks *blocks)
 {
     const struct quota *quota = &verify->vm->quota, *parent = quota->parent;
     hostmem_statistics figures;
     uint64_t committed = 0;
     hm_stats_read(&verify->vm->stats, &figures);
-    verify->by_use[HOSTMEM_USE_VIEW] =
-        0; /* no region is of it, and what is in views is only known as a sum */
     for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
-        committed += verify->by_use[use];
+        if (use != HOSTMEM_USE_VIEW) { /* no region is of it, and what is in views is only known as a sum */
+            check_sum(verify, HOSTMEM_FINDING_USE, verify->by_use[use], figures.committed_by_use[use].now);
+            committed += verify->by_use[use];
+        }
     check_sum(verify, HOSTMEM_FINDING_REGIONS, verify->report->regions, figures.regions);
     check_sum(verify, HOSTMEM_FINDING_VIEWS, verify->report->views, figures.views);
-    check_sum(verify, HOSTMEM_FINDING_BLOCKS, verify->blocks, figures.blocks);
+    check_sum(verify, HOSTMEM_FINDING_BLOCKS, blocks->blocks, figures.blocks);
     check_sum(verify, HOSTMEM_FINDING_RESERVED, verify->reserved, hm_budget_used(&quota->reserve));
     check_sum(verify, HOSTMEM_FINDING_MAPPED, verify->mapped, figures.mapped.now);
-    check_sum(verify, HOSTMEM_FINDING_HEAP, verify->block_bytes, blocks_now(quota));
-    check_sum(verify, HOSTMEM_FINDING_CHARGED, committed + figures.view_committed.now + verify->block_bytes,
+    check_sum(verify, HOSTMEM_FINDING_HEAP, blocks->bytes, blocks_now(quota));
+    check_sum(verify, HOSTMEM_FINDING_CHARGED, committed + figures.view_committed.now + blocks->bytes,
               hm_budget_used(&quota->commit));
-    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
-        if (use != HOSTMEM_USE_VIEW)
-            check_sum(verify, HOSTMEM_FINDING_USE, verify->by_use[use], figures.committed_by_use[use].now);
     check_sum(verify, HOSTMEM_FINDING_HEAP_CHARGED, verify->by_use[HOSTMEM_USE_GC_HEAP],
               hm_budget_used(&quota->heap));
     if (parent != NULL) {
@@ -195,21 +199,24 @@ static NOT_INLINE void check_sums(struct verify *verify)
     }
 }
 
-void hm_verify_end(struct verify *verify)
+void hm_verify_look(struct vm *vm, const struct verify_blocks *blocks, uint64_t calls_ended,
+                    hostmem_verify_report *report)
 {
-    struct region_table *table = &verify->vm->table;
-    hostmem_verify_report *report = verify->report;
+    struct region_table *table = &vm->table;
+    struct verify verify = {.vm = vm, .report = report};
+    *report = (hostmem_verify_report){.size = sizeof *report, .blocks = blocks->blocks};
     for (uint32_t number = 1; number <= pool_used(&table->records); number++)
-        check_record(verify, number);
+        check_record(&verify, number);
     hostmem_verify_report regions_only = *report;
-    hm_region_map_walk(&table->map, check_cell, verify);
-    hm_verify_pool(verify, &table->records, verify->records);
+    hm_region_map_walk(&table->map, check_cell, &verify);
+    check_pool(&verify, &table->records, verify.records);
     for (unsigned c = 0; c < BIT_STORE_CLASSES; c++)
-        hm_verify_pool(verify, &table->bits.classes[c], verify->arrays[c]);
-    if (verify->lost_block != 0)
-        hm_verify_note(verify, HOSTMEM_FINDING_BLOCK, verify->lost_block, 0, 0);
-    check_sums(verify);
-    if (report->skipped == 0 && calls_ended(&verify->vm->stats) == verify->calls)
+        check_pool(&verify, &table->bits.classes[c], verify.arrays[c]);
+    check_pool(&verify, blocks->pool, blocks->objects);
+    if (blocks->lost != NULL)
+        note(&verify, HOSTMEM_FINDING_BLOCK, (uintptr_t)blocks->lost, 0, 0);
+    check_sums(&verify, blocks);
+    if (report->skipped == 0 && hm_verify_calls_ended(vm) == calls_ended)
         return;
     *report = regions_only;
     report->disturbed = 1;

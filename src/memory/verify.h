@@ -1,9 +1,8 @@
 /*
- * verify.h - do the books agree with themselves and with Windows?
+ * verify.h - does the accounting agree with itself and with Windows?
  *
- * One look at everything.  Regions are held one at a time, and one in which somebody else is at work is passed over;
- * what is of no single region is judged only if no call ended meanwhile.  Even so a call that is about to
- * change the books can make them look wrong for a moment: the caller looks twice.
+ * One look at everything.  A region in which somebody else is at work is passed over; what is of no single region is judged
+ * only if no call ended meanwhile.  A call that is about to change something can still make it look wrong: look twice.
  */
 #ifndef HOSTMEM_MEMORY_VERIFY_H
 #define HOSTMEM_MEMORY_VERIFY_H
@@ -12,28 +11,18 @@
 
 #include "memory/vm.h"
 
-struct verify {
-    struct vm *vm;
-    hostmem_verify_report *report;
-    uint64_t calls; /* that had ended at the beginning */
-    /* Sums over what was seen; the blocks are for the caller to add up. */
-    uint64_t reserved, by_use[HOSTMEM_USE_COUNT], mapped, blocks, block_bytes;
-    uint64_t lost_block; /* a block where there is no memory; 0: none */
-    uint32_t records;
-    uint32_t arrays[BIT_STORE_CLASSES];
+/* What was seen of every IHostMalloc. */
+struct verify_blocks {
+    const struct pool *pool; /* of IHostMallocs */
+    uint32_t objects;
+    uint64_t blocks, bytes; /* live ones, orphans included */
+    void *lost;             /* a block where there is no memory; NULL: none */
 };
 
-/* Begin a look; the report is cleared. */
-void hm_verify_begin(struct verify *verify, struct vm *vm, hostmem_verify_report *report);
+/* How many calls of all methods have ended: to be asked before the blocks are looked at. */
+uint64_t hm_verify_calls_ended(const struct vm *vm);
 
-/* Look at the table, and compare the sums. */
-void hm_verify_end(struct verify *verify);
-
-/* Note a finding, if it is the first. */
-void hm_verify_note(struct verify *verify, hostmem_finding finding, uint64_t address, uint64_t expected,
-                    uint64_t found);
-
-/* Every item of the pool that was ever taken is in use, `in_use` of them, or free. */
-void hm_verify_pool(struct verify *verify, const struct pool *pool, uint32_t in_use);
+void hm_verify_look(struct vm *vm, const struct verify_blocks *blocks, uint64_t calls_ended,
+                    hostmem_verify_report *report);
 
 #endif

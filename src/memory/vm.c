@@ -1,10 +1,8 @@
 /*
  * vm.c - reserve, commit, decommit, release
  *
- * Order of a reserve: charge, take a record, VirtualAlloc, publish, settle.  Of a commit: charge for the pages that are
- * not committed yet, get the memory for the bits, VirtualAlloc, turn the bits, settle.  Of a release: see that Windows will do it,
- * unpublish, VirtualFree - in this order, since the address may be handed out again at once - then leave, which
- * refunds.  Windows failing after all puts the entry back.
+ * A reserve: charge, take a record, VirtualAlloc, publish, settle.  The order of a commit and of a release, and why, is in
+ * docs/architecture.md.
  */
 #include "memory/vm.h"
 
@@ -44,22 +42,9 @@ void hm_vm_destroy(struct vm *vm)
 static uint64_t query_committed(uint64_t start, uint64_t end)
 {
     uint64_t committed = 0;
-    void *allocation = NULL;
-    for (uint64_t at = page_floor(start); at < end;) {
-        MEMORY_BASIC_INFORMATION info;
-        if (hm_os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0 || info.State == MEM_FREE)
-            break;
-        if (allocation == NULL)
-            allocation = info.AllocationBase;
-        if (info.AllocationBase != allocation)
-            break;
-        uint64_t run_end = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
-        if (run_end > end)
-            run_end = end;
-        if (info.State == MEM_COMMIT)
-            committed += run_end - at;
-        at = run_end;
-    }
+    struct page_run run = {.end = page_floor(start)};
+    while (hm_reconcile_next_run(&run, end))
+        committed += run.committed ? run.end - run.start : 0;
     return committed;
 }
 
@@ -105,8 +90,7 @@ static void notify(struct vm *vm, const hostmem_event *event)
     hm_pressure_wake();
 }
 
-/* A refusal by a budget, as Windows would put it. */
-static HRESULT refuse(struct vm *vm, const struct charge *charge, unsigned level)
+HRESULT hm_vm_refuse(struct vm *vm, const struct charge *charge, unsigned level)
 {
     const hostmem_event event = {.size = sizeof event,
                                  .kind = HOSTMEM_EVENT_REFUSED,
@@ -122,29 +106,18 @@ static HRESULT refuse(struct vm *vm, const struct charge *charge, unsigned level
     return stats_refuse(&vm->stats, event.reason, E_OUTOFMEMORY);
 }
 
-/* After the memory is there; NULL: no overrun. */
-static void notify_overrun(struct vm *vm, uint64_t bytes, unsigned level, const struct budget *by)
+void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, const struct budget *by)
 {
     if (by == NULL)
         return;
     const hostmem_event event = {.size = sizeof event,
                                  .kind = HOSTMEM_EVENT_OVERRUN,
                                  .reason = reason_of(vm, by, BUDGET_PROCESS),
-                                 .critical_level = level,
-                                 .bytes = bytes,
+                                 .critical_level = charge->level,
+                                 .bytes = charge->bytes,
                                  .limit = budget_ceiling(by, BUDGET_PROCESS),
                                  .used = hm_budget_used(by)};
     notify(vm, &event);
-}
-
-HRESULT hm_vm_refuse_block(struct vm *vm, const struct charge *charge)
-{
-    return refuse(vm, charge, charge->level);
-}
-
-void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, const struct budget *by)
-{
-    notify_overrun(vm, charge->bytes, charge->level, by);
 }
 
 /* What a call asks of Windows, and what it is charged for that. */
@@ -153,19 +126,18 @@ struct request {
     SIZE_T size;
     DWORD type, protect;
     unsigned level;
-    struct charge space; /* address space, at any level refused alike */
-    struct charge pages;
+    struct charge space, pages; /* address space is refused at any level alike */
 };
 
 /* Both, or neither. */
 static HRESULT charge(struct vm *vm, struct request *request)
 {
     if (!hm_quota_charge(&vm->quota, &request->space))
-        return refuse(vm, &request->space, request->level);
+        return hm_vm_refuse(vm, &request->space, request->level);
     if (hm_quota_charge(&vm->quota, &request->pages))
         return S_OK;
     hm_quota_cancel(&vm->quota, &request->space);
-    return refuse(vm, &request->pages, request->level);
+    return hm_vm_refuse(vm, &request->pages, request->level);
 }
 
 static void cancel(struct vm *vm, const struct request *request)
@@ -226,84 +198,70 @@ static hostmem_use guess_use(SIZE_T size, DWORD type, DWORD protect)
     return (type & MEM_WRITE_WATCH) || size >= least_segment ? HOSTMEM_USE_GC_HEAP : HOSTMEM_USE_GC_TABLES;
 }
 
-static HRESULT reserve(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
-                       void **memory)
+static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
 {
     struct region_table *table = &vm->table;
-    const hostmem_use use = guess_use(size, type, protect);
-    uint64_t bytes = reserve_bytes(address, size);
-    struct request request = {
-        .address = address,
-        .size = size,
-        .type = type,
-        .protect = protect,
-        .level = level,
-        .space = {.bytes = bytes, .level = BUDGET_TASK, .kind = CHARGE_RESERVE},
-        .pages = {.bytes = (type & MEM_COMMIT) ? bytes : 0, .level = level, .kind = charge_kind_of(use)}};
-    HRESULT result = charge(vm, &request);
+    const bool commits = (request->type & MEM_COMMIT) != 0;
+    struct region_origin origin = {.kind = HOSTMEM_REGION_PRIVATE,
+                                   .committed = commits,
+                                   .type = request->type,
+                                   .protect = request->protect,
+                                   .level = request->level,
+                                   .use = guess_use(request->size, request->type, request->protect)};
+    request->space.bytes = reserve_bytes(request->address, request->size);
+    request->pages.bytes = commits ? request->space.bytes : 0;
+    request->pages.kind = charge_kind_of(origin.use);
+    HRESULT result = charge(vm, request);
     if (result != S_OK)
         return result;
     uint32_t number = hm_region_take(table);
     if (number == 0) {
-        cancel(vm, &request);
-        return stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
+        cancel(vm, request);
+        return stats_no_memory(&vm->stats);
     }
     void *base;
-    result = allocate(vm, &request, &base);
+    result = allocate(vm, request, &base);
     if (result != S_OK) {
         hm_region_give(table, number);
         return result;
     }
-    uint64_t start = (uintptr_t)base;
-    uint64_t end = page_ceil((address == NULL ? start : (uintptr_t)address) + (uint64_t)size);
-    struct region_origin origin = {.base = start,
-                                   .pages = (end - start) >> PAGE_SHIFT,
-                                   .committed = (type & MEM_COMMIT) != 0,
-                                   .kind = HOSTMEM_REGION_PRIVATE,
-                                   .type = type,
-                                   .protect = protect,
-                                   .level = level,
-                                   .use = use};
+    uint64_t asked = request->address == NULL ? (uintptr_t)base : (uintptr_t)request->address;
+    uint64_t end = page_ceil(asked + (uint64_t)request->size);
+    uint64_t bytes = end - (uintptr_t)base;
+    origin.base = (uintptr_t)base;
+    origin.pages = bytes >> PAGE_SHIFT;
     if (!hm_region_publish(table, number, &origin)) {
         hm_os_virtual_free(base, 0, MEM_RELEASE);
-        cancel(vm, &request);
+        cancel(vm, request);
         hm_region_give(table, number);
-        return stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
+        return stats_no_memory(&vm->stats);
     }
-    hm_quota_settle(&vm->quota, &request.space, end - start);
-    notify_overrun(vm, request.pages.bytes, level,
-                   hm_quota_settle(&vm->quota, &request.pages, origin.committed ? end - start : 0));
+    hm_quota_settle(&vm->quota, &request->space, bytes);
+    hm_vm_notify_overrun(vm, &request->pages,
+                         hm_quota_settle(&vm->quota, &request->pages, commits ? bytes : 0));
     /* A call that still holds the region that was here before may have had its effect on this one
      * (reconcile_leave).  Without an address Windows would have to choose just that one at that moment: that is not
      * looked for, at a question to Windows for each reserve. */
-    if (address != NULL)
-        hm_reconcile_range(&vm->table, start, end);
+    if (request->address != NULL)
+        hm_reconcile_range(table, origin.base, end);
     *memory = base;
     return S_OK;
 }
 
-static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *address, SIZE_T size, DWORD type,
-                            DWORD protect, unsigned level, void **memory)
+static HRESULT commit_owned(struct vm *vm, struct request *request, struct region_hold *hold, void **memory)
 {
     uint64_t first;
-    uint64_t count = region_pages_within(hold, (uintptr_t)address, size, &first);
-    struct request request = {.address = address,
-                              .size = size,
-                              .type = type,
-                              .protect = protect,
-                              .level = level,
-                              .space = {.kind = CHARGE_RESERVE},
-                              .pages = {.bytes = hm_region_uncommitted(hold, first, count),
-                                        .level = level,
-                                        .kind = charge_kind_of(region_use(hold->region))}};
-    HRESULT result = charge(vm, &request);
+    uint64_t count = region_pages_within(hold, (uintptr_t)request->address, request->size, &first);
+    request->pages.bytes = hm_region_uncommitted(hold, first, count);
+    request->pages.kind = charge_kind_of(region_use(hold->region));
+    HRESULT result = charge(vm, request);
     if (result == S_OK && !hm_region_prepare_commit(&vm->table, hold, first, count)) {
-        cancel(vm, &request);
-        result = stats_refuse(&vm->stats, HOSTMEM_REASON_METADATA, hresult_out_of_memory());
+        cancel(vm, request);
+        result = stats_no_memory(&vm->stats);
     }
     if (result == S_OK) {
         overlap_begin(hold, first, count);
-        result = allocate(vm, &request, memory);
+        result = allocate(vm, request, memory);
     }
     if (result != S_OK) {
         if (result == HRESULT_FROM_WIN32(ERROR_INVALID_ADDRESS))
@@ -311,8 +269,8 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
         hm_region_leave_unchanged(&vm->table, hold);
         return result;
     }
-    const struct budget *overrun = hm_region_set_committed(&vm->table, hold, first, count, &request.pages);
-    notify_overrun(vm, request.pages.bytes, level, overrun);
+    const struct budget *overrun = hm_region_set_committed(&vm->table, hold, first, count, &request->pages);
+    hm_vm_notify_overrun(vm, &request->pages, overrun);
     hm_reconcile_leave(&vm->table, hold, first, count);
     return S_OK;
 }
@@ -320,28 +278,20 @@ static HRESULT commit_owned(struct vm *vm, struct region_hold *hold, void *addre
 /* What is committed in a view has to be granted: a runtime that is refused there ends (decision 2). */
 static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
 {
-    const struct charge all = {
-        .bytes = bytes, .level = BUDGET_PROCESS, .kind = CHARGE_COMMIT, .overruns = ~0u};
+    const struct charge all = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT, .overruns = ~0u};
     gauge_add(&vm->stats.by_use[HOSTMEM_USE_VIEW], bytes);
     atomic_fetch_add_explicit(&hm_views_committed, bytes, memory_order_relaxed);
-    notify_overrun(vm, bytes, level, hm_quota_settle(&vm->quota, &all, bytes));
+    hm_vm_notify_overrun(vm, &all, hm_quota_settle(&vm->quota, &all, bytes));
 }
 
 /* MEM_COMMIT in memory that is not ours: Windows decides, and an account of its own says how much it was. */
-static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect,
-                                unsigned level, void **memory)
+static HRESULT commit_elsewhere(struct vm *vm, struct request *request, void **memory)
 {
-    uint64_t start = page_floor((uintptr_t)address);
-    uint64_t end = page_ceil((uintptr_t)address + (uint64_t)size);
+    uint64_t start = page_floor((uintptr_t)request->address);
+    uint64_t end = page_ceil((uintptr_t)request->address + (uint64_t)request->size);
     bool in_view = hm_region_kind_at(&vm->table, start) == HOSTMEM_REGION_VIEW;
     uint64_t before = end > start ? query_committed(start, end) : 0;
-    struct request request = {.address = address,
-                              .size = size,
-                              .type = type,
-                              .protect = protect,
-                              .level = level,
-                              .space = {.kind = CHARGE_RESERVE}};
-    HRESULT result = allocate(vm, &request, memory);
+    HRESULT result = allocate(vm, request, memory);
     if (result != S_OK)
         return result;
     uint64_t fresh = end - start - before; /* all of it is committed now */
@@ -349,7 +299,7 @@ static HRESULT commit_elsewhere(struct vm *vm, void *address, SIZE_T size, DWORD
     if (hm_region_kind_at(&vm->table, start) == HOSTMEM_REGION_PRIVATE)
         hm_reconcile_range(&vm->table, start, end);
     else if (in_view)
-        charge_view(vm, fresh, level);
+        charge_view(vm, fresh, request->level);
     else
         atomic_fetch_add_explicit(&vm->stats.foreign_committed, fresh, memory_order_relaxed);
     return S_OK;
@@ -360,23 +310,26 @@ HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD
 {
     *memory = NULL;
     /* Without an address whatever Windows grants is new (Wine: MEM_RESET as well). */
-    bool reserves = address == NULL || (type & MEM_RESERVE);
-    bool takes_memory = reserves || (type & MEM_COMMIT);
-    if (takes_memory && atomic_load_explicit(&vm->closed, memory_order_acquire))
+    const bool reserves = address == NULL || (type & MEM_RESERVE);
+    if ((reserves || (type & MEM_COMMIT)) && atomic_load_explicit(&vm->closed, memory_order_acquire))
         return stats_refuse(&vm->stats, HOSTMEM_REASON_SHUTDOWN, HOST_E_CLRNOTAVAILABLE);
+    struct request request = {.address = address,
+                              .size = size,
+                              .type = type,
+                              .protect = protect,
+                              .level = level,
+                              .space = {.level = BUDGET_TASK, .kind = CHARGE_RESERVE},
+                              .pages = {.level = level, .kind = CHARGE_COMMIT}};
     if (reserves)
-        return reserve(vm, address, size, type, protect, level, memory);
+        return reserve(vm, &request, memory);
     if ((type & (MEM_COMMIT | MEM_RESET)) == MEM_COMMIT) {
         struct region_hold hold;
-        if (hm_region_enter(&vm->table, (uintptr_t)address, REGION_COMMIT, &hold)) {
-            if (hold.region->kind == HOSTMEM_REGION_PRIVATE)
-                return commit_owned(vm, &hold, address, size, type, protect, level, memory);
-            hm_region_leave_unchanged(&vm->table, &hold);
-        }
-        return commit_elsewhere(vm, address, size, type, protect, level, memory);
+        if (region_enter_owned(&vm->table, (uintptr_t)address, REGION_COMMIT, &hold))
+            return commit_owned(vm, &request, &hold, memory);
+        return commit_elsewhere(vm, &request, memory);
     }
     /* MEM_RESET, MEM_RESET_UNDO, and what Windows will refuse (MEM_RESET with MEM_COMMIT, which Wine takes
-     * for a reset): nothing for the books. */
+     * for a reset): nothing to account for. */
     *memory = hm_os_virtual_alloc(address, size, type, protect);
     return *memory != NULL ? S_OK : hresult_from_last_error();
 }
@@ -409,12 +362,8 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
 HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
 {
     struct region_hold hold;
-    if (!hm_region_enter(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold))
+    if (!region_enter_owned(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold))
         return HOST_E_INVALIDOPERATION;
-    if (hold.region->kind != HOSTMEM_REGION_PRIVATE) {
-        hm_region_leave_unchanged(&vm->table, &hold);
-        return HOST_E_INVALIDOPERATION;
-    }
     bool at_base = page_floor((uintptr_t)address) == geometry_base(hold.geometry);
     if (type == MEM_RELEASE && size == 0 && at_base)
         return release(vm, &hold, address);

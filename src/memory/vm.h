@@ -25,24 +25,11 @@ struct vm {
 void hm_vm_init(struct vm *vm);
 void hm_vm_destroy(struct vm *vm);
 
-HRESULT hm_vm_refuse_block(struct vm *vm, const struct charge *charge);
+/* A budget has refused a charge of a call of this level: counted, notified, and E_OUTOFMEMORY as Windows would put it. */
+HRESULT hm_vm_refuse(struct vm *vm, const struct charge *charge, unsigned level);
+
+/* The memory is there, and beyond what this budget may have; NULL: it is not. */
 void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, const struct budget *by);
-
-/*
- * A block of IHostMalloc: charged before it is taken, then settled or cancelled (blocks.h).  S_OK; or the refusal, counted
- * and notified, with ERROR_COMMITMENT_LIMIT as last error.
- */
-static inline HRESULT vm_charge_block(struct vm *vm, struct charge *charge)
-{
-    return blocks_charge(&vm->quota, charge) ? S_OK : hm_vm_refuse_block(vm, charge);
-}
-
-static inline void vm_settle_block(struct vm *vm, const struct charge *charge)
-{
-    const struct budget *overrun = blocks_settle(&vm->quota, charge);
-    if (overrun != NULL)
-        hm_vm_notify_overrun(vm, charge, overrun);
-}
 
 HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                     void **memory);

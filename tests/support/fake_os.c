@@ -142,14 +142,6 @@ SIZE_T hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer
     return fails(FAKE_OS_QUERY) ? 0 : VirtualQuery(address, buffer, length);
 }
 
-bool hm_os_memory_status(struct os_memory *memory)
-{
-    if (fails(FAKE_OS_STATUS) || !memory_set)
-        return false;
-    *memory = memory_answer;
-    return true;
-}
-
 static atomic_uint_least64_t private_bytes;
 
 void fake_os_set_private(uint64_t bytes)
@@ -157,9 +149,17 @@ void fake_os_set_private(uint64_t bytes)
     private_bytes = bytes;
 }
 
-uint64_t hm_os_process_private(void)
+bool hm_os_memory_status(struct os_memory *memory)
 {
-    return private_bytes;
+    if (fails(FAKE_OS_STATUS) || !(memory_set || private_bytes != 0))
+        return false;
+    *memory = memory_set ? memory_answer
+                         : (struct os_memory){.physical_total = UINT64_MAX,
+                                              .job_limit = UINT64_MAX,
+                                              .working_set_limit = UINT64_MAX};
+    if (private_bytes != 0)
+        memory->process_commit = private_bytes;
+    return true;
 }
 
 HANDLE hm_os_heap_create(bool serialize, bool executable)

@@ -377,9 +377,9 @@ static void change_use(struct input *input, struct owner *owner)
     if (bytes == 0)
         return;
     if (becomes)
-        hm_quota_becomes_heap(owner->real, bytes);
+        hm_quota_move(owner->real, CHARGE_COMMIT, CHARGE_HEAP, bytes);
     else
-        hm_quota_was_heap(owner->real, bytes);
+        hm_quota_move(owner->real, CHARGE_HEAP, CHARGE_COMMIT, bytes);
     for (; owner != NULL; owner = owner->parent)
         if (becomes)
             force(&owner->heap, bytes);

@@ -67,7 +67,8 @@ SIZE_T VirtualQuery(const void *address, MEMORY_BASIC_INFORMATION *information, 
         return 0;
     *information = (MEMORY_BASIC_INFORMATION){.BaseAddress = (char *)(at - at % PAGE),
                                               .RegionSize = end - (at - at % PAGE),
-                                              .State = writable == 'w' ? MEM_COMMIT : MEM_RESERVE};
+                                              .State = writable == 'w' ? MEM_COMMIT : MEM_RESERVE,
+                                              .Type = MEM_PRIVATE};
     return length;
 }
 

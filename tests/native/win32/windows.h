@@ -87,13 +87,14 @@ enum {
     MEM_RESERVE = 0x2000,
     MEM_RELEASE = 0x8000,
     MEM_FREE = 0x10000,
+    MEM_PRIVATE = 0x20000,
     PAGE_READWRITE = 4
 };
 
 typedef struct MEMORY_BASIC_INFORMATION {
     void *BaseAddress, *AllocationBase;
     SIZE_T RegionSize;
-    DWORD State;
+    DWORD State, Type;
 } MEMORY_BASIC_INFORMATION;
 
 void *VirtualAlloc(void *address, SIZE_T bytes, DWORD type, DWORD protect); /* one of reserve and commit */
