@@ -25,8 +25,8 @@ version=$2
 program=$3
 shift 3
 settings=("$@")
-arch=x86_64 patience=60 part=$((100 * 2 / 3))   # seconds, percent
-case $version in *-x86) arch=x86 patience=240 part=$((100 * 5 / 6)) ;; esac
+arch=x86_64 patience=60 share=2/3   # seconds; of what it takes freely
+case $version in *-x86) arch=x86 patience=240 share=5/6 ;; esac
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 dll=$root/build/setup/clr/$version/$program/$program.dll
 what="$program on $version ${settings[*]}"
@@ -151,9 +151,9 @@ if [ $program = grow ]; then
     fi
 fi
 if [ $program = churn ]; then
-    limit=$((free / 100 * part))
+    limit=$((free * $share))
     governed $limit
-    [ "$outcome" = "same output" ] || wrong "$part % of what it takes freely are not enough: $outcome"
+    [ "$outcome" = "same output" ] || wrong "$share of what it takes freely are not enough: $outcome"
     managed=$seconds   # raw runs are made after failures only
     DOTNET_GCHeapHardLimit=$(printf %x $limit) host hard --raw
     row "hard limit" "status $status" "$(sed -n 's/^collections //p' "$work/hard")" "$seconds" "" ""

@@ -129,10 +129,11 @@
  * Pressure.  Each Low of OnMemoryNotification is one pulse of the event that the runtime gets from
  * CreateMemoryResourceNotification, at which it collects its youngest generation; and at most every 8,192 ms the bridge
  * has it collect all of its heap and give back what it can.  Collections that do not end the Low come ever later: after
- * twice the time, four times, then every 65,536 ms.  Neither in a no-GC region (GC.TryStartNoGCRegion), which a
- * collection would end: the program is asked directly before, on the thread that then does it, and both wait until the
- * region is left or the Low is over.  A region that is entered in just that moment, or while the runtime's finalizer
- * thread is on its way to the collection after a pulse, is ended, as by any other thread's GC.Collect.
+ * twice the time, four times, then every 65,536 ms; another limit begins anew.  Neither pulse nor collection comes in a
+ * no-GC region (GC.TryStartNoGCRegion), which a collection would end: the program is asked directly before, on the thread
+ * that then does it, and both wait until the region is left or the Low is over.  A region that is entered in just that
+ * moment, or while the runtime's finalizer thread is on its way to the collection after a pulse, is ended, as by any other
+ * thread's GC.Collect.
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
  * to the manager, nor under the loader lock.  What coreclr.dll and a collector call in place of the redirected functions

@@ -51,7 +51,7 @@ static _Atomic(ICLRRuntimeHost2 *) runtime;
 static _Atomic(HANDLE) wanted;
 static atomic_bool wants_refresh, wants_collection;
 static atomic_bool wants_room; /* for a limit that was refused */
-static atomic_uint in_vain;    /* collections since it was last not low, and no limit too low */
+static atomic_uint in_vain;    /* collections since it was last not low, or the limit another */
 static void (*_Atomic wants_pulse)(void);
 static void (*read_surroundings)(struct managed_surroundings *);
 static _Atomic uint64_t refreshes;
@@ -320,7 +320,7 @@ static DWORD keep_limit(ICLRRuntimeHost2 *host)
     now = GetTickCount64();
     not_before = now + PACE_MS;
     atomic_store(&wants_room, !taken);
-    if (taken && retry)
+    if (!again || (taken && retry)) /* another limit, or one that fits by now */
         atomic_store(&in_vain, 0);
     if (taken)
         retry = 0;

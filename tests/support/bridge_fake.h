@@ -68,7 +68,7 @@ struct fake_gc {
     volatile LONG latency;     /* GCSettings.LatencyMode */
     volatile LONG collects;    /* _Collect calls */
     volatile LONG collects_in_region;
-    volatile ULONGLONG collected_at[8]; /* ticks of the first ones */
+    volatile ULONGLONG collected_at[16]; /* ticks of the first ones */
 };
 
 /* What the stand-in's host object is asked, and how it is to answer. */
