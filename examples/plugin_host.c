@@ -7,6 +7,7 @@
  * its path is nobody's business here -, initializes hostfxr from the plugin's runtimeconfig.json, calls three managed
  * functions, and prints what the books say of it.  x86-64 or x86, .NET 8 to 11.
  */
+#define COBJMACROS
 #include <stdio.h>
 #include <stdbool.h>
 #include <stdlib.h>

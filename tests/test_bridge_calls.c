@@ -331,23 +331,26 @@ static DWORD last_level(void)
     return calls[host.count - 1].level;
 }
 
-/* The order of a regions collector inside coreclr.dll; everything is eProcessCritical until the runtime
+/* The order of the collector inside coreclr.dll; everything is eProcessCritical until the runtime
  * runs. */
 static void heap_of_the_runtime(void **state)
 {
+    const SIZE_T first = sizeof(void *) == 8 ? 4096 : KB64; /* on x86 one page would be a segment's header */
     LPVOID heap, tables, other, more;
 
     (void)state;
     fake->started = FALSE;
     /* the loader's, before the collector's: alone, it is nothing */
     other = runtime->alloc(NULL, 64 * KB64, MEM_RESERVE, PAGE_READWRITE);
-    assert_non_null(runtime->alloc(other, 4096, MEM_COMMIT, PAGE_READWRITE));
+    assert_non_null(runtime->alloc(other, first, MEM_COMMIT, PAGE_READWRITE));
     assert_int_equal(hostmem_bridge_is_heap(other), S_FALSE);
     assert_true(runtime->free(other, 0, MEM_RELEASE));
 
     heap = runtime->alloc(NULL, 64 * KB64, MEM_RESERVE, PAGE_READWRITE);
     tables = runtime->alloc(NULL, 4 * KB64, MEM_RESERVE, PAGE_READWRITE);
     assert_non_null(runtime->alloc(tables, 5 * 4096 + 17, MEM_COMMIT, PAGE_READWRITE));
+    assert_int_equal(last_level(), eProcessCritical);
+    assert_non_null(runtime->alloc(heap, 4096, MEM_COMMIT, PAGE_READWRITE));
     assert_int_equal(last_level(), eProcessCritical);
     assert_non_null(runtime->alloc((BYTE *)heap + KB64, 4096, MEM_COMMIT, PAGE_READWRITE));
     assert_int_equal(last_level(), eProcessCritical);
@@ -372,9 +375,9 @@ static void heap_of_the_runtime(void **state)
 
     /* a frozen segment, which looks like a heap that is committed at once */
     other = runtime->alloc(NULL, 64 * KB64, MEM_RESERVE, PAGE_READWRITE);
-    assert_non_null(runtime->alloc(other, 4096, MEM_COMMIT, PAGE_READWRITE));
+    assert_non_null(runtime->alloc(other, first, MEM_COMMIT, PAGE_READWRITE));
     assert_int_equal(last_level(), eProcessCritical);
-    assert_non_null(runtime->alloc((BYTE *)other + 4096, KB64, MEM_COMMIT, PAGE_READWRITE));
+    assert_non_null(runtime->alloc((BYTE *)other + first, KB64, MEM_COMMIT, PAGE_READWRITE));
     assert_int_equal(last_level(), eProcessCritical);
     assert_true(runtime->free(other, 0, MEM_RELEASE));
 

@@ -254,21 +254,43 @@ static void raised_too_far(void)
     assert_int_equal(said().beyond_start, 1); /* once is enough */
 }
 
+/* 32-bit collectors have none, whatever is set, and no more memory than their address space.  The host's limit is shown to
+ * them as the machine's size, and is said to be pending for good. */
+static void no_hard_limit(void)
+{
+    machine.memory.ullTotalVirtual = 2 * GIB;
+    fake->gc.ignores = TRUE;
+    fake->gc.settings.percent = 50;
+    start(0);
+    WAIT_UNTIL(said().fixed == 1);
+    says(NONE, NOBODY, 200 * MIB);
+    WAIT_UNTIL(said().available == 200 * MIB && said().high_load == 180 * MIB);
+    set_limit(90 * MIB, 0);
+    says(NONE, NOBODY, 90 * MIB);
+    WAIT_UNTIL(fake->gc.refresh_sees == 90 * MIB && said().available == 90 * MIB);
+    set_limit(NONE, 0);
+    says(NONE, NOBODY, NONE);
+    WAIT_UNTIL(said().available == 2 * GIB);
+    assert_int_equal(said().beyond_start, 0);
+    assert_true(bridge_statistics().limit_refreshes == 0);
+}
+
 static const struct {
     const wchar_t *name;
     void (*run)(void);
-    unsigned parts; /* 1: of jobs, which 32-bit collectors do not take */
+    unsigned bits; /* of the collector */
 } cases[] = {
-    {L"regions", regions, 1},
-    {L"own limit", own_limit, 0},
-    {L"own limit is the host's", own_limit_is_the_hosts, 1},
-    {L"own percent", own_percent, 1},
-    {L"it ignores", it_ignores, 1},
-    {L"limits of single heaps", limits_of_single_heaps, 0},
-    {L"own physical memory", own_physical_memory, 0},
-    {L"unlimited", unlimited, 0},
-    {L"in a job", in_a_job, 1},
-    {L"raised too far", raised_too_far, 1},
+    {L"regions", regions, 64},
+    {L"own limit", own_limit, 64},
+    {L"own limit is the host's", own_limit_is_the_hosts, 64},
+    {L"own percent", own_percent, 64},
+    {L"it ignores", it_ignores, 64},
+    {L"limits of single heaps", limits_of_single_heaps, 64},
+    {L"own physical memory", own_physical_memory, 64},
+    {L"unlimited", unlimited, 64},
+    {L"in a job", in_a_job, 64},
+    {L"raised too far", raised_too_far, 64},
+    {L"no hard limit", no_hard_limit, 32},
 };
 
 static unsigned chosen;
@@ -300,7 +322,7 @@ static void all(void **state)
     (void)state;
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; ++i) {
         wchar_t line[16];
-        if (sizeof(void *) == 4 && cases[i].parts)
+        if (sizeof(void *) * 8 != cases[i].bits)
             continue;
         print_message("%ls\n", cases[i].name);
         swprintf(line, sizeof line / sizeof *line, L"%u", i);

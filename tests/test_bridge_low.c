@@ -107,11 +107,37 @@ static void collections_have_a_pace(void **state)
     assert_int_equal(fake->gc.early, 0);
 }
 
+/* A Low that lasts, told again and again, is not collected at that pace for ever; the next one is. */
+static void collections_in_vain_get_rare(void **state)
+{
+    (void)state;
+    const LONG before = fake->gc.collects;
+    const ULONGLONG end = GetTickCount64() + 4 * PACE_MS;
+    while (fake->gc.collects < before + 3 && GetTickCount64() < end) {
+        tell(eMemoryAvailableLow);
+        assert_pulse();
+        Sleep(100);
+    }
+    assert_int_equal(fake->gc.collects, before + 3);
+    const volatile ULONGLONG *at = &fake->gc.collected_at[before];
+    assert_true(at[1] - at[0] >= PACE_MS - TICK_MS && at[1] - at[0] < PACE_MS + LATE_MS);
+    assert_true(at[2] - at[1] >= 2 * (PACE_MS - TICK_MS) && at[2] - at[1] < 2 * PACE_MS + LATE_MS);
+
+    tell(eMemoryAvailableNeutral);
+    tell(eMemoryAvailableLow);
+    assert_pulse();
+    while (fake->gc.collects < before + 4 && GetTickCount64() < end + 2 * PACE_MS)
+        Sleep(10);
+    assert_int_equal(fake->gc.collects, before + 4);
+    assert_true(at[3] - at[2] >= PACE_MS - TICK_MS && at[3] - at[2] < PACE_MS + LATE_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_region_is_left_alone),
         cmocka_unit_test(collections_have_a_pace),
+        cmocka_unit_test(collections_in_vain_get_rare),
     };
 
     return cmocka_run_group_tests(tests, group_setup, NULL);

@@ -1,6 +1,6 @@
 /*
- * The bridge on real runtimes: test_bridge_runtime FOLDER, where FOLDER/<framework>/heap/ is a published
- * program.
+ * The bridge on real runtimes: test_bridge_runtime FOLDER [long], where FOLDER/<framework>/heap/ is a published
+ * program.  On x86, which may be emulated, `long` are those flavours that are not run without it.
  *
  * A runtime starts once in a process, so each case is a child process of this program.  The child plays a
  * host with somebody else's memory manager, or with hostmem's behind it, runs the C# program `heap`, and checks from
@@ -25,7 +25,15 @@
 #include "support/bridge_child.h"
 #include "support/bridge_host.h"
 
-enum { GOOD = 77, PROGRAM_RESULT = 42, CALLS = 400000, LEAST_CALLS = 200, PATH = 1024 };
+enum { GOOD = 77, PROGRAM_RESULT = 42, CALLS = 400000, PATH = 1024 };
+
+#ifdef _WIN64
+static const BOOL on_x86 = FALSE;
+enum { CHILD_MS = 120000, LEAST_CALLS = 200 };
+#else
+static const BOOL on_x86 = TRUE;
+enum { CHILD_MS = 300000, LEAST_CALLS = 150 };
+#endif
 
 /* The child. */
 
@@ -268,7 +276,7 @@ static int child(const wchar_t *folder, BOOL in_steps, BOOL foreign, const wchar
     IHostMemoryManager *memory = NULL;
     BOOL collector = GetEnvironmentVariableW(L"DOTNET_GCName", value, 64) != 0;
 
-    segments = collector && !wcscmp(value, L"clrgc.dll");
+    segments = on_x86 || (collector && !wcscmp(value, L"clrgc.dll"));
     server = GetEnvironmentVariableW(L"DOTNET_gcServer", value, 64) && !wcscmp(value, L"1");
     bridge_host_init(&host);
     if (!foreign) {
@@ -305,28 +313,41 @@ struct flavour {
     BOOL in_steps;
     unsigned oldest; /* runtime that has it */
     BOOL foreign;    /* somebody else's manager alone, which does not take the use of a region */
+    enum { NOT_X86, ALSO_X86, LONG_X86, ONLY_X86 } x86; /* emulated, W^X hangs, raw as well */
 };
 
+static BOOL long_ones;
 static wchar_t clr_folder[PATH];
 static wchar_t own_path[PATH];
 
 static const struct flavour flavours[] = {
-    {"workstation", L"", L"96", FALSE, 8, FALSE},
-    {"workstation, hostfxr in steps", L"", L"96", TRUE, 8, TRUE},
-    {"workstation, not concurrent", L"DOTNET_gcConcurrent=0", L"96", FALSE, 8, FALSE},
-    {"workstation, small generation 0", L"DOTNET_GCgen0size=100000", L"48", FALSE, 8, FALSE},
-    {"workstation, hard limit", L"DOTNET_GCHeapHardLimit=20000000", L"96", FALSE, 8, FALSE},
-    {"workstation, W^X", L"DOTNET_EnableWriteXorExecute=1", L"48", FALSE, 8, FALSE},
-    {"server", L"DOTNET_gcServer=1", L"96", TRUE, 8, FALSE},
-    {"clrgc.dll", L"DOTNET_GCName=clrgc.dll", L"96", TRUE, 8, FALSE},
+    {"workstation", L"", L"96", FALSE, 8, FALSE, ALSO_X86},
+    {"workstation, hostfxr in steps", L"", L"96", TRUE, 8, TRUE, LONG_X86},
+    {"workstation, not concurrent", L"DOTNET_gcConcurrent=0", L"96", FALSE, 8, FALSE, ALSO_X86},
+    {"workstation, small generation 0", L"DOTNET_GCgen0size=100000", L"48", FALSE, 8, FALSE, LONG_X86},
+    {"workstation, small segments", L"DOTNET_GCSegmentSize=400000", L"160", FALSE, 8, FALSE, ONLY_X86},
+    {"workstation, hard limit", L"DOTNET_GCHeapHardLimit=20000000", L"96", FALSE, 8, FALSE, NOT_X86},
+    {"workstation, W^X", L"DOTNET_EnableWriteXorExecute=1", L"48", FALSE, 8, FALSE, NOT_X86},
+    {"server", L"DOTNET_gcServer=1", L"96", TRUE, 8, FALSE, ALSO_X86},
+    {"clrgc.dll", L"DOTNET_GCName=clrgc.dll", L"96", TRUE, 8, FALSE, ALSO_X86},
     {"clrgc.dll, small segments", L"DOTNET_GCName=clrgc.dll;DOTNET_GCSegmentSize=400000", L"160", FALSE, 8,
-     FALSE},
+     FALSE, LONG_X86},
     {"clrgc.dll, hard limit", L"DOTNET_GCName=clrgc.dll;DOTNET_GCHeapHardLimit=20000000", L"96", FALSE, 8,
-     TRUE},
-    {"clrgc.dll, server", L"DOTNET_GCName=clrgc.dll;DOTNET_gcServer=1", L"96", FALSE, 8, FALSE},
-    {"clrgcexp.dll", L"DOTNET_GCName=clrgcexp.dll", L"96", FALSE, 9, FALSE},
-    {"clrgcexp.dll, server", L"DOTNET_GCName=clrgcexp.dll;DOTNET_gcServer=1", L"96", FALSE, 9, FALSE},
+     TRUE, NOT_X86},
+    {"clrgc.dll, server", L"DOTNET_GCName=clrgc.dll;DOTNET_gcServer=1", L"96", FALSE, 8, FALSE, LONG_X86},
+    {"clrgcexp.dll", L"DOTNET_GCName=clrgcexp.dll", L"96", FALSE, 9, FALSE, NOT_X86},
+    {"clrgcexp.dll, server", L"DOTNET_GCName=clrgcexp.dll;DOTNET_gcServer=1", L"96", FALSE, 9, FALSE,
+     NOT_X86},
 };
+
+static BOOL is_wanted(const struct flavour *flavour, unsigned version)
+{
+    if (version < flavour->oldest)
+        return FALSE;
+    if (!on_x86)
+        return flavour->x86 != ONLY_X86;
+    return long_ones ? flavour->x86 == LONG_X86 : flavour->x86 == ALSO_X86 || flavour->x86 == ONLY_X86;
+}
 
 /* Sets or, with set FALSE, removes the variables of a flavour. */
 static void settings(const wchar_t *list, BOOL set)
@@ -354,19 +375,20 @@ static void run_flavours(unsigned version)
         PROCESS_INFORMATION process;
         DWORD code = 0;
 
-        if (version < flavour->oldest)
+        if (!is_wanted(flavour, version))
             continue;
         print_message(".NET %u, %s\n", version, flavour->name);
         fflush(NULL);
-        swprintf(line, sizeof line / sizeof *line, L"\"%ls\" child \"%ls\\net%u.0\\heap\" %d %d %ls",
-                 own_path, clr_folder, version, flavour->in_steps, flavour->foreign, flavour->argument);
+        swprintf(line, sizeof line / sizeof *line,
+                 L"\"%ls\" child \"%ls\\" BRIDGE_FRAMEWORK L"\\heap\" %d %d %ls", own_path, clr_folder,
+                 version, flavour->in_steps, flavour->foreign, flavour->argument);
         SetEnvironmentVariableW(L"DOTNET_EnableWriteXorExecute", L"0");
         settings(flavour->settings, TRUE);
         BOOL made = CreateProcessW(own_path, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &process);
         DWORD error = made ? 0 : GetLastError();
         settings(flavour->settings, FALSE);
         assert_int_equal(error, 0);
-        if (WaitForSingleObject(process.hProcess, 120000) != WAIT_OBJECT_0)
+        if (WaitForSingleObject(process.hProcess, CHILD_MS) != WAIT_OBJECT_0)
             TerminateProcess(process.hProcess, 2);
         GetExitCodeProcess(process.hProcess, &code);
         CloseHandle(process.hProcess);
@@ -386,8 +408,9 @@ int main(void)
 
     if (count == 6 && !wcscmp(arguments[1], L"child"))
         return child(arguments[2], arguments[3][0] == L'1', arguments[4][0] == L'1', arguments[5]);
-    if (count != 2 || !GetFullPathNameW(arguments[1], PATH, clr_folder, NULL)) {
-        fprintf(stderr, "usage: test_bridge_runtime FOLDER\n");
+    long_ones = count == 3 && !wcscmp(arguments[2], L"long");
+    if (count != 2 + long_ones || !GetFullPathNameW(arguments[1], PATH, clr_folder, NULL)) {
+        fprintf(stderr, "usage: test_bridge_runtime FOLDER [long]\n");
         return 2;
     }
     GetModuleFileNameW(NULL, own_path, PATH);

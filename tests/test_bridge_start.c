@@ -106,6 +106,7 @@ static void usual_start(void)
     BYTE *heap = fake->calls.alloc(NULL, 64 * KB64, MEM_RESERVE, PAGE_READWRITE);
     BYTE *tables = fake->calls.alloc(NULL, 4 * KB64, MEM_RESERVE, PAGE_READWRITE);
     fake->calls.alloc(tables, KB64, MEM_COMMIT, PAGE_READWRITE);
+    fake->calls.alloc(heap, 8192, MEM_COMMIT, PAGE_READWRITE);
     fake->started = TRUE;
     expect(fake->calls.alloc(heap, KB64, MEM_COMMIT, PAGE_READWRITE) != NULL, "heap", 0);
     expect(hostmem_bridge_is_heap(heap) == S_OK, "the heap is not recognised", 0);

@@ -184,11 +184,14 @@ static void too_many_new(void **state)
         release(memory[i]);
 }
 
+/* Regions, in a 64-bit runtime. */
 static void heap_of_the_runtime(void **state)
 {
     BYTE *heap, *tables, *alone, *more;
 
     (void)state;
+    if (sizeof(void *) == 4)
+        skip();
     alone = reserve(64);
     assert_int_equal(bridge_host_use(&host, alone), BRIDGE_NO_USE);
     commit(alone, PAGE, PAGE_READWRITE);
@@ -210,7 +213,7 @@ static void heap_of_the_runtime(void **state)
     more = reserve(1);
     assert_int_equal(bridge_host_use(&host, more), HOSTMEM_USE_GC_TABLES);
     release(more);
-    more = reserve(64); /* a frozen segment; or on x86 a segment that comes later */
+    more = reserve(64); /* a frozen segment */
     assert_int_equal(bridge_host_use(&host, more), HOSTMEM_USE_OTHER);
     commit(more, PAGE, PAGE_READWRITE);
     assert_int_equal(bridge_host_use(&host, more), HOSTMEM_USE_OTHER);
@@ -228,11 +231,91 @@ static void heap_of_the_runtime(void **state)
     release(tables);
 }
 
+static BYTE *reserve_watched(SIZE_T size)
+{
+    BYTE *memory = runtime->alloc(NULL, size, MEM_RESERVE | MEM_WRITE_WATCH, PAGE_READWRITE);
+
+    assert_non_null(memory);
+    return memory;
+}
+
+/* What a commit in new memory is for, and how far it may go. */
+static void commits(BYTE *base, SIZE_T offset, SIZE_T size, uint32_t use, DWORD level)
+{
+    commit(base + offset, size, PAGE_READWRITE);
+    assert_int_equal(calls[host.count - 1].level, level);
+    assert_int_equal(bridge_host_use(&host, base), use);
+    assert_int_equal(hostmem_bridge_is_heap(base), use == HOSTMEM_USE_GC_HEAP ? S_OK : S_FALSE);
+}
+
+/* Segments, in a 32-bit runtime: the calls are those recorded from .NET 10's, concurrent or not, workstation or server. */
+static void segments_of_the_runtime(void **state)
+{
+    BYTE *initial, *tables, *frozen, *segment, *small, *first_tables;
+
+    (void)state;
+    if (sizeof(void *) == 8)
+        skip();
+    /* the start: one block, and tables which are touched first */
+    fake->started = FALSE;
+    initial = reserve_watched(0x300 * PAGE);
+    first_tables = reserve_watched(0xd9 * PAGE);
+    commits(first_tables, 0, 0x19 * PAGE, HOSTMEM_USE_GC_TABLES, eProcessCritical);
+    commits(initial, 0, 2 * PAGE, HOSTMEM_USE_GC_HEAP, eProcessCritical);
+    commits(initial, 0x100 * PAGE, 2 * PAGE, HOSTMEM_USE_GC_HEAP, eProcessCritical);
+    frozen = reserve(64);
+    commits(frozen, 0, KB64, HOSTMEM_USE_OTHER, eProcessCritical);
+    assert_int_equal(bridge_statistics().heap_ranges, 1);
+
+    /* later: a segment, and bigger tables for it */
+    fake->started = TRUE;
+    segment = reserve_watched(0x100 * PAGE);
+    commits(segment, 0, 2 * PAGE, HOSTMEM_USE_GC_HEAP, eTaskCritical);
+    tables = reserve_watched(0x1c9 * PAGE);
+    commits(tables, 0, 0x33 * PAGE, HOSTMEM_USE_GC_TABLES, eProcessCritical);
+    release(first_tables);
+    commits(segment, 2 * PAGE, 0xb2 * PAGE, HOSTMEM_USE_GC_HEAP, eTaskCritical);
+    commits(tables, 0x167 * PAGE, 0x11 * PAGE, HOSTMEM_USE_GC_TABLES, eProcessCritical);
+    commits(initial, 2 * PAGE, KB64, HOSTMEM_USE_GC_HEAP, eTaskCritical);
+    release(frozen);
+    release(tables);
+    release(segment);
+    assert_int_equal(hostmem_bridge_is_heap(segment), S_FALSE);
+
+    /* not concurrent: heap that is not watched, the smallest tables, and frozen objects that come late */
+    segment = reserve(0x300);
+    small = reserve_watched(0x18084);
+    assert_int_equal(bridge_host_use(&host, small), HOSTMEM_USE_GC_TABLES);
+    commits(small, 0, 0x18084, HOSTMEM_USE_GC_TABLES, eProcessCritical);
+    commits(segment, 0, 2 * PAGE, HOSTMEM_USE_GC_HEAP, eTaskCritical);
+    frozen = reserve(64);
+    commits(frozen, 0, KB64, HOSTMEM_USE_OTHER, eProcessCritical);
+    commits(frozen, KB64, 2 * PAGE, HOSTMEM_USE_OTHER, eProcessCritical);
+
+    /* an older reservation is not made heap by what comes after it, and what does not begin with a header is none */
+    tables = reserve_watched(4 * KB64);
+    first_tables = reserve_watched(4 * KB64);
+    commits(first_tables, 0, 3 * PAGE, HOSTMEM_USE_GC_TABLES, eProcessCritical);
+    assert_int_equal(hostmem_bridge_is_heap(tables), S_FALSE);
+    commits(tables, PAGE, PAGE, HOSTMEM_USE_GC_TABLES, eProcessCritical);
+    commits(tables, 0, PAGE, HOSTMEM_USE_GC_TABLES, eProcessCritical);
+
+    assert_int_equal(bridge_statistics().heap_ranges, 2);
+    release(initial);
+    release(segment);
+    release(small);
+    release(frozen);
+    release(tables);
+    release(first_tables);
+    assert_int_equal(bridge_statistics().heap_ranges, 0);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup(function, each_setup)
     const struct CMUnitTest tests[] = {
-        TEST(kept), TEST(reservations), TEST(code_of_the_jit), TEST(too_many_new), TEST(heap_of_the_runtime),
+        TEST(kept),         TEST(reservations),        TEST(code_of_the_jit),
+        TEST(too_many_new), TEST(heap_of_the_runtime), TEST(segments_of_the_runtime),
     };
 
     return cmocka_run_group_tests(tests, group_setup, NULL);

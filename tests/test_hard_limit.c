@@ -17,7 +17,7 @@
 
 enum { NOBODY = HOSTMEM_BRIDGE_OF_NOBODY, HOST, PROGRAM, JOB };
 
-static const bool has_parts = sizeof(void *) == 8; /* of jobs */
+static const bool on_64_bits = sizeof(void *) == 8; /* else there is no hard limit */
 
 static void by_itself(void **state)
 {
@@ -26,46 +26,29 @@ static void by_itself(void **state)
         struct gc_machine machine;
         uint64_t physical, limit;
         unsigned owner;
-        bool part;
     } rows[] = {
-        {{0}, {1000 * MIB, NONE}, 1000 * MIB, NONE, NOBODY, false},
-        {{0}, {1000 * MIB, 400 * MIB}, 400 * MIB, 300 * MIB, JOB, true},
-        {{0},
-         {100 * MIB, 400 * MIB},
-         100 * MIB,
-         75 * MIB,
-         JOB,
-         true},                                                     /* a job that is more than the machine */
-        {{0}, {1000 * MIB, 8 * MIB}, 8 * MIB, 20 * MIB, JOB, true}, /* the least */
-        {{.limit = 50 * MIB}, {1000 * MIB, NONE}, 1000 * MIB, 50 * MIB, PROGRAM, false},
-        {{.limit = 500 * MIB}, {1000 * MIB, 400 * MIB}, 400 * MIB, 500 * MIB, PROGRAM, false},
-        {{.limit = 50 * MIB, .percent = 10}, {1000 * MIB, NONE}, 1000 * MIB, 50 * MIB, PROGRAM, false},
-        {{.percent = 10}, {1000 * MIB, NONE}, 1000 * MIB, 100 * MIB, PROGRAM, false},
-        {{.percent = 10}, {1000 * MIB, 400 * MIB}, 400 * MIB, 40 * MIB, PROGRAM, false},
-        {{.percent = 100}, {1000 * MIB, NONE}, 1000 * MIB, NONE, NOBODY, false}, /* no part */
-        {{.limit = 50 * MIB, .by_heap = 300 * MIB},
-         {1000 * MIB, NONE},
-         1000 * MIB,
-         300 * MIB,
-         PROGRAM,
-         false},
-        {{.limit = 50 * MIB, .by_heap_percent = 60},
-         {1000 * MIB, NONE},
-         1000 * MIB,
-         600 * MIB,
-         PROGRAM,
-         false},
-        {{.physical = 200 * MIB}, {1000 * MIB, 400 * MIB}, 200 * MIB, 150 * MIB, PROGRAM, true},
-        {{.percent = 99}, {UINT64_MAX - 1, NONE}, UINT64_MAX - 1, 18262276632972456097u, PROGRAM, false},
+        {{0}, {1000 * MIB, NONE}, 1000 * MIB, NONE, NOBODY},
+        {{0}, {1000 * MIB, 400 * MIB}, 400 * MIB, 300 * MIB, JOB},
+        {{0}, {100 * MIB, 400 * MIB}, 100 * MIB, 75 * MIB, JOB}, /* a job that is more than the machine */
+        {{0}, {1000 * MIB, 8 * MIB}, 8 * MIB, 20 * MIB, JOB},    /* the least */
+        {{.limit = 50 * MIB}, {1000 * MIB, NONE}, 1000 * MIB, 50 * MIB, PROGRAM},
+        {{.limit = 500 * MIB}, {1000 * MIB, 400 * MIB}, 400 * MIB, 500 * MIB, PROGRAM},
+        {{.limit = 50 * MIB, .percent = 10}, {1000 * MIB, NONE}, 1000 * MIB, 50 * MIB, PROGRAM},
+        {{.percent = 10}, {1000 * MIB, NONE}, 1000 * MIB, 100 * MIB, PROGRAM},
+        {{.percent = 10}, {1000 * MIB, 400 * MIB}, 400 * MIB, 40 * MIB, PROGRAM},
+        {{.percent = 100}, {1000 * MIB, NONE}, 1000 * MIB, NONE, NOBODY}, /* no part */
+        {{.limit = 50 * MIB, .by_heap = 300 * MIB}, {1000 * MIB, NONE}, 1000 * MIB, 300 * MIB, PROGRAM},
+        {{.limit = 50 * MIB, .by_heap_percent = 60}, {1000 * MIB, NONE}, 1000 * MIB, 600 * MIB, PROGRAM},
+        {{.physical = 200 * MIB}, {1000 * MIB, 400 * MIB}, 200 * MIB, 150 * MIB, PROGRAM},
+        {{.percent = 99}, {UINT64_MAX - 1, NONE}, UINT64_MAX - 1, 18262276632972456097u, PROGRAM},
     };
 
     (void)state;
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; ++i) {
         const struct hard_limit limit = hm_hard_limit_of(&rows[i].settings, &rows[i].machine);
-        const bool none = rows[i].part && !has_parts;
         assert_true(hm_hard_limit_physical(&rows[i].settings, &rows[i].machine) == rows[i].physical);
-        assert_true(limit.bytes == (none ? NONE : rows[i].limit));
-        assert_int_equal(limit.owner, none ? NOBODY : rows[i].owner);
+        assert_true(limit.bytes == (on_64_bits ? rows[i].limit : NONE));
+        assert_int_equal(limit.owner, on_64_bits ? rows[i].owner : NOBODY);
     }
 }
 
@@ -77,39 +60,43 @@ static void wanted(void **state)
         struct gc_machine real;
         uint64_t host, limit;
         unsigned owner;
-        bool part; /* as the host's on a 32-bit collector */
     } rows[] = {
-        {{0}, {1000 * MIB, NONE}, 400 * MIB, 400 * MIB, HOST, false},
-        {{0}, {300 * MIB, NONE}, 400 * MIB, 300 * MIB, NOBODY, false},
-        {{0}, {1000 * MIB, 100 * MIB}, 400 * MIB, 75 * MIB, JOB, true},
-        {{0}, {1000 * MIB, 800 * MIB}, 400 * MIB, 400 * MIB, HOST, false},
-        {{0}, {1000 * MIB, 500 * MIB}, 400 * MIB, 375 * MIB, JOB, true}, /* not of what is shown */
-        {{.limit = 100 * MIB}, {1000 * MIB, NONE}, 400 * MIB, 100 * MIB, PROGRAM, false},
-        {{.limit = 500 * MIB}, {1000 * MIB, NONE}, 400 * MIB, 400 * MIB, HOST, false},
-        {{.limit = 200 * MIB}, {1000 * MIB, 100 * MIB}, 400 * MIB, 75 * MIB, JOB, true},
-        {{.percent = 50}, {1000 * MIB, NONE}, 400 * MIB, 200 * MIB, PROGRAM, false},
-        {{.percent = 50}, {300 * MIB, NONE}, 400 * MIB, 150 * MIB, PROGRAM, false},
-        {{.by_heap = 300 * MIB}, {1000 * MIB, NONE}, 400 * MIB, 300 * MIB, PROGRAM, false},
-        {{.by_heap = 500 * MIB}, {1000 * MIB, NONE}, 400 * MIB, 400 * MIB, HOST, false},
+        {{0}, {1000 * MIB, NONE}, 400 * MIB, 400 * MIB, HOST},
+        {{0}, {300 * MIB, NONE}, 400 * MIB, 300 * MIB, NOBODY},
+        {{0}, {1000 * MIB, 100 * MIB}, 400 * MIB, 75 * MIB, JOB},
+        {{0}, {1000 * MIB, 800 * MIB}, 400 * MIB, 400 * MIB, HOST},
+        {{0}, {1000 * MIB, 500 * MIB}, 400 * MIB, 375 * MIB, JOB}, /* not of what is shown */
+        {{.limit = 100 * MIB}, {1000 * MIB, NONE}, 400 * MIB, 100 * MIB, PROGRAM},
+        {{.limit = 500 * MIB}, {1000 * MIB, NONE}, 400 * MIB, 400 * MIB, HOST},
+        {{.limit = 200 * MIB}, {1000 * MIB, 100 * MIB}, 400 * MIB, 75 * MIB, JOB},
+        {{.percent = 50}, {1000 * MIB, NONE}, 400 * MIB, 200 * MIB, PROGRAM},
+        {{.percent = 50}, {300 * MIB, NONE}, 400 * MIB, 150 * MIB, PROGRAM},
+        {{.by_heap = 300 * MIB}, {1000 * MIB, NONE}, 400 * MIB, 300 * MIB, PROGRAM},
+        {{.by_heap = 500 * MIB}, {1000 * MIB, NONE}, 400 * MIB, 400 * MIB, HOST},
         /* without the host's: what there was */
-        {{0}, {1000 * MIB, NONE}, NONE, NONE, NOBODY, false},
-        {{.limit = 100 * MIB}, {1000 * MIB, NONE}, NONE, 100 * MIB, PROGRAM, false},
-        {{.percent = 50}, {1000 * MIB, NONE}, NONE, 500 * MIB, PROGRAM, false},
+        {{0}, {1000 * MIB, NONE}, NONE, NONE, NOBODY},
+        {{.limit = 100 * MIB}, {1000 * MIB, NONE}, NONE, 100 * MIB, PROGRAM},
+        {{.percent = 50}, {1000 * MIB, NONE}, NONE, 500 * MIB, PROGRAM},
         {{.percent = 50},
          {16000 * MIB, 1000 * MIB},
          8000 * MIB,
          500 * MIB,
-         PROGRAM,
-         false}, /* of the job, as before */
+         PROGRAM}, /* of the job, as before */
     };
 
     (void)state;
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; ++i) {
         const struct hard_limit limit = hm_hard_limit_wanted(&rows[i].settings, &rows[i].real, rows[i].host);
-        if (rows[i].part && !has_parts)
-            continue;
-        assert_true(limit.bytes == rows[i].limit);
-        assert_int_equal(limit.owner, rows[i].owner);
+        if (on_64_bits) {
+            assert_true(limit.bytes == rows[i].limit);
+            assert_int_equal(limit.owner, rows[i].owner);
+        } else if (rows[i].host == NONE) {
+            assert_true(limit.bytes == NONE && limit.owner == NOBODY);
+        } else { /* refusals go by it */
+            const bool host = rows[i].host < rows[i].real.physical;
+            assert_true(limit.bytes == (host ? rows[i].host : rows[i].real.physical));
+            assert_int_equal(limit.owner, host ? HOST : NOBODY);
+        }
     }
 }
 
@@ -125,7 +112,7 @@ static void as_job(void **state)
         const uint64_t job = hm_hard_limit_as_job(limits[i]);
         const struct hard_limit limit = hm_hard_limit_of(&nothing, &(struct gc_machine){NONE, job});
         assert_true(job > limits[i] && job != NONE);
-        assert_true(limit.bytes == (has_parts ? limits[i] : NONE));
+        assert_true(limit.bytes == (on_64_bits ? limits[i] : NONE));
     }
     assert_true(hm_hard_limit_as_job(UINT64_MAX / 4 * 3 + 4) == NONE);
     assert_true(hm_hard_limit_as_job(UINT64_MAX - 1) == NONE);
@@ -152,10 +139,8 @@ static void at_start(void **state)
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; ++i) {
         const struct hard_limit limit =
             hm_hard_limit_at_start(&rows[i].settings, &shown, rows[i].real_is_bare ? &bare : &shown);
-        if (!has_parts)
-            continue;
-        assert_true(limit.bytes == rows[i].limit);
-        assert_int_equal(limit.owner, rows[i].owner);
+        assert_true(limit.bytes == (on_64_bits ? rows[i].limit : NONE));
+        assert_int_equal(limit.owner, on_64_bits ? rows[i].owner : NOBODY);
     }
     const struct hard_limit limit = hm_hard_limit_at_start(&(struct gc_settings){0}, &bare, &bare);
     assert_true(limit.bytes == NONE && limit.owner == NOBODY);

@@ -97,7 +97,7 @@ test_limit_options() {
     said 2 "--margin makes no sense without --limit" --heap-limit 5M --margin 5M x.dll
     said 2 "--soft is above --limit" --soft 5242881 --limit 5M x.dll
     said 2 "--margin makes no sense without --limit" --margin 5M x.dll
-    for option in '--limit 5M' '--heap-limit 5M' '--soft 5M' --watch '--sample 5' '--fail-after 5'; do
+    for option in '--limit 5M' '--heap-limit 5M' '--soft 5M' --watch '--sample 5' '--fail-after 5' --regions; do
         said 2 "${option% *} makes no sense with --raw: there is no manager then" --raw $option x.dll
     done
     said 2 "unknown option --job" --limit 5M --job x.dll
@@ -274,6 +274,23 @@ test_framework() {
 # ------------------------------------------------------------------------------------------------------------------------
 # Programs on a real runtime.
 
+# The report for people: its rows in their order, and no more lines than a screen has; not one escape sequence in a file.
+one_screen() { # FILE
+    awk '/^hostmem-run: /{found = 1} found' "$1" > "$work/screen"
+    [ "$(wc -l < "$work/screen")" -le 40 ] || wrong "the report has $(wc -l < "$work/screen") lines"
+    ! grep -q $'\x1b' "$work/screen" || wrong "the report is coloured where there is no console"
+    local rows=(ended runtime limits collector committed, GC "in all" refused notified calls process verified) row at=0 line
+    for row in "${rows[@]}"; do
+        line=$(grep -n "^  $row" "$work/screen" | head -n 1 | cut -d : -f 1)
+        [ "${line:-0}" -gt $at ] || wrong "the report lacks '$row' after line $at: $(cat "$work/screen")"
+        at=${line:-$at}
+    done
+    # What is in all is what the uses and the rest come to, as far as a decimal tells.
+    awk '/^  committed, MiB/{in_table = 1; next} in_table && !NF{exit} in_table && /^  in all/{all = $(NF - 1); next}
+        in_table{sum += $(NF - 1)} END{exit !(all > 1 && sum - all < 0.5 && all - sum < 0.5)}' "$work/screen" ||
+        wrong "the uses do not add up: $(cat "$work/screen")"
+}
+
 test_endings() {
     local program=$1/ending.dll major=$2
     local json=(--process --json --report "$work/report.json")
@@ -283,13 +300,14 @@ test_endings() {
     report '.mode == "bridge" and .exit == {"how": "return", "status": 42} and .refusals == 0'
     report '.bridge.coreclr_calls > 100 and .bridge.gc_calls == 0 and (.bridge.standalone_gc | not)'
     report '.runtime.version | startswith("'"$major"'.")'
+    report '.bridge.collections == {"gen0": 0, "gen1": 0, "gen2": 0, "at_end": true}'
     report '.runtime.path | endswith("\\coreclr.dll")'
     report '.statistics.stale_regions == 0 and .statistics.reserved.now > 1e9 and .statistics.committed.peak >= .statistics.committed.now'
 
     host "${json[@]}" "$program" exit 43
     [ $status -eq 43 ] || wrong "Environment.Exit: status $status"
     report_adds_up
-    report '.exit == {"how": "ExitProcess", "status": 43}'
+    report '.exit == {"how": "ExitProcess", "status": 43} and .bridge.collections.at_end'
 
     # The status is the exception's code; a shell sees its lowest byte.
     for how in throw throw-thread; do
@@ -306,21 +324,24 @@ test_endings() {
     [ $status -eq $raw ] && [ $status -ne 0 ] || wrong "FailFast: status $status, raw $raw"
     grep -q "this was asked for" "$work/err" || wrong "FailFast: the runtime's message is missing"
     report_adds_up
-    report '.exit == {"how": "fail fast", "status": 2148734499}'
+    report '.exit == {"how": "fail fast", "status": 2148734499} and .bridge.collections != null'
 
     # Text, on stderr, after the program's own.
     ran 0 done "$program" both
     [ "$(head -n 1 "$work/err")" = "to the error stream" ] || wrong "stderr does not begin with the program's own line"
     grep -qxF "to the output" "$work/out" || wrong "stdout lacks the program's line"
-    grep -q "^hostmem-run: memory of .*ending.dll$" "$work/err" || wrong "no text report"
-    grep -q "^ended by return, status 0$" "$work/err" || wrong "no ending in the text report"
+    grep -q "^hostmem-run: .*ending.dll$" "$work/err" || wrong "no text report"
+    grep -q "^  ended        by return, status 0$" "$work/err" || wrong "no ending in the text report"
     grep -q "VirtualQuery agrees with the statistics, byte for byte" "$work/err" || wrong "the text report does not agree"
     [ "$(grep -c "hostmem-run\|VirtualQuery" "$work/out")" -eq 0 ] || wrong "the report is on stdout"
-    ran 9 done --report "$work/report.txt" "$program" return 9
+    one_screen "$work/err"
+    script -qec "$(printf '%q ' "$root/scripts/windows-run" $arch --timeout "$patience" "$run" "$program" return 0)" "$work/console" > /dev/null 2>&1 || wrong "on a console: status $?"
+    grep -q $'GC heap .*\x1b\\[36m\u2588.*\x1b\\[0m' "$work/console" || wrong "no bar on a console: $(cat -v "$work/console")"
+    ran 9 done --regions --report "$work/report.txt" "$program" return 9
     grep -q 'all of the process' "$work/report.txt" && wrong "the text report is of the whole process, unasked"
     [ ! -s "$work/err" ] || wrong "--report FILE, but stderr has $(head -n 1 "$work/err")"
-    [ "$(awk '/^  private /{sum += $4} END{printf "%d", sum}' "$work/report.txt")" = "$(awk '/^  committed  /{print $2}' "$work/report.txt")" ] ||
-        wrong "the text report's regions do not add up to its total"
+    [ "$(awk '/ 0x[0-9a-f]+ /{ if ($1 != "view") sum += $NF; use = $1 != last; last = $1; if (use && $1 in seen) split_up = 1; seen[$1] } END{printf "%d %d", sum, split_up}' "$work/report.txt")" = \
+        "$(awk '/^  the statistics  /{print $NF, 0}' "$work/report.txt")" ] || wrong "the text report's regions do not add up to its total, or lie apart"
 
     # The launcher stands for its dll.
     ran 4 done "$1/ending.exe" return 4
@@ -335,7 +356,7 @@ test_endings() {
     ran 42 done --raw --json --report "$work/report.json" "$program" return 42
     report '.mode == "raw" and .exit.status == 42 and (has("statistics") or has("process") | not)'
     ran 9 done --process --report "$work/report.txt" "$program" return 9
-    grep -q '^  committed ' "$work/report.txt" && grep -q '^  all of the process ' "$work/report.txt" ||
+    grep -q '^  in all ' "$work/report.txt" && grep -q '^  all of the process ' "$work/report.txt" ||
         wrong "--process: the text report is not of the whole process"
 
     # Input, arguments.

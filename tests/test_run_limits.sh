@@ -90,10 +90,21 @@ test_grow() { # PROGRAM
     # The text report has it all, too.
     host --limit 64M --sample 20 --report "$work/report.txt" "$1" 400
     [ $status -eq 0 ] || wrong "text report: status $status"
-    for line in '^  limit 67108864, margin 16777216, soft 58720256; charged at most [0-9]*$' '^  refused by task limit: [1-9]' \
-        '^  notified low [1-9].*, neutral .*, high .*; sampled [1-9][0-9]* times: committed at most [0-9]*, heap [0-9]*$'; do
+    for line in '^  limits       64.0M, margin 16.0M, notified of low memory from 56.0M$' '^  in all  *[0-9]*\.[0-9]  *[0-9]*\.[0-9]$' \
+        '^  refused      [1-9][0-9]* by task limit$' '^  notified     low [1-9].*, neutral .*, high ' \
+        '^  sampled      [1-9][0-9]* times: committed at most [0-9.]*M, heap [0-9.]*M$' \
+        '^  collector    hard limit 64.0M (host), available 64.0M, high load from ' \
+        '^  collections  gen0 [1-9][0-9]*, gen1 [1-9][0-9]*, gen2 [1-9][0-9]*$'; do
         grep -q "$line" "$work/report.txt" || wrong "the text report lacks '$line'"
     done
+}
+
+# The report has what the program itself says of its collections.
+test_collections() { # PROGRAM
+    local said
+    ran 0 done --limit 24M "${json[@]}" "$1" 2 14 40
+    said=$(sed -n 's/^collections \([0-9]*\) \([0-9]*\) \([0-9]*\)$/"gen0": \1, "gen1": \2, "gen2": \3/p' "$work/out")
+    report ".bridge.collections == {$said, \"at_end\": true} and .bridge.collections.gen0 > 0"
 }
 
 # Not even the start fits: one line, and no report of a program that did not run.
@@ -175,6 +186,7 @@ test_watch() { # PROGRAM
     ran 0 done --limit 64M --watch --sample 5 "${json[@]}" "$1" 400 arrays 2 6
     [ "$(grep -cE "$line" "$work/err")" -ge 1 ] || wrong "--watch: no line: $(head -n 3 "$work/err")"
     [ "$(grep -cvE "$line" "$work/err")" -eq 0 ] || wrong "--watch: another line: $(grep -vE "$line" "$work/err" | head -n 3)"
+    report '.bridge.collections.gen0 > 0'
     grep -q 'collections gen0 [1-9]' "$work/err" || wrong "--watch: no collections: $(cat "$work/err")"
     grep -q '^watch' "$work/out" && wrong "--watch writes to the output"
     [ "$(wc -l < "$work/out")" -eq 8 ] || wrong "--watch: the output is not the program's: $(cat "$work/out")"
@@ -302,6 +314,8 @@ for framework in "$@"; do
     need "$clr/$framework/ending/ending.dll"
     need "$clr/$framework/grow/grow.dll"
     test_grow "$clr/$framework/grow/grow.dll"
+    need "$clr/$framework/churn/churn.dll"
+    test_collections "$clr/$framework/churn/churn.dll"
     test_no_start "$clr/$framework/grow/grow.dll"
     test_exhausted "$clr/$framework/ending/ending.dll"
     test_fail_after "$clr/$framework/grow/grow.dll"

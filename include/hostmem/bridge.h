@@ -67,9 +67,8 @@
  * OutOfMemoryException.  Everything else is eProcessCritical, for a runtime that is refused its tables, code
  * or start-up memory ends the process: bookkeeping of the collector, loaders, JIT, memory that was not
  * recognised, every reserve, and every call until the runtime has started.  eAppDomainCritical is never used.
- * The heap is recognised by the order of reservations and commits, for regions (coreclr.dll, clrgcexp.dll)
- * and segments (clrgc.dll), workstation and server.  On x86 coreclr.dll's own collector uses segments, of
- * which only the initial ones are recognised.
+ * The heap is recognised by the order of reservations and commits, for regions (coreclr.dll's own collector
+ * on x86-64, clrgcexp.dll) and segments (clrgc.dll, and coreclr.dll's own on x86), workstation and server.
  *
  * Use.  The same order says what each region is for, which a hostmem manager is given (hostmem_use): no later than the
  * first commit, unless the region is committed as it is reserved.  The collector's heap, as above; its tables, with
@@ -101,12 +100,16 @@
  *                     GCTotalPhysicalMemory.  Below what its heap is now no collector takes a limit: it is tried
  *                     again, after a full collection
  *
+ * On x86 collectors have no hard limit, whatever the program has set and whatever job it is in, and so none that could be
+ * told: they see the host's limit as the size of the machine.
+ *
  * Whatever the collector does, the manager refuses its heap beyond the host's limits.  What is in force at the collector
  * is in hostmem_bridge_statistics.collector_limit.
  *
  * Pressure.  Each Low of OnMemoryNotification is one pulse of the event that the runtime gets from
  * CreateMemoryResourceNotification, at which it collects its youngest generation; and at most every 8,192 ms the bridge
- * has it collect all of its heap and give back what it can.  Neither in a no-GC region (GC.TryStartNoGCRegion), which a
+ * has it collect all of its heap and give back what it can.  Collections that do not end the Low come ever later: after
+ * twice the time, four times, then every 65,536 ms.  Neither in a no-GC region (GC.TryStartNoGCRegion), which a
  * collection would end: the program is asked directly before, on the thread that then does it, and both wait until the
  * region is left or the Low is over.  A region that is entered in just that moment, or while the runtime's finalizer
  * thread is on its way to the collection after a pulse, is ended, as by any other thread's GC.Collect.
@@ -250,7 +253,7 @@ typedef struct hostmem_bridge_collector_limit {
      * System.GC.RegionRange).  Stays 1. */
     uint32_t beyond_start;
     uint64_t hard_limit; /* in force; all kinds of objects, and the collector's tables */
-    /* A lower one that should be and is not: the heap is bigger now, or the limit is `fixed`. */
+    /* A lower one that should be and is not: the heap is bigger now, or the limit is `fixed` (on x86 always: the host's). */
     uint64_t pending;
     uint64_t available; /* GCMemoryInfo.TotalAvailableMemoryBytes */
     uint64_t high_load; /* GCMemoryInfo.HighMemoryLoadThresholdBytes */

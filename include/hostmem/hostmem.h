@@ -94,6 +94,13 @@
  * one is refused with E_OUTOFMEMORY.  ARM64 is not supported.  GNU ld marks the DLL neither for CFG nor for
  * CET shadow stacks; a process that enforces either needs a build by another linker. clang-cl and lld-link give it
  * CFG's tables and mark with the option HOSTMEM_CFG, off by default: no Windows has seen that yet.
+ *
+ * ABI.  Versions are semantic.  A function that is exported stays, with its arguments, until the major version changes
+ * (before 1.0: the minor one).  Every struct with a `size` may grow at its end, and none else does: the caller sets `size`
+ * to the sizeof of the header that it was compiled with.  A DLL that knows more takes each size that a released version of
+ * the same major version had, reads zeros for what is missing, and writes no further than that; a size that it does not
+ * know, a newer header's for instance, is E_INVALIDARG.  So far there is one version, and one size of each.  Enumerations and flags
+ * may gain values: callers ignore what they do not know.
  */
 #ifndef HOSTMEM_HOSTMEM_H
 #define HOSTMEM_HOSTMEM_H

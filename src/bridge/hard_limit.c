@@ -5,6 +5,9 @@
 
 #include <hostmem/bridge.h>
 
+/* Has a collector one at all? */
+#define ON_64_BITS (sizeof(void *) == 8)
+
 /* A job's part is not less than this. */
 static const uint64_t least_part = (uint64_t)20 << 20;
 
@@ -43,6 +46,8 @@ static bool is_percent(uint64_t percent)
 /* The program's own; none: HARD_LIMIT_NONE. */
 static uint64_t own(const struct gc_settings *settings, uint64_t physical)
 {
+    if (!ON_64_BITS)
+        return HARD_LIMIT_NONE;
     if (settings->by_heap)
         return settings->by_heap;
     if (settings->by_heap_percent)
@@ -61,9 +66,9 @@ struct hard_limit hm_hard_limit_of(const struct gc_settings *settings, const str
 
     if (set != HARD_LIMIT_NONE)
         return (struct hard_limit){set, HOSTMEM_BRIDGE_OF_PROGRAM};
-    if (sizeof(void *) == 8 && settings->physical)
+    if (ON_64_BITS && settings->physical)
         return (struct hard_limit){part_of_job(physical), HOSTMEM_BRIDGE_OF_PROGRAM};
-    if (sizeof(void *) == 8 && machine->job != HARD_LIMIT_NONE)
+    if (ON_64_BITS && machine->job != HARD_LIMIT_NONE)
         return (struct hard_limit){part_of_job(physical), HOSTMEM_BRIDGE_OF_JOB};
     return (struct hard_limit){HARD_LIMIT_NONE, HOSTMEM_BRIDGE_OF_NOBODY};
 }
@@ -75,7 +80,7 @@ struct hard_limit hm_hard_limit_at_start(const struct gc_settings *settings, con
 
     rest.limit = 0;
     struct hard_limit limit = hm_hard_limit_of(&rest, told);
-    if (settings->limit != 0 && settings->limit != limit.bytes)
+    if (ON_64_BITS && settings->limit != 0 && settings->limit != limit.bytes)
         return (struct hard_limit){settings->limit, HOSTMEM_BRIDGE_OF_PROGRAM};
     if (limit.owner == HOSTMEM_BRIDGE_OF_JOB && told->job != real->job)
         limit.owner = HOSTMEM_BRIDGE_OF_HOST;
@@ -101,7 +106,7 @@ struct hard_limit hm_hard_limit_wanted(const struct gc_settings *settings, const
     struct hard_limit limit = {host, HOSTMEM_BRIDGE_OF_HOST};
     lower(&limit, own(settings, least(hm_hard_limit_physical(settings, real), host)),
           HOSTMEM_BRIDGE_OF_PROGRAM);
-    if (real->job != HARD_LIMIT_NONE)
+    if (ON_64_BITS && real->job != HARD_LIMIT_NONE)
         lower(&limit, part_of_job(least(real->physical, real->job)), HOSTMEM_BRIDGE_OF_JOB);
     lower(&limit, real->physical, HOSTMEM_BRIDGE_OF_NOBODY);
     return limit;

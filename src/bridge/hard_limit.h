@@ -7,7 +7,9 @@
  *     limits of single heaps (SOH, LOH, POH)   their sum is the limit, whatever else is set
  *     GCHeapHardLimit                          the limit
  *     GCHeapHardLimitPercent                   of the physical memory
- *     a job object with a limit                three quarters of it, 20 MiB at least; 64-bit only
+ *     a job object with a limit                three quarters of it, 20 MiB at least
+ *
+ * On x86 there is no hard limit, whatever is set: only the physical memory counts, which a job's limit makes less.
  */
 #ifndef HOSTMEM_BRIDGE_HARD_LIMIT_H
 #define HOSTMEM_BRIDGE_HARD_LIMIT_H

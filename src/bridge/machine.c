@@ -37,6 +37,12 @@ static uint64_t least(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* What a collector takes for the machine: no more than fits in its address space. */
+static uint64_t usable(const MEMORYSTATUSEX *status)
+{
+    return least(status->ullTotalPhys, status->ullTotalVirtual);
+}
+
 uint64_t hm_machine_charged(IHostMemoryManager *manager)
 {
     struct hostmem_manager *own = hm_manager_of(manager);
@@ -114,7 +120,7 @@ static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
     DWORD load;
     SIZE_T available;
 
-    atomic_store_explicit(&real_total, status->ullTotalPhys, memory_order_relaxed);
+    atomic_store_explicit(&real_total, usable(status), memory_order_relaxed);
     status->ullTotalPhys = shown_total(manager, status->ullTotalPhys);
     if (IHostMemoryManager_GetMemoryLoad(manager, &load, &available) == S_OK) {
         status->dwMemoryLoad = load;
@@ -122,7 +128,7 @@ static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
     }
     status->ullAvailPhys = least(status->ullAvailPhys, status->ullTotalPhys);
     if (atomic_exchange_explicit(&asks, false, memory_order_relaxed))
-        atomic_store_explicit(&told_total, status->ullTotalPhys, memory_order_relaxed);
+        atomic_store_explicit(&told_total, usable(status), memory_order_relaxed);
 }
 
 /* The collector makes a load of it, in percent of the limit: it has to be the manager's. */
@@ -184,7 +190,7 @@ static BOOL show_in_job(struct caller *caller, IHostMemoryManager *manager, BOOL
     MEMORYSTATUSEX status = {.dwLength = sizeof status};
 
     if (ask && ask(&status)) /* not every collector imports it */
-        atomic_store_explicit(&real_total, status.ullTotalPhys, memory_order_relaxed);
+        atomic_store_explicit(&real_total, usable(&status), memory_order_relaxed);
     atomic_store_explicit(&asks, true, memory_order_relaxed);
     if (!in_job) {
         atomic_store_explicit(&real_job, UINT64_MAX, memory_order_relaxed);

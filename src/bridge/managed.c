@@ -15,6 +15,9 @@ enum { APP_DOMAIN = 1 };
 /* A burst of changes is one refresh: each stops the runtime's threads for a moment. */
 enum { PACE_MS = 250, REGION_POLL_MS = 50, RETRY_MS = 500, RETRY_MOST_MS = 8000 };
 
+/* MANAGED_COLLECT_MS is doubled so often. */
+enum { DOUBLED_MOST = 3 };
+
 /* System.GC.GCHeapHardLimitInfo: bytes, or parts of the machine's memory.  With all ones a figure is as the program has
  * set it; if it has not, as it was. */
 struct heap_hard_limits {
@@ -48,6 +51,7 @@ static _Atomic(ICLRRuntimeHost2 *) runtime;
 static _Atomic(HANDLE) wanted;
 static atomic_bool wants_refresh, wants_collection;
 static atomic_bool wants_room; /* for a limit that was refused */
+static atomic_uint in_vain;    /* collections since it was last not low, and no limit too low */
 static void (*_Atomic wants_pulse)(void);
 static void (*read_surroundings)(struct managed_surroundings *);
 static _Atomic uint64_t refreshes;
@@ -255,11 +259,18 @@ static void get_ready(ICLRRuntimeHost2 *host)
     read_start(host);
 }
 
+/* A Low that lasts whatever is collected, or a limit that is still too low: what lives, lives. */
+static ULONGLONG collection_pace(void)
+{
+    const unsigned before = atomic_load(&in_vain), doubled = before > 0 ? before - 1 : 0;
+    return (ULONGLONG)MANAGED_COLLECT_MS << (doubled < DOUBLED_MOST ? doubled : DOUBLED_MOST);
+}
+
 /* What a Low asks for, or a limit that the heap is too big for.  The program is asked for its region directly before
  * each; it may still enter one in between. */
 static DWORD relieve(ICLRRuntimeHost2 *host)
 {
-    static ULONGLONG next_collection;
+    static ULONGLONG last_collection; /* 0: none */
 
     if (atomic_load(&wants_pulse)) {
         if (in_no_gc_region(host))
@@ -269,14 +280,15 @@ static DWORD relieve(ICLRRuntimeHost2 *host)
             pulse();
     }
     if (atomic_load(&wants_collection) || atomic_load(&wants_room)) {
-        ULONGLONG now = GetTickCount64();
-        if (now < next_collection)
-            return (DWORD)(next_collection - now);
+        ULONGLONG now = GetTickCount64(), due = last_collection + collection_pace();
+        if (last_collection != 0 && now < due)
+            return (DWORD)(due - now);
         if (in_no_gc_region(host))
             return REGION_POLL_MS;
         const bool low = atomic_exchange(&wants_collection, false);
         if (atomic_exchange(&wants_room, false) || low) {
-            next_collection = now + MANAGED_COLLECT_MS;
+            last_collection = now;
+            atomic_fetch_add(&in_vain, 1);
             collect(host);
         }
     }
@@ -308,6 +320,8 @@ static DWORD keep_limit(ICLRRuntimeHost2 *host)
     now = GetTickCount64();
     not_before = now + PACE_MS;
     atomic_store(&wants_room, !taken);
+    if (taken && retry)
+        atomic_store(&in_vain, 0);
     if (taken)
         retry = 0;
     else if (!again || !retry)
@@ -386,6 +400,7 @@ void hm_managed_low_is_over(void)
 {
     atomic_store(&wants_pulse, NULL);
     atomic_store(&wants_collection, false);
+    atomic_store(&in_vain, 0);
 }
 
 uint64_t hm_managed_refreshes(void)

@@ -46,7 +46,8 @@ void hm_managed_refresh_limit(void);
 /*
  * Memory is low: have `pulse` called, and the collector run once in full and give back what it can, soon and on a thread
  * of our own - not in a no-GC region, which a collection would end, and not more than one collection in
- * MANAGED_COLLECT_MS: both wait for that, until the low is over.  Before the runtime has started `pulse` is called at
+ * MANAGED_COLLECT_MS, which is doubled with each that does not end the low, up to eight times as much: both wait for that,
+ * until the low is over.  Before the runtime has started `pulse` is called at
  * once.  Any thread; waits for nothing.
  */
 enum { MANAGED_COLLECT_MS = 8192 };

@@ -18,9 +18,17 @@
  *     it has none, one or two pages at the base     it is heap
  *     anything else                                 it is a table
  *
- * The runtime's own module has reservations of the loader and others that look alike, so there only the first
- * line counts, once, and before the runtime has started: its collector takes one range for good.  A standalone
- * collector's module has nothing else.  What is not recognised is not heap, and so is never refused.
+ * A standalone collector's module reserves nothing else.  The runtime's own module has others that look alike,
+ * and less counts there:
+ *
+ *     64-bit   its collector has regions and takes one range for good: only the first line, once, and before
+ *              the runtime has started
+ *     x86      its collector has segments, the first of which begin with their headers as well: only the
+ *              second line, at any time.  Apart from the collector the module reserves read-write memory for
+ *              frozen objects alone, and begins with sixteen pages.  The tables are write-watched, those are
+ *              not.  (Tables of less than two granules, of the smallest heaps, are not looked at.)
+ *
+ * What is not recognised is not heap, and so is never refused.
  *
  * The manager keeps the use with its region.  Kept here are the heap's ranges, from which the criticality of a
  * commit is derived, and the new reservations.  A range is one word, so that a reader needs no lock: granule
@@ -52,11 +60,15 @@
 
 enum { HEAP_SLOTS = 1024, NEW_SLOTS = 16 };
 
+/* Has the collector of the runtime's own module segments?  Else regions. */
+#define OWN_SEGMENTS (sizeof(void *) == 4)
+
 struct new_range {
     _Atomic(size_t) range;
     DWORD thread;
     uint32_t number; /* order of arrival */
     bool shared;     /* made by a module that is not only a collector */
+    bool watched;    /* by MEM_WRITE_WATCH */
 };
 
 /* Set before a call comes to a manager; NULL: that one does not take it. */
@@ -163,8 +175,13 @@ static bool fresh_take(struct new_range *slot, size_t range)
     return true;
 }
 
+static bool is_sealed(void)
+{
+    return !OWN_SEGMENTS && atomic_load_explicit(&sealed, memory_order_relaxed);
+}
+
 /* A reservation such as the collector makes.  What it is for is settled by the first commit. */
-static void collector_reserved(void *base, size_t size, bool shared)
+static void collector_reserved(void *base, size_t size, DWORD type, bool shared)
 {
     const bool collector = !shared || !atomic_load_explicit(&standalone, memory_order_relaxed);
 
@@ -172,7 +189,7 @@ static void collector_reserved(void *base, size_t size, bool shared)
         set_use(base, collector ? HOSTMEM_USE_GC_TABLES : HOSTMEM_USE_OTHER);
         return;
     }
-    if (shared && (!collector || atomic_load_explicit(&sealed, memory_order_relaxed))) {
+    if (shared && (!collector || is_sealed())) {
         set_use(base, HOSTMEM_USE_OTHER);
         return;
     }
@@ -185,6 +202,7 @@ static void collector_reserved(void *base, size_t size, bool shared)
     slot->thread = GetCurrentThreadId();
     slot->number = atomic_fetch_add_explicit(&fresh_number, 1, memory_order_relaxed);
     slot->shared = shared;
+    slot->watched = (type & MEM_WRITE_WATCH) != 0;
     atomic_fetch_add_explicit(&fresh_count, 1, memory_order_relaxed);
     atomic_store_explicit(&slot->range, range_make(base, size), memory_order_release);
 }
@@ -202,7 +220,7 @@ void hm_use_reserved(void *base, const void *asked, size_t size, DWORD type, DWO
     else if (protect == PAGE_NOACCESS || asked)
         set_use(base, HOSTMEM_USE_LOADER);
     else if (protect == PAGE_READWRITE && !(type & MEM_COMMIT))
-        collector_reserved(base, size, shared);
+        collector_reserved(base, size, type, shared);
     else
         set_use(base, HOSTMEM_USE_OTHER);
 }
@@ -236,33 +254,44 @@ bool hm_use_is_heap(const void *address)
     return false;
 }
 
-/* The first commit in a new reservation: says what it is, and what the thread's older ones are. */
-static bool fresh_settle(struct new_range *slot, size_t range, const void *address, size_t size)
+/* The older new reservations of a thread, one of whose is being committed: are heap if that is to be believed.
+ * False: there are none. */
+static bool fresh_settle_older(const struct new_range *than, bool believed)
 {
-    const DWORD thread = slot->thread;
-    const uint32_t number = slot->number;
-    const bool shared = slot->shared;
-    const bool believed = !shared || !atomic_load_explicit(&sealed, memory_order_relaxed);
-    bool table = false;
+    bool any = false;
 
-    if (!fresh_take(slot, range))
-        return hm_use_is_heap(address);
     for (unsigned i = 0; i < NEW_SLOTS; ++i) {
         size_t older = atomic_load_explicit(&fresh[i].range, memory_order_acquire);
-        if (older > CLAIMED && fresh[i].thread == thread && fresh[i].shared == shared &&
-            (int32_t)(number - fresh[i].number) > 0 && fresh_take(&fresh[i], older)) {
+        if (older > CLAIMED && fresh[i].thread == than->thread && fresh[i].shared == than->shared &&
+            (int32_t)(than->number - fresh[i].number) > 0 && fresh_take(&fresh[i], older)) {
             if (believed)
                 heap_add(older);
             else
                 set_use(range_base(older), HOSTMEM_USE_OTHER);
-            table = true;
+            any = true;
         }
     }
-    if (!shared && !table && address == range_base(range) && size <= HEADER)
+    return any;
+}
+
+/* The first commit in a new reservation: says what it is, and what the thread's older ones are. */
+static bool fresh_settle(struct new_range *slot, size_t range, const void *address, size_t size)
+{
+    const struct new_range settled = {
+        .thread = slot->thread, .number = slot->number, .shared = slot->shared, .watched = slot->watched};
+    const bool by_order = !settled.shared || !OWN_SEGMENTS;
+    const bool by_header = !settled.shared || OWN_SEGMENTS;
+    const bool believed = !settled.shared || !is_sealed();
+
+    if (!fresh_take(slot, range))
+        return hm_use_is_heap(address);
+    bool table = by_order && fresh_settle_older(&settled, believed);
+    if (by_header && !table && address == range_base(range) && size <= HEADER)
         return heap_add(range);
-    if (shared && table)
+    if (settled.shared && table)
         atomic_store_explicit(&sealed, true, memory_order_relaxed);
-    set_use(range_base(range), !shared || (table && believed) ? HOSTMEM_USE_GC_TABLES : HOSTMEM_USE_OTHER);
+    table = !settled.shared || (by_order ? table && believed : settled.watched);
+    set_use(range_base(range), table ? HOSTMEM_USE_GC_TABLES : HOSTMEM_USE_OTHER);
     return false;
 }
 

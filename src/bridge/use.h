@@ -27,8 +27,8 @@ void hm_use_reserved(void *base, const void *asked, size_t size, DWORD type, DWO
 /* A standalone collector was loaded: nothing that the runtime's own module reserves is the collector's. */
 void hm_use_standalone(void);
 
-/* The runtime has started: what its own module reserves from now on is not the collector's, which has its range for good.
- * Large pages, of which none of this can be read, leave it without one. */
+/* The runtime has started: what a 64-bit one's own module reserves from now on is not the collector's, which has its range
+ * for good.  Large pages, of which none of this can be read, leave it without one. */
 void hm_use_started(void);
 
 /* Called for each commit before it is made, which settles what a new reservation is for;

@@ -67,7 +67,7 @@ static int label_compare(const wchar_t *a, const wchar_t *b)
     return (*a != 0) - (*b != 0);
 }
 
-static int version_compare(const wchar_t *a_text, const wchar_t *b_text)
+int dotnet_version_compare(const wchar_t *a_text, const wchar_t *b_text)
 {
     struct version a, b;
 
@@ -99,7 +99,7 @@ static bool hostfxr_find(const wchar_t *root, wchar_t *hostfxr)
 
         if (!(found.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) || !version_read(&version, found.cFileName))
             continue;
-        if (*best && version_compare(found.cFileName, best) <= 0)
+        if (*best && dotnet_version_compare(found.cFileName, best) <= 0)
             continue;
         if (path_join(hostfxr, folder, found.cFileName) && path_join(hostfxr, hostfxr, L"hostfxr.dll") &&
             file_exists(hostfxr))

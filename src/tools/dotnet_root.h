@@ -14,4 +14,8 @@
  */
 bool dotnet_root_find(wchar_t *root, wchar_t *hostfxr);
 
+/* Versions as folders are named, "10.0.12", "9.0.0-rc.1.24431.7": below 0 if `a` is the older one.  0: the same, or one
+ * is no version. */
+int dotnet_version_compare(const wchar_t *a, const wchar_t *b);
+
 #endif

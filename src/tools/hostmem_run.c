@@ -7,6 +7,10 @@
  */
 #include <wchar.h>
 
+#include <windows.h>
+
+#include <psapi.h>
+
 #include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
 
@@ -72,6 +76,16 @@ static void moment_read(void)
     }
 }
 
+/* What it comes to in all, from Windows. */
+static struct report_process_use process_use(void)
+{
+    PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof counters};
+
+    K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters);
+    return (struct report_process_use){{counters.PagefileUsage, counters.PeakPagefileUsage},
+                                       {counters.WorkingSetSize, counters.PeakWorkingSetSize}};
+}
+
 /* The last thing that happens. On the thread that ends the process, whatever state that is in. */
 static void report_write(const struct ending *ending)
 {
@@ -79,9 +93,11 @@ static void report_write(const struct ending *ending)
     report.runtime = runtime.path;
     report.runtime_version = runtime.version;
     report.ending = *ending;
+    report.regions = options.regions;
     report.process = options.process ? &process : NULL;
+    report.process_use = process_use();
     if (manager)
-        report.watched = watch_end();
+        report.watched = watch_end(ending->threads_are_gone);
     if (options.process && !ending->threads_are_gone)
         moment_read();
     else if (manager)
@@ -235,7 +251,8 @@ int wmain(int argc, wchar_t **argv)
             complain(L"the memory manager cannot be made (0x%08lx)", (unsigned long)hr);
             goto report;
         }
-        if ((options.watch || options.sample) && !watch_start(manager, options.watch, options.sample)) {
+        const bool is_watched = report.mode == REPORT_BRIDGE || options.watch || options.sample;
+        if (is_watched && !watch_start(manager, options.watch, options.sample)) {
             complain(L"there is no memory for a thread to watch the program");
             goto report;
         }

@@ -18,6 +18,7 @@ static const char help[] =
     "\n"
     "  --report FILE     write the report to FILE instead of stderr\n"
     "  --json            as JSON\n"
+    "  --regions         list the regions by use, with their bytes; in JSON they always are\n"
     "  --process         report all other memory of the process, too: stacks, heaps, images ..\n"
     "  --raw             leave the runtime as it is, for comparison: there are no statistics then\n"
     "  --known-runtime   only runtimes that hostmem was tried on (8 to 11, no new memory functions)\n"
@@ -124,14 +125,15 @@ static bool options_make_sense(const struct options *options)
         return false;
     }
     if (options->raw && (options->limit || options->heap_limit || options->process_soft ||
-                         options->fail_after || options->watch || options->sample)) {
+                         options->fail_after || options->watch || options->sample || options->regions)) {
         complain(L"%ls %ls",
                  options->heap_limit     ? L"--heap-limit"
                  : options->process_soft ? L"--process-soft"
                  : options->limit        ? L"--limit"
                  : options->fail_after   ? L"--fail-after"
                  : options->watch        ? L"--watch"
-                                         : L"--sample",
+                 : options->sample       ? L"--sample"
+                                         : L"--regions",
                  without_manager);
         return false;
     }
@@ -158,7 +160,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
 {
     const struct {
         const wchar_t *name;
-        bool *flag; /* one of the four */
+        bool *flag; /* one of the five */
         const wchar_t **text;
         uint64_t *number, *size;
     } all[] = {
@@ -167,6 +169,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         {.name = L"--mscoree", .text = &options->mscoree},
         {.name = L"--json", .flag = &options->json},
         {.name = L"--raw", .flag = &options->raw},
+        {.name = L"--regions", .flag = &options->regions},
         {.name = L"--process", .flag = &options->process},
         {.name = L"--known-runtime", .flag = &options->known_runtime},
         {.name = L"--watch", .flag = &options->watch},

@@ -12,7 +12,7 @@ struct options {
     const wchar_t *report;  /* file, or NULL: stderr */
     const wchar_t *method;  /* for .NET Framework */
     const wchar_t *mscoree; /* likewise */
-    bool json, raw, process, known_runtime, watch;
+    bool json, raw, regions, process, known_runtime, watch;
     uint64_t limit, heap_limit, soft, process_soft, margin; /* bytes; 0: not given */
     uint64_t fail_after;                                    /* 0: not given */
     uint64_t sample;                                        /* milliseconds; 0: not given */

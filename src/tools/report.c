@@ -38,6 +38,9 @@
  *                    {"hard_limit", "owner", "pending", "fixed", "beyond_start", "available", "high_load"}, null:
  *                    none, as hostmem_bridge_collector_limit has them; owner is "host", "program", "job object" or
  *                    "nobody",
+ *                    "collections": {"gen0", "gen1", "gen2", "at_end"}, as GC.CollectionCount has them; the runtime is
+ *                    asked at the end, whatever that is. at_end false: it has not answered then, and these are of
+ *                    the last line of --watch; null: without one,
  *                    "functions": [{"module", "function", "calls", "failures"}]}
  *   "regions"        [{"base", "kind", "reserved", "committed", "use"}], kind "private" or "view", ascending
  *   "virtual_query"  {"reserved", "committed", "finding", "agrees", "quiet"}: the owned regions as VirtualQuery has
@@ -335,6 +338,20 @@ static void json_collector(struct writer *writer, const hostmem_bridge_collector
     writer_text(writer, "}");
 }
 
+static void json_collections(struct writer *writer, const struct watched *watched)
+{
+    key(writer, ",\n  ", "collections");
+    if (watched->counted == WATCH_NEVER) {
+        writer_text(writer, "null");
+        return;
+    }
+    key_number(writer, "{", "gen0", watched->collections[0]);
+    key_number(writer, ", ", "gen1", watched->collections[1]);
+    key_number(writer, ", ", "gen2", watched->collections[2]);
+    key_bool(writer, ", ", "at_end", watched->counted == WATCH_AT_END);
+    writer_text(writer, "}");
+}
+
 static void json_bridge(struct writer *writer, const struct report *report)
 {
     static const char *const modules[] = {
@@ -357,6 +374,7 @@ static void json_bridge(struct writer *writer, const struct report *report)
     key_unknown(writer, ", ", "unknown_gc", bridge->unknown[HOSTMEM_BRIDGE_COLLECTOR]);
     key_bool(writer, ", ", "incomplete", bridge->state & HOSTMEM_BRIDGE_INCOMPLETE);
     json_collector(writer, &bridge->collector_limit);
+    json_collections(writer, &report->watched);
     key(writer, ",\n  ", "functions");
     writer_text(writer, "[");
     for (unsigned module = 0; module < HOSTMEM_BRIDGE_MODULE_COUNT; module++)

@@ -21,6 +21,11 @@ enum report_mode {
     REPORT_FRAMEWORK /* .NET Framework, which asks by itself: bridge is empty */
 };
 
+/* The whole process, as Windows counts it. */
+struct report_process_use {
+    hostmem_gauge private_bytes, working_set;
+};
+
 struct report {
     enum report_mode mode;
     const wchar_t *program; /* the managed file */
@@ -31,12 +36,16 @@ struct report {
     hostmem_bridge_statistics bridge;
     const wchar_t *runtime; /* path of the coreclr.dll, or empty */
     uint64_t runtime_version;
+    struct report_process_use process_use;
+    bool regions;                      /* they have been asked for, as a list */
     const struct process_map *process; /* NULL: nobody has asked for it */
 };
 
 /* In two parts, flushed one by one: all but `process`, then `process`, which need not be read before. */
 void report_text_accounting(struct writer *writer, const struct report *report);
 void report_text_process(struct writer *writer, const struct report *report);
+void report_list_regions(struct writer *writer, const struct accounting *accounting);
+void report_list_process(struct writer *writer, const struct process_map *process);
 void report_json_accounting(struct writer *writer, const struct report *report);
 void report_json_process(struct writer *writer, const struct report *report);
 

@@ -1,33 +1,34 @@
 /*
- * report_text.c - the report for people
+ * report_text.c - the report for people: what one wants to know first, on one screen
  *
- * Bytes are exact, not rounded to megabytes: the point is that the sums can be checked.
+ * In MiB, at most 40 lines; a bar for each use on a console.  Bytes, exact, are in the lists (report_lists.c) and in the
+ * JSON (report.c).
  */
 #include "tools/report.h"
 
-enum { NAME_WIDTH = 36, NUMBER_WIDTH = 18 };
+enum { LABEL = 13, NUMBER = 10, BAR = 30 };
 
-static void number_row(struct writer *writer, const char *name, uint64_t a, uint64_t b)
+static void label(struct writer *writer, const char *name)
 {
     writer_text(writer, "  ");
-    writer_column(writer, name, NAME_WIDTH);
-    writer_number(writer, a, NUMBER_WIDTH);
-    writer_number(writer, b, NUMBER_WIDTH);
-    writer_text(writer, "\n");
+    writer_column(writer, name, LABEL);
+}
+
+/* ", " before everything but the first. */
+static void separate(struct writer *writer, bool *first)
+{
+    if (!*first)
+        writer_text(writer, ", ");
+    *first = false;
 }
 
 static void text_head(struct writer *writer, const struct report *report)
 {
-    static const char *const modes[] = {
-        [REPORT_RAW] = "hostmem-run: raw, without a manager: ",
-        [REPORT_BRIDGE] = "hostmem-run: memory of ",
-        [REPORT_FRAMEWORK] = "hostmem-run: memory of ",
-    };
-
-    writer_text(writer, "\n");
-    writer_text(writer, modes[report->mode]);
+    writer_text(writer, "\nhostmem-run: ");
     writer_wide(writer, report->program);
-    writer_text(writer, "\nended by ");
+    writer_text(writer, report->mode == REPORT_RAW ? ", raw, without a manager\n" : "\n");
+    label(writer, "ended");
+    writer_text(writer, "by ");
     writer_text(writer, report->ending.how);
     if (report->ending.has_status) {
         writer_text_number(writer, ", status ", report->ending.status);
@@ -39,201 +40,220 @@ static void text_head(struct writer *writer, const struct report *report)
     }
     writer_text(writer, "\n");
     if (report->runtime[0]) {
-        writer_text(writer, "runtime ");
+        label(writer, "runtime");
         report_version(writer, report->runtime_version);
-        writer_text(writer, " from ");
+        writer_text(writer, ", ");
         writer_wide(writer, report->runtime);
         writer_text(writer, "\n");
     }
 }
 
-static void text_calls(struct writer *writer, const struct accounting *accounting)
+static void text_figure(struct writer *writer, bool *first, const char *name, uint64_t bytes)
 {
-    writer_text(writer, "\n  calls of the manager                               calls          failures\n");
-    for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; method++)
-        for (unsigned level = 0; level < HOSTMEM_LEVEL_COUNT; level++) {
-            const hostmem_calls *calls = &accounting->statistics.calls[method][level];
-            if (!calls->calls)
-                continue;
-            if (level == HOSTMEM_LEVEL_NONE) {
-                number_row(writer, report_methods[method], calls->calls, calls->failures);
-                continue;
-            }
-            writer_text(writer, "  ");
-            writer_column(writer, report_methods[method], 16);
-            writer_column(writer, report_levels[level], NAME_WIDTH - 16);
-            writer_number(writer, calls->calls, NUMBER_WIDTH);
-            writer_number(writer, calls->failures, NUMBER_WIDTH);
-            writer_text(writer, "\n");
-        }
-    writer_text_number(writer, "  refusals ", accounting->statistics.refusals);
-    writer_text(writer, "\n");
-}
-
-static void text_bytes(struct writer *writer, const char *text, uint64_t bytes)
-{
-    if (bytes == HOSTMEM_UNLIMITED) {
-        writer_text(writer, text);
-        writer_text(writer, "none");
-    } else {
-        writer_text_number(writer, text, bytes);
-    }
-}
-
-static void text_overrun(struct writer *writer, const char *name, const hostmem_overrun *overrun,
-                         const char *above)
-{
-    if (overrun->count == 0)
+    if (bytes == HOSTMEM_UNLIMITED)
         return;
-    writer_text_number(writer, name, overrun->count);
-    writer_text_number(writer, ", at most ", overrun->peak);
-    writer_text(writer, above);
+    separate(writer, first);
+    writer_text(writer, name);
+    writer_megabytes(writer, bytes);
 }
 
-static void text_limits(struct writer *writer, const struct report *report)
+static void text_limits(struct writer *writer, const hostmem_limits *limits)
 {
-    const hostmem_statistics *statistics = &report->accounting.statistics;
+    bool first = true;
 
-    if (report->limits.limit != HOSTMEM_UNLIMITED || report->limits.soft != HOSTMEM_UNLIMITED ||
-        report->limits.heap_limit != HOSTMEM_UNLIMITED) {
-        text_bytes(writer, "  limit ", report->limits.limit);
-        if (report->limits.heap_limit != HOSTMEM_UNLIMITED)
-            text_bytes(writer, ", heap limit ", report->limits.heap_limit);
-        text_bytes(writer, ", margin ", report->limits.margin);
-        text_bytes(writer, ", soft ", report->limits.soft);
-        writer_text_number(writer, "; charged at most ", statistics->charged.peak);
-        writer_text(writer, "\n");
-    }
-    if (report->limits.process_soft != HOSTMEM_UNLIMITED) {
-        text_bytes(writer, "  the whole process: notified from ", report->limits.process_soft);
-        text_bytes(writer, ", ", statistics->process.now);
-        text_bytes(writer, " at last, at most ", statistics->process.peak);
-        writer_text(writer, "\n");
-    }
-    for (unsigned reason = 0; reason < HOSTMEM_REASON_COUNT; reason++)
-        if (statistics->refused[reason]) {
-            writer_text(writer, "  refused by ");
-            writer_text(writer, report_reasons[reason]);
-            writer_text_number(writer, ": ", statistics->refused[reason]);
-            writer_text(writer, "\n");
-        }
-    text_overrun(writer, "  overruns ", &statistics->overrun, " bytes above limit and margin\n");
-    text_overrun(writer, "  heap overruns ", &statistics->heap_overrun, " bytes above heap limit\n");
-    writer_text_number(writer, "  notified low ", statistics->notifications[eMemoryAvailableLow]);
-    writer_text_number(writer, ", neutral ", statistics->notifications[eMemoryAvailableNeutral]);
-    writer_text_number(writer, ", high ", statistics->notifications[eMemoryAvailableHigh]);
-    if (report->watched.samples) {
-        writer_text_number(writer, "; sampled ", report->watched.samples);
-        writer_text_number(writer, " times: committed at most ", report->watched.committed_peak);
-        writer_text_number(writer, ", heap ", report->watched.heap_peak);
-    }
-    writer_text(writer, "\n");
+    label(writer, "limits");
+    text_figure(writer, &first, "", limits->limit);
+    text_figure(writer, &first, "heap ", limits->heap_limit);
+    if (limits->limit != HOSTMEM_UNLIMITED)
+        text_figure(writer, &first, "margin ", limits->margin);
+    text_figure(writer, &first, "notified of low memory from ", limits->soft);
+    text_figure(writer, &first, "or from a whole process of ", limits->process_soft);
+    writer_text(writer, first ? "none\n" : "\n");
 }
 
-/* As far as it can be derived; sizes as a program sees them. */
+/* What it was told, as far as that can be derived; sizes as a program sees them. */
 static void text_collector(struct writer *writer, const hostmem_bridge_collector_limit *limit)
 {
     if (!limit->known)
         return;
-    writer_text(writer, "  the collector was told: hard limit ");
+    label(writer, "collector");
+    writer_text(writer, "hard limit ");
     if (limit->hard_limit == HOSTMEM_UNLIMITED) {
         writer_text(writer, "none");
     } else {
-        writer_number(writer, limit->hard_limit, 0);
+        writer_megabytes(writer, limit->hard_limit);
         writer_text(writer, " (");
         writer_text(writer, report_owners[limit->owner]);
         writer_text(writer, ")");
     }
-    if (limit->pending != HOSTMEM_UNLIMITED)
-        writer_text_number(writer, limit->fixed ? ", and takes no other, not " : ", has not taken yet ",
-                           limit->pending);
-    writer_text_number(writer, "; available ", limit->available);
-    writer_text_number(writer, ", high load from ", limit->high_load);
-    writer_text(writer, "\n");
-    if (limit->beyond_start)
-        writer_text(writer,
-                    "  its limit was raised above what it had reserved at its start: DOTNET_GCRegionRange "
-                    "reserves more\n");
-}
-
-static void text_bridge(struct writer *writer, const struct report *report)
-{
-    static const char *const modules[] = {
-        [HOSTMEM_BRIDGE_RUNTIME] = "coreclr.dll", [HOSTMEM_BRIDGE_COLLECTOR] = "standalone GC"};
-    const hostmem_bridge_statistics *bridge = &report->bridge;
-
-    writer_text(writer, "\n  calls that the bridge took over                    calls          failures\n");
-    for (unsigned module = 0; module < HOSTMEM_BRIDGE_MODULE_COUNT; module++) {
-        uint64_t failures = 0;
-        for (unsigned function = 0; function < HOSTMEM_BRIDGE_FUNCTION_COUNT; function++)
-            failures += bridge->calls[module][function].failures;
-        number_row(writer, modules[module], report_bridge_calls(report, module), failures);
-        for (unsigned function = 0; function < HOSTMEM_BRIDGE_FUNCTION_COUNT; function++) {
-            const hostmem_bridge_calls *calls = &bridge->calls[module][function];
-            if (!calls->calls)
-                continue;
-            writer_text(writer, "  ");
-            number_row(writer, report_functions[function], calls->calls, calls->failures);
-        }
+    if (limit->pending != HOSTMEM_UNLIMITED) {
+        writer_text(writer, limit->fixed ? ", and takes no other, not " : ", has not taken yet ");
+        writer_megabytes(writer, limit->pending);
     }
-    writer_text_number(writer, "  GC heap: ", bridge->heap_ranges);
-    writer_text_number(writer, " ranges, ", bridge->heap_reserved);
-    writer_text_number(writer, " bytes reserved; frees passed on to Windows: ", bridge->foreign_frees);
+    writer_text(writer, ", available ");
+    writer_megabytes(writer, limit->available);
+    writer_text(writer, ", high load from ");
+    writer_megabytes(writer, limit->high_load);
     writer_text(writer, "\n");
-    text_collector(writer, &bridge->collector_limit);
+    if (limit->beyond_start) {
+        label(writer, "");
+        writer_text(writer, "its limit was raised above what it had reserved at its start: "
+                            "DOTNET_GCRegionRange reserves more\n");
+    }
 }
 
-static void text_statistics(struct writer *writer, const hostmem_statistics *statistics)
+static void text_collections(struct writer *writer, const struct watched *watched)
 {
-    writer_text(writer, "\n  bytes                                                now              peak\n");
-    number_row(writer, "reserved", statistics->reserved.now, statistics->reserved.peak);
-    number_row(writer, "committed", statistics->committed.now, statistics->committed.peak);
-    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
-        if (use != HOSTMEM_USE_VIEW && statistics->committed_by_use[use].peak != 0) {
-            const hostmem_gauge *gauge = &statistics->committed_by_use[use];
-            number_row(writer, report_uses[use], gauge->now, gauge->peak);
-        }
-    number_row(writer, "mapped views", statistics->mapped.now, statistics->mapped.peak);
-    number_row(writer, "committed in views", statistics->view_committed.now, statistics->view_committed.peak);
-    number_row(writer, "heap (IHostMalloc)", statistics->heap.now, statistics->heap.peak);
-    writer_text_number(writer, "  regions ", statistics->regions);
-    writer_text_number(writer, ", views ", statistics->views);
-    writer_text_number(writer, ", blocks ", statistics->blocks);
-    writer_text_number(writer, ", committed in foreign memory ", statistics->foreign_committed);
-    writer_text_number(writer, ", foreign frees ", statistics->foreign_frees);
-    writer_text_number(writer, ", stale regions ", statistics->stale_regions);
-    writer_text_number(writer, ", metadata ", statistics->metadata);
-    writer_text(writer, "\n");
+    if (watched->counted == WATCH_NEVER)
+        return;
+    label(writer, "collections");
+    writer_text_number(writer, "gen0 ", watched->collections[0]);
+    writer_text_number(writer, ", gen1 ", watched->collections[1]);
+    writer_text_number(writer, ", gen2 ", watched->collections[2]);
+    writer_text(writer, watched->counted == WATCH_AT_END ? "\n" : ", as last seen before the end\n");
 }
 
-static void region_row(struct writer *writer, const char *name, uintptr_t base, uint64_t reserved,
-                       uint64_t committed)
+/* Filled as far as `now`, lighter up to `peak`. */
+static void bar(struct writer *writer, const hostmem_gauge *gauge, uint64_t whole)
 {
+    if (!writer->console || whole == 0)
+        return;
     writer_text(writer, "  ");
-    writer_column(writer, name, NAME_WIDTH - 18);
-    writer_hex(writer, base, 16);
-    writer_number(writer, reserved, NUMBER_WIDTH);
-    writer_number(writer, committed, NUMBER_WIDTH);
+    writer_colour(writer, WRITER_ACCENT);
+    for (uint64_t cell = 0; cell < BAR && cell * whole < gauge->peak * BAR; cell++)
+        writer_wide(writer, cell * whole < gauge->now * BAR ? L"\u2588" : L"\u2591");
+    writer_colour(writer, WRITER_PLAIN);
+}
+
+static void gauge_row(struct writer *writer, const char *name, const hostmem_gauge *gauge, uint64_t whole)
+{
+    label(writer, name);
+    writer_mib(writer, gauge->now, NUMBER);
+    writer_mib(writer, gauge->peak, NUMBER);
+    bar(writer, gauge, whole);
     writer_text(writer, "\n");
 }
 
-static void text_regions(struct writer *writer, const struct accounting *accounting)
+static void text_memory(struct writer *writer, const struct report *report)
 {
-    writer_text(writer, "\n  regions                                         reserved         committed\n");
-    for (uint32_t i = 0; i < accounting->region_count; i++) {
-        const hostmem_region *region = &accounting->regions[i];
-        region_row(writer, region->kind == HOSTMEM_REGION_VIEW ? "view" : "private", (uintptr_t)region->base,
-                   region->reserved, region->committed);
+    const hostmem_statistics *statistics = &report->accounting.statistics;
+    const uint64_t whole = statistics->charged.peak;
+
+    writer_text(writer, "\n  committed, MiB      now      peak\n");
+    for (unsigned i = 1; i <= HOSTMEM_USE_COUNT; i++) {
+        const unsigned use = i % HOSTMEM_USE_COUNT; /* "other" last */
+        if (statistics->committed_by_use[use].peak != 0)
+            gauge_row(writer, report_uses[use], &statistics->committed_by_use[use], whole);
     }
-    number_row(writer, "sum of the private regions", accounting->reserved, accounting->committed);
-    number_row(writer, "VirtualQuery over them", accounting->query_reserved, accounting->query_committed);
-    number_row(writer, "the statistics", accounting->statistics.reserved.now,
-               accounting->statistics.committed.now);
+    if (statistics->heap.peak != 0)
+        gauge_row(writer, "IHostMalloc", &statistics->heap, whole);
+    gauge_row(writer, "in all", &statistics->charged, whole);
+}
+
+static void text_refused(struct writer *writer, const hostmem_statistics *statistics)
+{
+    bool first = true;
+
+    label(writer, "refused");
+    if (statistics->refusals == 0) {
+        writer_text(writer, "nothing\n");
+        return;
+    }
+    writer_colour(writer, WRITER_ALARM);
+    for (unsigned reason = 0; reason < HOSTMEM_REASON_COUNT; reason++)
+        if (statistics->refused[reason]) {
+            separate(writer, &first);
+            writer_number(writer, statistics->refused[reason], 0);
+            writer_text(writer, " by ");
+            writer_text(writer, report_reasons[reason]);
+        }
+    writer_colour(writer, WRITER_PLAIN);
+    writer_text(writer, "\n");
+}
+
+static void text_overrun(struct writer *writer, const hostmem_overrun *overrun, const char *above)
+{
+    if (overrun->count == 0)
+        return;
+    label(writer, "overruns");
+    writer_colour(writer, WRITER_ALARM);
+    writer_number(writer, overrun->count, 0);
+    writer_text(writer, ", at most ");
+    writer_megabytes(writer, overrun->peak);
+    writer_text(writer, above);
+    writer_colour(writer, WRITER_PLAIN);
+    writer_text(writer, "\n");
+}
+
+static void text_pressure(struct writer *writer, const struct report *report)
+{
+    const hostmem_statistics *statistics = &report->accounting.statistics;
+    const struct watched *watched = &report->watched;
+
+    label(writer, "notified");
+    writer_text_number(writer, "low ", statistics->notifications[eMemoryAvailableLow]);
+    writer_text_number(writer, ", neutral ", statistics->notifications[eMemoryAvailableNeutral]);
+    writer_text_number(writer, ", high ", statistics->notifications[eMemoryAvailableHigh]);
+    writer_text(writer, "\n");
+    if (watched->samples) {
+        label(writer, "sampled");
+        writer_number(writer, watched->samples, 0);
+        writer_text(writer, " times: committed at most ");
+        writer_megabytes(writer, watched->committed_peak);
+        writer_text(writer, ", heap ");
+        writer_megabytes(writer, watched->heap_peak);
+        writer_text(writer, "\n");
+    }
+}
+
+static void text_calls(struct writer *writer, const struct report *report)
+{
+    uint64_t calls = 0, failures = 0;
+
+    for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; method++)
+        for (unsigned level = 0; level < HOSTMEM_LEVEL_COUNT; level++) {
+            calls += report->accounting.statistics.calls[method][level].calls;
+            failures += report->accounting.statistics.calls[method][level].failures;
+        }
+    label(writer, "calls");
+    writer_number(writer, calls, 0);
+    writer_text_number(writer, ", ", failures);
+    writer_text(writer, " failed\n");
+}
+
+/* Where the rest of the process is, in a few words; --process tells it kind by kind. */
+static void text_rest(struct writer *writer, const struct report *report)
+{
+    const struct report_process_use *use = &report->process_use;
+
+    label(writer, "process");
+    writer_text(writer, "private ");
+    writer_megabytes(writer, use->private_bytes.now);
+    writer_text(writer, ", at most ");
+    writer_megabytes(writer, use->private_bytes.peak);
+    writer_text(writer, "; working set ");
+    writer_megabytes(writer, use->working_set.now);
+    writer_text(writer, ", at most ");
+    writer_megabytes(writer, use->working_set.peak);
+    writer_text(writer, "\n");
+    if (report->mode == REPORT_RAW)
+        return;
+    const hostmem_statistics *statistics = &report->accounting.statistics;
+    const uint64_t ours = statistics->committed.now + statistics->heap.now, all = use->private_bytes.now;
+    label(writer, "");
+    writer_megabytes(writer, all > ours ? all - ours : 0);
+    writer_text(writer,
+                " of it no limit covers: native heaps, stacks, images (--process)\n");
+}
+
+static void text_verified(struct writer *writer, const struct accounting *accounting)
+{
+    label(writer, "verified");
     if (accounting_agrees(accounting)) {
-        writer_text(writer, "  VirtualQuery agrees with the statistics, byte for byte");
+        writer_text(writer, "VirtualQuery agrees with the statistics, byte for byte");
     } else {
         uint64_t ours = accounting->statistics.committed.now, theirs = accounting->query_committed;
-        writer_text_number(writer, "  VirtualQuery DIFFERS from the statistics, which have ",
+        writer_text_number(writer, "VirtualQuery DIFFERS from the statistics, which have ",
                            ours > theirs ? ours - theirs : theirs - ours);
         writer_text(writer, ours >= theirs ? " bytes more committed" : " bytes less committed");
         if (!accounting->complete)
@@ -249,44 +269,34 @@ static void text_regions(struct writer *writer, const struct accounting *account
 
 void report_text_accounting(struct writer *writer, const struct report *report)
 {
+    const hostmem_statistics *statistics = &report->accounting.statistics;
+
     text_head(writer, report);
-    if (report->mode != REPORT_RAW) {
-        text_calls(writer, &report->accounting);
-        text_limits(writer, report);
-        if (report->mode == REPORT_BRIDGE)
-            text_bridge(writer, report);
-        text_statistics(writer, &report->accounting.statistics);
-        text_regions(writer, &report->accounting);
+    if (report->mode == REPORT_RAW) {
+        text_rest(writer, report);
+        writer_flush(writer);
+        return;
     }
+    text_limits(writer, &report->limits);
+    text_collector(writer, &report->bridge.collector_limit);
+    text_collections(writer, &report->watched);
+    text_memory(writer, report);
+    writer_text(writer, "\n");
+    text_refused(writer, statistics);
+    text_overrun(writer, &statistics->overrun, " above limit and margin");
+    text_overrun(writer, &statistics->heap_overrun, " above the heap limit");
+    text_pressure(writer, report);
+    text_calls(writer, report);
+    text_rest(writer, report);
+    text_verified(writer, &report->accounting);
+    if (report->regions)
+        report_list_regions(writer, &report->accounting);
     writer_flush(writer);
 }
 
 void report_text_process(struct writer *writer, const struct report *report)
 {
-    const struct process_map *process = report->process;
-
-    if (!process)
-        return;
-    writer_text(writer, "\n  all of the process            regions          reserved         committed\n");
-    for (unsigned kind = 0; kind < PROCESS_KIND_COUNT; kind++) {
-        const struct process_row *row = &process->rows[kind];
-        writer_text(writer, "  ");
-        writer_column(writer, report_kinds[kind], NAME_WIDTH - 18);
-        writer_number(writer, row->regions, NUMBER_WIDTH);
-        writer_number(writer, row->reserved, NUMBER_WIDTH);
-        writer_number(writer, row->committed, NUMBER_WIDTH);
-        writer_text(writer, "\n");
-    }
-    for (unsigned i = 0; i < process->rows[PROCESS_OTHER].regions && i < PROCESS_OTHERS_MAX; i++) {
-        const struct process_other *other = &process->others[i];
-        region_row(writer, "  other at", other->base, other->reserved, other->committed);
-        if (!other->module[0])
-            continue;
-        writer_text(writer, "      in use by ");
-        writer_wide(writer, other->module);
-        writer_text(writer, "\n");
-    }
-    if (!process->heaps_walked || !process->complete)
-        writer_text(writer, "  a heap could not be walked to its end: some of \"other\" is heap\n");
+    if (report->process)
+        report_list_process(writer, report->process);
     writer_flush(writer);
 }

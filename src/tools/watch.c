@@ -10,14 +10,35 @@
 #include "tools/accounting.h"
 #include "tools/writer.h"
 
-enum { LINE_MS = 500 };
+/* The program's end waits so long for the runtime's last answer. */
+enum { LINE_MS = 500, LAST_MS = 1000 };
 
 static hostmem_manager *watched_manager;
 static bool lines;
-static atomic_bool ended;
+static HANDLE end_wanted, end_done; /* events */
 static DWORD sample_ms;
 static ULONGLONG started;
 static _Atomic uint64_t samples, disturbed, committed_peak, heap_peak; /* one writer */
+static _Atomic uint64_t collections[3];
+static atomic_bool counted;
+
+static bool has_ended(void)
+{
+    return WaitForSingleObject(end_wanted, 0) == WAIT_OBJECT_0;
+}
+
+/* On this thread, not on one that ends the process: that may be in the middle of a collection.  Without lines it is asked
+ * at the end only: from the first question on the runtime has this thread among its own. */
+static void count_collections(void)
+{
+    uint64_t counts[3];
+
+    if (hostmem_bridge_get_collections(counts) != S_OK)
+        return;
+    for (unsigned generation = 0; generation < 3; generation++)
+        atomic_store(&collections[generation], counts[generation]);
+    atomic_store(&counted, true);
+}
 
 static void write_line(void)
 {
@@ -25,11 +46,11 @@ static void write_line(void)
     static struct writer writer;
     hostmem_statistics statistics = {.size = sizeof statistics};
     hostmem_limits limits = {.size = sizeof limits};
-    uint64_t collections[3];
     IHostMemoryManager *memory;
     DWORD load = 0;
     SIZE_T available;
 
+    count_collections();
     hostmem_get_statistics(watched_manager, &statistics);
     hostmem_get_limits(watched_manager, &limits);
     if (hostmem_get_memory_manager(watched_manager, &memory) == S_OK) {
@@ -55,7 +76,7 @@ static void write_line(void)
     writer_text_number(&writer, ", load ", load);
     writer_text(&writer, "%, pressure ");
     writer_text(&writer, pressures[statistics.pressure < 4 ? statistics.pressure : 0]);
-    if (hostmem_bridge_get_collections(collections) == S_OK) {
+    if (atomic_load(&counted)) {
         writer_text_number(&writer, ", collections gen0 ", collections[0]);
         writer_text_number(&writer, " gen1 ", collections[1]);
         writer_text_number(&writer, " gen2 ", collections[2]);
@@ -87,20 +108,21 @@ static void take_sample(void)
 
 static DWORD WINAPI watch_thread(void *context)
 {
-    ULONGLONG line_due = GetTickCount64() + LINE_MS;
+    const DWORD period = sample_ms ? sample_ms : lines ? LINE_MS : INFINITE;
+    ULONGLONG line_due = started + LINE_MS;
 
     (void)context;
-    for (;;) {
-        Sleep(sample_ms ? sample_ms : LINE_MS);
-        if (atomic_load(&ended))
-            return 0;
+    while (WaitForSingleObject(end_wanted, period) == WAIT_TIMEOUT) {
         if (sample_ms)
             take_sample();
-        if (lines && !atomic_load(&ended) && GetTickCount64() >= line_due) {
+        if (lines && !has_ended() && GetTickCount64() >= line_due) {
             write_line();
             line_due = GetTickCount64() + LINE_MS;
         }
     }
+    count_collections();
+    SetEvent(end_done);
+    Sleep(INFINITE); /* the process ends: a thread that ends at the same moment is in its way under Wine */
     return 0;
 }
 
@@ -110,14 +132,23 @@ bool watch_start(hostmem_manager *manager, bool want_lines, uint64_t millisecond
     started = GetTickCount64();
     lines = want_lines;
     sample_ms = milliseconds < 60000 ? (DWORD)milliseconds : 60000;
-    HANDLE thread = CreateThread(NULL, 0, watch_thread, NULL, 0, NULL);
+    end_wanted = CreateEventW(NULL, TRUE, FALSE, NULL);
+    end_done = CreateEventW(NULL, TRUE, FALSE, NULL);
+    HANDLE thread = end_wanted && end_done ? CreateThread(NULL, 0, watch_thread, NULL, 0, NULL) : NULL;
     if (thread)
         CloseHandle(thread);
     return thread != NULL;
 }
 
-struct watched watch_end(void)
+struct watched watch_end(bool threads_are_gone)
 {
-    atomic_store(&ended, true);
-    return (struct watched){samples, disturbed, committed_peak, heap_peak};
+    struct watched watched = {samples, disturbed, committed_peak, heap_peak, .counted = WATCH_NEVER};
+
+    SetEvent(end_wanted);
+    const bool last = !threads_are_gone && WaitForSingleObject(end_done, LAST_MS) == WAIT_OBJECT_0;
+    if (atomic_load(&counted))
+        watched.counted = last ? WATCH_AT_END : WATCH_BEFORE;
+    for (unsigned generation = 0; generation < 3; generation++)
+        watched.collections[generation] = atomic_load(&collections[generation]);
+    return watched;
 }

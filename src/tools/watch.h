@@ -1,5 +1,6 @@
 /*
- * watch.h - a line on stderr twice a second while the program runs, and samples of what Windows says is committed
+ * watch.h - how often a .NET program has been collected; a line on stderr twice a second while it runs, and samples of what
+ * Windows says is committed
  */
 #ifndef HOSTMEM_TOOLS_WATCH_H
 #define HOSTMEM_TOOLS_WATCH_H
@@ -14,12 +15,18 @@ struct watched {
     uint64_t samples;
     uint64_t disturbed; /* calls came in between, so that they were of no one moment and do not count */
     uint64_t committed_peak, heap_peak;
+    uint64_t collections[3]; /* by generation, as GC.CollectionCount has them */
+    enum {
+        WATCH_NEVER,  /* no figures: the runtime was not there to be asked */
+        WATCH_BEFORE, /* of the last line: at the end it has not answered */
+        WATCH_AT_END
+    } counted;
 };
 
 /* Starts a thread; `milliseconds` between samples, 0: none.  False: there is no memory for it. */
 bool watch_start(hostmem_manager *manager, bool lines, uint64_t milliseconds);
 
-/* No line and no sample comes after this. */
-struct watched watch_end(void);
+/* No line and no sample comes after this.  The runtime is asked once more, if there is a thread to do it. */
+struct watched watch_end(bool threads_are_gone);
 
 #endif

@@ -6,8 +6,6 @@
  */
 #include "tools/writer.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <wchar.h>
 
@@ -17,6 +15,7 @@ void writer_open(struct writer *writer, HANDLE file)
 
     writer->file = file;
     writer->console = GetConsoleMode(file, &mode);
+    writer->coloured = writer->console && SetConsoleMode(file, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
     writer->error = 0;
     writer->used = 0;
 }
@@ -128,13 +127,27 @@ void writer_text_number(struct writer *writer, const char *text, uint64_t number
     writer_number(writer, number, 0);
 }
 
+void writer_mib(struct writer *writer, uint64_t bytes, unsigned width)
+{
+    const uint64_t mib = (uint64_t)1 << 20, rest = ((bytes % mib) * 10 + mib / 2) / mib;
+
+    writer_number(writer, bytes / mib + rest / 10, width > 2 ? width - 2 : 0);
+    writer_text_number(writer, ".", rest % 10);
+}
+
 void writer_megabytes(struct writer *writer, uint64_t bytes)
 {
-    const uint64_t mib = (uint64_t)1 << 20, tenths = (bytes * 10 + mib / 2) / mib;
-
-    writer_number(writer, tenths / 10, 0);
-    writer_text_number(writer, ".", tenths % 10);
+    writer_mib(writer, bytes, 0);
     writer_text(writer, "M");
+}
+
+void writer_colour(struct writer *writer, enum writer_colour colour)
+{
+    static const char *const codes[] = {
+        [WRITER_PLAIN] = "\x1b[0m", [WRITER_ACCENT] = "\x1b[36m", [WRITER_ALARM] = "\x1b[31m"};
+
+    if (writer->coloured)
+        writer_text(writer, codes[colour]);
 }
 
 void writer_hex(struct writer *writer, uint64_t number, unsigned digits)
@@ -186,34 +199,4 @@ void writer_json(struct writer *writer, const char *text)
         put(writer, (unsigned char)*text < 0x20 ? " " : text, 1);
     }
     put(writer, "\"", 1);
-}
-
-static const wchar_t *started_by;
-
-void complain_started_by(const wchar_t *program)
-{
-    started_by = program;
-}
-
-void complain(const wchar_t *format, ...)
-{
-    static struct writer writer;
-    enum { CHARS = 2 * 32768 + 1000 }; /* two of the longest paths, and what we say of them */
-    static wchar_t line[CHARS + 1];
-    va_list arguments;
-
-    va_start(arguments, format);
-    _vsnwprintf(line, CHARS, format, arguments);
-    va_end(arguments);
-    line[CHARS] = 0;
-    writer_open(&writer, GetStdHandle(STD_ERROR_HANDLE));
-    writer_text(&writer, "hostmem-run: ");
-    writer_wide(&writer, line);
-    if (started_by) {
-        writer_text(&writer, " (started by ");
-        writer_wide(&writer, started_by);
-        writer_text(&writer, ", which hostmem-run runs: its Environment.ProcessPath is hostmem-run.exe)");
-    }
-    writer_text(&writer, "\n");
-    writer_flush(&writer);
 }

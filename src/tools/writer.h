@@ -15,7 +15,7 @@
 
 struct writer {
     HANDLE file;
-    bool console;
+    bool console, coloured;
     DWORD error; /* of the write that failed, or 0 */
     unsigned used;
     char buffer[1024];
@@ -32,6 +32,13 @@ void writer_number(struct writer *writer, uint64_t number, unsigned width);
 
 /* Words, and the number that they lead up to. */
 void writer_text_number(struct writer *writer, const char *text, uint64_t number);
+
+/* Of what follows; nothing where there is no console that knows colours. */
+enum writer_colour { WRITER_PLAIN, WRITER_ACCENT, WRITER_ALARM };
+void writer_colour(struct writer *writer, enum writer_colour colour);
+
+/* "123.4", padded as a number is. */
+void writer_mib(struct writer *writer, uint64_t bytes, unsigned width);
 
 /* "123.4M" */
 void writer_megabytes(struct writer *writer, uint64_t bytes);

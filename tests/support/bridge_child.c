@@ -42,15 +42,21 @@ static void (*run_version)(unsigned version);
         (void)state;                                                                                         \
         run_version(number);                                                                                 \
     }
+VERSION(10)
+#ifdef _WIN64
 VERSION(8)
 VERSION(9)
-VERSION(10)
 VERSION(11)
+#endif
 
 int bridge_run_versions(void (*run)(unsigned version))
 {
+#ifdef _WIN64
     const struct CMUnitTest tests[] = {cmocka_unit_test(net8), cmocka_unit_test(net9),
                                        cmocka_unit_test(net10), cmocka_unit_test(net11)};
+#else
+    const struct CMUnitTest tests[] = {cmocka_unit_test(net10)};
+#endif
 
     run_version = run;
     SetEnvironmentVariableW(L"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", L"1");

@@ -14,7 +14,14 @@ enum { BRIDGE_CHILD_HANGS = 258 };
 /* Runs this program again with these arguments and its own output, for so many milliseconds at most; the exit code. */
 DWORD bridge_child(const wchar_t *arguments, DWORD milliseconds);
 
-/* The tests net8 to net11, each of which is a call of `run`; what CMocka returns. */
+/* The folder of a version's programs, for swprintf. */
+#ifdef _WIN64
+#    define BRIDGE_FRAMEWORK L"net%u.0"
+#else
+#    define BRIDGE_FRAMEWORK L"net%u.0-x86"
+#endif
+
+/* The tests net8 to net11, on x86 net10 only, each of which is a call of `run`; what CMocka returns. */
 int bridge_run_versions(void (*run)(unsigned version));
 
 /*

@@ -56,24 +56,41 @@ foreach(name bridge_machine bridge_machine_foreign bridge_job bridge_hard_limit 
 endforeach()
 
 # The bridge on real runtimes: every collector of .NET 8 to 11, and what pressure and limits do to them.
+hostmem_program(test_bridge_runtime test_bridge_runtime.c support/bridge_child.c support/bridge_host.c)
+target_include_directories(test_bridge_runtime PRIVATE ${CMOCKA_INCLUDE})
+target_link_libraries(test_bridge_runtime PRIVATE ${CMOCKA_LIBRARY})
+target_link_options(test_bridge_runtime PRIVATE -Wl,--kill-at) # what it exports for the program
+function(runtime_test name tests)
+    add_test(NAME test_bridge_${name}
+        COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} --expect "[  PASSED  ] ${tests} test(s)."
+            $<TARGET_FILE:test_bridge_${name}> ${CMAKE_SOURCE_DIR}/build/setup/clr)
+    set_tests_properties(test_bridge_${name} PROPERTIES LABELS clr TIMEOUT 900)
+endfunction()
 if(CMAKE_SIZEOF_VOID_P EQUAL 8)
-    hostmem_program(test_bridge_runtime test_bridge_runtime.c support/bridge_child.c support/bridge_host.c)
+    runtime_test(runtime 4)
     hostmem_program(test_bridge_pressure test_bridge_pressure.c support/bridge_child.c)
     hostmem_program(test_bridge_limits test_bridge_limits.c support/bridge_child.c support/bridge_host.c)
-    foreach(name runtime pressure limits)
+    foreach(name pressure limits)
         target_include_directories(test_bridge_${name} PRIVATE ${CMOCKA_INCLUDE})
         target_link_libraries(test_bridge_${name} PRIVATE ${CMOCKA_LIBRARY})
-        add_test(NAME test_bridge_${name}
-            COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} --expect "[  PASSED  ] 4 test(s)."
-                $<TARGET_FILE:test_bridge_${name}> ${CMAKE_SOURCE_DIR}/build/setup/clr)
-        set_tests_properties(test_bridge_${name} PROPERTIES LABELS clr TIMEOUT 900)
+        runtime_test(${name} 4)
     endforeach()
-    hostmem_program(test_bridge_components test_bridge_components.c)
-    target_link_options(test_bridge_components PRIVATE -municode)
-    foreach(version 8.0 9.0 10.0 11.0)
-        add_test(NAME test_bridge_components_net${version}
-            COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} --expect "components: done" --timeout 120
-                $<TARGET_FILE:test_bridge_components> ${CMAKE_SOURCE_DIR}/build/setup/clr ${version})
-        set_tests_properties(test_bridge_components_net${version} PROPERTIES LABELS clr TIMEOUT 300)
+    foreach(name components comhost)
+        hostmem_program(test_bridge_${name} test_bridge_${name}.c)
+        target_link_options(test_bridge_${name} PRIVATE -municode)
+        foreach(version 8.0 9.0 10.0 11.0)
+            add_test(NAME test_bridge_${name}_net${version}
+                COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} --expect "${name}: done" --timeout 120
+                    $<TARGET_FILE:test_bridge_${name}> ${CMAKE_SOURCE_DIR}/build/setup/clr ${version})
+            set_tests_properties(test_bridge_${name}_net${version} PROPERTIES LABELS clr TIMEOUT 300)
+        endforeach()
     endforeach()
+    target_link_libraries(test_bridge_comhost PRIVATE ole32)
+else()
+    # .NET 10 only; the other collectors are long.
+    runtime_test(runtime 1)
+    add_test(NAME test_bridge_runtime_long
+        COMMAND ${CMAKE_CROSSCOMPILING_EMULATOR} --expect "[  PASSED  ] 1 test(s)."
+            $<TARGET_FILE:test_bridge_runtime> ${CMAKE_SOURCE_DIR}/build/setup/clr long)
+    set_tests_properties(test_bridge_runtime_long PROPERTIES LABELS long TIMEOUT 1800)
 endif()

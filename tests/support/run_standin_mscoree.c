@@ -5,13 +5,17 @@
  * to 3.8, 4). What it finds wrong goes to stderr as "stand-in: FAILED ...", and the call fails with E_FAIL.
  *
  * ExecuteInDefaultAppDomain "runs" Sample.Entry.Run: it prints its argument and returns that as a number. The
- * argument "exit" calls ExitProcess(45) instead, the way native code in a program would.
+ * argument "exit" calls ExitProcess(45) instead, the way native code in a program would. And Hostmem.Check.Run, which
+ * is hostmem-check's C# program: what it holds is committed here, and a Low is a collection.
+ *
+ * STANDIN_FAULT in the environment names something that no CLR is to do, for tests of whoever has to notice.
  */
 #include <initguid.h>
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <wchar.h>
 
 #include <hostmem/clr.h>
@@ -37,6 +41,14 @@ static IHostMemoryManager *memory;
 static IHostMalloc *heap;
 static bool started;
 
+/* What is wrong with this CLR. */
+static bool has_fault(const char *name)
+{
+    char fault[32] = "";
+    GetEnvironmentVariableA("STANDIN_FAULT", fault, sizeof fault);
+    return strcmp(fault, name) == 0;
+}
+
 #define EXPECT(condition)                                                                                    \
     do {                                                                                                     \
         if (!(condition)) {                                                                                  \
@@ -60,15 +72,25 @@ static ULONG STDMETHODCALLTYPE count_one(IUnknown *self)
     return 1;
 }
 
+static LONG volatile collections;
+
 static HRESULT STDMETHODCALLTYPE callback_notify(ICLRMemoryNotificationCallback *self,
                                                  EMemoryAvailable available)
 {
     (void)self;
-    (void)available;
+    if (available == eMemoryAvailableLow && started && !has_fault("deaf"))
+        InterlockedIncrement(&collections);
     return S_OK;
 }
 
-static const struct {
+/* One that counts. */
+static ULONG STDMETHODCALLTYPE count_two(IUnknown *self)
+{
+    (void)self;
+    return 2;
+}
+
+static struct {
     void *query, *add_ref, *release;
     HRESULT(STDMETHODCALLTYPE *notify)(ICLRMemoryNotificationCallback *self, EMemoryAvailable available);
 } callback_vtable = {no_interface, count_one, count_one, callback_notify};
@@ -80,7 +102,7 @@ static struct {
 static void *allocate(void *address, SIZE_T size, DWORD type, DWORD protect)
 {
     void *result = (void *)(uintptr_t)0xDEADBEEF;
-    EMemoryCriticalLevel level = started ? eTaskCritical : eProcessCritical;
+    EMemoryCriticalLevel level = started || has_fault("early-task") ? eTaskCritical : eProcessCritical;
 
     return IHostMemoryManager_VirtualAlloc(memory, address, size, type, protect, level, &result) == S_OK
                ? result
@@ -220,38 +242,140 @@ static HRESULT STDMETHODCALLTYPE runtime_start(ICLRRuntimeHost *self)
             hr = use_heap();
     }
     started = true;
+    if (has_fault("start"))
+        return E_FAIL;
+    if (has_fault("protect")) { /* nothing is there */
+        DWORD old;
+        IHostMemoryManager_VirtualProtect(memory, NULL, 1, PAGE_READONLY, &old);
+    }
+    if (has_fault("behind-the-back"))
+        VirtualFree(allocate(NULL, GRANULE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE), 0, MEM_RELEASE);
     if (hr == S_OK)
         fprintf(stderr, "stand-in: started %s\n", memory ? "under the host's manager" : "raw");
     return hr;
+}
+
+static bool ask_for(IHostControl *control, const GUID *iid)
+{
+    void *object = (void *)(uintptr_t)0xDEADBEEF;
+    return IHostControl_GetHostManager(control, iid, &object) == E_NOINTERFACE && !object;
+}
+
+static HRESULT take_memory_manager(IHostControl *control)
+{
+    IHostMemoryManager *manager = NULL;
+    DWORD type = has_fault("executable-malloc") ? MALLOC_THREADSAFE | MALLOC_EXECUTABLE : MALLOC_THREADSAFE;
+
+    if (has_fault("task-first"))
+        EXPECT(ask_for(control, &iid_task));
+    if (IHostControl_GetHostManager(control, &IID_IHostMemoryManager, (void **)&manager) != S_OK || !manager)
+        return S_OK; /* not hosted */
+    if (has_fault("late-malloc"))
+        EXPECT(ask_for(control, &iid_task));
+    if (IHostMemoryManager_CreateMalloc(manager, type, &heap) != S_OK) {
+        IHostMemoryManager_Release(manager);
+        return E_UNEXPECTED;
+    }
+    if (has_fault("counting-callback"))
+        callback_vtable.add_ref = count_two;
+    if (!has_fault("no-callback"))
+        IHostMemoryManager_RegisterMemoryNotificationCallback(manager,
+                                                              (ICLRMemoryNotificationCallback *)&callback);
+    memory = manager;
+    return S_OK;
 }
 
 static HRESULT STDMETHODCALLTYPE runtime_set_host_control(ICLRRuntimeHost *self, IHostControl *control)
 {
     static const GUID *const others[] = {&iid_task,     &iid_threadpool, &iid_io,       &iid_sync,
                                          &iid_assembly, &iid_gc,         &iid_security, &iid_policy};
-    IHostMemoryManager *manager = NULL;
 
     (void)self;
     if (!control)
-        return E_INVALIDARG;
+        return has_fault("null-control") ? S_OK : E_INVALIDARG;
     if (started)
-        return E_ACCESSDENIED;
-    if (IHostControl_GetHostManager(control, &IID_IHostMemoryManager, (void **)&manager) == S_OK && manager) {
-        if (IHostMemoryManager_CreateMalloc(manager, MALLOC_THREADSAFE, &heap) != S_OK) {
-            IHostMemoryManager_Release(manager);
-            return E_UNEXPECTED;
-        }
-        IHostMemoryManager_RegisterMemoryNotificationCallback(manager,
-                                                              (ICLRMemoryNotificationCallback *)&callback);
-        memory = manager;
+        return has_fault("late-control") ? S_OK : E_ACCESSDENIED;
+    if (!memory || has_fault("asks-twice")) { /* the first one stays */
+        HRESULT hr = take_memory_manager(control);
+        if (hr != S_OK)
+            return hr;
     }
-    for (unsigned i = 0; i < ARRAYSIZE(others); i++) {
-        void *object = (void *)(uintptr_t)0xDEADBEEF;
-        EXPECT(IHostControl_GetHostManager(control, others[i], &object) == E_NOINTERFACE && !object);
+    for (unsigned i = 0; i < ARRAYSIZE(others); i++)
+        EXPECT(ask_for(control, others[i]));
+    if (!host_control) {
+        IHostControl_AddRef(control);
+        host_control = control;
     }
-    IHostControl_AddRef(control);
-    host_control = control;
-    return S_OK;
+    return has_fault("control") ? E_FAIL : S_OK;
+}
+
+static HRESULT STDMETHODCALLTYPE runtime_stop(ICLRRuntimeHost *self)
+{
+    (void)self;
+    if (has_fault("dies"))
+        TerminateProcess(GetCurrentProcess(), 3);
+    if (has_fault("releases"))
+        IHostMemoryManager_Release(memory);
+    IHostControl_Release(host_control);
+    return has_fault("stop") ? E_FAIL : S_OK;
+}
+
+/* hostmem-check's program: what it holds. */
+enum { PIECE = 1 << 20, PIECES = 512 };
+static char *pieces[PIECES];
+static unsigned piece_count;
+
+static void pieces_drop(void)
+{
+    while (piece_count) {
+        char *piece = pieces[--piece_count];
+        if (!release(piece, 0, MEM_RELEASE))
+            VirtualFree(piece, 0, MEM_RELEASE);
+    }
+    InterlockedIncrement(&collections);
+}
+
+static char *piece_take(void)
+{
+    char *piece = has_fault("own-memory") ? NULL : allocate(NULL, PIECE, MEM_RESERVE, PAGE_READWRITE);
+
+    if (piece && allocate(piece, PIECE, MEM_COMMIT, PAGE_READWRITE))
+        return piece;
+    if (piece)
+        release(piece, 0, MEM_RELEASE);
+    return has_fault("own-memory") || has_fault("swallows-refusal")
+               ? VirtualAlloc(NULL, PIECE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE)
+               : NULL;
+}
+
+static unsigned pieces_hold(unsigned count)
+{
+    unsigned done = 0;
+
+    while (done < count && piece_count < PIECES && (pieces[piece_count] = piece_take()) != NULL) {
+        piece_count++;
+        done++;
+    }
+    return done;
+}
+
+static DWORD check_run(const wchar_t *command)
+{
+    const wchar_t *blank = wcschr(command, L' ');
+    const unsigned number = blank ? wcstoul(blank, NULL, 10) : 0;
+
+    if (wcsncmp(command, L"echo", 4) == 0)
+        return has_fault("echo") ? 0 : number;
+    if (wcsncmp(command, L"hold", 4) == 0)
+        return pieces_hold(number) == number ? piece_count : (DWORD)-1;
+    if (wcsncmp(command, L"fill", 4) == 0) {
+        unsigned fit = pieces_hold(number);
+        pieces_drop();
+        return fit;
+    }
+    if (wcscmp(command, L"drop") == 0)
+        pieces_drop();
+    return wcscmp(command, L"collections") == 0 ? (DWORD)collections : 0;
 }
 
 static HRESULT STDMETHODCALLTYPE runtime_execute(ICLRRuntimeHost *self, LPCWSTR assembly, LPCWSTR type,
@@ -262,6 +386,10 @@ static HRESULT STDMETHODCALLTYPE runtime_execute(ICLRRuntimeHost *self, LPCWSTR 
         return HOST_E_CLRNOTAVAILABLE;
     if (GetFileAttributesW(assembly) == INVALID_FILE_ATTRIBUTES)
         return HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND);
+    if (wcscmp(type, L"Hostmem.Check") == 0) {
+        *result = check_run(argument);
+        return S_OK;
+    }
     if (wcscmp(type, L"Sample.Entry") != 0)
         return (HRESULT)0x80131522; /* COR_E_TYPELOAD */
     if (wcscmp(method, L"Run") != 0)
@@ -284,7 +412,7 @@ static const ICLRRuntimeHostVtbl runtime_vtable = {
     .AddRef = (void *)count_one,
     .Release = (void *)count_one,
     .Start = runtime_start,
-    .Stop = (void *)not_here,
+    .Stop = runtime_stop,
     .SetHostControl = runtime_set_host_control,
     .GetCLRControl = (void *)not_here,
     .UnloadAppDomain = (void *)not_here,
@@ -301,6 +429,8 @@ static HRESULT STDMETHODCALLTYPE info_get_interface(void *self, REFCLSID clsid, 
 {
     (void)self;
     EXPECT(IsEqualGUID(clsid, &clsid_runtime_host) && IsEqualGUID(riid, &iid_runtime_host));
+    if (has_fault("unloadable"))
+        return (HRESULT)0x80131700; /* CLR_E_SHIM_RUNTIMELOAD */
     *object = &runtime;
     return S_OK;
 }

@@ -1,0 +1,28 @@
+# What `cmake --install` puts where: libraries, headers, what find_package and pkg-config read, and what people read.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/hostmem)
+
+install(TARGETS hostmem hostmem_static EXPORT hostmem)
+install(DIRECTORY include/hostmem TYPE INCLUDE)
+if(HOSTMEM_TOOLS)
+    install(TARGETS ${tools})
+endif()
+if(TARGET hostmem_msvc_import)
+    install(FILES ${hostmem_msvc_import} TYPE LIB)
+endif()
+
+install(EXPORT hostmem NAMESPACE hostmem:: FILE hostmemTargets.cmake DESTINATION ${package_dir})
+configure_package_config_file(packaging/hostmemConfig.cmake.in hostmemConfig.cmake INSTALL_DESTINATION ${package_dir})
+# Before 1.0 a minor version may change the interface.
+write_basic_package_version_file(hostmemConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/hostmemConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/hostmemConfigVersion.cmake
+    DESTINATION ${package_dir})
+
+file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(packaging/hostmem.pc.in hostmem.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/hostmem.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(FILES LICENSE README.md CHANGELOG.md TYPE DOC)
+install(DIRECTORY docs TYPE DOC)
+install(DIRECTORY examples TYPE DOC)

@@ -1,0 +1,316 @@
+/*
+ * hostmem-check - does hostmem do on this machine what it promises?
+ *
+ * One program to start, and one plain text to send back: the manager's calls beside Windows' own, each installed .NET
+ * Framework against the contract, each installed .NET by the bridge, job objects, costs.  Every part is a process of its
+ * own (runner.h).
+ */
+#include <stdio.h>
+#include <string.h>
+#include <wchar.h>
+
+#include "tools/check/check.h"
+#include "tools/check/component.h"
+#include "tools/check/runner.h"
+#include "tools/writer.h"
+
+#define VERSION "0.1.0"
+
+enum { INSTANCES_MOST = 48, VERSIONS_MOST = 8, ONLY_MOST = 8 };
+enum { STATUS_RED = 1, STATUS_USAGE = 2 };
+
+static const struct part *const parts[] = {
+    &part_machine,   &part_manager, &part_budget,       &part_windows,    &part_job,
+    &part_framework, &part_dotnet,  &part_dotnet_clrgc, &part_dotnet_job, &part_cost};
+
+static const char help[] =
+    "usage: hostmem-check [options]\n"
+    "\n"
+    "Checks on this machine what hostmem promises: its calls beside Windows' own, each installed\n"
+    ".NET Framework and .NET under its memory manager, job objects, costs.  Prints a plain text with a line "
+    "for\n"
+    "each row: ok, FAILED, skipped (and why), or a figure.  It has no names of users, machines or folders in "
+    "it.\n"
+    "It takes a minute or two.  A folder in the temporary folder is made and removed; nothing else is "
+    "changed.\n"
+    "\n"
+    "  --output FILE       write the text to FILE, too\n"
+    "  --dotnet DIR        use the .NET in DIR (absolute path) instead of the installed one\n"
+    "  --mscoree DLL       use DLL (absolute path) in the place of .NET Framework's mscoree.dll: for tests "
+    "of this\n"
+    "                      program, and the text says so\n"
+    "  --only PART         that part only, such as budget or net10; up to 8 times\n"
+    "  --patience SECONDS  what a part may take before it has failed; default 180\n"
+    "  --help (-h, -?), --version\n"
+    "\n"
+    "Exit status: 0 if no row has failed, else 1; 2 if the command line makes no sense.\n";
+
+static struct {
+    const wchar_t *output;
+    const wchar_t *only[ONLY_MOST];
+    unsigned only_count;
+    DWORD patience_ms;
+} options = {.patience_ms = 180000};
+
+static struct check check;
+static struct instance instances[INSTANCES_MOST];
+static unsigned instance_count;
+static struct writer writers[2]; /* standard output, --output */
+static unsigned writer_count;
+
+/* Files shared with hostmem-run have something to say to its user; here the row says what there is to be said. */
+void complain(const wchar_t *format, ...)
+{
+    (void)format;
+}
+
+static void say(const char *text)
+{
+    for (unsigned i = 0; i < writer_count; i++) {
+        writer_text(&writers[i], text);
+        writer_flush(&writers[i]);
+    }
+}
+
+static int wrong(const wchar_t *what, const wchar_t *argument)
+{
+    struct writer *writer = &writers[1];
+
+    writer_open(writer, GetStdHandle(STD_ERROR_HANDLE));
+    writer_text(writer, "hostmem-check: ");
+    writer_wide(writer, what);
+    writer_text(writer, *argument ? " " : "");
+    writer_wide(writer, argument);
+    writer_text(writer, " (try --help)\n");
+    writer_flush(writer);
+    return STATUS_USAGE;
+}
+
+static bool is(const wchar_t *argument, const wchar_t *name)
+{
+    return wcscmp(argument, name) == 0;
+}
+
+/* Does it name a drive or a share? */
+static bool is_absolute(const wchar_t *path)
+{
+    return (path[0] && path[1] == L':' && path[2] == L'\\') || (path[0] == L'\\' && path[1] == L'\\');
+}
+
+/* -1: go on; else the exit status. */
+static int options_read(int argc, wchar_t **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const wchar_t *option = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (is(option, L"--help") || is(option, L"-h") || is(option, L"-?"))
+            return say(help), 0;
+        if (is(option, L"--version"))
+            return say("hostmem-check " VERSION "\n"), 0;
+        if (!is(option, L"--output") && !is(option, L"--dotnet") && !is(option, L"--mscoree") &&
+            !is(option, L"--only") && !is(option, L"--patience"))
+            return wrong(L"unknown option", option);
+        if (!value || !*value)
+            return wrong(L"a value is missing after", option);
+        i++;
+        if (is(option, L"--output"))
+            options.output = value;
+        else if (is(option, L"--patience"))
+            options.patience_ms = wcstoul(value, NULL, 10) * 1000;
+        else if (is(option, L"--only") && options.only_count < ONLY_MOST)
+            options.only[options.only_count++] = value;
+        else if (is(option, L"--only"))
+            return wrong(L"too many", option);
+        else if (!is_absolute(value) || wcslen(value) >= CHECK_PATH)
+            return wrong(L"no absolute path", value);
+        else if (is(option, L"--mscoree"))
+            wcscpy(check.mscoree, value);
+        else /* as a launcher of programs takes it */
+            SetEnvironmentVariableW(sizeof(void *) == 8 ? L"DOTNET_ROOT_X64" : L"DOTNET_ROOT_X86", value);
+    }
+    return options.patience_ms ? -1 : wrong(L"--patience wants a number above 0", L"");
+}
+
+static void instance_add(const struct part *part, const wchar_t *argument)
+{
+    const struct instance instance = instance_of(part, argument);
+    wchar_t name[ARRAYSIZE(instance.name)];
+    bool chosen = options.only_count == 0;
+
+    swprintf(name, ARRAYSIZE(name), L"%hs", instance.name);
+    for (unsigned i = 0; i < options.only_count; i++)
+        chosen |= is(options.only[i], name);
+    if (chosen && instance_count < INSTANCES_MOST)
+        instances[instance_count++] = instance;
+}
+
+static void instances_find(void)
+{
+    static wchar_t versions[VERSIONS_MOST][64];
+    const unsigned count = component_versions(versions, VERSIONS_MOST);
+
+    for (unsigned i = 0; i < ARRAYSIZE(parts); i++) {
+        const struct part *part = parts[i];
+        if (part == &part_framework) {
+            instance_add(part, L"v4.0.30319");
+            if (!*check.mscoree)
+                instance_add(part, L"v2.0.50727");
+        } else if (part == &part_dotnet) {
+            for (unsigned k = 0; k < count; k++) {
+                instance_add(&part_dotnet, versions[k]);
+                instance_add(&part_dotnet_clrgc, versions[k]);
+                instance_add(&part_dotnet_job, versions[k]);
+            }
+            if (count == 0 && options.only_count == 0)
+                instance_add(&part_dotnet, L"");
+        } else if (part != &part_dotnet_clrgc && part != &part_dotnet_job) {
+            instance_add(part, L"");
+        }
+    }
+}
+
+/* The folder of this run, with the C# assembly; false: the last error tells why not. */
+static bool folder_make(void)
+{
+    wchar_t temporary[MAX_PATH + 1];
+    DWORD length = GetTempPathW(ARRAYSIZE(temporary), temporary);
+
+    if (length == 0 || length >= ARRAYSIZE(temporary))
+        return false;
+    swprintf(check.folder, CHECK_PATH, L"%lshostmem-check-%lu-%llu", temporary, GetCurrentProcessId(),
+             (unsigned long long)GetTickCount64());
+    return CreateDirectoryW(check.folder, NULL) && (!assembly_is_there() || assembly_write(check.folder));
+}
+
+static void folder_remove(void)
+{
+    wchar_t path[2 * CHECK_PATH];
+    WIN32_FIND_DATAW found;
+
+    swprintf(path, ARRAYSIZE(path), L"%ls\\*", check.folder);
+    HANDLE search = FindFirstFileW(path, &found);
+    if (search != INVALID_HANDLE_VALUE) {
+        do {
+            swprintf(path, ARRAYSIZE(path), L"%ls\\%ls", check.folder, found.cFileName);
+            DeleteFileW(path);
+        } while (FindNextFileW(search, &found));
+        FindClose(search);
+    }
+    RemoveDirectoryW(check.folder);
+}
+
+static unsigned totals[256]; /* by verdict */
+
+static void row_say(const struct instance *instance, const char *id, const char *sentence,
+                    const struct outcome_row *row)
+{
+    static const char *const words[256] = {
+        [ROW_OK] = "ok", [ROW_FAILED] = "FAILED", [ROW_SKIPPED] = "skipped", [ROW_FIGURE] = "-"};
+    char name[64], line[2 * ROW_TEXT];
+
+    totals[(unsigned char)row->verdict]++;
+    snprintf(name, sizeof name, "%s.%s", instance->name, id);
+    snprintf(line, sizeof line, "%-7s %-22s %s%s%s\n", words[(unsigned char)row->verdict], name, sentence,
+             *row->text ? ": " : "", row->text);
+    say(line);
+}
+
+/* All for the same reason: one line.  False: it is not so. */
+static bool skipped_say(const struct instance *instance, const struct outcome_rows *outcome)
+{
+    const unsigned count = outcome->count - 1; /* without that of the process */
+    char sentence[64];
+
+    for (unsigned i = 0; i < count; i++)
+        if (outcome->rows[i].verdict != ROW_SKIPPED ||
+            strcmp(outcome->rows[i].text, outcome->rows[0].text) != 0)
+            return false;
+    totals[ROW_SKIPPED] += count - 1;
+    snprintf(sentence, sizeof sentence, "all %u rows", count);
+    row_say(instance, "*", sentence, &outcome->rows[0]);
+    return true;
+}
+
+static void instance_run(const struct instance *instance)
+{
+    static struct outcome_rows outcome;
+    char title[200], argument[64];
+
+    snprintf(argument, sizeof argument, "%ls", instance->argument);
+    say("\n");
+    snprintf(title, sizeof title, instance->part->title, argument);
+    say(title);
+    say("\n");
+    if (instance->part == &part_dotnet && !*argument) {
+        const struct outcome_row none = {ROW_SKIPPED,
+                                         "no .NET 8 or later is installed for this architecture"};
+        row_say(instance, "bound", "each installed .NET", &none);
+        return;
+    }
+    runner_run(instance, &check, options.patience_ms, &outcome);
+    if (outcome.rows[outcome.count - 1].verdict == ROW_OK && skipped_say(instance, &outcome))
+        return;
+    for (unsigned i = 0; i < outcome.count; i++)
+        row_say(instance, i + 1 < outcome.count ? instance->part->rows[i].id : "process",
+                i + 1 < outcome.count ? instance->part->rows[i].sentence : "the process came to its end",
+                &outcome.rows[i]);
+}
+
+static int report(void)
+{
+    char line[300];
+
+    say("hostmem-check " VERSION "\n");
+    if (*check.mscoree)
+        say("--mscoree: a stand-in takes the place of .NET Framework; rows of framework4 and framework2 are "
+            "no evidence\n");
+    if (!assembly_is_there())
+        say("Built without its C# assembly: no runtime is checked.\n");
+    for (unsigned i = 0; i < instance_count; i++)
+        instance_run(&instances[i]);
+    snprintf(line, sizeof line, "\n%u ok, %u FAILED, %u skipped, %u figures\n", totals[ROW_OK],
+             totals[ROW_FAILED], totals[ROW_SKIPPED], totals[ROW_FIGURE]);
+    say(line);
+    return totals[ROW_FAILED] ? STATUS_RED : 0;
+}
+
+/* Started by a double click, the console goes with the program. */
+static void console_keep(void)
+{
+    DWORD processes[2], mode, read;
+    char key;
+
+    if (GetConsoleProcessList(processes, 2) != 1 || !GetConsoleMode(GetStdHandle(STD_OUTPUT_HANDLE), &mode))
+        return;
+    say("\nThis is what to send back.  Enter closes this window.\n");
+    ReadFile(GetStdHandle(STD_INPUT_HANDLE), &key, 1, &read, NULL);
+}
+
+int wmain(int argc, wchar_t **argv)
+{
+    if (argc > 1 && is(argv[1], L"--part"))
+        return runner_child(parts, ARRAYSIZE(parts), argc - 2, argv + 2);
+    writer_open(&writers[0], GetStdHandle(STD_OUTPUT_HANDLE));
+    writer_count = 1;
+    int status = options_read(argc, argv);
+    if (status >= 0)
+        return status;
+    instances_find();
+    if (instance_count == 0)
+        return wrong(L"--only names no part that there is", L"");
+    if (options.output) {
+        HANDLE file =
+            CreateFileW(options.output, GENERIC_WRITE, FILE_SHARE_READ, NULL, CREATE_ALWAYS, 0, NULL);
+        if (file == INVALID_HANDLE_VALUE)
+            return wrong(L"cannot write", options.output);
+        writer_open(&writers[1], file);
+        writer_count = 2;
+    }
+    if (!folder_make()) {
+        folder_remove();
+        return wrong(L"no folder can be made in the temporary folder", L"");
+    }
+    status = report();
+    folder_remove();
+    console_keep();
+    return status;
+}

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# test_package.sh
+#
+# What a release is, used as its users would: scripts/package makes two zip files, the same bytes again from a copy of the sources in
+# another folder; from them, and from the sources as a part of another project, C and C++ hosts build with the DLL and the
+# static library, and run; and a new folder with the zip and what the README says is enough for its first host.
+set -u -o pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+clr=$root/build/setup/clr
+mkdir -p "$root/build/package-test"
+work=$(mktemp -d -p "$root/build/package-test") || exit 1   # in the tree: the root of x86 sees no other folder
+trap 'rm -rf "$work"' EXIT
+failures=0 ran=0
+wrong() { echo "test_package: WRONG: $*" >&2; failures=$((failures + 1)); }
+logged() { "$@" > "$work/log" 2>&1 || { tail -n 25 "$work/log" >&2; wrong "failed: $*"; return 1; }; }
+export SOURCE_DATE_EPOCH=1700000000
+
+# runs ARCH EXPECT PROGRAM ARGUMENTS...
+runs() {
+    if [ "$1" = x86 ] && [ -f "$root/build/setup/i386-not-run" ]; then
+        echo "test_package: not run: $3 on x86"
+        return
+    fi
+    ran=$((ran + 1))
+    logged "$root/scripts/windows-run" "$1" --timeout 120 --expect "$2" "${@:3}"
+}
+
+# The same bytes, from a copy.
+logged "$root/scripts/package" "$work/a" || exit 1
+mkdir -p "$work/elsewhere/deeper"
+(cd "$root" && git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -C "$work/elsewhere/deeper" -xf -)
+logged "$work/elsewhere/deeper/scripts/package" "$work/b" x64
+for zip in "$work"/b/*.zip; do
+    cmp "$work/a/$(basename "$zip")" "$zip" || wrong "$(basename "$zip") is not the same when it is built elsewhere"
+done
+rm -rf "$work/b" "$work/elsewhere"
+
+declare -A compiler=([x64]=x86_64-w64-mingw32 [x86]=i686-w64-mingw32) arch=([x64]=x86_64 [x86]=x86)
+# cmake_for NAME ARGUMENTS...: configures and builds for that architecture, as somebody else's project would.
+cmake_for() {
+    local prefix=${compiler[$1]} build=$2
+    logged cmake -G Ninja -B "$build" -DCMAKE_SYSTEM_NAME=Windows -DCMAKE_C_COMPILER="$prefix-gcc" -DCMAKE_CXX_COMPILER="$prefix-g++" \
+        -DCMAKE_RC_COMPILER="$prefix-windres" -DCMAKE_BUILD_TYPE=Release "${@:3}" && logged cmake --build "$build" -j 2
+}
+consumers_run() { # NAME BUILD DLL
+    cp "$3" "$2"
+    for program in "$2"/consumer_{c,cpp}_hostmem{,_static}.exe; do runs "${arch[$1]}" "consumer: done" "$program"; done
+}
+
+for name in x64 x86; do
+    unzip -q "$work/a/hostmem"-*"-windows-$name.zip" -d "$work" || wrong "no zip for $name"
+    tree=$(echo "$work/hostmem"-*"-windows-$name")
+    for file in bin/hostmem.dll bin/hostmem.dll.debug bin/hostmem-run.exe bin/hostmem-check.exe lib/libhostmem.a lib/libhostmem.dll.a lib/hostmem.lib \
+        include/hostmem/hostmem.h share/doc/hostmem/LICENSE share/doc/hostmem/docs/limits.md share/doc/hostmem/examples/minimal_host.c; do
+        [ -s "$tree/$file" ] || wrong "$name: $file is missing"
+    done
+    ! grep -rqaF "$root" "$tree" || wrong "$name: the path of the build is in $(grep -rlaF "$root" "$tree" | tr '\n' ' ')"
+    "${compiler[$name]}-objdump" -h "$tree/bin/hostmem.dll" | grep -q '\.debug_' && wrong "$name: hostmem.dll has debug information"
+    "${compiler[$name]}-objdump" -h "$tree/bin/hostmem.dll.debug" | grep -q '\.debug_info' || wrong "$name: hostmem.dll.debug has none"
+
+    cmake_for $name "$work/found-$name" -S "$root/tests/consumer" -DCMAKE_PREFIX_PATH="$tree" &&
+        consumers_run $name "$work/found-$name" "$tree/bin/hostmem.dll"
+    export PKG_CONFIG_LIBDIR=$tree/lib/pkgconfig
+    # shellcheck disable=SC2046
+    logged "${compiler[$name]}-gcc" -std=c17 "$root/tests/consumer/consumer.c" -o "$tree/bin/by-pkg-config.exe" $(pkg-config --cflags --libs hostmem) &&
+        runs "${arch[$name]}" "consumer: done" "$tree/bin/by-pkg-config.exe"
+done
+
+# A package for the other architecture is not taken.
+cmake -G Ninja -B "$work/mixed" -S "$root/tests/consumer" -DCMAKE_SYSTEM_NAME=Windows -DCMAKE_C_COMPILER=i686-w64-mingw32-gcc \
+    -DCMAKE_CXX_COMPILER=i686-w64-mingw32-g++ -DCMAKE_PREFIX_PATH="$(echo "$work"/hostmem-*-windows-x64)" > "$work/log" 2>&1 && wrong "x86 takes x64's package"
+grep -q "pointers of 8" "$work/log" || wrong "why x86 does not take x64's package is not said"
+
+# As a part of another project.
+cmake_for x64 "$work/part" -S "$root/tests/consumer" -DHOSTMEM_SOURCE="$root" && consumers_run x64 "$work/part" "$work/part/hostmem/hostmem.dll"
+[ ! -e "$work/part/hostmem/hostmem-run.exe" ] && [ ! -e "$work/part/hostmem/tests" ] || wrong "add_subdirectory builds tools or tests"
+
+# The README alone: its first host, by its command line.
+tree=$(echo "$work/hostmem"-*-windows-x64)
+mkdir "$work/new" && cd "$work/new" && mv "$tree" hostmem && tree=$work/new/hostmem
+awk '/^```c$/{on = !done; next} /^```/{done = done || on; on = 0} on' hostmem/share/doc/hostmem/README.md > host.c
+line=$(grep -o '`gcc host.c [^`]*`' hostmem/share/doc/hostmem/README.md | tr -d '`')
+# shellcheck disable=SC2086
+logged x86_64-w64-mingw32-${line:-gcc of the README} -o hostmem/bin/host.exe &&
+    runs x86_64 "the runtime had committed" hostmem/bin/host.exe "$clr/dotnet-root/host/fxr/11.0.0/hostfxr.dll" "$clr/net11.0/churn-shared/churn.dll"
+runs x86_64 "hostmem-run 0." hostmem/bin/hostmem-run.exe --version
+
+# The examples that come along, beside what is installed.
+cmake_for x64 "$work/examples" -S "$tree/share/doc/hostmem/examples" -DCMAKE_PREFIX_PATH="$tree" && cp "$tree/bin/hostmem.dll" "$work/examples" &&
+    runs x86_64 "the runtime had committed" "$work/examples/minimal_host_dll.exe" "$clr/dotnet-root/host/fxr/11.0.0/hostfxr.dll" "$clr/net11.0/churn-shared/churn.dll"
+
+[ $failures -eq 0 ] || { echo "test_package: $failures wrong" >&2; exit 1; }
+echo "test_package: $ran programs built and run"
