@@ -92,7 +92,8 @@
  *
  * Limits.  User addresses below 2^47 on x86-64 and 2^32 on x86.  One region holds less than 32 TiB; a bigger
  * one is refused with E_OUTOFMEMORY.  ARM64 is not supported.  GNU ld marks the DLL neither for CFG nor for
- * CET shadow stacks; a process that enforces either needs a build by another linker.
+ * CET shadow stacks; a process that enforces either needs a build by another linker. clang-cl and lld-link give it
+ * CFG's tables and mark with the option HOSTMEM_CFG, off by default: no Windows has seen that yet.
  *
  * ABI.  Versions are semantic.  A function that is exported stays, with its arguments, until the major version changes
  * (before 1.0: the minor one).  Every struct with a `size` may grow at its end, and none else does: the caller sets `size`

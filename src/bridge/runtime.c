@@ -83,7 +83,7 @@ static size_t folder_length(const wchar_t *path, size_t length, const wchar_t *n
 {
     size_t of_name = wcslen(name);
 
-    if (length <= of_name || _wcsnicmp(path + length - of_name, name, of_name))
+    if (length <= of_name || _wcsnicmp(path + length - of_name, name, of_name) != 0)
         return 0;
     return path[length - of_name - 1] == L'\\' ? length - of_name : 0;
 }

@@ -27,7 +27,7 @@ static void blanks_skip(struct text *text)
                 text->at++;
         } else if (text->end - text->at >= 2 && !memcmp(text->at, "/*", 2)) {
             text->at += 2;
-            while (text->at < text->end && (text->end - text->at < 2 || memcmp(text->at, "*/", 2)))
+            while (text->at < text->end && (text->end - text->at < 2 || memcmp(text->at, "*/", 2) != 0))
                 text->at++;
             text->at = text->end - text->at < 2 ? text->end : text->at + 2;
         } else {

@@ -49,7 +49,7 @@ SECTION(".tls$ZZZ") char _tls_end;
 SECTION(".CRT$XLA") PIMAGE_TLS_CALLBACK __xl_a;
 SECTION(".CRT$XLZ") PIMAGE_TLS_CALLBACK __xl_z;
 #    ifdef _WIN64
-#        define ADDRESS(variable) (ULONGLONG)&(variable)
+#        define ADDRESS(variable) (ULONGLONG) & (variable)
 const IMAGE_TLS_DIRECTORY64 _tls_used = {
 #    else
 #        define ADDRESS(variable) (DWORD) & (variable)

@@ -12,7 +12,7 @@ typedef unsigned int uintptr_t;
 #define _UINTPTR_T_DEFINED
 
 #define __crt_va_start(list, last) __builtin_va_start(list, last)
-#define __crt_va_arg(list, type) __builtin_va_arg(list, type)
-#define __crt_va_end(list) __builtin_va_end(list)
+#define __crt_va_arg(list, type)   __builtin_va_arg(list, type)
+#define __crt_va_end(list)         __builtin_va_end(list)
 
 #endif

@@ -10,27 +10,27 @@
 #include <vadefs.h>
 
 #ifdef __cplusplus
-#define _CRT_BEGIN_C_HEADER extern "C" {
-#define _CRT_END_C_HEADER }
-#define _CRT_HAS_CXX17 1
-#define _HAS_NODISCARD 1
-#define _NODISCARD [[nodiscard]]
+#    define _CRT_BEGIN_C_HEADER extern "C" {
+#    define _CRT_END_C_HEADER   }
+#    define _CRT_HAS_CXX17      1
+#    define _HAS_NODISCARD      1
+#    define _NODISCARD          [[nodiscard]]
 #else
-#define _CRT_BEGIN_C_HEADER
-#define _CRT_END_C_HEADER
-#define _CRT_HAS_CXX17 0
-#define _HAS_NODISCARD 0
-#define _NODISCARD
+#    define _CRT_BEGIN_C_HEADER
+#    define _CRT_END_C_HEADER
+#    define _CRT_HAS_CXX17 0
+#    define _HAS_NODISCARD 0
+#    define _NODISCARD
 #endif
-#define _CRT_HAS_C11 1
+#define _CRT_HAS_C11      1
 #define _CRT_ALIGN(bytes) __declspec(align(bytes))
 #ifdef _DLL
-#define _CRTIMP __declspec(dllimport)
+#    define _CRTIMP __declspec(dllimport)
 #else
-#define _CRTIMP
+#    define _CRTIMP
 #endif
 #define _VCRT_DEFINED_CRTIMP
-#define _VCRTIMP _CRTIMP
+#define _VCRTIMP  _CRTIMP
 #define __CRTDECL __cdecl
 #define _CONST_RETURN
 #define _CRT_DEPRECATE_TEXT(text)
@@ -38,11 +38,11 @@
 #define _CRT_INSECURE_DEPRECATE_MEMORY(replacement)
 #define _CRT_SECURE_NO_WARNINGS
 #define _CRT_STRINGIZE_(x) #x
-#define _CRT_STRINGIZE(x) _CRT_STRINGIZE_(x)
-#define _CRT_WIDE_(s) L##s
-#define _CRT_WIDE(s) _CRT_WIDE_(s)
-#define _CRT_UNUSED(x) (void)x
-#define _UNALIGNED __unaligned
+#define _CRT_STRINGIZE(x)  _CRT_STRINGIZE_(x)
+#define _CRT_WIDE_(s)      L##s
+#define _CRT_WIDE(s)       _CRT_WIDE_(s)
+#define _CRT_UNUSED(x)     (void)x
+#define _UNALIGNED         __unaligned
 
 #ifdef _WIN64
 typedef unsigned __int64 size_t;
@@ -61,10 +61,10 @@ typedef unsigned short wchar_t;
 
 #ifdef __cplusplus
 typedef bool __crt_bool;
-#define NULL 0
+#    define NULL 0
 #else
 typedef _Bool __crt_bool;
-#define NULL ((void *)0)
+#    define NULL ((void *)0)
 #endif
 
 #endif
