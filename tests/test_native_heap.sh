@@ -51,6 +51,7 @@ alone churn 3 14 20
 as_raw churn 3 14 20
 DOTNET_GCName=clrgc.dll as_raw churn 3 14 20
 report ".bridge.standalone_gc and $(calls_of gc) > 0"
+[ "$framework" != net8.0 ] || report "$(calls_of jit) > 0" # of the later ones' JIT it is all done when it is loaded
 native+=(--limit 96M)
 DOTNET_EnableEventPipe=1 DOTNET_EventPipeConfig=Microsoft-Windows-DotNETRuntime:0x1:4 \
     DOTNET_EventPipeOutputPath="Z:${work//\//\\}\\trace.nettrace" as_raw churn 3 14 20
