@@ -188,7 +188,7 @@ static HRESULT publish(struct malloc_object *object, struct block_header *header
         hm_blocks_cancel(&vm_of(object)->quota, charge);
         return stats_no_memory(stats_of(object));
     }
-    hm_vm_notify_overrun(vm_of(object), charge, blocks_settle(&vm_of(object)->quota, charge));
+    hm_vm_notify_overrun(vm_of(object), charge, charge->level, blocks_settle(&vm_of(object)->quota, charge));
     *memory = header + 1;
     return S_OK;
 }

@@ -130,27 +130,34 @@ static struct look look_at(const struct region_map *map, uint64_t granule)
     }
 }
 
+/* *hidden: whether what is below the cell is out of sight. */
 static bool visit_cell(const _Atomic uint32_t *cell, uint64_t granule, uint64_t count,
-                       region_map_visitor *visit, void *context)
+                       region_map_visitor *visit, void *context, bool *hidden)
 {
     uint32_t number = number_in(cell);
-    return number == 0 || visit(context, granule, count, number);
+    bool go_on = number == 0 || visit(context, granule, count, number, *hidden);
+    *hidden = *hidden || number != 0;
+    return go_on;
 }
 
 bool hm_region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context)
 {
     for (uint64_t granule = 0; granule < REGION_MAP_GRANULES; granule += ROOT_SPAN) {
         const struct region_map_slot *root = &map->root[granule / ROOT_SPAN];
-        if (!visit_cell(&root->span, granule, ROOT_SPAN, visit, context))
+        bool below_root = false;
+        if (!visit_cell(&root->span, granule, ROOT_SPAN, visit, context, &below_root))
             return false;
         const struct region_map_slot *middle = atomic_load_explicit(&root->child, memory_order_acquire);
         for (uint64_t m = 0; middle != NULL && m < NODE; m++) {
-            if (!visit_cell(&middle[m].span, granule + m * NODE, NODE, visit, context))
+            bool below_middle = below_root;
+            if (!visit_cell(&middle[m].span, granule + m * NODE, NODE, visit, context, &below_middle))
                 return false;
             const _Atomic uint32_t *leaf = atomic_load_explicit(&middle[m].child, memory_order_acquire);
-            for (uint64_t i = 0; leaf != NULL && i < NODE; i++)
-                if (!visit_cell(&leaf[i], granule + m * NODE + i, 1, visit, context))
+            for (uint64_t i = 0; leaf != NULL && i < NODE; i++) {
+                bool hidden = below_middle;
+                if (!visit_cell(&leaf[i], granule + m * NODE + i, 1, visit, context, &hidden))
                     return false;
+            }
         }
     }
     return true;

@@ -60,9 +60,10 @@ void hm_region_map_purge(struct region_map *map, uint64_t granule, uint64_t coun
 uint64_t hm_region_map_missing(const struct region_map *map, uint64_t granule, uint64_t count,
                                uint32_t number);
 
-/* Visit every cell that is not empty, also where a span above hides it from lookups: what it covers, and its number.
- * False from the visitor ends the walk. */
-typedef bool region_map_visitor(void *context, uint64_t granule, uint64_t count, uint32_t number);
+/* Visit every cell that is not empty: what it covers, its number, and whether a span above hides it from lookups.  False
+ * from the visitor ends the walk. */
+typedef bool region_map_visitor(void *context, uint64_t granule, uint64_t count, uint32_t number,
+                                bool hidden);
 bool hm_region_map_walk(const struct region_map *map, region_map_visitor *visit, void *context);
 
 /* The number at an address, 0 for nobody's. */

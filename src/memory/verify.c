@@ -140,7 +140,7 @@ static void check_record(struct verify *verify, uint32_t number)
 }
 
 /* A cell of the table must be one of those of the region that its record stands for. */
-static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t number)
+static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t number, bool hidden)
 {
     struct verify *verify = context;
     struct region_table *table = &verify->vm->table;
@@ -148,7 +148,6 @@ static bool check_cell(void *context, uint64_t granule, uint64_t count, uint32_t
     bool stray = true;
     if (number <= pool_used(&table->records) && hm_region_enter_number(table, number, &hold)) {
         uint64_t first = geometry_base(hold.geometry) >> GRANULE_SHIFT;
-        bool hidden = region_map_find(&table->map, granule << GRANULE_SHIFT) != number;
         stray = hidden || granule < first || granule + count > first + geometry_granules(hold.geometry);
         hm_region_leave_unchanged(table, &hold);
     }
@@ -178,10 +177,8 @@ static NOT_INLINE void check_sums(struct verify *verify, const struct verify_blo
     uint64_t committed = 0;
     hm_stats_read(&verify->vm->stats, &figures);
     for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
-        if (use != HOSTMEM_USE_VIEW) { /* no region is of it, and what is in views is only known as a sum */
-            check_sum(verify, HOSTMEM_FINDING_USE, verify->by_use[use], figures.committed_by_use[use].now);
+        if (use != HOSTMEM_USE_VIEW) /* no region is of it, and what is in views is only known as a sum */
             committed += verify->by_use[use];
-        }
     check_sum(verify, HOSTMEM_FINDING_REGIONS, verify->report->regions, figures.regions);
     check_sum(verify, HOSTMEM_FINDING_VIEWS, verify->report->views, figures.views);
     check_sum(verify, HOSTMEM_FINDING_BLOCKS, blocks->blocks, figures.blocks);
@@ -190,6 +187,9 @@ static NOT_INLINE void check_sums(struct verify *verify, const struct verify_blo
     check_sum(verify, HOSTMEM_FINDING_HEAP, blocks->bytes, blocks_now(quota));
     check_sum(verify, HOSTMEM_FINDING_CHARGED, committed + figures.view_committed.now + blocks->bytes,
               hm_budget_used(&quota->commit));
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
+        if (use != HOSTMEM_USE_VIEW)
+            check_sum(verify, HOSTMEM_FINDING_USE, verify->by_use[use], figures.committed_by_use[use].now);
     check_sum(verify, HOSTMEM_FINDING_HEAP_CHARGED, verify->by_use[HOSTMEM_USE_GC_HEAP],
               hm_budget_used(&quota->heap));
     if (parent != NULL) {

@@ -106,14 +106,14 @@ HRESULT hm_vm_refuse(struct vm *vm, const struct charge *charge, unsigned level)
     return stats_refuse(&vm->stats, event.reason, E_OUTOFMEMORY);
 }
 
-void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, const struct budget *by)
+void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, unsigned level, const struct budget *by)
 {
     if (by == NULL)
         return;
     const hostmem_event event = {.size = sizeof event,
                                  .kind = HOSTMEM_EVENT_OVERRUN,
                                  .reason = reason_of(vm, by, BUDGET_PROCESS),
-                                 .critical_level = charge->level,
+                                 .critical_level = level,
                                  .bytes = charge->bytes,
                                  .limit = budget_ceiling(by, BUDGET_PROCESS),
                                  .used = hm_budget_used(by)};
@@ -237,7 +237,7 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
         return stats_no_memory(&vm->stats);
     }
     hm_quota_settle(&vm->quota, &request->space, bytes);
-    hm_vm_notify_overrun(vm, &request->pages,
+    hm_vm_notify_overrun(vm, &request->pages, request->level,
                          hm_quota_settle(&vm->quota, &request->pages, commits ? bytes : 0));
     /* A call that still holds the region that was here before may have had its effect on this one
      * (reconcile_leave).  Without an address Windows would have to choose just that one at that moment: that is not
@@ -270,7 +270,7 @@ static HRESULT commit_owned(struct vm *vm, struct request *request, struct regio
         return result;
     }
     const struct budget *overrun = hm_region_set_committed(&vm->table, hold, first, count, &request->pages);
-    hm_vm_notify_overrun(vm, &request->pages, overrun);
+    hm_vm_notify_overrun(vm, &request->pages, request->level, overrun);
     hm_reconcile_leave(&vm->table, hold, first, count);
     return S_OK;
 }
@@ -281,7 +281,7 @@ static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
     const struct charge all = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT, .overruns = ~0u};
     gauge_add(&vm->stats.by_use[HOSTMEM_USE_VIEW], bytes);
     atomic_fetch_add_explicit(&hm_views_committed, bytes, memory_order_relaxed);
-    hm_vm_notify_overrun(vm, &all, hm_quota_settle(&vm->quota, &all, bytes));
+    hm_vm_notify_overrun(vm, &all, level, hm_quota_settle(&vm->quota, &all, bytes));
 }
 
 /* MEM_COMMIT in memory that is not ours: Windows decides, and an account of its own says how much it was. */

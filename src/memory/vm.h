@@ -29,7 +29,8 @@ void hm_vm_destroy(struct vm *vm);
 HRESULT hm_vm_refuse(struct vm *vm, const struct charge *charge, unsigned level);
 
 /* The memory is there, and beyond what this budget may have; NULL: it is not. */
-void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, const struct budget *by);
+void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, unsigned level,
+                          const struct budget *by);
 
 HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                     void **memory);
