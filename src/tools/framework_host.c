@@ -56,7 +56,7 @@ HRESULT framework_host_get(const wchar_t *mscoree, const wchar_t *version, bool 
 
     *host = NULL;
     HRESULT hr = mscoree_load(mscoree, &create);
-    if (hr != S_OK)
+    if (create == NULL)
         return hr;
     hr = create(&clsid_meta_host, &iid_meta_host, (void **)&meta);
     if (hr != S_OK) {

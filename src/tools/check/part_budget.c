@@ -250,7 +250,8 @@ static void check_shared(void)
         hr = tenant_make(&first, NULL, budget);
     if (hr == S_OK)
         hr = tenant_make(&second, NULL, budget);
-    if (row_expect(&row, hr == S_OK, "hostmem_create_budget: 0x%08lx", (unsigned long)hr)) {
+    row_expect(&row, hr == S_OK, "hostmem_create_budget: 0x%08lx", (unsigned long)hr);
+    if (hr == S_OK) {
         row_expect(&row, commit(&first, 0, MIB, eTaskCritical) == S_OK, "the first manager's MiB");
         row_expect(&row, commit(&second, 0, MIB, eTaskCritical) == S_OK, "the second manager's MiB");
         hr = commit(&second, MIB, PAGE, eTaskCritical);
