@@ -43,11 +43,6 @@ struct stress {
     struct holdings holdings[WORKERS];
 };
 
-static uint64_t count_bits(uint64_t bits)
-{
-    return (uint64_t)__builtin_popcountll(bits);
-}
-
 static uint64_t committed_by(const struct holdings *h)
 {
     uint64_t pages = 0;
