@@ -188,7 +188,9 @@ static HRESULT publish(struct malloc_object *object, struct block_header *header
         hm_blocks_cancel(&vm_of(object)->quota, charge);
         return stats_no_memory(stats_of(object));
     }
-    hm_vm_notify_overrun(vm_of(object), charge, charge->level, blocks_settle(&vm_of(object)->quota, charge));
+    const struct budget *overrun = blocks_settle(&vm_of(object)->quota, charge);
+    if (overrun != NULL)
+        hm_vm_notify_overrun(vm_of(object), charge, charge->level, overrun);
     *memory = header + 1;
     return S_OK;
 }

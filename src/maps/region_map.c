@@ -100,18 +100,18 @@ static uint32_t number_in(const _Atomic uint32_t *cell)
 }
 
 /* What a lookup comes to: its number, where that stands (NULL: a node is missing), and for how many granules from there on
- * the same is so. */
+ * the same is so, of those that are asked for. */
 struct look {
     uint32_t number;
     _Atomic uint32_t *cell;
     uint64_t count;
 };
 
-static struct look look_at(const struct region_map *map, uint64_t granule)
+static struct look look_at(const struct region_map *map, uint64_t granule, uint64_t count)
 {
     struct region_map_slot *slot = (struct region_map_slot *)&map->root[granule / ROOT_SPAN];
     for (uint64_t span = ROOT_SPAN;; span = NODE) {
-        const uint64_t rest = span - granule % span;
+        const uint64_t rest = smaller(span - granule % span, count);
         uint32_t number = number_in(&slot->span);
         void *child = atomic_load_explicit(&slot->child, memory_order_acquire);
         if (number != 0)
@@ -205,7 +205,7 @@ uint32_t hm_region_map_first(const struct region_map *map, uint64_t granule, uin
     const uint64_t end = smaller(granule + count, REGION_MAP_GRANULES);
     struct look look;
     for (; granule < end; granule += look.count)
-        if ((look = look_at(map, granule)).number != 0)
+        if ((look = look_at(map, granule, end - granule)).number != 0)
             return look.number;
     return 0;
 }
@@ -214,7 +214,7 @@ void hm_region_map_purge(struct region_map *map, uint64_t granule, uint64_t coun
 {
     const uint64_t end = granule + count;
     while (granule < end) {
-        struct look look = look_at(map, granule);
+        struct look look = look_at(map, granule, end - granule);
         if (look.number == number)
             erase_cell(look.cell, number); /* and look below it */
         else if (look.number != 0)
@@ -230,7 +230,7 @@ uint64_t hm_region_map_missing(const struct region_map *map, uint64_t granule, u
     const uint64_t end = granule + count;
     struct look look;
     for (; granule < end; granule += look.count)
-        if ((look = look_at(map, granule)).number != number)
+        if ((look = look_at(map, granule, end - granule)).number != number)
             return granule;
     return end;
 }
