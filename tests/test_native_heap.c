@@ -248,7 +248,7 @@ static void ours_change_their_size(void **state)
     assert_taken(block, 50);
     memset(block, 7, 50);
     char *grown = runtime->realloc(block, 5000);
-    assert_int_not_equal(grown, block);
+    assert_ptr_not_equal(grown, block);
     assert_given(block);
     assert_true(is_all(grown, 7, 50));
     memset(grown, 8, 5000);

@@ -451,6 +451,7 @@ static void test_process_soft(void **state)
     for (int shared = 0; shared < 2; shared++) {
         fake_os_set_resources((struct hm_os_resources){.high = true});
         fake_os_set_private(mark - 1);
+        beacon_settle(); /* what the thread has seen before is of the past */
         hostmem_limits limits = limits_of(HOSTMEM_UNLIMITED, 0, 0, 0), none = limits;
         limits.process_soft = mark;
         hostmem_budget *budget;
