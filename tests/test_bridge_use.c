@@ -251,7 +251,7 @@ static void commits(BYTE *base, SIZE_T offset, SIZE_T size, uint32_t use, DWORD 
 /* Segments, in a 32-bit runtime: the calls are those recorded from .NET 10's, concurrent or not, workstation or server. */
 static void segments_of_the_runtime(void **state)
 {
-    BYTE *initial, *tables, *frozen, *segment, *small, *first_tables;
+    BYTE *initial, *tables, *frozen, *segment, *least_tables, *first_tables;
 
     (void)state;
     if (sizeof(void *) == 8)
@@ -284,9 +284,9 @@ static void segments_of_the_runtime(void **state)
 
     /* not concurrent: heap that is not watched, the smallest tables, and frozen objects that come late */
     segment = reserve(0x300);
-    small = reserve_watched(0x18084);
-    assert_int_equal(bridge_host_use(&host, small), HOSTMEM_USE_GC_TABLES);
-    commits(small, 0, 0x18084, HOSTMEM_USE_GC_TABLES, eProcessCritical);
+    least_tables = reserve_watched(0x18084);
+    assert_int_equal(bridge_host_use(&host, least_tables), HOSTMEM_USE_GC_TABLES);
+    commits(least_tables, 0, 0x18084, HOSTMEM_USE_GC_TABLES, eProcessCritical);
     commits(segment, 0, 2 * PAGE, HOSTMEM_USE_GC_HEAP, eTaskCritical);
     frozen = reserve(64);
     commits(frozen, 0, KB64, HOSTMEM_USE_OTHER, eProcessCritical);
@@ -303,7 +303,7 @@ static void segments_of_the_runtime(void **state)
     assert_int_equal(bridge_statistics().heap_ranges, 2);
     release(initial);
     release(segment);
-    release(small);
+    release(least_tables);
     release(frozen);
     release(tables);
     release(first_tables);
