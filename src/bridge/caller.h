@@ -35,8 +35,9 @@ extern _Atomic(IHostMemoryManager *) hm_bridge_manager;
 /*
  * Redirects the module to the caller's functions, or nothing of it; those of the native heap if that is wanted.  Then
  * *culprit, in static storage, names the function that was not found, was found twice, or - with known_only, or because
- * they take a block of the native heap - those that are unknown; NULL: none is to blame.  On failure calls of the module do what they did before, also where another hook that was placed
- * meanwhile chains to ours: then both modules stay loaded for good, and only this one can be redirected later.
+ * they take a block of the native heap - those that are unknown; NULL: none is to blame.  On failure calls of the module do
+ * what they did before, also where another hook that was placed meanwhile chains to ours: then both modules stay loaded for
+ * good, and only this one can be redirected later.
  */
 HRESULT hm_caller_redirect(struct caller *caller, HMODULE module, const struct wanted *wanted,
                            const char **culprit);
