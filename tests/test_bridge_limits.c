@@ -1,6 +1,6 @@
 /*
- * Limits that only ever lower, on real runtimes: test_bridge_limits FOLDER, where FOLDER/<framework>/memory/ is a published
- * program.  After each change of the host's limits the program fills its heap, and says how much fitted and what it was
+ * Limits that only ever lower, on real runtimes: test_bridge_limits FOLDER [net8|net9|net10|net11], where
+ * FOLDER/<framework>/memory/ is a published program.  After each change of the host's limits the program fills its heap, and says how much fitted and what it was
  * told; that is what is said to be in force.
  *
  * A runtime starts once in a process, so each case is a child process of this program.  Wine knows no limits of jobs: there
@@ -312,17 +312,17 @@ static void run_scenes(unsigned version)
     assert_int_equal(failed, 0);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     int count;
     wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
 
     if (count == 4 && !wcscmp(arguments[1], L"child"))
         return child(arguments[2], &scenes[_wtoi(arguments[3])]);
-    if (count != 2 || !GetFullPathNameW(arguments[1], BRIDGE_PATH, clr_folder, NULL)) {
-        fprintf(stderr, "usage: test_bridge_limits FOLDER\n");
+    if (count < 2 || count > 3 || !GetFullPathNameW(arguments[1], BRIDGE_PATH, clr_folder, NULL)) {
+        fprintf(stderr, "usage: test_bridge_limits FOLDER [net8|net9|net10|net11]\n");
         return 2;
     }
     SetEnvironmentVariableW(L"DOTNET_EnableWriteXorExecute", L"0");
-    return bridge_run_versions(run_scenes);
+    return bridge_run_versions(run_scenes, argc == 3 ? argv[2] : NULL);
 }

@@ -368,5 +368,5 @@ int main(void)
         return 2;
     }
     SetEnvironmentVariableW(L"DOTNET_EnableWriteXorExecute", L"0");
-    return bridge_run_versions(run_ways);
+    return bridge_run_versions(run_ways, NULL);
 }

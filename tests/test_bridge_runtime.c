@@ -414,5 +414,5 @@ int main(void)
         return 2;
     }
     GetModuleFileNameW(NULL, own_path, PATH);
-    return bridge_run_versions(run_flavours);
+    return bridge_run_versions(run_flavours, NULL);
 }

@@ -49,7 +49,7 @@ VERSION(9)
 VERSION(11)
 #endif
 
-int bridge_run_versions(void (*run)(unsigned version))
+int bridge_run_versions(void (*run)(unsigned version), const char *only)
 {
 #ifdef _WIN64
     const struct CMUnitTest tests[] = {cmocka_unit_test(net8), cmocka_unit_test(net9),
@@ -59,6 +59,7 @@ int bridge_run_versions(void (*run)(unsigned version))
 #endif
 
     run_version = run;
+    cmocka_set_test_filter(only);
     SetEnvironmentVariableW(L"DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", L"1");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

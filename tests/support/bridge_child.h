@@ -21,8 +21,9 @@ DWORD bridge_child(const wchar_t *arguments, DWORD milliseconds);
 #    define BRIDGE_FRAMEWORK L"net%u.0-x86"
 #endif
 
-/* The tests net8 to net11, on x86 net10 only, each of which is a call of `run`; what CMocka returns. */
-int bridge_run_versions(void (*run)(unsigned version));
+/* The tests net8 to net11, on x86 net10 only, each of which is a call of `run`; what CMocka returns. `only`: the one of that
+ * name, NULL: all. */
+int bridge_run_versions(void (*run)(unsigned version), const char *only);
 
 /*
  * In the child: FOLDER\<name>.dll, a published program, with its runtime's memory under the control's manager, by
