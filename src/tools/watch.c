@@ -140,15 +140,23 @@ bool watch_start(hostmem_manager *manager, bool want_lines, uint64_t millisecond
     return thread != NULL;
 }
 
-struct watched watch_end(bool threads_are_gone)
+struct watched watch_so_far(void)
 {
     struct watched watched = {samples, disturbed, committed_peak, heap_peak, .counted = WATCH_NEVER};
 
-    SetEvent(end_wanted);
-    const bool last = !threads_are_gone && WaitForSingleObject(end_done, LAST_MS) == WAIT_OBJECT_0;
     if (atomic_load(&counted))
-        watched.counted = last ? WATCH_AT_END : WATCH_BEFORE;
+        watched.counted = WATCH_BEFORE;
     for (unsigned generation = 0; generation < 3; generation++)
         watched.collections[generation] = atomic_load(&collections[generation]);
+    return watched;
+}
+
+struct watched watch_end(bool threads_are_gone)
+{
+    SetEvent(end_wanted);
+    const bool last = !threads_are_gone && WaitForSingleObject(end_done, LAST_MS) == WAIT_OBJECT_0;
+    struct watched watched = watch_so_far();
+    if (last && watched.counted == WATCH_BEFORE)
+        watched.counted = WATCH_AT_END;
     return watched;
 }

@@ -26,6 +26,9 @@ struct watched {
 /* Starts a thread; `milliseconds` between samples, 0: none.  False: there is no memory for it. */
 bool watch_start(hostmem_manager *manager, bool lines, uint64_t milliseconds);
 
+/* As far as it is known now: of the last line, for collections. */
+struct watched watch_so_far(void);
+
 /* No line and no sample comes after this.  The runtime is asked once more, if there is a thread to do it. */
 struct watched watch_end(bool threads_are_gone);
 
