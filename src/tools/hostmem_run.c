@@ -185,14 +185,20 @@ static int report_open(void)
     return 0;
 }
 
-/* Under limits that nothing keeps a program had better not run. */
+/* Under limits that nothing keeps a program had better not run; the user has been told. */
+static void end_ungoverned(void)
+{
+    report_discard();
+    watch_leave();
+    TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+}
+
 static void HOSTMEM_CALL bridge_event(const hostmem_bridge_event *event, void *context)
 {
     (void)context;
     if (govern_heap(&options, control_has_set(), event))
         return;
-    report_discard();
-    TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+    end_ungoverned();
 }
 
 static bool framework_options_fit(void)
@@ -228,8 +234,7 @@ static void HOSTMEM_CALL manager_event(const hostmem_event *event, void *context
     (void)context;
     if (control_has_set() || govern_start(&options, event)) /* others do not end it */
         return;
-    report_discard();
-    TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+    end_ungoverned();
 }
 
 static HRESULT make_manager(hostmem_limits *limits)
@@ -282,7 +287,7 @@ int wmain(int argc, wchar_t **argv)
             goto report;
         }
         const bool is_watched = report.mode == REPORT_BRIDGE || options.watch || options.sample;
-        if (is_watched && !watch_start(manager, options.watch, options.sample)) {
+        if (is_watched && !watch_start(manager, program.assembly, options.watch, options.sample)) {
             complain(L"there is no memory for a thread to watch the program");
             goto report;
         }
