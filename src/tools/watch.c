@@ -12,9 +12,9 @@
 #include "tools/panel.h"
 #include "tools/writer.h"
 
-/* The runtime is asked seldom: it answers between two collections only, and when memory is low there is little time
+/* The runtime is asked ever more rarely, at last every 8 s: it answers between two collections only, and when memory is low there is little time
  * between them.  The program's end waits for its last answer for so long. */
-enum { LINE_MS = 500, COUNT_MS = 5000, LAST_MS = 1000 };
+enum { LINE_MS = 500, COUNT_MS = 8000, LAST_MS = 1000 };
 
 static hostmem_manager *watched_manager;
 static bool lines, on_panel;
@@ -147,7 +147,7 @@ static void take_sample(void)
 static DWORD WINAPI watch_thread(void *context)
 {
     const DWORD period = sample_ms ? sample_ms : lines ? LINE_MS : INFINITE;
-    ULONGLONG line_due = started + LINE_MS, count_due = line_due;
+    ULONGLONG line_due = started + LINE_MS, count_due = line_due, pause = LINE_MS;
 
     (void)context;
     while (WaitForSingleObject(end_wanted, period) == WAIT_TIMEOUT) {
@@ -157,7 +157,9 @@ static DWORD WINAPI watch_thread(void *context)
             continue;
         if (GetTickCount64() >= count_due) {
             count_collections();
-            count_due = GetTickCount64() + (atomic_load(&counted) ? COUNT_MS : LINE_MS);
+            count_due = GetTickCount64() + pause;
+            if (atomic_load(&counted) && pause < COUNT_MS)
+                pause *= 2;
         }
         look();
         if (!has_ended())
