@@ -33,6 +33,8 @@ static HANDLE make_named_pipe(LPCWSTR name, DWORD open, DWORD mode, DWORD instan
 #define CreateNamedPipeW make_named_pipe
 #include "tools/control_server.c"
 #undef CreateNamedPipeW
+#include "tools/control_client.h"
+#include "tools/run_hostfxr.h"
 
 enum { MIB = 1 << 20, REGIONS = 20000 };
 
@@ -122,6 +124,12 @@ static hostmem_limits limits_now(void)
     return limits;
 }
 
+struct bad {
+    HANDLE pipe;
+    const char *answer;
+    DWORD length;
+};
+
 /* Before there is a server.  (With room for another instance the name would be refused by the flag that asks for the first
  * one, which Wine does not know.) */
 static void test_taken_name(void **state)
@@ -133,6 +141,71 @@ static void test_taken_name(void **state)
     assert_ptr_not_equal(other, INVALID_HANDLE_VALUE);
     assert_false(control_start(manager, &none, read_now));
     CloseHandle(other);
+}
+
+/* Answers one asker as the context says, and hangs up. */
+static DWORD WINAPI answer_badly(void *context)
+{
+    const struct bad *bad = context;
+    char line[CONTROL_LINE];
+    DWORD done;
+
+    if (!ConnectNamedPipe(bad->pipe, NULL) && GetLastError() != ERROR_PIPE_CONNECTED)
+        return 1;
+    ReadFile(bad->pipe, line, sizeof line, &done, NULL);
+    WriteFile(bad->pipe, bad->answer, bad->length, &done, NULL);
+    FlushFileBuffers(bad->pipe);
+    DisconnectNamedPipe(bad->pipe);
+    return 0;
+}
+
+/* Before there is a server: an answer that is none, or breaks off, is no success. */
+static void test_bad_answers(void **state)
+{
+    static const struct {
+        const char *answer;
+        DWORD length;
+        int status;
+    } rows[] = {{"ok\n", 3, STATUS_FAILED},
+                {"ok\n{}", 5, STATUS_FAILED},
+                {"", 0, STATUS_FAILED},
+                {"", 1, STATUS_FAILED},
+                {"garbage", 8, STATUS_FAILED},
+                {"ok", 3, STATUS_FAILED},
+                {"error \x1b[2J", 11, STATUS_FAILED},
+                {"ok\n", 4, 0}};
+    const struct options options = {.get = GetCurrentProcessId()};
+    struct bad bad = {.pipe =
+                          CreateNamedPipeW(name, PIPE_ACCESS_DUPLEX, PIPE_TYPE_BYTE, 1, 512, 512, 0, NULL)};
+
+    (void)state;
+    assert_ptr_not_equal(bad.pipe, INVALID_HANDLE_VALUE);
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bad.answer = rows[i].answer;
+        bad.length = rows[i].length;
+        HANDLE thread = CreateThread(NULL, 0, answer_badly, &bad, 0, NULL);
+        assert_int_equal(control_ask(&options), rows[i].status);
+        assert_int_equal(WaitForSingleObject(thread, 60000), WAIT_OBJECT_0);
+        CloseHandle(thread);
+    }
+    CloseHandle(bad.pipe);
+}
+
+/* A pipe of that name which is not that process's is told nothing. */
+static void test_impostor(void **state)
+{
+    const struct options options = {.set = GetCurrentProcessId() + 2, .limit = MIB};
+    wchar_t other_name[CONTROL_NAME];
+    char byte;
+    DWORD done;
+
+    (void)state;
+    control_pipe_name(other_name, GetCurrentProcessId() + 2);
+    HANDLE pipe = CreateNamedPipeW(other_name, PIPE_ACCESS_DUPLEX, PIPE_TYPE_BYTE, 1, 512, 512, 0, NULL);
+    assert_ptr_not_equal(pipe, INVALID_HANDLE_VALUE);
+    assert_int_equal(control_ask(&options), STATUS_FAILED);
+    assert_false(ReadFile(pipe, &byte, 1, &done, NULL));
+    CloseHandle(pipe);
 }
 
 static void start(void)
@@ -356,6 +429,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_taken_name),
+        cmocka_unit_test(test_bad_answers),
+        cmocka_unit_test(test_impostor),
         cmocka_unit_test(test_own_user_alone),
         cmocka_unit_test(test_get),
         cmocka_unit_test(test_set_what_is_named),
