@@ -225,6 +225,47 @@ static void test_what_is_left_is_reported_and_left(void **state)
     assert_int_equal(info.State, MEM_FREE); /* the object itself */
 }
 
+/* How long ago: a region, a view, and what has the record of one that has gone. */
+static void test_ages(void **state)
+{
+    enum { PAUSE_MS = 400, TICK_MS = 20 };
+    struct seen seen = {0};
+    const hostmem_options options = {.size = sizeof options, .leaked_region = see_region, .context = &seen};
+    hostmem_manager *manager;
+    IHostMemoryManager *memory;
+    void *gone, *old, *young;
+    (void)state;
+    assert_hresult(hostmem_create(&options, &manager), S_OK);
+    assert_hresult(hostmem_get_memory_manager(manager, &memory), S_OK);
+    HANDLE file = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, GRANULE, NULL);
+    void *view = MapViewOfFile(file, FILE_MAP_WRITE, 0, 0, 0);
+    assert_non_null(view);
+    const ULONGLONG start = GetTickCount64();
+    IHostMemoryManager_VirtualAlloc(memory, NULL, PAGE, MEM_RESERVE, PAGE_READWRITE, eTaskCritical, &gone);
+    IHostMemoryManager_VirtualAlloc(memory, NULL, PAGE, MEM_RESERVE, PAGE_READWRITE, eTaskCritical, &old);
+    IHostMemoryManager_AcquiredVirtualAddressSpace(memory, view, GRANULE);
+    assert_hresult(IHostMemoryManager_VirtualFree(memory, gone, 0, MEM_RELEASE), S_OK);
+    Sleep(PAUSE_MS);
+    const ULONGLONG middle = GetTickCount64();
+    IHostMemoryManager_VirtualAlloc(memory, NULL, PAGE, MEM_RESERVE, PAGE_READWRITE, eTaskCritical, &young);
+    IHostMemoryManager_Release(memory);
+    hostmem_release(manager);
+    const ULONGLONG end = GetTickCount64();
+    assert_int_equal(seen.regions, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        const hostmem_region *region = &seen.region[i];
+        assert_true(region->base == old || region->base == view || region->base == young);
+        if (region->base == young)
+            assert_in_range(region->age, 0, end - middle + TICK_MS);
+        else
+            assert_in_range(region->age, PAUSE_MS - TICK_MS, end - start + TICK_MS);
+    }
+    VirtualFree(old, 0, MEM_RELEASE);
+    VirtualFree(young, 0, MEM_RELEASE);
+    UnmapViewOfFile(view);
+    CloseHandle(file);
+}
+
 /* A manager with a busy life leaves none of its own pages. */
 static void one_life(void)
 {
@@ -274,6 +315,7 @@ int main(void)
         fixture_test(test_file_and_line),
         fixture_test(test_the_walk_and_its_callback),
         cmocka_unit_test(test_what_is_left_is_reported_and_left),
+        cmocka_unit_test(test_ages),
         cmocka_unit_test(test_no_metadata_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

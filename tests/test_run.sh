@@ -98,9 +98,18 @@ test_limit_options() {
     said 2 "--margin makes no sense without --limit" --heap-limit 5M --margin 5M x.dll
     said 2 "--soft is above --limit" --soft 5242881 --limit 5M x.dll
     said 2 "--margin makes no sense without --limit" --margin 5M x.dll
-    for option in '--limit 5M' '--heap-limit 5M' '--soft 5M' --watch '--sample 5' '--fail-after 5' --regions; do
+    for option in '--limit 5M' '--heap-limit 5M' '--soft 5M' --control --watch '--sample 5' '--fail-after 5' --regions; do
         said 2 "${option% *} makes no sense with --raw: there is no manager then" --raw $option x.dll
     done
+    said 2 "--set and --get: one at a time" --set 4 --get 4
+    said 2 "--set wants a number above 0, not 'me'" --set me --limit 5M
+    said 2 "--set wants limits to set, such as --limit 200M" --set 4
+    said 2 "--set goes with limits only" --set 4 --limit 5M --json
+    said 2 "--set: no process has such an id" --set 4294967296 --limit 5M
+    said 2 "--get goes with no other option" --get 4 --limit 5M
+    said 2 "--get runs no program, and 'x.dll' follows" --get 4 x.dll
+    said 2 "'none' is for a limit that --set takes away" --limit none x.dll
+    said 125 "4: no hostmem-run with --control has this process id" --set 4 --heap-limit none
     said 2 "unknown option --job" --limit 5M --job x.dll
     said 2 "unknown option --limits=5M" --limits=5M x.dll
     said 2 "--json takes no value" --json=1 x.dll

@@ -192,7 +192,52 @@ static void test_freed_twice(void **state)
                    HOST_E_INVALIDOPERATION);
     assert_int_equal(GetLastError(), NO_ERROR_SET);
     assert_int_equal(fixture_books(f->manager).foreign_frees, 2);
+    assert_int_equal(fixture_books(f->manager).double_frees, 1);
     assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+}
+
+static void foreign_free(struct fixture *f, void *address, unsigned doubles)
+{
+    const uint64_t before = fixture_books(f->manager).foreign_frees;
+    SetLastError(NO_ERROR_SET);
+    assert_hresult(IHostMemoryManager_VirtualFree(f->memory, address, 0, MEM_RELEASE),
+                   HOST_E_INVALIDOPERATION);
+    assert_int_equal(GetLastError(), NO_ERROR_SET);
+    assert_int_equal(fixture_books(f->manager).foreign_frees, before + 1);
+    assert_int_equal(fixture_books(f->manager).double_frees, doubles);
+}
+
+/* A second release is told from a stranger's address, as long as nobody has the address. */
+static void test_double_frees_by_kind(void **state)
+{
+    enum { MORE = 100 };
+    struct fixture *f = *state;
+    char *region = fixture_alloc(f, NULL, 16 * PAGE, MEM_RESERVE, PAGE_READWRITE), *more[MORE];
+    int local;
+
+    foreign_free(f, &local, 0);
+    foreign_free(f, NULL, 0);
+    fixture_free(f, region, 0, MEM_RELEASE);
+    foreign_free(f, region, 1);
+    foreign_free(f, region, 2);
+    foreign_free(f, region + GRANULE, 2);
+    char *others = VirtualAlloc(region, PAGE, MEM_RESERVE, PAGE_READWRITE);
+    assert_ptr_equal(others, region);
+    foreign_free(f, others, 2);
+    VirtualFree(others, 0, MEM_RELEASE);
+
+    /* Ours once more, in between. */
+    assert_ptr_equal(fixture_alloc(f, region, PAGE, MEM_RESERVE, PAGE_READWRITE), region);
+    fixture_free(f, region, 0, MEM_RELEASE);
+    foreign_free(f, region, 3);
+
+    /* Too long ago. */
+    for (unsigned i = 0; i < MORE; i++)
+        more[i] = fixture_alloc(f, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE);
+    for (unsigned i = 0; i < MORE; i++)
+        fixture_free(f, more[i], 0, MEM_RELEASE);
+    foreign_free(f, more[MORE - 1], 4);
+    foreign_free(f, more[0], 4);
 }
 
 /* A region of 17 pages ends inside a granule; what follows it in the same granule is nobody's. */
@@ -256,6 +301,7 @@ int main(void)
         fixture_test(test_decommit_of_all),
         fixture_test(test_release_of_what_is_partly_decommitted),
         fixture_test(test_freed_twice),
+        fixture_test(test_double_frees_by_kind),
         fixture_test(test_the_rest_of_the_last_granule_is_foreign),
         fixture_test(test_an_address_changes_hands),
     };

@@ -163,6 +163,7 @@ typedef struct hostmem_region {
     uint32_t allocation_type;    /* flags of the reserving call (MEM_...); 0 for a view */
     uint32_t allocation_protect; /* protection of the reserving call (PAGE_...); 0 for a view */
     uint32_t critical_level;     /* EMemoryCriticalLevel of the reserving call; a view: HOSTMEM_LEVEL_NONE */
+    uint64_t age;                /* milliseconds since it was reserved, or the view reported; to some 16 ms */
 } hostmem_region;
 
 /* One block of an IHostMalloc that has not been freed. */
@@ -414,6 +415,9 @@ typedef struct hostmem_statistics {
     uint64_t notifications[HOSTMEM_PRESSURE_COUNT];
     /* VirtualFree and Free answered with HOST_E_INVALIDOPERATION. */
     uint64_t foreign_frees;
+    /* Of them, VirtualFree that was to release a region which had been released before: one of the last 64, and nobody has
+     * had the address since.  Earlier ones, and what IHostMalloc is asked to free twice, are foreign only. */
+    uint64_t double_frees;
     /* Owned regions found gone: freed by raw VirtualFree behind the manager's back.  One whose base Windows
      * has given to somebody else since cannot be told from ours: releasing it would release theirs. */
     uint64_t stale_regions;

@@ -8,6 +8,7 @@
 #include "com/manager.h"
 
 #include "maps/pages.h"
+#include "memory/os.h"
 
 uint32_t HOSTMEM_CALL hostmem_version(void)
 {
@@ -95,6 +96,7 @@ static HRESULT walk_regions(struct hostmem_manager *manager, bool stop_early,
 {
     struct region_table *table = &manager->vm.table;
     uint32_t used = pool_used(&table->records);
+    const uint64_t now = hm_os_ticks();
     for (uint32_t number = 1; number <= used; number++) {
         struct region_hold hold;
         if (!hm_region_enter_number(table, number, &hold))
@@ -108,7 +110,8 @@ static HRESULT walk_regions(struct hostmem_manager *manager, bool stop_early,
                                  .allocation_protect = hold.region->allocation_protect,
                                  .critical_level = hold.region->level,
                                  .use = hold.region->kind == HOSTMEM_REGION_VIEW ? HOSTMEM_USE_VIEW
-                                                                                 : region_use(hold.region)};
+                                                                                 : region_use(hold.region),
+                                 .age = now > hold.region->time ? now - hold.region->time : 0};
         hm_region_leave_unchanged(table, &hold);
         HRESULT result = callback(&region, context);
         if (result != S_OK && stop_early)

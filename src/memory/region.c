@@ -205,6 +205,7 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
     }
     atomic_store_explicit(&region->kind, (uint8_t)origin->kind, memory_order_release);
     region->level = (uint8_t)(origin->level > HOSTMEM_LEVEL_NONE ? HOSTMEM_LEVEL_NONE : origin->level);
+    region->time = origin->time;
     region->allocation_type = origin->type;
     region->allocation_protect = origin->protect;
     hm_stats_count(table->stats, kind_counter(region), 1);

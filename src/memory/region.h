@@ -29,6 +29,7 @@ struct region {
     _Atomic uint64_t state;
     struct commit_map commit;
     _Atomic uint64_t account; /* committed pages as they are charged, and the use they are charged for */
+    uint64_t time;            /* of the reservation, or the report; of hm_os_ticks */
     uint32_t allocation_type;
     _Atomic uint8_t kind; /* hostmem_region_kind; also read by whoever holds nothing (hm_region_kind_at) */
     uint8_t level;
@@ -115,6 +116,7 @@ struct region_origin {
     uint32_t type, protect;
     unsigned level;
     hostmem_use use;
+    uint64_t time; /* now */
 };
 
 /*

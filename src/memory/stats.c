@@ -97,6 +97,7 @@ void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
         out->notifications[p] = read(&stats->notifications[p]);
     out->pressure = atomic_load_explicit(&stats->pressure, memory_order_relaxed);
     out->foreign_frees = read_counter(stats, STATS_FOREIGN_FREES);
+    out->double_frees = read(&stats->double_frees);
     out->stale_regions = read(&stats->stale_regions);
     out->metadata = read(&stats->metadata);
     out->blocks = read_counter(stats, STATS_BLOCKS);

@@ -41,6 +41,7 @@ struct stats {
     _Atomic uint64_t notifications[HOSTMEM_PRESSURE_COUNT];
     _Atomic uint32_t pressure; /* last told to the CLR */
     _Atomic uint64_t stale_regions;
+    _Atomic uint64_t double_frees;
     _Atomic uint64_t metadata;
     struct lane lane[LANES];
 };

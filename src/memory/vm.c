@@ -230,6 +230,7 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
     uint64_t bytes = end - (uintptr_t)base;
     origin.base = (uintptr_t)base;
     origin.pages = bytes >> PAGE_SHIFT;
+    origin.time = hm_os_ticks();
     if (!hm_region_publish(table, number, &origin)) {
         hm_os_virtual_free(base, 0, MEM_RELEASE);
         cancel(vm, request);
@@ -338,9 +339,11 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
 {
     if (!hm_region_unpublish(&vm->table, hold)) {
         /* Another thread is releasing it: for us it is freed already. */
+        stats_bump(&vm->stats.double_frees);
         hm_region_leave_unchanged(&vm->table, hold);
         return HOST_E_INVALIDOPERATION;
     }
+    released_note(&vm->released, geometry_base(hold->geometry));
     if (hm_os_virtual_free(address, 0, MEM_RELEASE)) {
         hm_region_leave_unchanged(&vm->table, hold);
         return S_OK;
@@ -359,11 +362,26 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
     return hresult_from_win32(error);
 }
 
+/* Nobody's: was it ours, and has nobody had the address since? */
+static void note_double_free(struct vm *vm, const void *address)
+{
+    MEMORY_BASIC_INFORMATION info;
+    if (!released_has(&vm->released, (uintptr_t)address))
+        return;
+    DWORD error = GetLastError();
+    if (hm_os_virtual_query(address, &info, sizeof info) != 0 && info.State == MEM_FREE)
+        stats_bump(&vm->stats.double_frees);
+    SetLastError(error);
+}
+
 HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
 {
     struct region_hold hold;
-    if (!region_enter_owned(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold))
+    if (!region_enter_owned(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold)) {
+        if (type == MEM_RELEASE)
+            note_double_free(vm, address);
         return HOST_E_INVALIDOPERATION;
+    }
     bool at_base = page_floor((uintptr_t)address) == geometry_base(hold.geometry);
     if (type == MEM_RELEASE && size == 0 && at_base)
         return release(vm, &hold, address);

@@ -11,6 +11,7 @@
 #include "memory/blocks.h"
 #include "memory/events.h"
 #include "memory/region.h"
+#include "memory/released.h"
 
 struct vm {
     _Atomic bool closed; /* refuses new reserves and commits */
@@ -18,6 +19,7 @@ struct vm {
     struct stock stock;
     struct region_table table;
     struct stats stats;
+    struct released released;
     struct event_queue events;
 };
 

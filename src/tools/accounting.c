@@ -8,7 +8,7 @@
 #include <hostmem/bridge.h>
 
 /* At most so many looks, and so many that are quiet and find something wrong. */
-enum { ATTEMPTS = 100, WRONG = 20, SPARE_REGIONS = 4096 };
+enum { ATTEMPTS = 100, GLANCES = 5, WRONG = 20, SPARE_REGIONS = 4096 };
 
 struct list {
     hostmem_region *regions;
@@ -113,7 +113,7 @@ bool accounting_agrees(const struct accounting *accounting)
            accounting->query_committed == statistics->committed.now;
 }
 
-void accounting_read(struct accounting *accounting, hostmem_manager *manager)
+static void read(struct accounting *accounting, hostmem_manager *manager, unsigned attempts)
 {
     struct list list = {0};
 
@@ -126,7 +126,7 @@ void accounting_read(struct accounting *accounting, hostmem_manager *manager)
     list.capacity = list.regions ? (uint32_t)capacity : 0;
     /* A thread that was stopped within a call, with the memory there and not yet accounted, is nothing that quiet can
      * tell; it goes on, and figures that are wrong stay wrong. */
-    for (unsigned i = 0, wrong = 0; i < ATTEMPTS && wrong < WRONG; i++) {
+    for (unsigned i = 0, wrong = 0; i < attempts && wrong < WRONG; i++) {
         if (i)
             Sleep(1);
         accounting_try(accounting, manager, &list);
@@ -137,6 +137,24 @@ void accounting_read(struct accounting *accounting, hostmem_manager *manager)
     list_sort(&list);
     accounting->regions = list.regions;
     accounting->region_count = list.count;
+}
+
+void accounting_read(struct accounting *accounting, hostmem_manager *manager)
+{
+    read(accounting, manager, ATTEMPTS);
+}
+
+void accounting_glance(struct accounting *accounting, hostmem_manager *manager)
+{
+    read(accounting, manager, GLANCES);
+}
+
+void accounting_free(struct accounting *accounting)
+{
+    if (accounting->regions)
+        VirtualFree((void *)accounting->regions, 0, MEM_RELEASE);
+    accounting->regions = NULL;
+    accounting->region_count = 0;
 }
 
 bool accounting_is_current(const struct accounting *accounting, hostmem_manager *manager)

@@ -31,6 +31,10 @@ struct accounting {
 /* Reads; the pages for the list stay. */
 void accounting_read(struct accounting *accounting, hostmem_manager *manager);
 
+/* The same of a program that goes on, with less patience; and for its list, when it is no longer wanted. */
+void accounting_glance(struct accounting *accounting, hostmem_manager *manager);
+void accounting_free(struct accounting *accounting);
+
 /* What hostmem_verify finds, unless blocks of an IHostMalloc live; after accounting_read. */
 void accounting_verify(struct accounting *accounting, hostmem_manager *manager);
 

@@ -112,7 +112,7 @@ bool govern_started(const struct options *options, const struct ending *ending,
     return false;
 }
 
-void govern_ending(const struct options *options, const struct ending *ending,
+void govern_ending(const struct options *options, const hostmem_limits *limits, const struct ending *ending,
                    const hostmem_statistics *books, const hostmem_bridge_statistics *bridge)
 {
     static const char *const owners[] = {[HOSTMEM_BRIDGE_OF_NOBODY] = "",
@@ -121,6 +121,7 @@ void govern_ending(const struct options *options, const struct ending *ending,
                                          [HOSTMEM_BRIDGE_OF_JOB] = ", its part of a job object's"};
     static struct writer writer;
     const hostmem_bridge_collector_limit *collector = &bridge->collector_limit;
+    const uint64_t limit = limits->heap_limit < limits->limit ? limits->heap_limit : limits->limit;
     uint64_t refused = refused_by_limits(books);
     bool by_exception =
         strcmp(ending->how, "unhandled exception") == 0 || strcmp(ending->how, "fail fast") == 0;
@@ -138,20 +139,25 @@ void govern_ending(const struct options *options, const struct ending *ending,
         writer_text(&writer, owners[collector->owner]);
     } else {
         writer_number(&writer, refused, 0);
-        writer_text(&writer, has_limit(options) ? " commits were refused under its limit of "
-                                                : " commits were refused as --fail-after wants it");
-        if (has_limit(options))
-            writer_megabytes(&writer, govern_least_limit(options));
+        if (limit != HOSTMEM_UNLIMITED) {
+            writer_text(&writer, " commits were refused under its limit of ");
+            writer_megabytes(&writer, limit);
+        } else {
+            writer_text(&writer, limits->fail_after != HOSTMEM_UNLIMITED
+                                     ? " commits were refused as --fail-after wants it"
+                                     : " commits were refused under limits that it has no longer");
+        }
     }
     writer_text(&writer, "\n");
     writer_flush(&writer);
 }
 
-bool govern_heap(const struct options *options, const hostmem_bridge_event *event)
+bool govern_heap(const struct options *options, bool others, const hostmem_bridge_event *event)
 {
     static struct writer writer;
 
-    if (event->kind != HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN || (!has_limit(options) && !options->fail_after))
+    if (event->kind != HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN ||
+        (!has_limit(options) && !options->fail_after && !others))
         return true;
     if (!ending_cancel())
         Sleep(PATIENCE_MS);

@@ -28,13 +28,14 @@ bool govern_started(const struct options *options, const struct ending *ending,
 
 /*
  * One line on stderr, if the program was ended by a limit: by ours, which were refused or which its collector has kept to
- * by itself, by its own, or by its job's.
+ * by itself, by its own, or by its job's.  `limits`: those that were in force in the end.
  */
-void govern_ending(const struct options *options, const struct ending *ending,
+void govern_ending(const struct options *options, const hostmem_limits *limits, const struct ending *ending,
                    const hostmem_statistics *books, const hostmem_bridge_statistics *bridge);
 
-/* Of each event of the bridge: false, after one line, when the limits are not kept; the process is to end then. */
-bool govern_heap(const struct options *options, const hostmem_bridge_event *event);
+/* Of each event of the bridge: false, after one line, when the limits - the command line's, or others since - are not
+ * kept; the process is to end then. */
+bool govern_heap(const struct options *options, bool others, const hostmem_bridge_event *event);
 
 /* Has the bound runtime run the program?  False: said. */
 bool govern_ran(const struct options *options, const struct ending *ending,

@@ -15,6 +15,8 @@
 #include <hostmem/hostmem.h>
 
 #include "bridge/native_heap.h"
+#include "tools/control_client.h"
+#include "tools/control_server.h"
 #include "tools/govern.h"
 #include "tools/options.h"
 #include "tools/process_map.h"
@@ -87,16 +89,45 @@ static struct report_process_use process_use(void)
                                        {counters.WorkingSetSize, counters.PeakWorkingSetSize}};
 }
 
+/* What the program runs on, and what it has come to. */
+static void report_read_head(struct report *to)
+{
+    to->program = program.assembly;
+    to->runtime = runtime.path;
+    to->runtime_version = runtime.version;
+    to->process_use = process_use();
+}
+
+static void report_read_rest(struct report *to)
+{
+    to->bridge.size = sizeof to->bridge;
+    hostmem_bridge_get_statistics(&to->bridge);
+    if (runtime.hard_limit != 0 && to->bridge.collector_limit.hard_limit == runtime.hard_limit)
+        to->bridge.collector_limit.owner = HOSTMEM_BRIDGE_OF_HOST; /* the program's by name, and set by us */
+    to->limits.size = sizeof to->limits;
+    if (manager)
+        hostmem_get_limits(manager, &to->limits);
+}
+
+/* Of a program that goes on; on the thread that serves --get. */
+static void report_read_now(struct report *now)
+{
+    report_read_head(now);
+    now->mode = report.mode;
+    now->ending.how = "running";
+    now->watched = watch_so_far();
+    accounting_glance(&now->accounting, manager);
+    report_read_rest(now);
+}
+
 /* The last thing that happens. On the thread that ends the process, whatever state that is in. */
 static void report_write(const struct ending *ending)
 {
-    report.program = program.assembly;
-    report.runtime = runtime.path;
-    report.runtime_version = runtime.version;
+    control_end(ending->threads_are_gone);
+    report_read_head(&report);
     report.ending = *ending;
     report.regions = options.regions;
     report.process = options.process ? &process : NULL;
-    report.process_use = process_use();
     if (manager)
         report.watched = watch_end(ending->threads_are_gone);
     if (options.process)
@@ -105,11 +136,7 @@ static void report_write(const struct ending *ending)
         moment_read();
     else if (manager)
         accounting_read(&report.accounting, manager);
-    report.bridge.size = sizeof report.bridge;
-    hostmem_bridge_get_statistics(&report.bridge);
-    if (runtime.hard_limit != 0 && report.bridge.collector_limit.hard_limit == runtime.hard_limit)
-        report.bridge.collector_limit.owner =
-            HOSTMEM_BRIDGE_OF_HOST; /* the program's by name, and set by us */
+    report_read_rest(&report);
     if (manager) {
         accounting_verify(&report.accounting, manager);
         if (!govern_started(&options, ending, &report.accounting.statistics, &report.bridge) ||
@@ -117,9 +144,7 @@ static void report_write(const struct ending *ending)
             report_discard();
             TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
         }
-        report.limits.size = sizeof report.limits;
-        hostmem_get_limits(manager, &report.limits);
-        govern_ending(&options, ending, &report.accounting.statistics, &report.bridge);
+        govern_ending(&options, &report.limits, ending, &report.accounting.statistics, &report.bridge);
     }
     govern_unknown(&options, &report.bridge);
     writer_open(&writer, report_file);
@@ -160,14 +185,20 @@ static int report_open(void)
     return 0;
 }
 
-/* Under limits that nothing keeps a program had better not run. */
+/* Under limits that nothing keeps a program had better not run; the user has been told. */
+static void end_ungoverned(void)
+{
+    report_discard();
+    watch_leave();
+    TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+}
+
 static void HOSTMEM_CALL bridge_event(const hostmem_bridge_event *event, void *context)
 {
     (void)context;
-    if (govern_heap(&options, event))
+    if (govern_heap(&options, control_has_set(), event))
         return;
-    report_discard();
-    TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+    end_ungoverned();
 }
 
 static bool framework_options_fit(void)
@@ -201,19 +232,17 @@ static bool framework_options_fit(void)
 static void HOSTMEM_CALL manager_event(const hostmem_event *event, void *context)
 {
     (void)context;
-    if (govern_start(&options, event))
+    if (control_has_set() || govern_start(&options, event)) /* others do not end it */
         return;
-    report_discard();
-    TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+    end_ungoverned();
 }
 
-static HRESULT make_manager(void)
+static HRESULT make_manager(hostmem_limits *limits)
 {
-    hostmem_limits limits;
     hostmem_options manager_options = {.size = sizeof manager_options, .event = manager_event};
 
-    if (govern_limits(&options, &limits))
-        manager_options.limits = &limits;
+    if (govern_limits(&options, limits))
+        manager_options.limits = limits;
     return hostmem_create(&manager_options, &manager);
 }
 
@@ -230,6 +259,8 @@ int wmain(int argc, wchar_t **argv)
         return 0;
     case OPTIONS_WRONG:
         return STATUS_USAGE;
+    case OPTIONS_ASK:
+        return control_ask(&options);
     case OPTIONS_RUN:
         break;
     }
@@ -247,7 +278,8 @@ int wmain(int argc, wchar_t **argv)
     if (options.raw)
         report.mode = REPORT_RAW;
     if (!options.raw) {
-        HRESULT hr = make_manager();
+        hostmem_limits limits;
+        HRESULT hr = make_manager(&limits);
         if (hr == S_OK)
             hr = hostmem_create_host_control(manager, NULL, &control);
         if (hr != S_OK) {
@@ -255,10 +287,12 @@ int wmain(int argc, wchar_t **argv)
             goto report;
         }
         const bool is_watched = report.mode == REPORT_BRIDGE || options.watch || options.sample;
-        if (is_watched && !watch_start(manager, options.watch, options.sample)) {
+        if (is_watched && !watch_start(manager, program.assembly, options.watch, options.sample)) {
             complain(L"there is no memory for a thread to watch the program");
             goto report;
         }
+        if (options.control && !control_start(manager, &limits, report_read_now))
+            goto report;
     }
     if (options.process) {
         process_map_prepare(is_owned);

@@ -12,6 +12,8 @@
 
 static const char help[] =
     "usage: hostmem-run [options] app.exe|app.dll [arguments]\n"
+    "       hostmem-run --set PID limits\n"
+    "       hostmem-run --get PID\n"
     "\n"
     "Runs a .NET 8, 9, 10 or 11 program in this process, with the memory of its runtime taken from an\n"
     "IHostMemoryManager, and prints the statistics of that memory when the program ends.\n"
@@ -39,6 +41,13 @@ static const char help[] =
     "  --sample MS       ask Windows every MS milliseconds what is committed, and report the most\n"
     "  --help (-h, -?), --version\n"
     "\n"
+    "while it runs, by the same user:\n"
+    "  --control         take new limits from --set, and answer --get; without it nothing listens\n"
+    "  --set PID         give the program that runs in process PID other limits, by the options above; "
+    "those\n"
+    "                    that are not named stay, and SIZE may be none\n"
+    "  --get PID         print its accounting as it is now, as JSON\n"
+    "\n"
     "A value may also follow a =, as in --limit=200M.\n"
     "\n"
     "for .NET Framework assemblies, of which one method is run, static int M(string):\n"
@@ -46,7 +55,7 @@ static const char help[] =
     "  --mscoree PATH    absolute path of the mscoree.dll to use instead of the system's\n"
     "\n"
     "Exit status: the program's own; 2 when the command line makes no sense; 125 when the program cannot be "
-    "run.\n";
+    "run,\nor not be asked.\n";
 
 static void say(const char *text)
 {
@@ -112,6 +121,49 @@ static bool is_option(const wchar_t *argument, const wchar_t *name, const wchar_
     return !argument[length] || *value;
 }
 
+/* --set wants limits, --get nothing, and both no program. */
+static bool asks_make_sense(const struct options *options)
+{
+    const bool limits = options->limit || options->heap_limit || options->soft || options->process_soft ||
+                        options->margin || options->fail_after;
+    const wchar_t *name = options->set ? L"--set" : L"--get";
+
+    if (options->set && options->get) {
+        complain(L"--set and --get: one at a time");
+        return false;
+    }
+    if (options->program) {
+        complain(L"%ls runs no program, and '%ls' follows", name, options->program);
+        return false;
+    }
+    if (options->report || options->method || options->mscoree || options->json || options->raw ||
+        options->regions || options->process || options->known_runtime || options->native_heap ||
+        options->watch || options->control || options->sample || (options->get && limits)) {
+        complain(options->set ? L"--set goes with limits only" : L"--get goes with no other option");
+        return false;
+    }
+    if (options->set && !limits) {
+        complain(L"--set wants limits to set, such as --limit 200M");
+        return false;
+    }
+    if (options->set > MAXDWORD || options->get > MAXDWORD) {
+        complain(L"%ls: no process has such an id", name);
+        return false;
+    }
+    return true;
+}
+
+static bool has_none(const struct options *options)
+{
+    const uint64_t all[] = {options->limit,        options->heap_limit, options->soft,  options->margin,
+                            options->process_soft, options->fail_after, options->sample};
+    bool none = false;
+
+    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
+        none |= all[i] == HOSTMEM_UNLIMITED;
+    return none;
+}
+
 /* Which options go together? */
 static bool options_make_sense(const struct options *options)
 {
@@ -121,13 +173,17 @@ static bool options_make_sense(const struct options *options)
         complain(L"no program given (try --help)");
         return false;
     }
+    if (has_none(options)) {
+        complain(L"'none' is for a limit that --set takes away");
+        return false;
+    }
     if (options->raw && options->known_runtime) {
         complain(L"--known-runtime makes no sense with --raw: every runtime may be left as it is");
         return false;
     }
     if (options->raw &&
         (options->limit || options->heap_limit || options->process_soft || options->fail_after ||
-         options->watch || options->sample || options->regions || options->native_heap)) {
+         options->watch || options->sample || options->regions || options->native_heap || options->control)) {
         complain(L"%ls %ls",
                  options->heap_limit     ? L"--heap-limit"
                  : options->process_soft ? L"--process-soft"
@@ -136,6 +192,7 @@ static bool options_make_sense(const struct options *options)
                  : options->watch        ? L"--watch"
                  : options->sample       ? L"--sample"
                  : options->regions      ? L"--regions"
+                 : options->control      ? L"--control"
                                          : L"--native-heap",
                  without_manager);
         return false;
@@ -163,7 +220,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
 {
     const struct {
         const wchar_t *name;
-        bool *flag; /* one of the six */
+        bool *flag; /* one of the seven */
         const wchar_t **text;
         uint64_t *number, *size;
     } all[] = {
@@ -177,6 +234,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         {.name = L"--known-runtime", .flag = &options->known_runtime},
         {.name = L"--native-heap", .flag = &options->native_heap},
         {.name = L"--watch", .flag = &options->watch},
+        {.name = L"--control", .flag = &options->control},
         {.name = L"--limit", .size = &options->limit},
         {.name = L"--soft", .size = &options->soft},
         {.name = L"--margin", .size = &options->margin},
@@ -184,6 +242,8 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         {.name = L"--process-soft", .size = &options->process_soft},
         {.name = L"--fail-after", .number = &options->fail_after},
         {.name = L"--sample", .number = &options->sample},
+        {.name = L"--set", .number = &options->set},
+        {.name = L"--get", .number = &options->get},
     };
     int at = 1;
 
@@ -233,7 +293,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             *all[i].text = value;
             continue;
         }
-        *number = number_of(value, all[i].size);
+        *number = wcscmp(value, L"none") == 0 ? HOSTMEM_UNLIMITED : number_of(value, all[i].size);
         if (!*number) {
             complain(all[i].size ? L"%ls wants a size above 0 such as 200M, not '%ls'"
                                  : L"%ls wants a number above 0, not '%ls'",
@@ -246,5 +306,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         options->argc = argc - at - 1;
         options->argv = argv + at + 1;
     }
+    if (options->set || options->get)
+        return asks_make_sense(options) ? OPTIONS_ASK : OPTIONS_WRONG;
     return options_make_sense(options) ? OPTIONS_RUN : OPTIONS_WRONG;
 }

@@ -12,10 +12,12 @@ struct options {
     const wchar_t *report;  /* file, or NULL: stderr */
     const wchar_t *method;  /* for .NET Framework */
     const wchar_t *mscoree; /* likewise */
-    bool json, raw, regions, process, known_runtime, native_heap, watch;
-    uint64_t limit, heap_limit, soft, process_soft, margin; /* bytes; 0: not given */
-    uint64_t fail_after;                                    /* 0: not given */
-    uint64_t sample;                                        /* milliseconds; 0: not given */
+    bool json, raw, regions, process, known_runtime, native_heap, watch, control;
+    /* Bytes; 0: not given; HOSTMEM_UNLIMITED: none, which only --set may want. */
+    uint64_t limit, heap_limit, soft, process_soft, margin;
+    uint64_t fail_after; /* 0: not given; HOSTMEM_UNLIMITED likewise */
+    uint64_t sample;     /* milliseconds; 0: not given */
+    uint64_t set, get;   /* the process to ask; 0: not given */
     const wchar_t *program;
     int argc; /* the program's own arguments */
     wchar_t **argv;
@@ -23,6 +25,7 @@ struct options {
 
 enum options_result {
     OPTIONS_RUN,
+    OPTIONS_ASK /* --set or --get */,
     OPTIONS_DONE /* help or version was asked for and given */,
     OPTIONS_WRONG
 };

@@ -13,7 +13,7 @@
  *                    status, exit status or exception code, is null where it is not known
  *   "statistics"     {"reserved", "committed", "mapped", "view_committed", "heap"} each {"now", "peak"}, "by_use" (of
  *                    what is committed: "GC heap", "GC tables", "code", "loader", "view", "other") likewise, and
- *                    "regions", "views", "blocks", "foreign_committed", "foreign_frees", "stale_regions",
+ *                    "regions", "views", "blocks", "foreign_committed", "foreign_frees", "double_frees", "stale_regions",
  *                    "metadata"
  *   "calls"          [{"method", "level", "calls", "failures"}], rows with calls only; level "none" for
  *                    methods without
@@ -44,7 +44,10 @@
  *                    asked at the end, whatever that is. at_end false: it has not answered then, and these are of
  *                    the last line of --watch; null: without one,
  *                    "functions": [{"module", "function", "calls", "failures"}]}
- *   "regions"        [{"base", "kind", "reserved", "committed", "use"}], kind "private" or "view", ascending
+ *   "owned"          {use: {"under 1 s", "under 1 min", "under 1 h", "older"}}: what is owned still, by use and age, each
+ *                    {"regions", "committed"}; uses and ages with a region only
+ *   "regions"        [{"base", "kind", "reserved", "committed", "use", "age"}], kind "private" or "view", ascending; age in
+ *                    milliseconds
  *   "virtual_query"  {"reserved", "committed", "finding", "agrees", "quiet"}: the owned regions as VirtualQuery has
  *                    them; agrees: the same totals as "statistics" and "regions"; quiet: no call came while
  *                    they were read
@@ -124,6 +127,30 @@ const char *const report_owners[] = {[HOSTMEM_BRIDGE_OF_NOBODY] = "nobody",
                                      [HOSTMEM_BRIDGE_OF_HOST] = "host",
                                      [HOSTMEM_BRIDGE_OF_PROGRAM] = "program",
                                      [HOSTMEM_BRIDGE_OF_JOB] = "job object"};
+
+const char *const report_age_names[REPORT_AGES] = {"under 1 s", "under 1 min", "under 1 h", "older"};
+
+static enum report_age age_of(uint64_t milliseconds)
+{
+    static const uint64_t from[REPORT_AGES] = {0, 1000, 60 * 1000, 60 * 60 * 1000};
+    unsigned age = REPORT_AGES;
+
+    while (milliseconds < from[--age])
+        ;
+    return age;
+}
+
+void report_ages(const struct accounting *accounting, struct report_aged aged[HOSTMEM_USE_COUNT][REPORT_AGES])
+{
+    for (unsigned i = 0; i < HOSTMEM_USE_COUNT * REPORT_AGES; i++)
+        aged[i / REPORT_AGES][i % REPORT_AGES] = (struct report_aged){0, 0};
+    for (uint32_t i = 0; i < accounting->region_count; i++) {
+        const hostmem_region *region = &accounting->regions[i];
+        struct report_aged *at = &aged[region->use][age_of(region->age)];
+        at->regions++;
+        at->committed += region->committed;
+    }
+}
 
 void report_version(struct writer *writer, uint64_t version)
 {
@@ -226,6 +253,7 @@ static void json_statistics(struct writer *writer, const hostmem_statistics *sta
     key_number(writer, ", ", "blocks", statistics->blocks);
     key_number(writer, ", ", "foreign_committed", statistics->foreign_committed);
     key_number(writer, ", ", "foreign_frees", statistics->foreign_frees);
+    key_number(writer, ", ", "double_frees", statistics->double_frees);
     key_number(writer, ", ", "stale_regions", statistics->stale_regions);
     key_number(writer, ", ", "metadata", statistics->metadata);
     writer_text(writer, "}");
@@ -401,6 +429,31 @@ static void json_bridge(struct writer *writer, const struct report *report)
     writer_text(writer, "]}");
 }
 
+static void json_owned(struct writer *writer, const struct accounting *accounting)
+{
+    struct report_aged aged[HOSTMEM_USE_COUNT][REPORT_AGES];
+    const char *before_use = "{";
+
+    report_ages(accounting, aged);
+    key(writer, ",\n", "owned");
+    for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++) {
+        const char *before = "{";
+        for (unsigned age = 0; age < REPORT_AGES; age++) {
+            if (aged[use][age].regions == 0)
+                continue;
+            if (*before == '{')
+                key(writer, before_use, report_uses[use]);
+            key(writer, before, report_age_names[age]);
+            key_number(writer, "{", "regions", aged[use][age].regions);
+            key_number(writer, ", ", "committed", aged[use][age].committed);
+            writer_text(writer, "}");
+            before = ", ";
+            before_use = "},\n  ";
+        }
+    }
+    writer_text(writer, *before_use == '{' ? "{}" : "}}");
+}
+
 static void json_regions(struct writer *writer, const struct accounting *accounting)
 {
     key(writer, ",\n", "regions");
@@ -413,6 +466,7 @@ static void json_regions(struct writer *writer, const struct accounting *account
         key_number(writer, ", ", "reserved", region->reserved);
         key_number(writer, ", ", "committed", region->committed);
         key_text(writer, ", ", "use", report_uses[region->use]);
+        key_number(writer, ", ", "age", region->age);
         writer_text(writer, "}");
     }
     writer_text(writer, "]");
@@ -434,6 +488,7 @@ void report_json_accounting(struct writer *writer, const struct report *report)
         json_limits(writer, report);
         if (report->mode == REPORT_BRIDGE)
             json_bridge(writer, report);
+        json_owned(writer, &report->accounting);
         json_regions(writer, &report->accounting);
     }
     writer_flush(writer);

@@ -44,6 +44,15 @@ struct report {
 /* In two parts, flushed one by one: all but `process`, then `process`, which need not be read before. */
 void report_text_accounting(struct writer *writer, const struct report *report);
 void report_text_process(struct writer *writer, const struct report *report);
+/* Committed in owned regions, by use and by how long ago they were reserved. */
+enum report_age { REPORT_UNDER_SECOND, REPORT_UNDER_MINUTE, REPORT_UNDER_HOUR, REPORT_OLDER, REPORT_AGES };
+struct report_aged {
+    uint64_t regions, committed;
+};
+void report_ages(const struct accounting *accounting,
+                 struct report_aged aged[HOSTMEM_USE_COUNT][REPORT_AGES]);
+extern const char *const report_age_names[REPORT_AGES];
+
 void report_list_regions(struct writer *writer, const struct accounting *accounting);
 void report_list_process(struct writer *writer, const struct process_map *process);
 void report_json_accounting(struct writer *writer, const struct report *report);

@@ -206,6 +206,45 @@ static void text_pressure(struct writer *writer, const struct report *report)
     }
 }
 
+/* What was not given back. */
+static void text_owned(struct writer *writer, const struct accounting *accounting)
+{
+    struct report_aged aged[HOSTMEM_USE_COUNT][REPORT_AGES];
+    bool first = true;
+
+    report_ages(accounting, aged);
+    label(writer, "owned");
+    for (unsigned age = 0; age < REPORT_AGES; age++) {
+        struct report_aged sum = {0, 0};
+        for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++) {
+            sum.regions += aged[use][age].regions;
+            sum.committed += aged[use][age].committed;
+        }
+        if (sum.regions == 0)
+            continue;
+        separate(writer, &first);
+        writer_text(writer, report_age_names[age]);
+        writer_text(writer, " ");
+        writer_megabytes(writer, sum.committed);
+        writer_text_number(writer, " in ", sum.regions);
+    }
+    writer_text(writer, first ? "nothing\n" : " regions\n");
+}
+
+static void text_frees(struct writer *writer, const hostmem_statistics *statistics)
+{
+    if (statistics->foreign_frees == 0)
+        return;
+    label(writer, "misused");
+    writer_number(writer, statistics->foreign_frees, 0);
+    writer_text(writer, " frees of what is not the runtime's");
+    if (statistics->double_frees) {
+        writer_text_number(writer, ", ", statistics->double_frees);
+        writer_text(writer, " of them a second time");
+    }
+    writer_text(writer, "\n");
+}
+
 static void text_calls(struct writer *writer, const struct report *report)
 {
     uint64_t calls = 0, failures = 0;
@@ -286,6 +325,8 @@ void report_text_accounting(struct writer *writer, const struct report *report)
     text_overrun(writer, &statistics->heap_overrun, " above the heap limit");
     text_pressure(writer, report);
     text_calls(writer, report);
+    text_frees(writer, statistics);
+    text_owned(writer, &report->accounting);
     if (report->bridge.state & HOSTMEM_BRIDGE_HEAP_REDIRECTED) {
         label(writer, "native heap");
         writer_text_number(writer,

@@ -4,17 +4,21 @@
 #include "tools/watch.h"
 
 #include <stdatomic.h>
+#include <wchar.h>
 
 #include <hostmem/bridge.h>
 
 #include "tools/accounting.h"
+#include "tools/panel.h"
 #include "tools/writer.h"
 
-/* The program's end waits so long for the runtime's last answer. */
-enum { LINE_MS = 500, LAST_MS = 1000 };
+/* The runtime is asked ever more rarely, at last every 8 s: it answers between two collections only, and when memory is low there is little time
+ * between them.  The program's end waits for its last answer for so long. */
+enum { LINE_MS = 500, COUNT_MS = 8000, LAST_MS = 1000 };
 
 static hostmem_manager *watched_manager;
-static bool lines;
+static bool lines, on_panel;
+static struct screen screen;        /* the watching thread's */
 static HANDLE end_wanted, end_done; /* events */
 static DWORD sample_ms;
 static ULONGLONG started;
@@ -40,51 +44,85 @@ static void count_collections(void)
     atomic_store(&counted, true);
 }
 
-static void write_line(void)
+struct watched watch_so_far(void)
 {
-    static const char *const pressures[] = {"-", "Low", "Neutral", "High"};
-    static struct writer writer;
-    hostmem_statistics statistics = {.size = sizeof statistics};
-    hostmem_limits limits = {.size = sizeof limits};
+    struct watched watched = {samples, disturbed, committed_peak, heap_peak, .counted = WATCH_NEVER};
+
+    if (atomic_load(&counted))
+        watched.counted = WATCH_BEFORE;
+    for (unsigned generation = 0; generation < 3; generation++)
+        watched.collections[generation] = atomic_load(&collections[generation]);
+    return watched;
+}
+
+/* What there is to show now. */
+static void look(void)
+{
     IHostMemoryManager *memory;
     DWORD load = 0;
     SIZE_T available;
 
-    count_collections();
-    hostmem_get_statistics(watched_manager, &statistics);
-    hostmem_get_limits(watched_manager, &limits);
+    screen.now.size = sizeof screen.now;
+    hostmem_get_statistics(watched_manager, &screen.now);
+    screen.limits.size = sizeof screen.limits;
+    hostmem_get_limits(watched_manager, &screen.limits);
     if (hostmem_get_memory_manager(watched_manager, &memory) == S_OK) {
         IHostMemoryManager_GetMemoryLoad(memory, &load, &available);
         IHostMemoryManager_Release(memory);
     }
+    screen.load = load;
+    screen.watched = watch_so_far();
+    const uint64_t elapsed = GetTickCount64() - started;
+    screen.since = elapsed - screen.elapsed;
+    screen.elapsed = elapsed;
+}
+
+static void write_line(void)
+{
+    static const char *const pressures[] = {"-", "Low", "Neutral", "High"};
+    static struct writer writer;
+    const hostmem_statistics *statistics = &screen.now;
+    const hostmem_limits *limits = &screen.limits;
+
     writer_open(&writer, GetStdHandle(STD_ERROR_HANDLE));
-    const uint64_t tenths = (GetTickCount64() - started) / 100;
-    writer_text_number(&writer, "watch: ", tenths / 10);
-    writer_text_number(&writer, ".", tenths % 10);
+    writer_text_number(&writer, "watch: ", screen.elapsed / 1000);
+    writer_text_number(&writer, ".", screen.elapsed / 100 % 10);
     writer_text(&writer, " s, committed ");
-    writer_megabytes(&writer, statistics.charged.now);
-    if (limits.limit != HOSTMEM_UNLIMITED) {
+    writer_megabytes(&writer, statistics->charged.now);
+    if (limits->limit != HOSTMEM_UNLIMITED) {
         writer_text(&writer, " of ");
-        writer_megabytes(&writer, limits.limit);
+        writer_megabytes(&writer, limits->limit);
     }
-    if (limits.heap_limit != HOSTMEM_UNLIMITED) {
+    if (limits->heap_limit != HOSTMEM_UNLIMITED) {
         writer_text(&writer, ", heap ");
-        writer_megabytes(&writer, statistics.committed_by_use[HOSTMEM_USE_GC_HEAP].now);
+        writer_megabytes(&writer, statistics->committed_by_use[HOSTMEM_USE_GC_HEAP].now);
         writer_text(&writer, " of ");
-        writer_megabytes(&writer, limits.heap_limit);
+        writer_megabytes(&writer, limits->heap_limit);
     }
-    writer_text_number(&writer, ", load ", load);
+    writer_text_number(&writer, ", load ", screen.load);
     writer_text(&writer, "%, pressure ");
-    writer_text(&writer, pressures[statistics.pressure < 4 ? statistics.pressure : 0]);
-    if (atomic_load(&counted)) {
-        writer_text_number(&writer, ", collections gen0 ", collections[0]);
-        writer_text_number(&writer, " gen1 ", collections[1]);
-        writer_text_number(&writer, " gen2 ", collections[2]);
+    writer_text(&writer, pressures[statistics->pressure < 4 ? statistics->pressure : 0]);
+    if (screen.watched.counted != WATCH_NEVER) {
+        writer_text_number(&writer, ", collections gen0 ", screen.watched.collections[0]);
+        writer_text_number(&writer, " gen1 ", screen.watched.collections[1]);
+        writer_text_number(&writer, " gen2 ", screen.watched.collections[2]);
     }
-    writer_text_number(&writer, ", refused ", statistics.refusals);
-    writer_text_number(&writer, ", overruns ", statistics.overrun.count + statistics.heap_overrun.count);
+    writer_text_number(&writer, ", refused ", statistics->refusals);
+    writer_text_number(&writer, ", overruns ", statistics->overrun.count + statistics->heap_overrun.count);
     writer_text(&writer, "\n");
     writer_flush(&writer);
+}
+
+/* On a terminal in its place, elsewhere as a line. */
+static void show(void)
+{
+    if (on_panel && panel_draw(&screen)) {
+        screen.before = screen.now;
+        return;
+    }
+    panel_close();
+    write_line();
+    screen.before = screen.now;
 }
 
 static void raise_to(_Atomic uint64_t *peak, uint64_t value)
@@ -109,28 +147,40 @@ static void take_sample(void)
 static DWORD WINAPI watch_thread(void *context)
 {
     const DWORD period = sample_ms ? sample_ms : lines ? LINE_MS : INFINITE;
-    ULONGLONG line_due = started + LINE_MS;
+    ULONGLONG line_due = started + LINE_MS, count_due = line_due, pause = LINE_MS;
 
     (void)context;
     while (WaitForSingleObject(end_wanted, period) == WAIT_TIMEOUT) {
         if (sample_ms)
             take_sample();
-        if (lines && !has_ended() && GetTickCount64() >= line_due) {
-            write_line();
-            line_due = GetTickCount64() + LINE_MS;
+        if (!lines || GetTickCount64() < line_due)
+            continue;
+        if (GetTickCount64() >= count_due) {
+            count_collections();
+            count_due = GetTickCount64() + pause;
+            if (atomic_load(&counted) && pause < COUNT_MS)
+                pause *= 2;
         }
+        look();
+        if (!has_ended())
+            show();
+        line_due = GetTickCount64() + LINE_MS;
     }
+    panel_close();
     count_collections();
     SetEvent(end_done);
     Sleep(INFINITE); /* the process ends: a thread that ends at the same moment is in its way under Wine */
     return 0;
 }
 
-bool watch_start(hostmem_manager *manager, bool want_lines, uint64_t milliseconds)
+bool watch_start(hostmem_manager *manager, const wchar_t *program, bool want_lines, uint64_t milliseconds)
 {
+    const wchar_t *name = wcsrchr(program, L'\\');
     watched_manager = manager;
     started = GetTickCount64();
     lines = want_lines;
+    screen.program = name ? name + 1 : program;
+    on_panel = lines && panel_open();
     sample_ms = milliseconds < 60000 ? (DWORD)milliseconds : 60000;
     end_wanted = CreateEventW(NULL, TRUE, FALSE, NULL);
     end_done = CreateEventW(NULL, TRUE, FALSE, NULL);
@@ -142,13 +192,17 @@ bool watch_start(hostmem_manager *manager, bool want_lines, uint64_t millisecond
 
 struct watched watch_end(bool threads_are_gone)
 {
-    struct watched watched = {samples, disturbed, committed_peak, heap_peak, .counted = WATCH_NEVER};
-
     SetEvent(end_wanted);
     const bool last = !threads_are_gone && WaitForSingleObject(end_done, LAST_MS) == WAIT_OBJECT_0;
-    if (atomic_load(&counted))
-        watched.counted = last ? WATCH_AT_END : WATCH_BEFORE;
-    for (unsigned generation = 0; generation < 3; generation++)
-        watched.collections[generation] = atomic_load(&collections[generation]);
+    struct watched watched = watch_so_far();
+    panel_close(); /* unless the thread has done it */
+    if (last && watched.counted == WATCH_BEFORE)
+        watched.counted = WATCH_AT_END;
     return watched;
+}
+
+void watch_leave(void)
+{
+    SetEvent(end_wanted);
+    panel_close();
 }

@@ -1,6 +1,6 @@
 /*
- * watch.h - how often a .NET program has been collected; a line on stderr twice a second while it runs, and samples of what
- * Windows says is committed
+ * watch.h - how often a .NET program has been collected; while it runs a screen (screen.h) on stderr, or a line twice a
+ * second where that is no terminal, and samples of what Windows says is committed
  */
 #ifndef HOSTMEM_TOOLS_WATCH_H
 #define HOSTMEM_TOOLS_WATCH_H
@@ -23,8 +23,14 @@ struct watched {
     } counted;
 };
 
-/* Starts a thread; `milliseconds` between samples, 0: none.  False: there is no memory for it. */
-bool watch_start(hostmem_manager *manager, bool lines, uint64_t milliseconds);
+/* Starts a thread; `lines`: there is something to be seen; `milliseconds` between samples, 0: none.  False: there is no memory for it. */
+bool watch_start(hostmem_manager *manager, const wchar_t *program, bool lines, uint64_t milliseconds);
+
+/* Gives a terminal back what --watch has taken of it; for an end without watch_end. */
+void watch_leave(void);
+
+/* As far as it is known now: of the last line, for collections. */
+struct watched watch_so_far(void);
 
 /* No line and no sample comes after this.  The runtime is asked once more, if there is a thread to do it. */
 struct watched watch_end(bool threads_are_gone);

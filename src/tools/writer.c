@@ -14,10 +14,16 @@ void writer_open(struct writer *writer, HANDLE file)
     DWORD mode;
 
     writer->file = file;
+    writer->send = NULL;
     writer->console = GetConsoleMode(file, &mode);
     writer->coloured = writer->console && SetConsoleMode(file, mode | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
     writer->error = 0;
     writer->used = 0;
+}
+
+void writer_open_sender(struct writer *writer, writer_sender *send, void *to)
+{
+    *writer = (struct writer){.send = send, .to = to};
 }
 
 /* A disk that is full may take nothing, and call that a success. */
@@ -41,7 +47,10 @@ void writer_flush(struct writer *writer)
 {
     DWORD done = 0;
 
-    if (writer->console)
+    if (writer->send) {
+        if (writer->used && !writer->error && !writer->send(writer->to, writer->buffer, writer->used))
+            write_failed(writer, FALSE);
+    } else if (writer->console)
         write_console(writer);
     else
         for (unsigned at = 0; at < writer->used && !writer->error; at += done) {
@@ -63,8 +72,11 @@ static void put(struct writer *writer, const char *bytes, unsigned length)
 
 void writer_text(struct writer *writer, const char *text)
 {
-    for (; *text; text++)
+    for (; *text; text++) {
+        if ((*text & 0xC0) == 0xC0 && writer->used + 4 > sizeof writer->buffer)
+            writer_flush(writer); /* a character of several bytes stays together */
         put(writer, text, 1);
+    }
 }
 
 /* Writes one code point from `text`, returns how many units it took. */

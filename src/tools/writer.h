@@ -3,7 +3,7 @@
  *
  * A writer is a buffer in front of WriteFile: no C library, no heap, no locale.  Text is UTF-8; a console
  * gets UTF-16, since its code page is anybody's guess.  A failed write makes the writer silent; `error`
- * tells.
+ * tells.  What goes to no file is sent by a function of the user's.
  */
 #ifndef HOSTMEM_TOOLS_WRITER_H
 #define HOSTMEM_TOOLS_WRITER_H
@@ -13,8 +13,13 @@
 
 #include <windows.h>
 
+/* Takes all of the bytes, or fails (the last error tells why). */
+typedef bool writer_sender(void *to, const char *bytes, unsigned length);
+
 struct writer {
     HANDLE file;
+    writer_sender *send; /* NULL: to the file */
+    void *to;
     bool console, coloured;
     DWORD error; /* of the write that failed, or 0 */
     unsigned used;
@@ -22,6 +27,7 @@ struct writer {
 };
 
 void writer_open(struct writer *writer, HANDLE file);
+void writer_open_sender(struct writer *writer, writer_sender *send, void *to);
 void writer_flush(struct writer *writer);
 
 void writer_text(struct writer *writer, const char *text);
