@@ -37,7 +37,9 @@ void hm_address_space_acquired(struct vm *vm, void *address)
     uint32_t number = bytes == 0 ? 0 : hm_region_take(&vm->table);
     struct region_origin origin = {
         .base = base, .pages = bytes >> PAGE_SHIFT, .kind = HOSTMEM_REGION_VIEW, .level = HOSTMEM_LEVEL_NONE};
-    if (number != 0 && !hm_region_publish(&vm->table, number, &origin))
+    if (number != 0 && hm_region_publish(&vm->table, number, &origin))
+        RECORD(vm, TRACE_VIEW_MAPPED, base, bytes);
+    else if (number != 0)
         hm_region_give(&vm->table, number);
     SetLastError(error);
 }
@@ -50,8 +52,8 @@ void hm_address_space_released(struct vm *vm, void *address)
         return;
     DWORD error = GetLastError();
     if (hold.region->kind == HOSTMEM_REGION_VIEW && geometry_base(hold.geometry) == base &&
-        view_bytes(base) == 0)
-        hm_region_unpublish(&vm->table, &hold);
+        view_bytes(base) == 0 && hm_region_unpublish(&vm->table, &hold))
+        RECORD(vm, TRACE_VIEW_UNMAPPED, base, geometry_pages(hold.geometry) << PAGE_SHIFT);
     SetLastError(error);
     hm_region_leave_unchanged(&vm->table, &hold);
 }

@@ -13,6 +13,7 @@
 
 #include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
+#include <hostmem/trace.h>
 
 #include "bridge/native_heap.h"
 #include "tools/govern.h"
@@ -48,6 +49,19 @@ static void say_report_lost(DWORD error)
     writer_wide(&say, options.report);
     writer_text(&say, ": the report could not be written to its end (Windows error ");
     writer_number(&say, error, 0);
+    writer_text(&say, ")\n");
+    writer_flush(&say);
+}
+
+static void say_trace_lost(HRESULT hr)
+{
+    static struct writer say;
+
+    writer_open(&say, GetStdHandle(STD_ERROR_HANDLE));
+    writer_text(&say, "hostmem-run: ");
+    writer_wide(&say, options.trace);
+    writer_text(&say, ": the trace could not be written to its end (");
+    writer_hex(&say, (uint32_t)hr, 8);
     writer_text(&say, ")\n");
     writer_flush(&say);
 }
@@ -90,6 +104,11 @@ static struct report_process_use process_use(void)
 /* The last thing that happens. On the thread that ends the process, whatever state that is in. */
 static void report_write(const struct ending *ending)
 {
+    if (options.trace) {
+        const HRESULT hr = hostmem_trace_stop(manager);
+        if (hr != S_OK)
+            say_trace_lost(hr);
+    }
     report.program = program.assembly;
     report.runtime = runtime.path;
     report.runtime_version = runtime.version;
@@ -158,6 +177,34 @@ static int report_open(void)
     }
     SetEndOfFile(report_file); /* a pipe has no end */
     return 0;
+}
+
+/* As --report: neither a file that cannot be written nor one of the program. */
+static int trace_open(void)
+{
+    const hostmem_trace_options trace = {
+        .size = sizeof trace,
+        .flags = options.trace_all ? HOSTMEM_TRACE_BLOCKS | HOSTMEM_TRACE_PROTECT : 0,
+        .path = options.trace,
+        .lane_events = options.trace_events < UINT32_MAX ? (uint32_t)options.trace_events : UINT32_MAX};
+    HANDLE file = CreateFileW(options.trace, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, 0, NULL);
+    if (file != INVALID_HANDLE_VALUE) {
+        const bool of_program = program_has_file(&program, file);
+        CloseHandle(file);
+        if (of_program) {
+            complain(L"%ls: is a file of the program itself, which --trace would overwrite", options.trace);
+            return STATUS_USAGE;
+        }
+    }
+    HRESULT hr = hostmem_trace_start(manager, &trace);
+    if (hr == E_INVALIDARG) {
+        complain(L"--trace-events wants a power of 2 from 4 to 65536");
+        return STATUS_USAGE;
+    }
+    if (hr == S_OK)
+        return 0;
+    complain(L"%ls: the trace cannot be written there (0x%08lx)", options.trace, (unsigned long)hr);
+    return STATUS_FAILED;
 }
 
 /* Under limits that nothing keeps a program had better not run. */
@@ -254,6 +301,9 @@ int wmain(int argc, wchar_t **argv)
             complain(L"the memory manager cannot be made (0x%08lx)", (unsigned long)hr);
             goto report;
         }
+        if (options.trace && (status = trace_open()) != 0)
+            goto report;
+        status = STATUS_FAILED;
         const bool is_watched = report.mode == REPORT_BRIDGE || options.watch || options.sample;
         if (is_watched && !watch_start(manager, options.watch, options.sample)) {
             complain(L"there is no memory for a thread to watch the program");

@@ -22,6 +22,9 @@ static const char help[] =
     "  --process         report all other memory of the process, too: stacks, heaps, images ..\n"
     "  --raw             leave the runtime as it is, for comparison: there are no statistics then\n"
     "  --known-runtime   only runtimes that hostmem was tried on (8 to 11, no new memory functions)\n"
+    "  --trace FILE      write what the manager does to FILE.nettrace, for PerfView, Visual Studio, TraceEvent\n"
+    "  --trace-all       with blocks of the runtime's own heap, and changes of protection\n"
+    "  --trace-events N  room for N events of each lane of threads, a power of 2; default 2048\n"
     "  --native-heap     take over the runtime's own heap (malloc and the process heap), too: experimental\n"
     "\n"
     "limits (SIZE: bytes, or with K, M or G, as KB and KiB, too: 1 KB is 1,024 bytes):\n"
@@ -127,7 +130,7 @@ static bool options_make_sense(const struct options *options)
     }
     if (options->raw &&
         (options->limit || options->heap_limit || options->process_soft || options->fail_after ||
-         options->watch || options->sample || options->regions || options->native_heap)) {
+         options->watch || options->sample || options->regions || options->native_heap || options->trace)) {
         complain(L"%ls %ls",
                  options->heap_limit     ? L"--heap-limit"
                  : options->process_soft ? L"--process-soft"
@@ -135,6 +138,7 @@ static bool options_make_sense(const struct options *options)
                  : options->fail_after   ? L"--fail-after"
                  : options->watch        ? L"--watch"
                  : options->sample       ? L"--sample"
+                 : options->trace        ? L"--trace"
                  : options->regions      ? L"--regions"
                                          : L"--native-heap",
                  without_manager);
@@ -142,6 +146,10 @@ static bool options_make_sense(const struct options *options)
     }
     if (!options->limit && options->margin) {
         complain(L"--margin makes no sense without --limit");
+        return false;
+    }
+    if (!options->trace && (options->trace_all || options->trace_events)) {
+        complain(L"%ls makes no sense without --trace", options->trace_all ? L"--trace-all" : L"--trace-events");
         return false;
     }
     if (options->raw && options->soft) {
@@ -163,11 +171,12 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
 {
     const struct {
         const wchar_t *name;
-        bool *flag; /* one of the six */
+        bool *flag; /* one of the seven */
         const wchar_t **text;
         uint64_t *number, *size;
     } all[] = {
         {.name = L"--report", .text = &options->report},
+        {.name = L"--trace", .text = &options->trace},
         {.name = L"--method", .text = &options->method},
         {.name = L"--mscoree", .text = &options->mscoree},
         {.name = L"--json", .flag = &options->json},
@@ -176,6 +185,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         {.name = L"--process", .flag = &options->process},
         {.name = L"--known-runtime", .flag = &options->known_runtime},
         {.name = L"--native-heap", .flag = &options->native_heap},
+        {.name = L"--trace-all", .flag = &options->trace_all},
         {.name = L"--watch", .flag = &options->watch},
         {.name = L"--limit", .size = &options->limit},
         {.name = L"--soft", .size = &options->soft},
@@ -183,6 +193,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         {.name = L"--heap-limit", .size = &options->heap_limit},
         {.name = L"--process-soft", .size = &options->process_soft},
         {.name = L"--fail-after", .number = &options->fail_after},
+        {.name = L"--trace-events", .number = &options->trace_events},
         {.name = L"--sample", .number = &options->sample},
     };
     int at = 1;

@@ -20,6 +20,8 @@ enum fake_os_call {
     FAKE_OS_EVENT,
     FAKE_OS_MUTEX,
     FAKE_OS_MODULE,
+    FAKE_OS_FILE,
+    FAKE_OS_WRITE,
     FAKE_OS_CALLS
 };
 
