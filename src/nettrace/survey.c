@@ -65,7 +65,13 @@ void hm_survey_sample(struct trace_file *file, const struct vm *vm)
     add(file, TRACE_SAMPLE, figures, NULL);
 }
 
-void hm_survey_calls(struct trace_file *file, const struct vm *vm)
+void hm_survey_count_calls(struct survey_calls *calls, const struct vm *vm)
+{
+    for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; method++)
+        calls->method[method] = hm_stats_calls(&vm->stats, (hostmem_method)method);
+}
+
+void hm_survey_calls(struct trace_file *file, const struct survey_calls *calls)
 {
     static const char *const names[HOSTMEM_METHOD_COUNT] = {
         [HOSTMEM_CREATE_MALLOC] = "CreateMalloc",
@@ -82,9 +88,8 @@ void hm_survey_calls(struct trace_file *file, const struct vm *vm)
         [HOSTMEM_MALLOC_DEBUG_ALLOC] = "DebugAlloc",
         [HOSTMEM_MALLOC_FREE] = "Free"};
     for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; method++) {
-        const hostmem_calls calls = hm_stats_calls(&vm->stats, (hostmem_method)method);
-        const uint64_t figures[] = {calls.calls, calls.failures};
-        if (calls.calls != 0)
+        const uint64_t figures[] = {calls->method[method].calls, calls->method[method].failures};
+        if (figures[0] != 0)
             add(file, TRACE_CALLS, figures, names[method]);
     }
 }

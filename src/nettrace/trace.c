@@ -208,10 +208,12 @@ HRESULT hm_trace_end(struct trace *trace)
 {
     hm_os_mutex_lock(trace->mutex);
     struct recorder *recorder = trace->recorder;
+    struct survey_calls calls;
     atomic_store(&trace->vm->recorders.running, NULL);
+    hm_survey_count_calls(&calls, trace->vm);
     go_over_lanes(trace, true);
     hm_survey_sample(&trace->file, trace->vm);
-    hm_survey_calls(&trace->file, trace->vm);
+    hm_survey_calls(&trace->file, &calls);
     hm_trace_file_point(&trace->file, hm_os_counter());
     hm_trace_file_end(&trace->file);
     hm_os_close(trace->file.file);

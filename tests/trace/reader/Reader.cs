@@ -17,6 +17,7 @@ var texts = new SortedDictionary<string, SortedSet<string>>();
 var failed = new SortedDictionary<string, long>();
 var calls = new SortedDictionary<string, long[]>();
 var threads = new HashSet<int>();
+ulong times = 0, threadIds = 0, firstAddress = 0;
 double last = 0;
 bool sorted = true;
 string? problem = null;
@@ -39,6 +40,10 @@ void Take(TraceEvent e)
     sorted &= e.TimeStampRelativeMSec >= last;
     last = e.TimeStampRelativeMSec;
     threads.Add(e.ThreadID);
+    threadIds += (ulong)e.ThreadID;
+    times += (ulong)e.TimeStamp.Ticks;
+    if (firstAddress == 0 && e.EventName == "Alloc")
+        firstAddress = (ulong)e.PayloadByName("Address");
     for (int i = 0; i < e.PayloadNames.Length; i++)
     {
         string key = $"{e.EventName}.{e.PayloadNames[i]}";
@@ -84,6 +89,9 @@ Console.WriteLine(JsonSerializer.Serialize(new
     texts,
     lost,
     threads = threads.Count,
+    threadIds,
+    times,
+    firstAddress = firstAddress.ToString("x16"),
     sorted,
     milliseconds = Math.Round(last, 3)
 }, new JsonSerializerOptions { WriteIndented = true }));
