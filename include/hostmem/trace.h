@@ -27,7 +27,10 @@ extern "C" {
 /* Flags of hostmem_trace_options. */
 enum {
     HOSTMEM_TRACE_BLOCKS = 0x1, /* each Alloc, DebugAlloc and Free of IHostMalloc, too */
-    HOSTMEM_TRACE_PROTECT = 0x2 /* each VirtualProtect, too */
+    HOSTMEM_TRACE_PROTECT = 0x2, /* each VirtualProtect, too */
+    /* The caller's stack with each event: up to 24 return addresses, as long as they lie in images that Windows' loader has
+     * loaded; what the JIT has made ends it.  x86-64 only. */
+    HOSTMEM_TRACE_STACKS = 0x4
 };
 
 /* Options of hostmem_trace_start.  Zero everything, then set size and path. */
@@ -38,7 +41,7 @@ typedef struct hostmem_trace_options {
      * it is written.  Read during the call. */
     const wchar_t *path;
     /* How many events each of the 32 lanes of threads holds until they are written: a power of 2 from 4 to 65,536; 0: 2,048,
-     * which takes 8 MiB of commit in all. */
+     * which takes 8 MiB of commit in all, with stacks 20 MiB. */
     uint32_t lane_events;
     uint32_t reserved; /* 0 */
 } hostmem_trace_options;
@@ -54,7 +57,7 @@ typedef struct hostmem_trace_options {
  *
  * Returns S_OK; E_POINTER: an argument or the path is NULL; E_INVALIDARG: a size that this version does not know, unknown
  * flags, lane_events that are none of the above, reserved not 0; HOST_E_INVALIDOPERATION: the manager is traced already;
- * HOST_E_CLRNOTAVAILABLE: after hostmem_shutdown; E_OUTOFMEMORY; HRESULT_FROM_WIN32: what Windows says of the file, which
+ * HOST_E_CLRNOTAVAILABLE: after hostmem_shutdown; E_NOTIMPL: HOSTMEM_TRACE_STACKS on x86; E_OUTOFMEMORY; HRESULT_FROM_WIN32: what Windows says of the file, which
  * may have been emptied.
  */
 HRESULT HOSTMEM_CALL hostmem_trace_start(hostmem_manager *manager, const hostmem_trace_options *options);

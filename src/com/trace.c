@@ -7,13 +7,16 @@
 
 static HRESULT check(const hostmem_trace_options *options)
 {
-    const uint32_t flags = HOSTMEM_TRACE_BLOCKS | HOSTMEM_TRACE_PROTECT, events = options->lane_events;
+    const uint32_t flags = HOSTMEM_TRACE_BLOCKS | HOSTMEM_TRACE_PROTECT | HOSTMEM_TRACE_STACKS,
+                   events = options->lane_events;
     if (options->size != sizeof *options || options->flags & ~flags || options->reserved != 0)
         return E_INVALIDARG;
     if (events != 0 &&
         ((events & (events - 1)) != 0 || events < RING_SLOTS_LEAST || events > RING_SLOTS_MOST))
         return E_INVALIDARG;
-    return options->path == NULL ? E_POINTER : S_OK;
+    if (options->path == NULL)
+        return E_POINTER;
+    return sizeof(void *) == 4 && options->flags & HOSTMEM_TRACE_STACKS ? E_NOTIMPL : S_OK;
 }
 
 HRESULT HOSTMEM_CALL hostmem_trace_start(hostmem_manager *manager, const hostmem_trace_options *options)

@@ -6,6 +6,7 @@
 #include "maps/pages.h"
 #include "memory/lane.h"
 #include "memory/os.h"
+#include "trace/walk.h"
 
 _Static_assert((int)LANES == (int)RING_LANES, "a lane of threads is a lane of the ring");
 
@@ -62,7 +63,7 @@ void hm_record(struct recorder *recorder, enum trace_kind kind, const uint64_t *
     event->time = hm_os_counter();
     event->thread = GetCurrentThreadId();
     event->kind = (uint8_t)kind;
-    event->frames = recorder->walk == NULL ? 0 : (uint8_t)recorder->walk(event->frame, recorder->frames);
+    event->frames = recorder->frames == 0 ? 0 : (uint8_t)hm_walk(event->frame, recorder->frames);
     for (unsigned i = 0; i < count; i++)
         event->value[i] = values[i];
     ring_finish(event);

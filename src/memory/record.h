@@ -14,10 +14,8 @@
 struct recorder {
     struct recorder *next;
     size_t bytes;    /* of the recorder and its ring */
-    unsigned frames; /* there is room for, in each slot */
+    unsigned frames; /* of the stack, that each slot has room for; 0: no stacks are wanted */
     uint32_t flags;  /* HOSTMEM_TRACE_... */
-    /* Return addresses of the caller into `frame`, so many at most; NULL: no stacks are wanted. */
-    unsigned (*walk)(uint64_t *frame, unsigned most);
     struct ring ring;
 };
 

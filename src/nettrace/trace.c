@@ -10,6 +10,7 @@
 #include "maps/pages.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
+#include "nettrace/modules.h"
 #include "nettrace/survey.h"
 
 enum { LOOK_MS = 50, SAMPLE_MS = 250, SLOTS_USUAL = 2048 };
@@ -25,6 +26,8 @@ struct trace {
     uint64_t began;         /* counter */
     uint64_t sampled;       /* ticks */
     uint64_t lost[RING_LANES]; /* of each lane, as far as the file tells */
+    void *noted;               /* what has images noted for stacks; the thread ends it */
+    struct modules modules;
     struct trace_file file;
 };
 
@@ -95,8 +98,9 @@ static void go_over_lanes(struct trace *trace, bool last)
     hm_trace_file_flush(&trace->file);
 }
 
-static void sample(struct trace *trace)
+static void look_up(struct trace *trace)
 {
+    hm_modules_look(&trace->modules, &trace->file);
     hm_survey_sample(&trace->file, trace->vm);
     trace->sampled = hm_os_ticks();
     hm_trace_file_point(&trace->file, hm_os_counter());
@@ -123,10 +127,12 @@ static void run(struct hm_os_thread *thread)
         if (!ended) {
             go_over_lanes(trace, false);
             if (hm_os_ticks() - trace->sampled >= SAMPLE_MS)
-                sample(trace);
+                look_up(trace);
         }
         hm_os_mutex_unlock(trace->mutex);
     }
+    if (trace->noted != NULL)
+        hm_modules_forget(trace->noted);
     release(trace);
 }
 
@@ -138,13 +144,14 @@ static void begin(struct trace *trace)
     hm_trace_file_begin(&trace->file, trace->began);
     hm_survey_limits(&trace->file, trace->vm);
     hm_survey_regions(&trace->file, trace->vm);
-    sample(trace);
+    look_up(trace);
 }
 
 static struct recorder *take_recorder(struct vm *vm, const hostmem_trace_options *options)
 {
     const unsigned slots = options->lane_events != 0 ? options->lane_events : SLOTS_USUAL;
-    struct recorder *recorder = hm_recorder_take(&vm->recorders, &vm->stats.metadata, slots, 0);
+    const unsigned frames = options->flags & HOSTMEM_TRACE_STACKS ? TRACE_FRAMES_MOST : 0;
+    struct recorder *recorder = hm_recorder_take(&vm->recorders, &vm->stats.metadata, slots, frames);
     if (recorder != NULL)
         recorder->flags = options->flags;
     return recorder;
@@ -161,13 +168,16 @@ static HRESULT set_out(struct trace *trace, const wchar_t *path)
         hm_os_close(trace->file.file);
         return trace->file.error != 0 ? hresult_from_win32(trace->file.error) : E_OUTOFMEMORY;
     }
+    HRESULT result = trace->recorder->frames == 0 ? S_OK : hm_modules_note(&trace->modules, &trace->noted);
     trace->references = 2;
-    if (hm_os_thread_start(&trace->thread))
+    if (result == S_OK && hm_os_thread_start(&trace->thread))
         return S_OK;
     trace->references = 1;
+    if (trace->noted != NULL)
+        hm_modules_forget(trace->noted);
     hm_os_module_release();
     hm_os_close(trace->file.file);
-    return E_OUTOFMEMORY;
+    return result == S_OK ? E_OUTOFMEMORY : result;
 }
 
 HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, struct trace **out)

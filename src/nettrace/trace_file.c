@@ -29,6 +29,7 @@ static void describe_captures(struct trace_file *file)
         hm_thread_row(&file->new_threads, capture + 1, name, file->process, 0);
     }
     hm_thread_row(&file->new_threads, CAPTURE_WRITER + 1, "hostmem", file->process, 0);
+    hm_thread_row(&file->new_threads, CAPTURE_IMAGES + 1, "hostmem images", file->process, 0);
 }
 
 void hm_trace_file_begin(struct trace_file *file, uint64_t now)

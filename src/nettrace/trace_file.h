@@ -14,8 +14,8 @@
 #include "nettrace/threads.h"
 #include "trace/ring.h"
 
-/* Who captures: the lanes of the ring, and the writer for what it looks up itself. */
-enum { CAPTURE_WRITER = RING_LANES, CAPTURES };
+/* Who captures: the lanes of the ring, and the writer for what it looks up itself; images with times of their own. */
+enum { CAPTURE_WRITER = RING_LANES, CAPTURE_IMAGES, CAPTURES };
 
 enum { EVENTS_ROOM = 64 << 10, THREADS_ROOM = 8 << 10, STACKS_ROOM = 64 << 10, PAYLOAD_ROOM = 4 << 10 };
 

@@ -184,7 +184,8 @@ static int trace_open(void)
 {
     const hostmem_trace_options trace = {
         .size = sizeof trace,
-        .flags = options.trace_all ? HOSTMEM_TRACE_BLOCKS | HOSTMEM_TRACE_PROTECT : 0,
+        .flags = (options.trace_all ? HOSTMEM_TRACE_BLOCKS | HOSTMEM_TRACE_PROTECT : 0) |
+                 (options.stacks ? HOSTMEM_TRACE_STACKS : 0),
         .path = options.trace,
         .lane_events = options.trace_events < UINT32_MAX ? (uint32_t)options.trace_events : UINT32_MAX};
     HANDLE file = CreateFileW(options.trace, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, 0, NULL);
@@ -199,6 +200,10 @@ static int trace_open(void)
     HRESULT hr = hostmem_trace_start(manager, &trace);
     if (hr == E_INVALIDARG) {
         complain(L"--trace-events wants a power of 2 from 4 to 65536");
+        return STATUS_USAGE;
+    }
+    if (hr == E_NOTIMPL) {
+        complain(L"--stacks is for 64-bit programs");
         return STATUS_USAGE;
     }
     if (hr == S_OK)

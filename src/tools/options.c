@@ -23,6 +23,7 @@ static const char help[] =
     "  --raw             leave the runtime as it is, for comparison: there are no statistics then\n"
     "  --known-runtime   only runtimes that hostmem was tried on (8 to 11, no new memory functions)\n"
     "  --trace FILE      write what the manager does to FILE.nettrace, for PerfView, Visual Studio, TraceEvent\n"
+    "  --stacks          with the call stack of each event (x86-64)\n"
     "  --trace-all       with blocks of the runtime's own heap, and changes of protection\n"
     "  --trace-events N  room for N events of each lane of threads, a power of 2; default 2048\n"
     "  --native-heap     take over the runtime's own heap (malloc and the process heap), too: experimental\n"
@@ -148,8 +149,10 @@ static bool options_make_sense(const struct options *options)
         complain(L"--margin makes no sense without --limit");
         return false;
     }
-    if (!options->trace && (options->trace_all || options->trace_events)) {
-        complain(L"%ls makes no sense without --trace", options->trace_all ? L"--trace-all" : L"--trace-events");
+    if (!options->trace && (options->stacks || options->trace_all || options->trace_events)) {
+        complain(L"%ls makes no sense without --trace", options->stacks      ? L"--stacks"
+                                                        : options->trace_all ? L"--trace-all"
+                                                                             : L"--trace-events");
         return false;
     }
     if (options->raw && options->soft) {
@@ -171,7 +174,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
 {
     const struct {
         const wchar_t *name;
-        bool *flag; /* one of the seven */
+        bool *flag; /* one of the eight */
         const wchar_t **text;
         uint64_t *number, *size;
     } all[] = {
@@ -185,6 +188,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         {.name = L"--process", .flag = &options->process},
         {.name = L"--known-runtime", .flag = &options->known_runtime},
         {.name = L"--native-heap", .flag = &options->native_heap},
+        {.name = L"--stacks", .flag = &options->stacks},
         {.name = L"--trace-all", .flag = &options->trace_all},
         {.name = L"--watch", .flag = &options->watch},
         {.name = L"--limit", .size = &options->limit},

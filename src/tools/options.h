@@ -13,7 +13,7 @@ struct options {
     const wchar_t *trace;   /* file, or NULL: none */
     const wchar_t *method;  /* for .NET Framework */
     const wchar_t *mscoree; /* likewise */
-    bool json, raw, regions, process, known_runtime, native_heap, watch, trace_all;
+    bool json, raw, regions, process, known_runtime, native_heap, watch, trace_all, stacks;
     uint64_t limit, heap_limit, soft, process_soft, margin; /* bytes; 0: not given */
     uint64_t fail_after;                                    /* 0: not given */
     uint64_t sample;                                        /* milliseconds; 0: not given */

@@ -31,7 +31,7 @@ static DWORD WINAPI make_calls(void *unused)
 
 int wmain(int argc, wchar_t **argv)
 {
-    enum { THREADS_MOST = 32, BEFORE_DEATH_MS = 700 };
+    enum { THREADS_MOST = 32, BEFORE_DEATH_MS = 1500 };
     HANDLE thread[THREADS_MOST];
     hostmem_manager *manager;
     if (argc < 5)

@@ -1,12 +1,13 @@
-// reader TRACE.nettrace: what the TraceEvent library finds in it, as JSON on stdout. Not a line of hostmem's own code takes
-// part. Ends with 1 and one line when the library will not read the file to its end.
+// reader TRACE.nettrace [ETLX]: what the TraceEvent library finds in it, as JSON on stdout. Not a line of hostmem's own code
+// takes part. With ETLX, a file to be made: also what the library makes of stacks and images, as PerfView does. Ends with 1
+// and one line when the library will not read the file to its end.
 using System.Text.Json;
 using Microsoft.Diagnostics.Tracing;
-using Microsoft.Diagnostics.Tracing.Parsers;
+using Microsoft.Diagnostics.Tracing.Etlx;
 
-if (args.Length != 1)
+if (args.Length is not (1 or 2))
 {
-    Console.Error.WriteLine("usage: reader TRACE.nettrace");
+    Console.Error.WriteLine("usage: reader TRACE.nettrace [ETLX]");
     return 2;
 }
 
@@ -79,8 +80,39 @@ catch (Exception e)
     problem = $"{e.GetType().Name}: {e.Message}";
 }
 
+// Events that have a stack, and their frames by the image that the library finds them in; images with their PDBs.
+long stacks = 0;
+var frames = new SortedDictionary<string, long>();
+var images = new SortedDictionary<string, string>();
+
+void TakeLog(TraceLog log)
+{
+    foreach (TraceEvent e in log.Events)
+    {
+        if (e.ProviderName != "Hostmem" || e.CallStack() is not TraceCallStack stack)
+            continue;
+        stacks++;
+        for (TraceCallStack? frame = stack; frame != null; frame = frame.Caller)
+        {
+            string image = frame.CodeAddress.ModuleFile is TraceModuleFile file ? Path.GetFileName(file.FilePath.Replace('\\', '/')) : "?";
+            frames[image] = frames.GetValueOrDefault(image) + 1;
+        }
+    }
+    foreach (TraceModuleFile file in log.ModuleFiles)
+        images[Path.GetFileName(file.FilePath.Replace('\\', '/'))] = $"{file.PdbName}|{file.PdbSignature:N}|{file.PdbAge}";
+}
+
+if (problem == null && args.Length == 2)
+{
+    using var log = new TraceLog(TraceLog.CreateFromEventPipeDataFile(args[0], args[1]));
+    TakeLog(log);
+}
+
 Console.WriteLine(JsonSerializer.Serialize(new
 {
+    stacks,
+    frames,
+    images,
     header,
     counts,
     failed,
