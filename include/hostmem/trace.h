@@ -26,7 +26,7 @@ extern "C" {
 
 /* Flags of hostmem_trace_options. */
 enum {
-    HOSTMEM_TRACE_BLOCKS = 0x1, /* each Alloc, DebugAlloc and Free of IHostMalloc, too */
+    HOSTMEM_TRACE_BLOCKS = 0x1,  /* each Alloc, DebugAlloc and Free of IHostMalloc, too */
     HOSTMEM_TRACE_PROTECT = 0x2, /* each VirtualProtect, too */
     /* The caller's stack with each event: up to 24 return addresses, as long as they lie in images that Windows' loader has
      * loaded; what the JIT has made ends it.  x86-64 only. */

@@ -22,7 +22,7 @@ struct hostmem_manager {
     _Atomic(ICLRMemoryNotificationCallback *) in_use;   /* the pressure thread is calling it */
     struct tenant tenant;
     _Atomic(struct trace *) trace; /* NULL: it is not traced, or about to be */
-    struct pool mallocs; /* struct malloc_object */
+    struct pool mallocs;           /* struct malloc_object */
     /* Blocks that were still live when their IHostMalloc went. */
     _Atomic uint64_t orphans, orphan_bytes;
     struct vm vm;

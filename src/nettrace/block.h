@@ -54,7 +54,8 @@ struct event_block {
 enum { EVENT_ROOM = 64 }; /* for all of an event but its payload */
 
 void hm_event_block_begin(struct event_block *block);
-void hm_event_block_add(struct event_block *block, const struct event_head *head, const struct bytes *payload);
+void hm_event_block_add(struct event_block *block, const struct event_head *head,
+                        const struct bytes *payload);
 void hm_event_block_end(struct event_block *block);
 
 static inline bool event_block_is_empty(const struct event_block *block)

@@ -14,7 +14,8 @@
 /* A reference to the image at an address; false: there is none any more. */
 static bool hold(HMODULE module, HMODULE *held)
 {
-    return GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (const wchar_t *)(void *)module, held) &&
+    return GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (const wchar_t *)(void *)module,
+                              held) &&
            *held == module;
 }
 

@@ -25,6 +25,7 @@ struct schema {
         const char *name;
         enum type type;
     } field[FIELDS_MOST];
+    unsigned id; /* of another provider's event; of ours it is the number here */
 };
 
 static const struct schema schema[SCHEMA_EVENTS] = {
@@ -92,9 +93,11 @@ static const struct schema schema[SCHEMA_EVENTS] = {
                          {"EndAddress", VARUINT},
                          {"FileOffset", VARUINT},
                          {"FileName", TEXT8},
-                         {"MetadataId", VARUINT}}},
+                         {"MetadataId", VARUINT}},
+                        .id = 3},
     [SCHEMA_MAPPING_METADATA] = {"ProcessMappingMetadata",
-                                 {{"Id", VARUINT}, {"SymbolMetadata", TEXT8}, {"VersionMetadata", TEXT8}}},
+                                 {{"Id", VARUINT}, {"SymbolMetadata", TEXT8}, {"VersionMetadata", TEXT8}},
+                                 .id = 5},
 };
 
 /* A part of a row, whose 16-bit length comes before it. */
@@ -125,7 +128,7 @@ static void describe(struct bytes *bytes, unsigned number)
     const size_t row = part_begin(bytes);
     put_varuint(bytes, number);
     put_text(bytes, ours ? "Hostmem" : "Universal.System");
-    put_varuint(bytes, ours ? number : 0);
+    put_varuint(bytes, ours ? number : event->id);
     put_text(bytes, event->name);
     put_number(bytes, fields, 2);
     for (unsigned i = 0; i < fields; i++) {

@@ -9,7 +9,7 @@
 enum { STACKS_MOST = 4096 };
 
 struct stacks {
-    struct bytes block; /* those that are to be written */
+    struct bytes block;   /* those that are to be written */
     uint32_t first, next; /* ids: of the first in the block, and of the next one */
     unsigned count;
     struct {

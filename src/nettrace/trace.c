@@ -23,8 +23,8 @@ struct trace {
     bool ended;
     struct vm *vm; /* until it is ended */
     struct recorder *recorder;
-    uint64_t began;         /* counter */
-    uint64_t sampled;       /* ticks */
+    uint64_t began;            /* counter */
+    uint64_t sampled;          /* ticks */
     uint64_t lost[RING_LANES]; /* of each lane, as far as the file tells */
     void *noted;               /* what has images noted for stacks; the thread ends it */
     struct modules modules;
@@ -68,16 +68,15 @@ static void write_event(struct trace *trace, unsigned lane, const struct trace_e
     char text[24];
     if (event->time < trace->began) /* of a call that an earlier trace has given up */
         return;
-    const struct file_event out = {.capture = lane,
-                                   .event = event->kind,
-                                   .time = event->time,
-                                   .thread = event->thread,
-                                   .figures = event->value,
-                                   .text = event->kind == TRACE_RUNTIME_STARTED
-                                               ? version_text(event->value[0], text)
-                                               : NULL,
-                                   .frame = event->frame,
-                                   .frames = event->frames};
+    const struct file_event out = {
+        .capture = lane,
+        .event = event->kind,
+        .time = event->time,
+        .thread = event->thread,
+        .figures = event->value,
+        .text = event->kind == TRACE_RUNTIME_STARTED ? version_text(event->value[0], text) : NULL,
+        .frame = event->frame,
+        .frames = event->frames};
     hm_trace_file_add(&trace->file, &out);
 }
 

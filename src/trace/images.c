@@ -11,8 +11,8 @@ static uint32_t taken(const struct images *images)
     return count < IMAGES_MOST ? count : IMAGES_MOST;
 }
 
-void hm_images_add(struct images *images, uint64_t base, uint32_t bytes, const struct unwind_function *function,
-                   uint32_t functions)
+void hm_images_add(struct images *images, uint64_t base, uint32_t bytes,
+                   const struct unwind_function *function, uint32_t functions)
 {
     for (uint32_t i = taken(images); i-- != 0;)
         if (atomic_load_explicit(&images->image[i].base, memory_order_relaxed) == base)

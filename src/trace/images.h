@@ -31,8 +31,8 @@ struct images {
 };
 
 /* While the image cannot be unloaded.  One that is there already is not added again. */
-void hm_images_add(struct images *images, uint64_t base, uint32_t bytes, const struct unwind_function *function,
-                   uint32_t functions);
+void hm_images_add(struct images *images, uint64_t base, uint32_t bytes,
+                   const struct unwind_function *function, uint32_t functions);
 
 /* Before it is unloaded, or when it is known to be gone. */
 void hm_images_remove(struct images *images, uint64_t base);

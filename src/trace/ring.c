@@ -98,7 +98,6 @@ void hm_ring_free(struct ring *ring, unsigned lane_number)
 uint64_t hm_ring_lost(const struct ring *ring, unsigned lane_number, bool all)
 {
     const struct ring_lane *lane = &ring->lane[lane_number];
-    const uint32_t dropped =
-        all ? atomic_load_explicit(&lane->dropped, memory_order_relaxed) : lane->told;
+    const uint32_t dropped = all ? atomic_load_explicit(&lane->dropped, memory_order_relaxed) : lane->told;
     return lane->given_up + dropped;
 }

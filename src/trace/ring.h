@@ -34,7 +34,7 @@ struct ring_lane {
     _Atomic uint32_t dropped;
     _Alignas(64) _Atomic uint64_t tail; /* places that the reader has done with */
     /* The reader's. */
-    uint64_t stuck;   /* one more than the place of a slot that was not finished when it last looked */
+    uint64_t stuck;    /* one more than the place of a slot that was not finished when it last looked */
     uint64_t given_up; /* such slots that it went past */
     uint32_t told;     /* drops that the events taken out tell of */
 };

@@ -22,8 +22,7 @@ enum { CHAINED = 0x4, CHAINS_MOST = 8 };
 /* A word of the stack; false: it is none. */
 static bool read_stack(const struct unwind_state *state, uint64_t address, uint64_t *word)
 {
-    const uint64_t bottom = state->registers[UNWIND_STACK];
-    if (address % 8 != 0 || address < bottom || address >= state->top || state->top - address < 8)
+    if (address % 8 != 0 || address < state->bottom || address >= state->top || state->top - address < 8)
         return false;
     *word = *(const uint64_t *)(uintptr_t)address;
     return true;
@@ -67,8 +66,8 @@ static bool undo(struct unwind_state *state, const struct image *image, uint64_t
         return false;
     uint64_t *registers = state->registers;
     /* What saved registers lie relative to. */
-    const uint64_t frame = frame_register != 0 ? registers[frame_register] - 16 * (info[3] >> 4)
-                                               : registers[UNWIND_STACK];
+    const uint64_t frame =
+        frame_register != 0 ? registers[frame_register] - 16 * (info[3] >> 4) : registers[UNWIND_STACK];
     for (unsigned i = 0; i < count; i++) {
         const unsigned operation = code[i] >> 8 & 15, argument = code[i] >> 12;
         const unsigned more = operation == ALLOC_LARGE ? 1 + (argument != 0)

@@ -14,7 +14,7 @@
 struct unwind_state {
     uint64_t instruction;
     uint64_t registers[16]; /* 4: the stack pointer */
-    uint64_t top;           /* the stack's end: nothing is read there or above */
+    uint64_t bottom, top;   /* of the stack from there on: nothing else of it is read */
 };
 
 enum { UNWIND_STACK = 4 };

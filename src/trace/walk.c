@@ -29,6 +29,7 @@ unsigned hm_walk(uint64_t *frame, unsigned most)
                      : "=&r"(state.instruction)
                      : "r"(registers)
                      : "memory");
+    state.bottom = registers[UNWIND_STACK];
 #    pragma GCC diagnostic push
 #    pragma GCC diagnostic ignored "-Warray-bounds" /* GCC 12 of the segment's address 0 */
     state.top = (uintptr_t)((const NT_TIB *)NtCurrentTeb())->StackBase;

@@ -332,10 +332,10 @@ uint64_t hm_os_counter_frequency(void)
 
 HANDLE hm_os_file_create(const wchar_t *path)
 {
-    HANDLE file = CreateFileW(path, GENERIC_WRITE, FILE_SHARE_READ, NULL, CREATE_ALWAYS, 0, NULL);
-    if (fails(FAKE_OS_FILE) || file == INVALID_HANDLE_VALUE)
+    if (fails(FAKE_OS_FILE))
         return NULL;
-    return counted(file);
+    HANDLE file = CreateFileW(path, GENERIC_WRITE, FILE_SHARE_READ, NULL, CREATE_ALWAYS, 0, NULL);
+    return file == INVALID_HANDLE_VALUE ? NULL : counted(file);
 }
 
 bool hm_os_file_write(HANDLE file, uint64_t offset, const void *bytes, size_t count)
