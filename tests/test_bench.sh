@@ -43,6 +43,8 @@ region / 4 MiB apart: managed : raw, 2 threads / 1.05
 region /   4 MiB apart: Windows asked again, 2 threads / 0.0001
 region /   4 MiB apart: Windows asked again, 4 threads / 0.0001
 region /   4 MiB apart: books alone, Windows asked again, 4 threads / 0.0001
+trace / reserve + release: traced : raw, 1 thread / 1.1
+trace / commit + decommit of 16 pages: traced : raw, 1 thread / 1.1
 foreign / refusing a foreign pointer (VirtualFree), 1 thread / 10
 lookups / lookup, 1000 regions / 15
 lookups / lookup: churning : quiet, 1000 regions / 3
@@ -100,7 +102,7 @@ done
 run --quick foreign heap
 [ $status -eq 0 ] && [ "$(tail -n 1 "$work/out")" = "done" ] || wrong "two sections: status $status"
 [ "$(grep -cxE 'foreign|heap' "$work/out")" -eq 2 ] || wrong "two sections were asked for"
-[ "$(grep -cxE 'books|windows|region|lookups|growth|rivals|stack' "$work/out")" -eq 0 ] || wrong "more than two sections ran"
+[ "$(grep -cxE 'books|windows|trace|region|lookups|growth|rivals|stack' "$work/out")" -eq 0 ] || wrong "more than two sections ran"
 
 # said TEXT ARGUMENTS...: status 2 and one line, in which TEXT is.
 said() {

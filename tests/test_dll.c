@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include <hostmem/hostmem.h>
+#include <hostmem/trace.h>
 #include <hostmem/verify.h>
 
 enum { MOST_NAMES = 64, NAME_BYTES = 64 };
@@ -107,6 +108,7 @@ static void test_exports(void **state)
     assert_string_equal(base + exports->Name, "hostmem.dll");
     add_from_file(&in_headers, SOURCE_DIR "/include/hostmem/hostmem.h", "HOSTMEM_CALL ");
     add_from_file(&in_headers, SOURCE_DIR "/include/hostmem/bridge.h", "HOSTMEM_CALL ");
+    add_from_file(&in_headers, SOURCE_DIR "/include/hostmem/trace.h", "HOSTMEM_CALL ");
     add_from_file(&in_headers, SOURCE_DIR "/include/hostmem/verify.h", "HOSTMEM_CALL ");
     add_from_file(&in_list, SOURCE_DIR "/src/com/hostmem.def", "    ");
 

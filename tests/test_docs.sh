@@ -21,6 +21,7 @@ cat > "$work/before.h" << 'END'
 #include <stdio.h>
 #include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
+#include <hostmem/trace.h>
 #include <hostmem/verify.h>
 extern hostmem_options options;
 extern hostmem_manager *manager;

@@ -91,6 +91,13 @@ static bool says_percent(const wchar_t *variable)
     return *end == 0 && percent > 0 && percent < 100;
 }
 
+void hm_machine_record_start(IHostMemoryManager *manager, uint64_t version)
+{
+    struct hostmem_manager *own = hm_manager_of(manager);
+    if (own)
+        RECORD(&own->vm, TRACE_RUNTIME_STARTED, version);
+}
+
 void hm_machine_watch_budget(IHostMemoryManager *manager)
 {
     struct hostmem_manager *own = hm_manager_of(manager);

@@ -30,6 +30,9 @@ void hm_machine_watch_budget(IHostMemoryManager *manager);
 /* Charged to the manager's budget now; 0: it is not one of hostmem's. */
 uint64_t hm_machine_charged(IHostMemoryManager *manager);
 
+/* The runtime has started: into the manager's trace, if it is one of hostmem's and traced. */
+void hm_machine_record_start(IHostMemoryManager *manager, uint64_t version);
+
 /* The redirected functions; no lock, no memory. */
 BOOL hm_machine_call_memory_status(struct caller *caller, LPMEMORYSTATUSEX status);
 BOOL hm_machine_call_process_memory(struct caller *caller, HANDLE process, PROCESS_MEMORY_COUNTERS *counters,

@@ -67,8 +67,11 @@ static bool runtime_runs(void)
     atomic_compare_exchange_strong(&started_charged, &none, charged);
     hm_use_started();
     atomic_store_explicit(&running, true, memory_order_relaxed);
-    if (atomic_exchange(&starting, false))
+    if (atomic_exchange(&starting, false)) {
+        hm_machine_record_start(atomic_load_explicit(&hm_bridge_manager, memory_order_acquire),
+                                runtime.version);
         hm_managed_runs();
+    }
     return true;
 }
 

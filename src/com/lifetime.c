@@ -127,6 +127,7 @@ uint32_t hm_manager_release(struct hostmem_manager *manager)
         shut_down(manager);
         if (manager->options.leaked_region != NULL)
             walk_regions(manager, false, manager->options.leaked_region, manager->options.context);
+        hostmem_trace_stop(manager);
         hm_pressure_release(&manager->tenant);
     }
     return left;

@@ -143,7 +143,7 @@ static bool charge_block(struct malloc_object *object, struct charge *charge)
 {
     if (blocks_charge(&vm_of(object)->quota, charge))
         return true;
-    hm_vm_refuse(vm_of(object), charge, charge->level);
+    hm_vm_refuse(vm_of(object), charge, charge->level, HOSTMEM_USE_OTHER);
     return false;
 }
 
@@ -179,6 +179,12 @@ static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes,
     return header;
 }
 
+static bool traces_blocks(struct malloc_object *object)
+{
+    const struct recorder *recorder = recording(&vm_of(object)->recorders);
+    return recorder != NULL && (recorder->flags & HOSTMEM_TRACE_BLOCKS);
+}
+
 /* Let the finished block be known as one; it is still to be counted. */
 static HRESULT publish(struct malloc_object *object, struct block_header *header, const struct charge *charge,
                        void **memory)
@@ -186,12 +192,14 @@ static HRESULT publish(struct malloc_object *object, struct block_header *header
     if (!hm_block_map_add(object->blocks, (uintptr_t)(header + 1))) {
         hm_os_heap_free(object->heap, header);
         hm_blocks_cancel(&vm_of(object)->quota, charge);
-        return stats_no_memory(stats_of(object));
+        return hm_vm_no_memory(vm_of(object), charge->bytes, charge->level, HOSTMEM_USE_OTHER);
     }
     const struct budget *overrun = blocks_settle(&vm_of(object)->quota, charge);
     if (overrun != NULL)
-        hm_vm_notify_overrun(vm_of(object), charge, charge->level, overrun);
+        hm_vm_notify_overrun(vm_of(object), charge, charge->level, HOSTMEM_USE_OTHER, overrun);
     *memory = header + 1;
+    if (traces_blocks(object))
+        RECORD(vm_of(object), TRACE_BLOCK_ALLOC, (uintptr_t)*memory, header->bytes, charge->level);
     return S_OK;
 }
 
@@ -258,6 +266,8 @@ static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
     } else {
         struct block_header *header = (struct block_header *)memory - 1;
         SIZE_T bytes = header->bytes;
+        if (traces_blocks(object)) /* before somebody else can be given it */
+            RECORD(vm_of(object), TRACE_BLOCK_FREE, (uintptr_t)memory, bytes);
         if (!hm_os_heap_free(object->heap, header)) {
             hm_stats_count(stats_of(object), STATS_BLOCKS, -1); /* a block no more */
             result = E_FAIL;
@@ -281,12 +291,12 @@ HRESULT hm_malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMall
     HRESULT result;
     uint32_t number = hm_pool_take(&manager->mallocs);
     if (number == 0)
-        return stats_no_memory(&manager->vm.stats);
+        return hm_vm_no_memory(&manager->vm, 0, HOSTMEM_LEVEL_NONE, HOSTMEM_USE_OTHER);
     struct malloc_object *object = pool_item(&manager->mallocs, number);
 
     struct block_map *blocks = pages_take(sizeof *blocks);
     if (blocks == NULL) {
-        result = stats_no_memory(&manager->vm.stats);
+        result = hm_vm_no_memory(&manager->vm, 0, HOSTMEM_LEVEL_NONE, HOSTMEM_USE_OTHER);
         goto give_object;
     }
     HANDLE heap = hm_os_heap_create((flags & MALLOC_THREADSAFE) != 0, (flags & MALLOC_EXECUTABLE) != 0);

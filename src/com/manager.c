@@ -50,7 +50,7 @@ static HRESULT create_malloc(struct hostmem_manager *manager, DWORD flags, IHost
     if (flags & ~(DWORD)(MALLOC_THREADSAFE | MALLOC_EXECUTABLE))
         return E_INVALIDARG;
     if (atomic_load_explicit(&manager->vm.closed, memory_order_acquire))
-        return stats_refuse(&manager->vm.stats, HOSTMEM_REASON_SHUTDOWN, HOST_E_CLRNOTAVAILABLE);
+        return hm_vm_closed(&manager->vm, 0, HOSTMEM_LEVEL_NONE);
     return hm_malloc_create(manager, flags, out);
 }
 
@@ -90,7 +90,12 @@ static HRESULT STDMETHODCALLTYPE manager_VirtualProtect(IHostMemoryManager *ifac
                                                         DWORD protect, DWORD *old)
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
-    return count(manager, HOSTMEM_VIRTUAL_PROTECT, hm_vm_protect(address, size, protect, old));
+    const HRESULT result = hm_vm_protect(address, size, protect, old);
+    const struct recorder *recorder = recording(&manager->vm.recorders);
+    if (recorder != NULL && (recorder->flags & HOSTMEM_TRACE_PROTECT))
+        RECORD(&manager->vm, TRACE_PROTECT, (uintptr_t)address, size, protect, result == S_OK ? *old : 0,
+               (uint32_t)result);
+    return count(manager, HOSTMEM_VIRTUAL_PROTECT, result);
 }
 
 static HRESULT get_memory_load(struct hostmem_manager *manager, DWORD *percent, SIZE_T *available)

@@ -10,6 +10,7 @@
 #include "maps/pool.h"
 #include "memory/pressure.h"
 #include "memory/vm.h"
+#include "nettrace/trace.h"
 
 struct hostmem_manager {
     IHostMemoryManager iface;
@@ -20,7 +21,8 @@ struct hostmem_manager {
     _Atomic(ICLRMemoryNotificationCallback *) callback; /* referenced */
     _Atomic(ICLRMemoryNotificationCallback *) in_use;   /* the pressure thread is calling it */
     struct tenant tenant;
-    struct pool mallocs; /* struct malloc_object */
+    _Atomic(struct trace *) trace; /* NULL: it is not traced, or about to be */
+    struct pool mallocs;           /* struct malloc_object */
     /* Blocks that were still live when their IHostMalloc went. */
     _Atomic uint64_t orphans, orphan_bytes;
     struct vm vm;

@@ -40,7 +40,9 @@ void hm_address_space_acquired(struct vm *vm, void *address)
                                    .kind = HOSTMEM_REGION_VIEW,
                                    .level = HOSTMEM_LEVEL_NONE,
                                    .time = hm_os_ticks()};
-    if (number != 0 && !hm_region_publish(&vm->table, number, &origin))
+    if (number != 0 && hm_region_publish(&vm->table, number, &origin))
+        RECORD(vm, TRACE_VIEW_MAPPED, base, bytes);
+    else if (number != 0)
         hm_region_give(&vm->table, number);
     SetLastError(error);
 }
@@ -53,8 +55,8 @@ void hm_address_space_released(struct vm *vm, void *address)
         return;
     DWORD error = GetLastError();
     if (hold.region->kind == HOSTMEM_REGION_VIEW && geometry_base(hold.geometry) == base &&
-        view_bytes(base) == 0)
-        hm_region_unpublish(&vm->table, &hold);
+        view_bytes(base) == 0 && hm_region_unpublish(&vm->table, &hold))
+        RECORD(vm, TRACE_VIEW_UNMAPPED, base, geometry_pages(hold.geometry) << PAGE_SHIFT);
     SetLastError(error);
     hm_region_leave_unchanged(&vm->table, &hold);
 }

@@ -8,6 +8,7 @@
 #define HOSTMEM_MEMORY_OS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <windows.h>
@@ -50,8 +51,10 @@ void hm_os_module_release(void);
 /* Let a moment pass; false: none may (a test). */
 bool hm_os_pause(DWORD milliseconds);
 
-/* Milliseconds since some moment. */
+/* Milliseconds since some moment; and the performance counter, with how often it counts a second. */
 uint64_t hm_os_ticks(void);
+uint64_t hm_os_counter(void);
+uint64_t hm_os_counter_frequency(void);
 
 /* Has the machine little memory left, or plenty?  As CreateMemoryResourceNotification has it.  Zero at first; one
  * thread's, which looks now and then, and closes it in the end. */
@@ -71,10 +74,17 @@ void hm_os_resources_close(struct hm_os_resources *resources);
 HANDLE hm_os_event_create(void);
 void hm_os_event_set(HANDLE event); /* the last error stays */
 void hm_os_wait(HANDLE event, const struct hm_os_resources *now, DWORD milliseconds);
-bool hm_os_thread_start(void (*run)(void));
+struct hm_os_thread {
+    void (*run)(struct hm_os_thread *thread);
+};
+bool hm_os_thread_start(struct hm_os_thread *thread); /* which stays until `run` does not need it any more */
 HANDLE hm_os_mutex_create(void);
 void hm_os_mutex_lock(HANDLE mutex);
 void hm_os_mutex_unlock(HANDLE mutex);
 void hm_os_close(HANDLE handle);
+
+/* A new file, which others may read; NULL: the last error tells why.  Bytes at an offset of it, all of them or false. */
+HANDLE hm_os_file_create(const wchar_t *path);
+bool hm_os_file_write(HANDLE file, uint64_t offset, const void *bytes, size_t count);
 
 #endif

@@ -129,6 +129,20 @@ uint64_t hm_os_ticks(void)
     return GetTickCount64();
 }
 
+uint64_t hm_os_counter(void)
+{
+    LARGE_INTEGER counter;
+    QueryPerformanceCounter(&counter);
+    return (uint64_t)counter.QuadPart;
+}
+
+uint64_t hm_os_counter_frequency(void)
+{
+    LARGE_INTEGER frequency;
+    QueryPerformanceFrequency(&frequency);
+    return (uint64_t)frequency.QuadPart;
+}
+
 static const MEMORY_RESOURCE_NOTIFICATION_TYPE resource_types[2] = {LowMemoryResourceNotification,
                                                                     HighMemoryResourceNotification};
 
@@ -178,18 +192,18 @@ void hm_os_wait(HANDLE event, const struct hm_os_resources *now, DWORD milliseco
         Sleep(milliseconds);
 }
 
-static DWORD WINAPI thread_main(void *run)
+static DWORD WINAPI thread_main(void *thread)
 {
-    ((void (*)(void))run)();
+    ((struct hm_os_thread *)thread)->run(thread);
     FreeLibraryAndExitThread(own_module(GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT), 0);
 }
 
-bool hm_os_thread_start(void (*run)(void))
+bool hm_os_thread_start(struct hm_os_thread *thread)
 {
-    HANDLE thread = CreateThread(NULL, 0, thread_main, (void *)run, 0, NULL);
-    if (thread == NULL)
+    HANDLE handle = CreateThread(NULL, 0, thread_main, thread, 0, NULL);
+    if (handle == NULL)
         return false;
-    CloseHandle(thread);
+    CloseHandle(handle);
     return true;
 }
 
@@ -211,6 +225,19 @@ void hm_os_mutex_unlock(HANDLE mutex)
 void hm_os_close(HANDLE handle)
 {
     CloseHandle(handle);
+}
+
+HANDLE hm_os_file_create(const wchar_t *path)
+{
+    HANDLE file = CreateFileW(path, GENERIC_WRITE, FILE_SHARE_READ, NULL, CREATE_ALWAYS, 0, NULL);
+    return file == INVALID_HANDLE_VALUE ? NULL : file;
+}
+
+bool hm_os_file_write(HANDLE file, uint64_t offset, const void *bytes, size_t count)
+{
+    OVERLAPPED at = {.Offset = (DWORD)offset, .OffsetHigh = (DWORD)(offset >> 32)};
+    DWORD written;
+    return WriteFile(file, bytes, (DWORD)count, &written, &at) && written == count;
 }
 
 /* The metadata's own pages: never ours to account as the CLR's, never in the region map. */

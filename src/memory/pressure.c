@@ -24,11 +24,7 @@ static void unlock(void)
 
 void hm_pressure_wake(void)
 {
-    HANDLE event = hm_shared_handle_take(&wake, NULL);
-    if (event == NULL)
-        return; /* there is no thread */
-    hm_os_event_set(event);
-    hm_shared_handle_give(&wake);
+    hm_shared_handle_set(&wake); /* if there is a thread */
 }
 
 enum budget_pressure hm_pressure_tightest(enum budget_pressure a, enum budget_pressure b)
@@ -192,8 +188,12 @@ static void tell_pressure(struct tenant *tenant, struct surroundings *around)
         tenant->told_at = around->now;
         tenant->told_process = around->process;
         atomic_store_explicit(&tenant->vm->stats.pressure, (uint32_t)pressure, memory_order_relaxed);
-        if (tenant->tell(tenant, pressure))
+        if (changed)
+            RECORD(tenant->vm, TRACE_PRESSURE, pressure, hm_budget_used(&tenant->vm->quota.commit));
+        if (tenant->tell(tenant, pressure)) {
             stats_bump(&tenant->vm->stats.notifications[pressure]);
+            RECORD(tenant->vm, TRACE_NOTIFICATION, pressure);
+        }
     }
     if (changed) {
         const bool by_process = found.of_process < found.of_all_else;
@@ -295,8 +295,9 @@ static bool take_handles_and_module(void)
     return false;
 }
 
-static void run(void)
+static void run(struct hm_os_thread *thread)
 {
+    (void)thread;
     struct surroundings around = {.job = BUDGET_HIGH};
     for (uint32_t pass = 1; !nobody_left(); pass++) {
         struct tenant *tenant;
@@ -313,6 +314,7 @@ static void run(void)
 
 bool hm_pressure_join(struct tenant *tenant)
 {
+    static struct hm_os_thread thread = {run};
     if (atomic_load(&tenant->joined))
         return true;
     /* The first question of a process is asked here: while it is under way, Wine 8 answers zeros to other threads. */
@@ -327,7 +329,7 @@ bool hm_pressure_join(struct tenant *tenant)
     if (!joined && !atomic_load(&tenant->vm->closed)) {
         if (tenant->visit == NULL)
             tenant->visit = hm_os_mutex_create();
-        started = tenant->visit != NULL && !running && hm_os_thread_start(run);
+        started = tenant->visit != NULL && !running && hm_os_thread_start(&thread);
         running = running || started;
         joined = tenant->visit != NULL && running;
         if (joined) {

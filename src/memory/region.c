@@ -302,11 +302,13 @@ const struct budget *hm_region_set_committed(struct region_table *table, struct 
     return overrun;
 }
 
-void hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
-                               uint64_t count)
+uint64_t hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
+                                   uint64_t count)
 {
-    uint64_t pages = geometry_pages(hold->geometry);
-    refund_committed(table, hold->region, hm_commit_map_clear(&hold->region->commit, pages, first, count));
+    const uint64_t pages = geometry_pages(hold->geometry),
+                   cleared = hm_commit_map_clear(&hold->region->commit, pages, first, count);
+    refund_committed(table, hold->region, cleared);
+    return cleared << PAGE_SHIFT;
 }
 
 uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count)

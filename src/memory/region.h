@@ -173,8 +173,8 @@ bool hm_region_prepare_commit(struct region_table *table, struct region_hold *ho
                               uint64_t count);
 const struct budget *hm_region_set_committed(struct region_table *table, struct region_hold *hold,
                                              uint64_t first, uint64_t count, struct charge *charge);
-void hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
-                               uint64_t count);
+uint64_t hm_region_set_decommitted(struct region_table *table, struct region_hold *hold, uint64_t first,
+                                   uint64_t count); /* bytes */
 
 /* The pages of [address, address + size) that lie in the held region, as [first, first + count). */
 static inline uint64_t region_pages_within(const struct region_hold *hold, uint64_t address, uint64_t size,

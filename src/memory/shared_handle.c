@@ -21,6 +21,15 @@ HANDLE hm_shared_handle_take(struct shared_handle *shared, HANDLE (*create)(void
     return shared_handle(shared);
 }
 
+void hm_shared_handle_set(struct shared_handle *shared)
+{
+    HANDLE event = hm_shared_handle_take(shared, NULL);
+    if (event == NULL)
+        return;
+    hm_os_event_set(event);
+    hm_shared_handle_give(shared);
+}
+
 void hm_shared_handle_give(struct shared_handle *shared)
 {
     HANDLE handle = shared_handle(shared); /* it may be another, once the reference has been given back */

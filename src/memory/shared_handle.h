@@ -22,6 +22,9 @@ HANDLE hm_shared_handle_take(struct shared_handle *shared, HANDLE (*create)(void
 
 void hm_shared_handle_give(struct shared_handle *shared);
 
+/* Set it, if it is there: an event.  For who has no reference; the last error stays. */
+void hm_shared_handle_set(struct shared_handle *shared);
+
 /* For who has a reference. */
 static inline HANDLE shared_handle(const struct shared_handle *shared)
 {

@@ -78,6 +78,17 @@ static hostmem_calls read_calls(const struct stats *stats, hostmem_method method
     return sum;
 }
 
+hostmem_calls hm_stats_calls(const struct stats *stats, hostmem_method method)
+{
+    hostmem_calls sum = {0, 0};
+    for (unsigned level = 0; level < HOSTMEM_LEVEL_COUNT; level++) {
+        const hostmem_calls calls = read_calls(stats, method, level);
+        sum.calls += calls.calls;
+        sum.failures += calls.failures;
+    }
+    return sum;
+}
+
 void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
 {
     out->mapped = read_gauge(&stats->mapped);

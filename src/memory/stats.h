@@ -61,13 +61,6 @@ static inline HRESULT stats_refuse(struct stats *stats, hostmem_reason reason, H
     return result;
 }
 
-/* There is no memory for the accounting, as Windows would put it. */
-static inline HRESULT stats_no_memory(struct stats *stats)
-{
-    SetLastError(ERROR_NOT_ENOUGH_MEMORY);
-    return stats_refuse(stats, HOSTMEM_REASON_METADATA, E_OUTOFMEMORY);
-}
-
 /* Committed pages of all regions. */
 static inline uint64_t stats_committed(const struct stats *stats)
 {
@@ -83,6 +76,9 @@ void hm_stats_count(struct stats *stats, enum stats_counter counter, int amount)
 
 /* Count one call of `method`, which returns `result`; returns it. */
 HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result);
+
+/* All calls of a method, at whatever level. */
+hostmem_calls hm_stats_calls(const struct stats *stats, hostmem_method method);
 
 /* The figures of budgets and blocks are not in it. */
 void hm_stats_read(const struct stats *stats, hostmem_statistics *out);

@@ -36,6 +36,7 @@ void hm_vm_init(struct vm *vm)
 void hm_vm_destroy(struct vm *vm)
 {
     hm_region_table_destroy(&vm->table);
+    hm_recorders_destroy(&vm->recorders);
 }
 
 /* Bytes committed in [start, end), within the allocation that `start` lies in; another one ends the walk. */
@@ -70,56 +71,6 @@ static void drop_if_stale(struct vm *vm, struct region_hold *hold)
         stats_bump(&vm->stats.stale_regions);
 }
 
-/* Why a budget refuses, or is overrun. */
-static hostmem_reason reason_of(const struct vm *vm, const struct budget *by, unsigned level)
-{
-    if (by == &vm->quota.heap)
-        return HOSTMEM_REASON_HEAP_LIMIT;
-    if (by == &vm->quota.reserve)
-        return HOSTMEM_REASON_RESERVE_LIMIT;
-    if (by != &vm->quota.commit)
-        return HOSTMEM_REASON_SHARED;
-    return level == eTaskCritical        ? HOSTMEM_REASON_TASK_LIMIT
-           : level == eAppDomainCritical ? HOSTMEM_REASON_LIMIT
-                                         : HOSTMEM_REASON_MARGIN;
-}
-
-static void notify(struct vm *vm, const hostmem_event *event)
-{
-    hm_events_write(&vm->events, event);
-    hm_pressure_wake();
-}
-
-HRESULT hm_vm_refuse(struct vm *vm, const struct charge *charge, unsigned level)
-{
-    const hostmem_event event = {.size = sizeof event,
-                                 .kind = HOSTMEM_EVENT_REFUSED,
-                                 .reason = charge->verdict == CHARGE_FAILED
-                                               ? HOSTMEM_REASON_FAIL_AFTER
-                                               : reason_of(vm, charge->by, level),
-                                 .critical_level = level,
-                                 .bytes = charge->bytes,
-                                 .limit = budget_ceiling(charge->by, charge->level),
-                                 .used = charge->used};
-    notify(vm, &event);
-    SetLastError(ERROR_COMMITMENT_LIMIT);
-    return stats_refuse(&vm->stats, event.reason, E_OUTOFMEMORY);
-}
-
-void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, unsigned level, const struct budget *by)
-{
-    if (by == NULL)
-        return;
-    const hostmem_event event = {.size = sizeof event,
-                                 .kind = HOSTMEM_EVENT_OVERRUN,
-                                 .reason = reason_of(vm, by, BUDGET_PROCESS),
-                                 .critical_level = level,
-                                 .bytes = charge->bytes,
-                                 .limit = budget_ceiling(by, BUDGET_PROCESS),
-                                 .used = hm_budget_used(by)};
-    notify(vm, &event);
-}
-
 /* What a call asks of Windows, and what it is charged for that. */
 struct request {
     void *address;
@@ -127,17 +78,20 @@ struct request {
     DWORD type, protect;
     unsigned level;
     struct charge space, pages; /* address space is refused at any level alike */
+    /* What became of it, for the trace. */
+    uint64_t committed, region; /* bytes newly committed; base of the region that it made or is in */
+    hostmem_use use;
 };
 
 /* Both, or neither. */
 static HRESULT charge(struct vm *vm, struct request *request)
 {
     if (!hm_quota_charge(&vm->quota, &request->space))
-        return hm_vm_refuse(vm, &request->space, request->level);
+        return hm_vm_refuse(vm, &request->space, request->level, request->use);
     if (hm_quota_charge(&vm->quota, &request->pages))
         return S_OK;
     hm_quota_cancel(&vm->quota, &request->space);
-    return hm_vm_refuse(vm, &request->pages, request->level);
+    return hm_vm_refuse(vm, &request->pages, request->level, request->use);
 }
 
 static void cancel(struct vm *vm, const struct request *request)
@@ -211,13 +165,14 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
     request->space.bytes = reserve_bytes(request->address, request->size);
     request->pages.bytes = commits ? request->space.bytes : 0;
     request->pages.kind = charge_kind_of(origin.use);
+    request->use = origin.use;
     HRESULT result = charge(vm, request);
     if (result != S_OK)
         return result;
     uint32_t number = hm_region_take(table);
     if (number == 0) {
         cancel(vm, request);
-        return stats_no_memory(&vm->stats);
+        return hm_vm_no_memory(vm, request->space.bytes, request->level, request->use);
     }
     void *base;
     result = allocate(vm, request, &base);
@@ -235,11 +190,13 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
         hm_os_virtual_free(base, 0, MEM_RELEASE);
         cancel(vm, request);
         hm_region_give(table, number);
-        return stats_no_memory(&vm->stats);
+        return hm_vm_no_memory(vm, bytes, request->level, request->use);
     }
+    request->region = origin.base;
+    request->committed = commits ? bytes : 0;
     hm_quota_settle(&vm->quota, &request->space, bytes);
-    hm_vm_notify_overrun(vm, &request->pages, request->level,
-                         hm_quota_settle(&vm->quota, &request->pages, commits ? bytes : 0));
+    hm_vm_notify_overrun(vm, &request->pages, request->level, request->use,
+                         hm_quota_settle(&vm->quota, &request->pages, request->committed));
     /* A call that still holds the region that was here before may have had its effect on this one
      * (reconcile_leave).  Without an address Windows would have to choose just that one at that moment: that is not
      * looked for, at a question to Windows for each reserve. */
@@ -254,11 +211,13 @@ static HRESULT commit_owned(struct vm *vm, struct request *request, struct regio
     uint64_t first;
     uint64_t count = region_pages_within(hold, (uintptr_t)request->address, request->size, &first);
     request->pages.bytes = hm_region_uncommitted(hold, first, count);
-    request->pages.kind = charge_kind_of(region_use(hold->region));
+    request->region = geometry_base(hold->geometry);
+    request->use = region_use(hold->region);
+    request->pages.kind = charge_kind_of(request->use);
     HRESULT result = charge(vm, request);
     if (result == S_OK && !hm_region_prepare_commit(&vm->table, hold, first, count)) {
         cancel(vm, request);
-        result = stats_no_memory(&vm->stats);
+        result = hm_vm_no_memory(vm, request->pages.bytes, request->level, request->use);
     }
     if (result == S_OK) {
         overlap_begin(hold, first, count);
@@ -271,7 +230,8 @@ static HRESULT commit_owned(struct vm *vm, struct request *request, struct regio
         return result;
     }
     const struct budget *overrun = hm_region_set_committed(&vm->table, hold, first, count, &request->pages);
-    hm_vm_notify_overrun(vm, &request->pages, request->level, overrun);
+    request->committed = request->pages.bytes;
+    hm_vm_notify_overrun(vm, &request->pages, request->level, request->use, overrun);
     hm_reconcile_leave(&vm->table, hold, first, count);
     return S_OK;
 }
@@ -282,7 +242,7 @@ static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
     const struct charge all = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT, .overruns = ~0u};
     gauge_add(&vm->stats.by_use[HOSTMEM_USE_VIEW], bytes);
     atomic_fetch_add_explicit(&hm_views_committed, bytes, memory_order_relaxed);
-    hm_vm_notify_overrun(vm, &all, level, hm_quota_settle(&vm->quota, &all, bytes));
+    hm_vm_notify_overrun(vm, &all, level, HOSTMEM_USE_VIEW, hm_quota_settle(&vm->quota, &all, bytes));
 }
 
 /* MEM_COMMIT in memory that is not ours: Windows decides, and an account of its own says how much it was. */
@@ -296,6 +256,8 @@ static HRESULT commit_elsewhere(struct vm *vm, struct request *request, void **m
     if (result != S_OK)
         return result;
     uint64_t fresh = end - start - before; /* all of it is committed now */
+    request->committed = fresh;
+    request->use = in_view ? HOSTMEM_USE_VIEW : HOSTMEM_USE_OTHER;
     /* A region may have come to be here, or its release have been refused, since it was looked for. */
     if (hm_region_kind_at(&vm->table, start) == HOSTMEM_REGION_PRIVATE)
         hm_reconcile_range(&vm->table, start, end);
@@ -306,14 +268,30 @@ static HRESULT commit_elsewhere(struct vm *vm, struct request *request, void **m
     return S_OK;
 }
 
+static HRESULT alloc(struct vm *vm, struct request *request, void **memory)
+{
+    const DWORD type = request->type;
+    /* Without an address whatever Windows grants is new (Wine: MEM_RESET as well). */
+    const bool reserves = request->address == NULL || (type & MEM_RESERVE);
+    if ((reserves || (type & MEM_COMMIT)) && atomic_load_explicit(&vm->closed, memory_order_acquire))
+        return hm_vm_closed(vm, request->size, request->level);
+    if (reserves)
+        return reserve(vm, request, memory);
+    if ((type & (MEM_COMMIT | MEM_RESET)) == MEM_COMMIT) {
+        struct region_hold hold;
+        if (region_enter_owned(&vm->table, (uintptr_t)request->address, REGION_COMMIT, &hold))
+            return commit_owned(vm, request, &hold, memory);
+        return commit_elsewhere(vm, request, memory);
+    }
+    /* MEM_RESET, MEM_RESET_UNDO, and what Windows will refuse (MEM_RESET with MEM_COMMIT, which Wine takes
+     * for a reset): nothing to account for. */
+    *memory = hm_os_virtual_alloc(request->address, request->size, type, request->protect);
+    return *memory != NULL ? S_OK : hresult_from_last_error();
+}
+
 HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                     void **memory)
 {
-    *memory = NULL;
-    /* Without an address whatever Windows grants is new (Wine: MEM_RESET as well). */
-    const bool reserves = address == NULL || (type & MEM_RESERVE);
-    if ((reserves || (type & MEM_COMMIT)) && atomic_load_explicit(&vm->closed, memory_order_acquire))
-        return stats_refuse(&vm->stats, HOSTMEM_REASON_SHUTDOWN, HOST_E_CLRNOTAVAILABLE);
     struct request request = {.address = address,
                               .size = size,
                               .type = type,
@@ -321,21 +299,22 @@ HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD
                               .level = level,
                               .space = {.level = BUDGET_TASK, .kind = CHARGE_RESERVE},
                               .pages = {.level = level, .kind = CHARGE_COMMIT}};
-    if (reserves)
-        return reserve(vm, &request, memory);
-    if ((type & (MEM_COMMIT | MEM_RESET)) == MEM_COMMIT) {
-        struct region_hold hold;
-        if (region_enter_owned(&vm->table, (uintptr_t)address, REGION_COMMIT, &hold))
-            return commit_owned(vm, &request, &hold, memory);
-        return commit_elsewhere(vm, &request, memory);
-    }
-    /* MEM_RESET, MEM_RESET_UNDO, and what Windows will refuse (MEM_RESET with MEM_COMMIT, which Wine takes
-     * for a reset): nothing to account for. */
-    *memory = hm_os_virtual_alloc(address, size, type, protect);
-    return *memory != NULL ? S_OK : hresult_from_last_error();
+    *memory = NULL;
+    const HRESULT result = alloc(vm, &request, memory);
+    RECORD(vm, TRACE_ALLOC, (uintptr_t)address, size, type, protect,
+           level < HOSTMEM_LEVEL_NONE ? level : HOSTMEM_LEVEL_NONE, request.use, (uint32_t)result,
+           (uintptr_t)*memory, request.committed, request.region);
+    return result;
 }
 
-static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
+/* What a free came to, for the trace. */
+struct freed {
+    uint64_t decommitted, released; /* bytes */
+    uint64_t region;
+    hostmem_use use;
+};
+
+static HRESULT release(struct vm *vm, struct region_hold *hold, void *address, struct freed *freed)
 {
     if (!hm_region_unpublish(&vm->table, hold)) {
         /* Another thread is releasing it: for us it is freed already. */
@@ -345,6 +324,9 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address)
     }
     released_note(&vm->released, geometry_base(hold->geometry));
     if (hm_os_virtual_free(address, 0, MEM_RELEASE)) {
+        if (recording(&vm->recorders) != NULL)
+            freed->decommitted = hm_region_committed(hold) << PAGE_SHIFT;
+        freed->released = geometry_pages(hold->geometry) << PAGE_SHIFT;
         hm_region_leave_unchanged(&vm->table, hold);
         return S_OK;
     }
@@ -374,7 +356,7 @@ static void note_double_free(struct vm *vm, const void *address)
     SetLastError(error);
 }
 
-HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
+static HRESULT free_owned(struct vm *vm, void *address, SIZE_T size, DWORD type, struct freed *freed)
 {
     struct region_hold hold;
     if (!region_enter_owned(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold)) {
@@ -382,9 +364,11 @@ HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
             note_double_free(vm, address);
         return HOST_E_INVALIDOPERATION;
     }
+    freed->region = geometry_base(hold.geometry);
+    freed->use = region_use(hold.region);
     bool at_base = page_floor((uintptr_t)address) == geometry_base(hold.geometry);
     if (type == MEM_RELEASE && size == 0 && at_base)
-        return release(vm, &hold, address);
+        return release(vm, &hold, address, freed);
 
     uint64_t first = 0;
     uint64_t count = geometry_pages(hold.geometry);
@@ -400,7 +384,7 @@ HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
         return result;
     }
     if (type == MEM_DECOMMIT && fits(&hold, (uintptr_t)address, size)) {
-        hm_region_set_decommitted(&vm->table, &hold, first, count);
+        freed->decommitted = hm_region_set_decommitted(&vm->table, &hold, first, count);
         hm_reconcile_leave(&vm->table, &hold, first, count);
         return S_OK;
     }
@@ -409,6 +393,15 @@ HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
     hm_reconcile_leave(&vm->table, &hold, 0, 0);
     hm_reconcile_range(&vm->table, geometry_base(hold.geometry), geometry_end(hold.geometry));
     return S_OK;
+}
+
+HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type)
+{
+    struct freed freed = {.use = HOSTMEM_USE_OTHER};
+    const HRESULT result = free_owned(vm, address, size, type, &freed);
+    RECORD(vm, TRACE_FREE, (uintptr_t)address, size, type, freed.use, (uint32_t)result, freed.decommitted,
+           freed.released, freed.region);
+    return result;
 }
 
 HRESULT hm_vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old)
@@ -427,7 +420,38 @@ HRESULT hm_vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *re
     return *result != 0 ? S_OK : hresult_from_last_error();
 }
 
+void hm_vm_region_figures(struct region_hold *hold, uint64_t figures[TRACE_VALUES])
+{
+    figures[0] = geometry_base(hold->geometry);
+    figures[1] = geometry_pages(hold->geometry) << PAGE_SHIFT;
+    figures[2] = hm_region_committed(hold) << PAGE_SHIFT;
+    figures[3] = region_use(hold->region);
+    figures[4] = hold->region->allocation_type;
+}
+
+void hm_vm_limits(const struct vm *vm, uint64_t figures[TRACE_VALUES])
+{
+    struct budget_limits commit;
+    hm_budget_get(&vm->quota.commit, &commit);
+    figures[0] = commit.limit;
+    figures[1] = commit.task_limit;
+    figures[2] = commit.margin;
+    figures[3] = commit.soft;
+    figures[4] = budget_ceiling(&vm->quota.heap, BUDGET_TASK);
+    figures[5] = atomic_load_explicit(&vm->quota.process.soft, memory_order_relaxed);
+}
+
 HRESULT hm_vm_set_use(struct vm *vm, void *address, hostmem_use use)
 {
-    return hm_region_set_use(&vm->table, (uintptr_t)address, use) ? S_OK : HOST_E_INVALIDOPERATION;
+    struct recorder *recorder = recording(&vm->recorders);
+    struct region_hold hold;
+    if (!hm_region_set_use(&vm->table, (uintptr_t)address, use))
+        return HOST_E_INVALIDOPERATION;
+    if (recorder != NULL && region_enter_owned(&vm->table, (uintptr_t)address, REGION_LOOK, &hold)) {
+        uint64_t figures[TRACE_VALUES];
+        hm_vm_region_figures(&hold, figures);
+        hm_region_leave_unchanged(&vm->table, &hold);
+        hm_record(recorder, TRACE_REGION, figures, 5);
+    }
+    return S_OK;
 }

@@ -10,11 +10,13 @@
 
 #include "memory/blocks.h"
 #include "memory/events.h"
+#include "memory/record.h"
 #include "memory/region.h"
 #include "memory/released.h"
 
 struct vm {
     _Atomic bool closed; /* refuses new reserves and commits */
+    struct recorders recorders;
     struct quota quota;
     struct stock stock;
     struct region_table table;
@@ -28,10 +30,16 @@ void hm_vm_init(struct vm *vm);
 void hm_vm_destroy(struct vm *vm);
 
 /* A budget has refused a charge of a call of this level: counted, notified, and E_OUTOFMEMORY as Windows would put it. */
-HRESULT hm_vm_refuse(struct vm *vm, const struct charge *charge, unsigned level);
+HRESULT hm_vm_refuse(struct vm *vm, const struct charge *charge, unsigned level, hostmem_use use);
+
+/* The manager has no memory for its books: the same, as Windows would put it. */
+HRESULT hm_vm_no_memory(struct vm *vm, uint64_t bytes, unsigned level, hostmem_use use);
+
+/* Nor is anything to be had after hostmem_shutdown. */
+HRESULT hm_vm_closed(struct vm *vm, uint64_t bytes, unsigned level);
 
 /* The memory is there, and beyond what this budget may have; NULL: it is not. */
-void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, unsigned level,
+void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, unsigned level, hostmem_use use,
                           const struct budget *by);
 
 HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
@@ -39,6 +47,10 @@ HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD
 HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type);
 HRESULT hm_vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old);
 HRESULT hm_vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *result);
+
+/* The figures of TRACE_REGION (a view: TRACE_VIEW_MAPPED), which is entered, and of TRACE_LIMITS. */
+void hm_vm_region_figures(struct region_hold *hold, uint64_t figures[TRACE_VALUES]);
+void hm_vm_limits(const struct vm *vm, uint64_t figures[TRACE_VALUES]);
 
 /* What the region at `address` is for.  S_OK or HOST_E_INVALIDOPERATION; the last error stays. */
 HRESULT hm_vm_set_use(struct vm *vm, void *address, hostmem_use use);

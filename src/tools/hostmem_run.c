@@ -13,6 +13,7 @@
 
 #include <hostmem/bridge.h>
 #include <hostmem/hostmem.h>
+#include <hostmem/trace.h>
 
 #include "bridge/native_heap.h"
 #include "tools/control_client.h"
@@ -50,6 +51,19 @@ static void say_report_lost(DWORD error)
     writer_wide(&say, options.report);
     writer_text(&say, ": the report could not be written to its end (Windows error ");
     writer_number(&say, error, 0);
+    writer_text(&say, ")\n");
+    writer_flush(&say);
+}
+
+static void say_trace_lost(HRESULT hr)
+{
+    static struct writer say;
+
+    writer_open(&say, GetStdHandle(STD_ERROR_HANDLE));
+    writer_text(&say, "hostmem-run: ");
+    writer_wide(&say, options.trace);
+    writer_text(&say, ": the trace could not be written to its end (");
+    writer_hex(&say, (uint32_t)hr, 8);
     writer_text(&say, ")\n");
     writer_flush(&say);
 }
@@ -124,6 +138,11 @@ static void report_read_now(struct report *now)
 static void report_write(const struct ending *ending)
 {
     control_end(ending->threads_are_gone);
+    if (options.trace) {
+        const HRESULT hr = hostmem_trace_stop(manager);
+        if (hr != S_OK)
+            say_trace_lost(hr);
+    }
     report_read_head(&report);
     report.ending = *ending;
     report.regions = options.regions;
@@ -191,6 +210,39 @@ static void end_ungoverned(void)
     report_discard();
     watch_leave();
     TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
+}
+
+/* As --report: neither a file that cannot be written nor one of the program. */
+static int trace_open(void)
+{
+    const hostmem_trace_options trace = {
+        .size = sizeof trace,
+        .flags = (options.trace_all ? HOSTMEM_TRACE_BLOCKS | HOSTMEM_TRACE_PROTECT : 0) |
+                 (options.stacks ? HOSTMEM_TRACE_STACKS : 0),
+        .path = options.trace,
+        .lane_events = options.trace_events < UINT32_MAX ? (uint32_t)options.trace_events : UINT32_MAX};
+    HANDLE file = CreateFileW(options.trace, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, 0, NULL);
+    if (file != INVALID_HANDLE_VALUE) {
+        const bool of_program = program_has_file(&program, file);
+        CloseHandle(file);
+        if (of_program) {
+            complain(L"%ls: is a file of the program itself, which --trace would overwrite", options.trace);
+            return STATUS_USAGE;
+        }
+    }
+    HRESULT hr = hostmem_trace_start(manager, &trace);
+    if (hr == E_INVALIDARG) {
+        complain(L"--trace-events wants a power of 2 from 4 to 65536");
+        return STATUS_USAGE;
+    }
+    if (hr == E_NOTIMPL) {
+        complain(L"--stacks is for 64-bit programs");
+        return STATUS_USAGE;
+    }
+    if (hr == S_OK)
+        return 0;
+    complain(L"%ls: the trace cannot be written there (0x%08lx)", options.trace, (unsigned long)hr);
+    return STATUS_FAILED;
 }
 
 static void HOSTMEM_CALL bridge_event(const hostmem_bridge_event *event, void *context)
@@ -286,6 +338,9 @@ int wmain(int argc, wchar_t **argv)
             complain(L"the memory manager cannot be made (0x%08lx)", (unsigned long)hr);
             goto report;
         }
+        if (options.trace && (status = trace_open()) != 0)
+            goto report;
+        status = STATUS_FAILED;
         const bool is_watched = report.mode == REPORT_BRIDGE || options.watch || options.sample;
         if (is_watched && !watch_start(manager, program.assembly, options.watch, options.sample)) {
             complain(L"there is no memory for a thread to watch the program");

@@ -24,6 +24,11 @@ static const char help[] =
     "  --process         report all other memory of the process, too: stacks, heaps, images ..\n"
     "  --raw             leave the runtime as it is, for comparison: there are no statistics then\n"
     "  --known-runtime   only runtimes that hostmem was tried on (8 to 11, no new memory functions)\n"
+    "  --trace FILE      write what the manager does to FILE.nettrace, for PerfView, Visual Studio, "
+    "TraceEvent\n"
+    "  --stacks          with the call stack of each event (x86-64)\n"
+    "  --trace-all       with blocks of the runtime's own heap, and changes of protection\n"
+    "  --trace-events N  room for N events of each lane of threads, a power of 2; default 2048\n"
     "  --native-heap     take over the runtime's own heap (malloc and the process heap), too: experimental\n"
     "\n"
     "limits (SIZE: bytes, or with K, M or G, as KB and KiB, too: 1 KB is 1,024 bytes):\n"
@@ -183,7 +188,8 @@ static bool options_make_sense(const struct options *options)
     }
     if (options->raw &&
         (options->limit || options->heap_limit || options->process_soft || options->fail_after ||
-         options->watch || options->sample || options->regions || options->native_heap || options->control)) {
+         options->watch || options->sample || options->regions || options->native_heap || options->control ||
+         options->trace)) {
         complain(L"%ls %ls",
                  options->heap_limit     ? L"--heap-limit"
                  : options->process_soft ? L"--process-soft"
@@ -191,6 +197,7 @@ static bool options_make_sense(const struct options *options)
                  : options->fail_after   ? L"--fail-after"
                  : options->watch        ? L"--watch"
                  : options->sample       ? L"--sample"
+                 : options->trace        ? L"--trace"
                  : options->regions      ? L"--regions"
                  : options->control      ? L"--control"
                                          : L"--native-heap",
@@ -199,6 +206,12 @@ static bool options_make_sense(const struct options *options)
     }
     if (!options->limit && options->margin) {
         complain(L"--margin makes no sense without --limit");
+        return false;
+    }
+    if (!options->trace && (options->stacks || options->trace_all || options->trace_events)) {
+        complain(L"%ls makes no sense without --trace", options->stacks      ? L"--stacks"
+                                                        : options->trace_all ? L"--trace-all"
+                                                                             : L"--trace-events");
         return false;
     }
     if (options->raw && options->soft) {
@@ -220,11 +233,12 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
 {
     const struct {
         const wchar_t *name;
-        bool *flag; /* one of the seven */
+        bool *flag; /* one of these */
         const wchar_t **text;
         uint64_t *number, *size;
     } all[] = {
         {.name = L"--report", .text = &options->report},
+        {.name = L"--trace", .text = &options->trace},
         {.name = L"--method", .text = &options->method},
         {.name = L"--mscoree", .text = &options->mscoree},
         {.name = L"--json", .flag = &options->json},
@@ -233,6 +247,8 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         {.name = L"--process", .flag = &options->process},
         {.name = L"--known-runtime", .flag = &options->known_runtime},
         {.name = L"--native-heap", .flag = &options->native_heap},
+        {.name = L"--stacks", .flag = &options->stacks},
+        {.name = L"--trace-all", .flag = &options->trace_all},
         {.name = L"--watch", .flag = &options->watch},
         {.name = L"--control", .flag = &options->control},
         {.name = L"--limit", .size = &options->limit},
@@ -241,6 +257,7 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
         {.name = L"--heap-limit", .size = &options->heap_limit},
         {.name = L"--process-soft", .size = &options->process_soft},
         {.name = L"--fail-after", .number = &options->fail_after},
+        {.name = L"--trace-events", .number = &options->trace_events},
         {.name = L"--sample", .number = &options->sample},
         {.name = L"--set", .number = &options->set},
         {.name = L"--get", .number = &options->get},

@@ -10,14 +10,16 @@
 
 struct options {
     const wchar_t *report;  /* file, or NULL: stderr */
+    const wchar_t *trace;   /* file, or NULL: none */
     const wchar_t *method;  /* for .NET Framework */
     const wchar_t *mscoree; /* likewise */
-    bool json, raw, regions, process, known_runtime, native_heap, watch, control;
+    bool json, raw, regions, process, known_runtime, native_heap, watch, control, trace_all, stacks;
     /* Bytes; 0: not given; HOSTMEM_UNLIMITED: none, which only --set may want. */
     uint64_t limit, heap_limit, soft, process_soft, margin;
-    uint64_t fail_after; /* 0: not given; HOSTMEM_UNLIMITED likewise */
-    uint64_t sample;     /* milliseconds; 0: not given */
-    uint64_t set, get;   /* the process to ask; 0: not given */
+    uint64_t fail_after;   /* 0: not given; HOSTMEM_UNLIMITED likewise */
+    uint64_t sample;       /* milliseconds; 0: not given */
+    uint64_t trace_events; /* 0: not given */
+    uint64_t set, get;     /* the process to ask; 0: not given */
     const wchar_t *program;
     int argc; /* the program's own arguments */
     wchar_t **argv;

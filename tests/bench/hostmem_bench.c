@@ -21,6 +21,7 @@ static const struct {
     {"books", section_books, "what the books cost when Windows costs nothing"},
     {"windows", section_windows, "managed calls beside raw ones"},
     {"region", section_region, "threads that commit and decommit in one region"},
+    {"trace", section_trace, "the same while the manager is traced"},
     {"foreign", section_foreign, "pointers that are nobody's"},
     {"lookups", section_lookups, "the table alone, with made-up addresses, and what it takes"},
     {"growth", section_growth, "cost per call while many regions live"},

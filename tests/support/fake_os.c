@@ -293,27 +293,56 @@ void hm_os_wait(HANDLE event, const struct hm_os_resources *now, DWORD milliseco
     WaitForSingleObject(event, milliseconds);
 }
 
-static DWORD WINAPI thread_main(void *run)
+static DWORD WINAPI thread_main(void *thread)
 {
     come_to(FAKE_OS_BEGINS);
-    ((void (*)(void))run)();
+    ((struct hm_os_thread *)thread)->run(thread);
     come_to(FAKE_OS_ENDS);
     module_references--;
     threads--;
     return 0;
 }
 
-bool hm_os_thread_start(void (*run)(void))
+bool hm_os_thread_start(struct hm_os_thread *started)
 {
     if (fails(FAKE_OS_THREAD))
         return false;
     threads++;
-    HANDLE thread = CreateThread(NULL, 0, thread_main, (void *)run, 0, NULL);
+    HANDLE thread = CreateThread(NULL, 0, thread_main, started, 0, NULL);
     if (thread == NULL)
         abort();
     CloseHandle(thread);
     come_to(FAKE_OS_STARTED);
     return true;
+}
+
+uint64_t hm_os_counter(void)
+{
+    LARGE_INTEGER counter;
+    QueryPerformanceCounter(&counter);
+    return (uint64_t)counter.QuadPart;
+}
+
+uint64_t hm_os_counter_frequency(void)
+{
+    LARGE_INTEGER frequency;
+    QueryPerformanceFrequency(&frequency);
+    return (uint64_t)frequency.QuadPart;
+}
+
+HANDLE hm_os_file_create(const wchar_t *path)
+{
+    if (fails(FAKE_OS_FILE))
+        return NULL;
+    HANDLE file = CreateFileW(path, GENERIC_WRITE, FILE_SHARE_READ, NULL, CREATE_ALWAYS, 0, NULL);
+    return file == INVALID_HANDLE_VALUE ? NULL : counted(file);
+}
+
+bool hm_os_file_write(HANDLE file, uint64_t offset, const void *bytes, size_t count)
+{
+    OVERLAPPED at = {.Offset = (DWORD)offset, .OffsetHigh = (DWORD)(offset >> 32)};
+    DWORD written;
+    return !fails(FAKE_OS_WRITE) && WriteFile(file, bytes, (DWORD)count, &written, &at);
 }
 
 HANDLE hm_os_mutex_create(void)

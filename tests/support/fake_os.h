@@ -20,6 +20,8 @@ enum fake_os_call {
     FAKE_OS_EVENT,
     FAKE_OS_MUTEX,
     FAKE_OS_MODULE,
+    FAKE_OS_FILE,
+    FAKE_OS_WRITE,
     FAKE_OS_CALLS
 };
 
@@ -38,7 +40,7 @@ long fake_os_outstanding(void);
 /* Threads of hm_os_thread_start that have not ended. */
 long fake_os_threads(void);
 
-/* Events and mutexes that were made and not closed; references to the module, a thread's included. */
+/* Events, mutexes and files that were made and not closed; references to the module, a thread's included. */
 long fake_os_handles(void);
 long fake_os_module_references(void);
 

@@ -1,0 +1,44 @@
+/*
+ * trace.c - the C API of traces
+ */
+#include "com/manager.h"
+
+#include "nettrace/trace.h"
+
+static HRESULT check(const hostmem_trace_options *options)
+{
+    const uint32_t flags = HOSTMEM_TRACE_BLOCKS | HOSTMEM_TRACE_PROTECT | HOSTMEM_TRACE_STACKS,
+                   events = options->lane_events;
+    if (options->size != sizeof *options || options->flags & ~flags || options->reserved != 0)
+        return E_INVALIDARG;
+    if (events != 0 &&
+        ((events & (events - 1)) != 0 || events < RING_SLOTS_LEAST || events > RING_SLOTS_MOST))
+        return E_INVALIDARG;
+    if (options->path == NULL)
+        return E_POINTER;
+    return sizeof(void *) == 4 && options->flags & HOSTMEM_TRACE_STACKS ? E_NOTIMPL : S_OK;
+}
+
+HRESULT HOSTMEM_CALL hostmem_trace_start(hostmem_manager *manager, const hostmem_trace_options *options)
+{
+    if (manager == NULL || options == NULL)
+        return E_POINTER;
+    HRESULT result = check(options);
+    if (result != S_OK)
+        return result;
+    if (atomic_load_explicit(&manager->vm.closed, memory_order_acquire))
+        return HOST_E_CLRNOTAVAILABLE;
+    struct trace *trace;
+    result = hm_trace_start(&manager->vm, options, &trace);
+    if (result == S_OK)
+        atomic_store(&manager->trace, trace);
+    return result;
+}
+
+HRESULT HOSTMEM_CALL hostmem_trace_stop(hostmem_manager *manager)
+{
+    if (manager == NULL)
+        return E_POINTER;
+    struct trace *trace = atomic_exchange(&manager->trace, NULL);
+    return trace == NULL ? S_FALSE : hm_trace_end(trace);
+}

@@ -1,0 +1,56 @@
+/*
+ * record.h - a call's event, into the lane of its thread
+ *
+ * While a manager is traced there is a recorder; else there is none, and a call pays for one look at that.  A recorder stays
+ * in memory until its manager's end, for a call may be held up in the middle of its event; the next trace takes it up
+ * again, or another.
+ */
+#ifndef HOSTMEM_MEMORY_RECORD_H
+#define HOSTMEM_MEMORY_RECORD_H
+
+#include "memory/shared_handle.h"
+#include "trace/ring.h"
+
+struct recorder {
+    struct recorder *next;
+    size_t bytes;    /* of the recorder and its ring */
+    unsigned frames; /* of the stack, that each slot has room for; 0: no stacks are wanted */
+    uint32_t flags;  /* HOSTMEM_TRACE_... */
+    struct ring ring;
+};
+
+/* A manager's. */
+struct recorders {
+    _Atomic(struct recorder *) running, spare;
+};
+
+/* What the writers of all traces wait for: a lane is half full. */
+extern struct shared_handle hm_record_due;
+
+static inline struct recorder *recording(const struct recorders *recorders)
+{
+    return atomic_load_explicit(&recorders->running, memory_order_acquire);
+}
+
+/* A recorder with so many slots and frames that is not running; NULL: there is no memory.  What it takes is metadata. */
+struct recorder *hm_recorder_take(struct recorders *recorders, _Atomic uint64_t *metadata, unsigned slots,
+                                  unsigned frames);
+void hm_recorder_give(struct recorders *recorders, struct recorder *recorder);
+
+/* No call of the manager is under way. */
+void hm_recorders_destroy(struct recorders *recorders);
+
+/* One event with its figures, of which there may be TRACE_VALUES.  No lock, nothing allocated, nobody waited for; the last
+ * error stays. */
+void hm_record(struct recorder *recorder, enum trace_kind kind, const uint64_t *values, unsigned count);
+
+/* The same if it is traced: the figures are worked out only then. */
+#define RECORD(vm, kind, ...)                                                                                \
+    do {                                                                                                     \
+        struct recorder *recorder_ = recording(&(vm)->recorders);                                            \
+        if (recorder_ != NULL)                                                                               \
+            hm_record(recorder_, kind, (const uint64_t[]){__VA_ARGS__},                                      \
+                      sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t));                           \
+    } while (0)
+
+#endif

@@ -1,0 +1,236 @@
+/*
+ * trace.c - the writer: a thread that goes over the lanes
+ *
+ * Whoever has the mutex writes: the thread every now and then, and in the end whoever ends the trace, for whom the thread
+ * need not be there any more.  Where it was killed while it wrote, what it had taken out of a ring is missing, and the
+ * sequence of the next event shows it; a block that it had not written to its end is overwritten.
+ */
+#include "nettrace/trace.h"
+
+#include "maps/pages.h"
+#include "memory/hresult.h"
+#include "memory/os.h"
+#include "nettrace/modules.h"
+#include "nettrace/survey.h"
+
+enum { LOOK_MS = 50, SAMPLE_MS = 250, SLOTS_USUAL = 2048 };
+
+struct trace {
+    struct hm_os_thread thread;
+    _Atomic uint32_t references; /* who ends it, and the thread */
+    HANDLE mutex;
+    /* The mutex's. */
+    bool ended;
+    struct vm *vm; /* until it is ended */
+    struct recorder *recorder;
+    uint64_t began;            /* counter */
+    uint64_t sampled;          /* ticks */
+    uint64_t lost[RING_LANES]; /* of each lane, as far as the file tells */
+    void *noted;               /* what has images noted for stacks; the thread ends it */
+    struct modules modules;
+    struct trace_file file;
+};
+
+/* Events that are lost and that the file does not tell of yet, each as a number that is missing, and in one event. */
+static void tell_lost(struct trace *trace, unsigned lane, uint64_t lost, uint64_t time)
+{
+    const uint64_t fresh = lost - trace->lost[lane];
+    if ((int64_t)fresh <= 0)
+        return;
+    trace->lost[lane] = lost;
+    const struct file_event event = {.capture = lane,
+                                     .event = TRACE_LOST,
+                                     .time = time,
+                                     .thread = GetCurrentThreadId(),
+                                     .skipped = (uint32_t)fresh,
+                                     .figures = &fresh};
+    hm_trace_file_add(&trace->file, &event);
+}
+
+/* "11.0.26.53018", from four times 16 bits. */
+static const char *version_text(uint64_t version, char text[24])
+{
+    char *at = text + 23;
+    *at = 0;
+    for (unsigned part = 0; part < 4; part++) {
+        unsigned number = (unsigned)(version >> 16 * part & 0xFFFF);
+        do {
+            *--at = (char)('0' + number % 10);
+        } while ((number /= 10) != 0);
+        if (part != 3)
+            *--at = '.';
+    }
+    return at;
+}
+
+static void write_event(struct trace *trace, unsigned lane, const struct trace_event *event)
+{
+    char text[24];
+    if (event->time < trace->began) /* of a call that an earlier trace has given up */
+        return;
+    const struct file_event out = {
+        .capture = lane,
+        .event = event->kind,
+        .time = event->time,
+        .thread = event->thread,
+        .figures = event->value,
+        .text = event->kind == TRACE_RUNTIME_STARTED ? version_text(event->value[0], text) : NULL,
+        .frame = event->frame,
+        .frames = event->frames};
+    hm_trace_file_add(&trace->file, &out);
+}
+
+/* What the lanes have.  last: nobody has time to finish any more. */
+static void go_over_lanes(struct trace *trace, bool last)
+{
+    struct ring *ring = &trace->recorder->ring;
+    for (unsigned lane = 0; lane < RING_LANES; lane++) {
+        const struct trace_event *event;
+        for (unsigned i = 0; i < ring->slots && (event = hm_ring_next(ring, lane, last)) != NULL; i++) {
+            tell_lost(trace, lane, hm_ring_lost(ring, lane, false), event->time);
+            write_event(trace, lane, event);
+            hm_ring_free(ring, lane);
+        }
+        if (last)
+            tell_lost(trace, lane, hm_ring_lost(ring, lane, true), hm_os_counter());
+    }
+    hm_trace_file_flush(&trace->file);
+}
+
+static void look_up(struct trace *trace)
+{
+    hm_modules_look(&trace->modules, &trace->file);
+    hm_survey_sample(&trace->file, trace->vm);
+    trace->sampled = hm_os_ticks();
+    hm_trace_file_point(&trace->file, hm_os_counter());
+}
+
+static void release(struct trace *trace)
+{
+    if (atomic_fetch_sub(&trace->references, 1) != 1)
+        return;
+    if (trace->mutex != NULL)
+        hm_os_close(trace->mutex);
+    hm_shared_handle_give(&hm_record_due);
+    hm_pages_release(trace, sizeof *trace);
+}
+
+static void run(struct hm_os_thread *thread)
+{
+    struct trace *trace = CONTAINING_RECORD(thread, struct trace, thread);
+    const struct hm_os_resources none = {.low = false};
+    for (bool ended = false; !ended;) {
+        hm_os_wait(shared_handle(&hm_record_due), &none, LOOK_MS);
+        hm_os_mutex_lock(trace->mutex);
+        ended = trace->ended;
+        if (!ended) {
+            go_over_lanes(trace, false);
+            if (hm_os_ticks() - trace->sampled >= SAMPLE_MS)
+                look_up(trace);
+        }
+        hm_os_mutex_unlock(trace->mutex);
+    }
+    if (trace->noted != NULL)
+        hm_modules_forget(trace->noted);
+    release(trace);
+}
+
+/* Events that were lost before are another trace's. */
+static void begin(struct trace *trace)
+{
+    for (unsigned lane = 0; lane < RING_LANES; lane++)
+        trace->lost[lane] = hm_ring_lost(&trace->recorder->ring, lane, true);
+    hm_trace_file_begin(&trace->file, trace->began);
+    hm_survey_limits(&trace->file, trace->vm);
+    hm_survey_regions(&trace->file, trace->vm);
+    look_up(trace);
+}
+
+static struct recorder *take_recorder(struct vm *vm, const hostmem_trace_options *options)
+{
+    const unsigned slots = options->lane_events != 0 ? options->lane_events : SLOTS_USUAL;
+    const unsigned frames = options->flags & HOSTMEM_TRACE_STACKS ? TRACE_FRAMES_MOST : 0;
+    struct recorder *recorder = hm_recorder_take(&vm->recorders, &vm->stats.metadata, slots, frames);
+    if (recorder != NULL)
+        recorder->flags = options->flags;
+    return recorder;
+}
+
+/* The file and the thread; all else is there. */
+static HRESULT set_out(struct trace *trace, const wchar_t *path)
+{
+    trace->file.file = hm_os_file_create(path);
+    if (trace->file.file == NULL)
+        return hresult_from_last_error();
+    begin(trace);
+    if (trace->file.error != 0 || !hm_os_module_keep()) {
+        hm_os_close(trace->file.file);
+        return trace->file.error != 0 ? hresult_from_win32(trace->file.error) : E_OUTOFMEMORY;
+    }
+    HRESULT result = trace->recorder->frames == 0 ? S_OK : hm_modules_note(&trace->modules, &trace->noted);
+    trace->references = 2;
+    if (result == S_OK && hm_os_thread_start(&trace->thread))
+        return S_OK;
+    trace->references = 1;
+    if (trace->noted != NULL)
+        hm_modules_forget(trace->noted);
+    hm_os_module_release();
+    hm_os_close(trace->file.file);
+    return result == S_OK ? E_OUTOFMEMORY : result;
+}
+
+HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, struct trace **out)
+{
+    struct recorder *none = NULL;
+    struct trace *trace = pages_take(sizeof *trace);
+    if (trace == NULL)
+        return E_OUTOFMEMORY;
+    if (hm_shared_handle_take(&hm_record_due, hm_os_event_create) == NULL) {
+        hm_pages_release(trace, sizeof *trace);
+        return E_OUTOFMEMORY;
+    }
+    trace->thread.run = run;
+    trace->references = 1;
+    trace->vm = vm;
+    trace->mutex = hm_os_mutex_create();
+    trace->recorder = take_recorder(vm, options);
+    HRESULT result = E_OUTOFMEMORY;
+    if (trace->mutex != NULL && trace->recorder != NULL) {
+        trace->began = hm_os_counter();
+        result = HOST_E_INVALIDOPERATION;
+        if (atomic_compare_exchange_strong(&vm->recorders.running, &none, trace->recorder)) {
+            result = set_out(trace, options->path);
+            if (result == S_OK) {
+                *out = trace;
+                return S_OK;
+            }
+            atomic_store(&vm->recorders.running, NULL);
+        }
+    }
+    if (trace->recorder != NULL)
+        hm_recorder_give(&vm->recorders, trace->recorder);
+    release(trace);
+    return result;
+}
+
+HRESULT hm_trace_end(struct trace *trace)
+{
+    hm_os_mutex_lock(trace->mutex);
+    struct recorder *recorder = trace->recorder;
+    struct survey_calls calls;
+    atomic_store(&trace->vm->recorders.running, NULL);
+    hm_survey_count_calls(&calls, trace->vm);
+    go_over_lanes(trace, true);
+    hm_survey_sample(&trace->file, trace->vm);
+    hm_survey_calls(&trace->file, &calls);
+    hm_trace_file_point(&trace->file, hm_os_counter());
+    hm_trace_file_end(&trace->file);
+    hm_os_close(trace->file.file);
+    const DWORD error = trace->file.error;
+    trace->ended = true;
+    hm_recorder_give(&trace->vm->recorders, recorder);
+    hm_os_mutex_unlock(trace->mutex);
+    hm_shared_handle_set(&hm_record_due);
+    release(trace);
+    return error == 0 ? S_OK : hresult_from_win32(error);
+}
