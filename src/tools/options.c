@@ -186,10 +186,9 @@ static bool options_make_sense(const struct options *options)
         complain(L"--known-runtime makes no sense with --raw: every runtime may be left as it is");
         return false;
     }
-    if (options->raw &&
-        (options->limit || options->heap_limit || options->process_soft || options->fail_after ||
-         options->watch || options->sample || options->regions || options->native_heap || options->control ||
-         options->trace)) {
+    if (options->raw && (options->limit || options->heap_limit || options->process_soft ||
+                         options->fail_after || options->watch || options->sample || options->regions ||
+                         options->native_heap || options->control || options->trace)) {
         complain(L"%ls %ls",
                  options->heap_limit     ? L"--heap-limit"
                  : options->process_soft ? L"--process-soft"
