@@ -82,6 +82,7 @@ test_rows() {
     tr -d '\r' < "$work/text" | cmp -s - "$work/out" || wrong "--output has another text"
     grep -nE '[A-Za-z]:\\|/home/|/work/|users' "$work/out" && wrong "a path is in the text"
     grep -nwF -e "$(id -un)" -e "$(hostname)" "$work/out" && wrong "a name of a user or machine is in the text"
+    grep -nF '(null)' "$work/out" && wrong "something has no name"
     grep -q -- '--mscoree' "$work/out" && wrong "a stand-in is said to be there"
 
     # The folder of a run is removed at its end. (Another test may be at work.)
@@ -98,7 +99,7 @@ test_rows() {
         [ $status -eq 2 ] && grep -q '^hostmem-check: ' "$work/err" || wrong "$option: status $status, $(head -n 1 "$work/err")"
     done
     ran 0 "usage: hostmem-check [options]" --help
-    ran 0 "hostmem-check 0.1.0" --version
+    ran 0 "hostmem-check $hostmem_version" --version
 
     # The stand-in for .NET Framework, and what can be wrong with it: FAULT ROW...
     framework=(--only framework4 --mscoree "$(windows "$standin")" --patience 60)

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# test_package.sh
+# test_package.sh [--all]
 #
 # What a release is, used as its users would: scripts/package makes two zip files, the same bytes again from a copy of the sources in
-# another folder; from them, and from the sources as a part of another project, C and C++ hosts build with the DLL and the
-# static library, and run; and a new folder with the zip and what the README says is enough for its first host.
+# another folder; each says the same version; from them, and from the sources as a part of another project, C and C++ hosts build
+# with the DLL and the static library, and run; and a new folder with the zip and what the README says is enough for its first
+# host. Without --all some hosts of x86, where that is emulated, are built and not run: each language and library is, once.
 set -u -o pipefail
+
+all=${1:-}
+case $# in 0) ;; *) [ "$*" = --all ] || { echo "usage: test_package.sh [--all]" >&2; exit 2; } ;; esac
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 clr=$root/build/setup/clr
@@ -30,6 +34,7 @@ runs() {
 logged "$root/scripts/package" "$work/a" || exit 1
 mkdir -p "$work/elsewhere/deeper"
 (cd "$root" && git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -C "$work/elsewhere/deeper" -xf -)
+mkdir "$work/elsewhere/deeper/build" && ln -s "$root/build/setup" "$work/elsewhere/deeper/build/setup"
 logged "$work/elsewhere/deeper/scripts/package" "$work/b" x64
 for zip in "$work"/b/*.zip; do
     cmp "$work/a/$(basename "$zip")" "$zip" || wrong "$(basename "$zip") is not the same when it is built elsewhere"
@@ -41,11 +46,19 @@ declare -A compiler=([x64]=x86_64-w64-mingw32 [x86]=i686-w64-mingw32) arch=([x64
 cmake_for() {
     local prefix=${compiler[$1]} build=$2
     logged cmake -G Ninja -B "$build" -DCMAKE_SYSTEM_NAME=Windows -DCMAKE_C_COMPILER="$prefix-gcc" -DCMAKE_CXX_COMPILER="$prefix-g++" \
-        -DCMAKE_RC_COMPILER="$prefix-windres" -DCMAKE_BUILD_TYPE=Release "${@:3}" && logged cmake --build "$build" -j 2
+        -DCMAKE_RC_COMPILER="$prefix-windres" "${@:3}" && logged cmake --build "$build" -j 2
 }
 consumers_run() { # NAME BUILD DLL
     cp "$3" "$2"
-    for program in "$2"/consumer_{c,cpp}_hostmem{,_static}.exe; do runs "${arch[$1]}" "consumer: done" "$program"; done
+    local programs=(c_hostmem_static cpp_hostmem)
+    [ "$1$all" = x86 ] || programs+=(c_hostmem cpp_hostmem_static)
+    for program in "${programs[@]}"; do runs "${arch[$1]}" "consumer: done" "$2/consumer_$program.exe"; done
+}
+
+# resource_versions FILE: FileVersion and ProductVersion of its version resource. (hostmem-check brings a DLL along, with another.)
+resource_versions() {
+    iconv -c -f UTF-16LE -t UTF-8 "$1" 2> /dev/null | tr '\000' '\n' |
+        awk 'wanted && $0 != "" { print; wanted = 0 } /\001(File|Product)Version$/ { wanted = 1 }' | tail -n 2 | paste -sd " "
 }
 
 for name in x64 x86; do
@@ -59,13 +72,30 @@ for name in x64 x86; do
     "${compiler[$name]}-objdump" -h "$tree/bin/hostmem.dll" | grep -q '\.debug_' && wrong "$name: hostmem.dll has debug information"
     "${compiler[$name]}-objdump" -h "$tree/bin/hostmem.dll.debug" | grep -q '\.debug_info' || wrong "$name: hostmem.dll.debug has none"
 
+    # One version, in all that says one.
+    version=$(sed -n 's/^#define HOSTMEM_VERSION_[A-Z]* \([0-9]\)/\1/p' "$tree/include/hostmem/version.h" | paste -sd .)
+    [ "$(basename "$tree")" = "hostmem-$version-windows-$name" ] || wrong "$name: the package is $(basename "$tree"), the header says $version"
+    grep -qx "Version: $version" "$tree/lib/pkgconfig/hostmem.pc" || wrong "$name: hostmem.pc says $(grep '^Version' "$tree/lib/pkgconfig/hostmem.pc")"
+    grep -qx "## $version[^0-9]*" "$tree/share/doc/hostmem/CHANGELOG.md" || wrong "$name: CHANGELOG.md has nothing about $version"
+    for file in bin/hostmem.dll bin/hostmem-run.exe bin/hostmem-check.exe; do
+        [ "$(resource_versions "$tree/$file")" = "$version $version" ] ||
+            wrong "$name: the resource of $file says '$(resource_versions "$tree/$file")', not $version"
+    done
+
     cmake_for $name "$work/found-$name" -S "$root/tests/consumer" -DCMAKE_PREFIX_PATH="$tree" &&
         consumers_run $name "$work/found-$name" "$tree/bin/hostmem.dll"
     export PKG_CONFIG_LIBDIR=$tree/lib/pkgconfig
     # shellcheck disable=SC2046
     logged "${compiler[$name]}-gcc" -std=c17 "$root/tests/consumer/consumer.c" -o "$tree/bin/by-pkg-config.exe" $(pkg-config --cflags --libs hostmem) &&
-        runs "${arch[$name]}" "consumer: done" "$tree/bin/by-pkg-config.exe"
+        { [ "$name$all" = x86 ] || runs "${arch[$name]}" "consumer: done" "$tree/bin/by-pkg-config.exe"; }
 done
+
+# By clang-cl and lld-link, from the same package.
+if [ -f "$root/build/setup/sdk/overlay.yaml" ]; then
+    logged "$root/tests/sdk/test_consumer.sh" "$(echo "$work"/hostmem-*-windows-x64)" && ran=$((ran + 4))
+else
+    echo "test_package: not run: consumers by clang-cl (there is no Windows SDK)"
+fi
 
 # A package for the other architecture is not taken.
 cmake -G Ninja -B "$work/mixed" -S "$root/tests/consumer" -DCMAKE_SYSTEM_NAME=Windows -DCMAKE_C_COMPILER=i686-w64-mingw32-gcc \
@@ -84,7 +114,7 @@ line=$(grep -o '`gcc host.c [^`]*`' hostmem/share/doc/hostmem/README.md | tr -d 
 # shellcheck disable=SC2086
 logged x86_64-w64-mingw32-${line:-gcc of the README} -o hostmem/bin/host.exe &&
     runs x86_64 "the runtime had committed" hostmem/bin/host.exe "$clr/dotnet-root/host/fxr/11.0.0/hostfxr.dll" "$clr/net11.0/churn-shared/churn.dll"
-runs x86_64 "hostmem-run 0." hostmem/bin/hostmem-run.exe --version
+for tool in hostmem-run hostmem-check; do runs x86_64 "$tool $version" "hostmem/bin/$tool.exe" --version; done
 
 # The examples that come along, beside what is installed.
 cmake_for x64 "$work/examples" -S "$tree/share/doc/hostmem/examples" -DCMAKE_PREFIX_PATH="$tree" && cp "$tree/bin/hostmem.dll" "$work/examples" &&

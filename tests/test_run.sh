@@ -73,7 +73,7 @@ test_command_line() {
     for option in --help -h '-?'; do
         ran 0 "usage: hostmem-run [options] app.exe|app.dll [arguments]" $option
     done
-    ran 0 "hostmem-run 0.1.0" --version
+    ran 0 "hostmem-run $hostmem_version" --version
 }
 
 test_limit_options() {

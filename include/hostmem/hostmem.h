@@ -112,6 +112,7 @@
 #include <stdint.h>
 
 #include <hostmem/clr.h>
+#include <hostmem/version.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -119,9 +120,6 @@ extern "C" {
 
 /* The API is __stdcall on x86, exported undecorated.  It is the same for the DLL and the static library. */
 #define HOSTMEM_CALL STDMETHODCALLTYPE
-
-/* Version of the headers; hostmem_version gives the binary's.  0x00MMmmpp. */
-#define HOSTMEM_VERSION 0x00000100u
 
 /*
  * hostmem_manager - opaque; one tenant's memory, with accounting of its own.

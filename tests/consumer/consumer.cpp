@@ -1,5 +1,5 @@
 // The same in C++, where the interfaces are classes and an IID is asked for by name.
-#include <cstdio>
+#include <stdio.h>
 
 #include <hostmem/hostmem.h>
 
@@ -22,5 +22,5 @@ int main()
     again->Release();
     memory->Release();
     hostmem_release(manager);
-    std::puts("consumer: done");
+    puts("consumer: done");
 }

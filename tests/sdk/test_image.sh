@@ -30,21 +30,28 @@ while read -r _ name; do
     grep -qF "\`$name\`" "$work/publics" || wrong "the PDB does not know $name"
 done < <(exports "$build/hostmem.dll")
 
-marked() { "$readobj" --file-headers "$1" | grep -q IMAGE_DLL_CHARACTERISTICS_GUARD_CF; }
-! marked "$build/hostmem.dll" || wrong "Control Flow Guard is on"
+# guard_faults DLL: what it lacks of Control Flow Guard: the mark, the table, an export in the table.
+guard_faults() {
+    local flags base config=$work/load-config
+    "$readobj" --file-headers "$1" | grep -q IMAGE_DLL_CHARACTERISTICS_GUARD_CF || echo "no mark"
+    "$readobj" --coff-load-config "$1" > "$config"
+    flags=$(sed -n 's/.*GuardFlags: \(0x[0-9A-F]*\).*/\1/p' "$config")
+    [ $((flags & 0x400)) -ne 0 ] || echo "no table"
+    base=$("$readobj" --file-headers "$1" | sed -n 's/.*ImageBase: //p')
+    while read -r address name; do
+        grep -qx "  $(printf '0x%X' $((base + address)))" "$config" || echo "$name is not in the table"
+    done < <(exports "$1")
+}
+
+# Without HOSTMEM_CFG all of it is missing: so the look at it can tell.
+guard_faults "$build/hostmem.dll" > "$work/without"
+exported=$(exports "$build/hostmem.dll" | wc -l)
+[ "$(grep -c ' is not in the table$' "$work/without")" -eq "$exported" ] && [ "$(wc -l < "$work/without")" -eq $((exported + 2)) ] ||
+    wrong "Control Flow Guard without HOSTMEM_CFG: not $exported exports and two more are missing: $(cat "$work/without")"
 cmake -S "$root" --preset x64-sdk -B "$build/cfg" -DHOSTMEM_CFG=ON -DHOSTMEM_TESTS=OFF > "$work/log" 2>&1 &&
     cmake --build "$build/cfg" -j 2 --target hostmem >> "$work/log" 2>&1 || { tail -n 20 "$work/log" >&2; exit 1; }
-marked "$build/cfg/hostmem.dll" || wrong "HOSTMEM_CFG: no mark"
-"$readobj" --coff-load-config "$build/cfg/hostmem.dll" > "$work/load-config" || exit 1
-flags=$(sed -n 's/.*GuardFlags: \(0x[0-9A-F]*\).*/\1/p' "$work/load-config")
-[ $((flags & 0x400)) -ne 0 ] || wrong "HOSTMEM_CFG: the flags tell of no table: '$flags'"
-base=$("$readobj" --file-headers "$build/cfg/hostmem.dll" | sed -n 's/.*ImageBase: //p')
-exported=0
-while read -r address name; do
-    grep -qx "  $(printf '0x%X' $((base + address)))" "$work/load-config" || wrong "HOSTMEM_CFG: $name is not in the table"
-    exported=$((exported + 1))
-done < <(exports "$build/cfg/hostmem.dll")
-[ $exported -gt 10 ] || wrong "HOSTMEM_CFG: no exports"
+while read -r fault; do wrong "HOSTMEM_CFG: $fault"; done < <(guard_faults "$build/cfg/hostmem.dll")
+[ "$(exports "$build/cfg/hostmem.dll" | wc -l)" -eq "$exported" ] || wrong "HOSTMEM_CFG: other exports"
 
 [ $failures -eq 0 ] || exit 1
 echo "test_image: PDB and Control Flow Guard, $exported exports: ok"

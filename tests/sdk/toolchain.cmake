@@ -1,6 +1,8 @@
 # clang-cl and lld-link against the Windows SDK of `scripts/setup sdk`, on Linux. HOSTMEM_SDK_ARCH: x64, arm64, or x86, for
 # which NuGet has no libraries: static libraries only. With Visual Studio nothing of this is needed.
 set(CMAKE_SYSTEM_NAME Windows)
+unset(ENV{CMAKE_C_COMPILER_LAUNCHER}) # ccache 4.7 does not understand clang-cl
+unset(ENV{CMAKE_CXX_COMPILER_LAUNCHER})
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY) # a try links nothing: not every architecture can
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES HOSTMEM_SDK_ARCH)
 

@@ -3,6 +3,7 @@
 
 test=$(basename "$0" .sh)
 clr=$root/build/setup/clr
+hostmem_version=$(sed -n 's/^#define HOSTMEM_VERSION_[A-Z]* \([0-9]\)/\1/p' "$root/include/hostmem/version.h" | paste -sd .)
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 failures=0

@@ -14,8 +14,6 @@
 #include "tools/check/runner.h"
 #include "tools/writer.h"
 
-#define VERSION "0.1.0"
-
 enum { INSTANCES_MOST = 48, VERSIONS_MOST = 8, ONLY_MOST = 8 };
 enum { STATUS_RED = 1, STATUS_USAGE = 2 };
 
@@ -105,7 +103,7 @@ static int options_read(int argc, wchar_t **argv)
         if (is(option, L"--help") || is(option, L"-h") || is(option, L"-?"))
             return say(help), 0;
         if (is(option, L"--version"))
-            return say("hostmem-check " VERSION "\n"), 0;
+            return say("hostmem-check " HOSTMEM_VERSION_TEXT "\n"), 0;
         if (!is(option, L"--output") && !is(option, L"--dotnet") && !is(option, L"--mscoree") &&
             !is(option, L"--only") && !is(option, L"--patience"))
             return wrong(L"unknown option", option);
@@ -259,7 +257,7 @@ static int report(void)
 {
     char line[300];
 
-    say("hostmem-check " VERSION "\n");
+    say("hostmem-check " HOSTMEM_VERSION_TEXT "\n");
     if (*check.mscoree)
         say("--mscoree: a stand-in takes the place of .NET Framework; rows of framework4 and framework2 are "
             "no evidence\n");

@@ -143,10 +143,12 @@ static void check_runs(void)
 
 static void tell_calls(void)
 {
-    static const char *const names[HOSTMEM_BRIDGE_FUNCTION_COUNT] = {
-        "VirtualAlloc",  "ExNuma",    "VirtualFree", "VirtualProtect", "VirtualQuery",
-        "MapView",       "MapViewEx", "UnmapView",   "LoadLibraryEx",  "MemoryStatus",
-        "ProcessMemory", "InJob",     "JobLimits",   "LowMemory"};
+    static const char *const names[] = {
+        "VirtualAlloc", "ExNuma",      "VirtualFree",   "VirtualProtect", "VirtualQuery",  "MapView",
+        "MapViewEx",    "UnmapView",   "LoadLibraryEx", "MemoryStatus",   "ProcessMemory", "InJob",
+        "JobLimits",    "LowMemory",   "Malloc",        "Calloc",         "Realloc",       "Free",
+        "HeapAlloc",    "HeapReAlloc", "HeapFree"};
+    _Static_assert(ARRAYSIZE(names) == HOSTMEM_BRIDGE_FUNCTION_COUNT, "each function has a name");
     const hostmem_bridge_statistics now = bridge();
     char text[ROW_TEXT] = "";
 

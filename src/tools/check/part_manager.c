@@ -42,7 +42,7 @@ static HRESULT answer_to(DWORD error)
     return HRESULT_FROM_WIN32(error);
 }
 
-enum { NO_BASE = ~0u };
+#define NO_BASE (~0u)
 enum step_kind { ALLOC, FREE, PROTECT };
 
 struct step {
