@@ -1,0 +1,154 @@
+/*
+ * compare.c - see compare.h
+ *
+ * Sites of two processes are the same if their stacks have the same names: images lie elsewhere each time.
+ */
+#include "report/compare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *text_of(const void *context, uint64_t index)
+{
+    return hm_schema_text(context, index);
+}
+
+void hm_site_name(const struct model *model, const struct site *site, unsigned frames, const char *between,
+                  char name[SITE_KEY_MAX])
+{
+    size_t length = 0;
+
+    name[0] = 0;
+    for (unsigned i = 0; i < frames && i < site->depth; i++) {
+        char frame[SITE_NAME_MAX];
+        hm_sites_frame(&model->sites, text_of, &model->schema, site->frames[i], frame);
+        if (length + strlen(between) + strlen(frame) >= SITE_KEY_MAX)
+            return;
+        length +=
+            (size_t)snprintf(name + length, SITE_KEY_MAX - length, "%s%s", i == 0 ? "" : between, frame);
+    }
+}
+
+struct by_bytes {
+    uint64_t committed, reserved;
+    uint32_t index;
+};
+
+static int most_first(const void *left, const void *right)
+{
+    const struct by_bytes *a = left, *b = right;
+
+    if (a->committed != b->committed)
+        return a->committed > b->committed ? -1 : 1;
+    if (a->reserved != b->reserved)
+        return a->reserved > b->reserved ? -1 : 1;
+    return a->index < b->index ? -1 : a->index > b->index;
+}
+
+uint32_t *hm_sites_by_bytes(const struct model *model)
+{
+    const uint32_t count = model->sites.count;
+    struct by_bytes *rows = count == 0 ? NULL : malloc(count * sizeof *rows);
+    uint32_t *order = count == 0 ? NULL : malloc(count * sizeof *order);
+
+    if (rows && order) {
+        for (uint32_t i = 0; i < count; i++)
+            rows[i] = (struct by_bytes){model->sites.list[i + 1].committed, model->sites.list[i + 1].reserved,
+                                        i + 1};
+        qsort(rows, count, sizeof *rows, most_first);
+        for (uint32_t i = 0; i < count; i++)
+            order[i] = rows[i].index;
+    } else {
+        free(order);
+        order = NULL;
+    }
+    free(rows);
+    return order;
+}
+
+/* ------------------------------------------------------------------------------------------------------ two traces */
+
+struct named {
+    char *name;
+    uint32_t index; /* of the site; 0: there is none left */
+};
+
+static int by_name(const void *left, const void *right)
+{
+    const struct named *a = left, *b = right;
+    const int order = strcmp(a->name, b->name);
+    return order != 0 ? order : a->index < b->index ? -1 : a->index > b->index;
+}
+
+static void names_clear(struct named *names, uint32_t count)
+{
+    for (uint32_t i = 0; names && i < count; i++)
+        free(names[i].name);
+    free(names);
+}
+
+/* All sites by name; NULL: no memory. */
+static struct named *names_of(const struct model *model)
+{
+    const uint32_t count = model->sites.count;
+    struct named *names = calloc(count + 1, sizeof *names);
+
+    for (uint32_t i = 0; names && i < count; i++) {
+        char name[SITE_KEY_MAX];
+        hm_site_name(model, &model->sites.list[i + 1], SITE_FRAMES_MAX, ";", name);
+        const size_t size = strlen(name) + 1;
+        names[i] = (struct named){malloc(size), i + 1};
+        if (!names[i].name) {
+            names_clear(names, count);
+            return NULL;
+        }
+        memcpy(names[i].name, name, size);
+    }
+    if (names)
+        qsort(names, count, sizeof *names, by_name);
+    return names;
+}
+
+static uint64_t size_of(int64_t difference)
+{
+    return difference < 0 ? 0 - (uint64_t)difference : (uint64_t)difference;
+}
+
+static int most_different_first(const void *left, const void *right)
+{
+    const struct site_pair *a = left, *b = right;
+    const uint64_t of_a = size_of(a->committed), of_b = size_of(b->committed);
+
+    if (of_a != of_b)
+        return of_a > of_b ? -1 : 1;
+    if (a->first != b->first)
+        return a->first < b->first ? -1 : 1;
+    return a->second < b->second ? -1 : a->second > b->second;
+}
+
+bool hm_compare_sites(struct site_pairs *pairs, const struct model *first, const struct model *second)
+{
+    const uint32_t counts[2] = {first->sites.count, second->sites.count};
+    struct named *names[2] = {names_of(first), names_of(second)};
+    uint32_t at[2] = {0, 0};
+
+    *pairs = (struct site_pairs){.list = malloc((counts[0] + counts[1] + 1) * sizeof *pairs->list)};
+    if (names[0] && names[1] && pairs->list)
+        while (at[0] < counts[0] || at[1] < counts[1]) {
+            const int order = at[0] == counts[0]   ? 1
+                              : at[1] == counts[1] ? -1
+                                                   : strcmp(names[0][at[0]].name, names[1][at[1]].name);
+            struct site_pair *pair = &pairs->list[pairs->count++];
+            pair->first = order <= 0 ? names[0][at[0]++].index : 0;
+            pair->second = order >= 0 ? names[1][at[1]++].index : 0;
+            pair->committed = (int64_t)((pair->second ? second->sites.list[pair->second].committed : 0) -
+                                        (pair->first ? first->sites.list[pair->first].committed : 0));
+        }
+    const bool done = names[0] && names[1] && pairs->list;
+    names_clear(names[0], counts[0]);
+    names_clear(names[1], counts[1]);
+    if (done)
+        qsort(pairs->list, pairs->count, sizeof *pairs->list, most_different_first);
+    return done;
+}
