@@ -23,7 +23,8 @@ static inline size_t bytes_left(const struct bytes *bytes)
 
 static inline struct bytes bytes_of(const void *at, size_t count)
 {
-    return (struct bytes){(const uint8_t *)at, (const uint8_t *)at + count, false};
+    const uint8_t *start = at; /* NULL, if there are none */
+    return (struct bytes){start, count == 0 ? start : start + count, false};
 }
 
 /* The next `count` bytes as a piece of their own. */
@@ -35,7 +36,7 @@ static inline struct bytes take_bytes(struct bytes *bytes, uint64_t count)
         return bytes_of(bytes->end, 0);
     }
     struct bytes piece = bytes_of(bytes->at, (size_t)count);
-    bytes->at += count;
+    bytes->at = piece.end;
     return piece;
 }
 

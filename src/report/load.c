@@ -13,8 +13,9 @@ enum { EVENTS_MAX = 1 << 18 };
 
 struct loader {
     struct loaded *loaded;
-    struct event *events; /* EVENTS_MAX */
-    uint32_t count, order;
+    struct event *events;
+    uint32_t count, capacity; /* EVENTS_MAX at most */
+    uint32_t order;
     bool begun;
 };
 
@@ -39,7 +40,20 @@ static void apply(struct loader *loader, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         hm_model_event(&loader->loaded->model, &loader->events[i]);
     loader->count -= count;
-    memmove(loader->events, loader->events + count, loader->count * sizeof *loader->events);
+    if (loader->count != 0)
+        memmove(loader->events, loader->events + count, loader->count * sizeof *loader->events);
+}
+
+static bool grow(struct loader *loader)
+{
+    const uint32_t capacity = loader->capacity == 0 ? 1024 : loader->capacity * 2;
+    struct event *events = realloc(loader->events, capacity * sizeof *events);
+
+    if (!events)
+        return false;
+    loader->events = events;
+    loader->capacity = capacity;
+    return true;
 }
 
 static const char *on_header(void *context, const struct nettrace_header *header)
@@ -63,6 +77,8 @@ static const char *on_event(void *context, const struct nettrace_event *read)
 
     if (loader->count == EVENTS_MAX)
         apply(loader, EVENTS_MAX / 2);
+    if (loader->count == loader->capacity && !grow(loader))
+        return "no memory";
     struct event *event = &loader->events[loader->count];
     const char *wrong = hm_schema_decode(&model->schema, read->metadata, read->payload, event);
     if (wrong || event->kind == EVENT_OTHER)
@@ -107,11 +123,6 @@ bool hm_load(struct loaded *loaded, struct nettrace_source source)
                                              .context = &loader};
 
     *loaded = (struct loaded){0};
-    loader.events = malloc(EVENTS_MAX * sizeof *loader.events);
-    if (!loader.events) {
-        loaded->result = (struct nettrace_result){.ending = NETTRACE_DAMAGED, .what = "no memory"};
-        return false;
-    }
     loaded->result = hm_nettrace_read(source, &visitor);
     if (loader.begun) {
         apply(&loader, loader.count);

@@ -136,26 +136,25 @@ static void apply_free(struct model *model, const struct event *event)
         hm_regions_decommit(&model->regions, region, values[FREE_ADDRESS], values[FREE_BYTES]);
 }
 
+/* What is there goes in either case: its end may have been lost. */
 static void apply_view(struct model *model, const struct event *event)
 {
     const uint64_t *values = event->values;
-    struct region *region;
+    struct region *region = hm_regions_find(&model->regions, values[VIEW_ADDRESS]);
 
-    if (event->kind == EVENT_VIEW_MAPPED) {
-        region = hm_regions_make(&model->regions, values[VIEW_ADDRESS]);
-        model->counted[USE_VIEW] += values[VIEW_COMMITTED];
-        if (!region)
-            return;
-        region->use = USE_VIEW;
-        region->bytes = values[VIEW_BYTES];
-        region->committed = values[VIEW_COMMITTED];
-        return;
+    if (region) {
+        model->counted[region->use] = less(model->counted[region->use], region->committed);
+        hm_regions_remove(&model->regions, region);
     }
-    region = hm_regions_find(&model->regions, values[VIEW_ADDRESS]);
+    if (event->kind != EVENT_VIEW_MAPPED)
+        return;
+    model->counted[USE_VIEW] += values[VIEW_COMMITTED];
+    region = hm_regions_make(&model->regions, values[VIEW_ADDRESS]);
     if (!region)
         return;
-    model->counted[region->use] = less(model->counted[region->use], region->committed);
-    hm_regions_remove(&model->regions, region);
+    region->use = USE_VIEW;
+    region->bytes = values[VIEW_BYTES];
+    region->committed = values[VIEW_COMMITTED];
 }
 
 /* Owned already, or of another use than it had seemed. */

@@ -1,8 +1,8 @@
 # hostmem-report, and the page that it has inside; included by the main list and by that of the native tests.  It knows no
 # Windows but for one file.
 set(report_dir ${CMAKE_CURRENT_LIST_DIR})
-set(report_sources compare.c file.c frames.c hostmem_report.c html.c json.c load.c model.c nettrace.c out.c regions.c schema.c
-    sites.c table.c text.c timeline.c)
+set(report_sources compare.c frames.c json.c load.c model.c nettrace.c out.c regions.c schema.c sites.c table.c text.c
+    timeline.c)
 list(TRANSFORM report_sources PREPEND ${report_dir}/)
 
 # The page is made of its own files and of uPlot, which npm fetches by the lock file.  Without Node or npm, or when that
@@ -44,6 +44,7 @@ else()
     message(STATUS "hostmem-report is built without its page: there is no Node with npm")
 endif()
 
-add_executable(hostmem-report ${report_sources} ${report_page})
+add_executable(hostmem-report ${report_sources} ${report_dir}/file.c ${report_dir}/hostmem_report.c ${report_dir}/html.c
+    ${report_page})
 target_include_directories(hostmem-report PRIVATE ${report_dir}/..)
 target_compile_definitions(hostmem-report PRIVATE HOSTMEM_REPORT_VERSION="${PROJECT_VERSION}")

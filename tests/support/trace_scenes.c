@@ -10,7 +10,7 @@
 #define MB              ((uint64_t)1 << 20)
 #define KB              ((uint64_t)1 << 10)
 #define NONE            UINT64_MAX
-#define SECONDS(number) (1000 + (uint64_t)((number)*MAKER_FREQUENCY))
+#define SECONDS(number) (1000 + (uint64_t)((number)*MAKER_FREQUENCY + 0.5))
 
 enum { COMMIT = 0x1000, RESERVE = 0x2000, DECOMMIT = 0x4000, RELEASE = 0x8000 };
 enum { OTHER, GC_HEAP, GC_TABLES, CODE, LOADER, VIEW };
