@@ -52,17 +52,28 @@ void hm_file_prepare_stdout(void)
 
 int report_main(int argc, char **argv);
 
+static char *utf8_of(const wchar_t *wide)
+{
+    const int size = WideCharToMultiByte(CP_UTF8, 0, wide, -1, NULL, 0, NULL, NULL);
+    char *text = size > 0 ? malloc((size_t)size) : NULL;
+
+    if (text)
+        WideCharToMultiByte(CP_UTF8, 0, wide, -1, text, size, NULL, NULL);
+    return text;
+}
+
 int wmain(int argc, wchar_t **wide)
 {
     char **argv = calloc((size_t)argc + 1, sizeof *argv);
+    bool done = argv != NULL;
 
-    for (int i = 0; argv && i < argc; i++) {
-        const int size = WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, NULL, 0, NULL, NULL);
-        argv[i] = size > 0 ? malloc((size_t)size) : NULL;
-        if (!argv[i] || WideCharToMultiByte(CP_UTF8, 0, wide[i], -1, argv[i], size, NULL, NULL) == 0)
-            return 1;
-    }
-    return argv ? report_main(argc, argv) : 1;
+    for (int i = 0; done && i < argc; i++)
+        done = (argv[i] = utf8_of(wide[i])) != NULL;
+    const int status = done ? report_main(argc, argv) : 1;
+    for (int i = 0; argv && i < argc; i++)
+        free(argv[i]);
+    free(argv);
+    return status;
 }
 #else
 FILE *hm_file_open(const char *name, const char *mode)

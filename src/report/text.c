@@ -16,14 +16,19 @@ static double mebibytes(uint64_t bytes)
     return (double)bytes / (1 << 20);
 }
 
-static void bar(struct out *out, uint64_t part, uint64_t now, uint64_t whole)
+/* Of BAR characters. */
+static unsigned length_of(uint64_t bytes, uint64_t whole)
 {
-    const unsigned full = whole == 0 ? 0 : (unsigned)((double)now / (double)whole * BAR + 0.5);
-    const unsigned most = whole == 0 ? 0 : (unsigned)((double)part / (double)whole * BAR + 0.5);
+    return whole == 0 ? 0 : bytes >= whole ? BAR : (unsigned)((double)bytes / (double)whole * BAR + 0.5);
+}
 
-    for (unsigned i = 0; i < full && i < BAR; i++)
+static void bar(struct out *out, uint64_t most, uint64_t now, uint64_t whole)
+{
+    const unsigned full = length_of(now, whole);
+
+    for (unsigned i = 0; i < full; i++)
         hm_out_text(out, "\xE2\x96\x88");
-    for (unsigned i = full; i < most && i < BAR; i++)
+    for (unsigned i = full; i < length_of(most, whole); i++)
         hm_out_text(out, "\xE2\x96\x91");
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# test_report.sh MAKE_TRACE [RUNNER...] HOSTMEM_REPORT
+# test_report.sh MAKE_TRACE [RUNNER...] HOSTMEM_REPORT       RUNNER: what runs both, where they are Windows programs
 #
 # hostmem-report from its command line: its text and its JSON, word for word, of a trace that is made here; every trace that
 # is none, or not all there: one line and a status that is not 0; the page, and what it is refused for.
@@ -8,6 +8,7 @@ set -u -o pipefail
 [ $# -ge 2 ] || { echo "usage: test_report.sh MAKE_TRACE [RUNNER...] HOSTMEM_REPORT" >&2; exit 2; }
 make_trace=$(readlink -f "$1") || exit 2
 report=("${@:2}")
+runner=("${@:2:$#-2}")
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -32,7 +33,8 @@ expect() {
     grep -q -- "^hostmem-report: .*$pattern" err || wrong "$*: no '$pattern' in: $(cat err)"
 }
 
-"$make_trace" small small.nettrace && "$make_trace" program program.nettrace 20000 || exit 1
+make() { "${runner[@]}" "$make_trace" "$@"; }
+make small small.nettrace && make program program.nettrace 20000 || exit 1
 
 # What it says.
 run small.nettrace
@@ -53,6 +55,10 @@ run small.nettrace --compare program.nettrace
 run small.nettrace --compare=small.nettrace --json
 jq -e '.compared.end == .committed.end and ([.compared.sites[].difference] | add) == 0' out > /dev/null ||
     wrong "a trace differs from itself"
+
+cp small.nettrace 'číslo 木.nettrace'
+run 'číslo 木.nettrace'
+[ $status -eq 0 ] && grep -q '^hostmem-report: číslo 木.nettrace.\?$' out || wrong "a name in UTF-8: status $status, $(head -n 1 out err)"
 
 # What is no trace, or not all of one. Where something can be told, it is.
 size=$(stat -c %s small.nettrace)
@@ -99,7 +105,7 @@ else
     expect 2 'is a trace, which --html would overwrite' small.nettrace --html program.nettrace
     expect 1 'nowhere/page.html: ' small.nettrace --html nowhere/page.html
     expect 1 'no end mark' without-mark --html page.html
-    "$make_trace" program big.nettrace 1000000 || exit 1
+    make program big.nettrace 1000000 || exit 1
     started=$SECONDS
     run big.nettrace --html page.html
     [ $status -eq 0 ] && [ "$(stat -c %s page.html)" -lt 2000000 ] ||

@@ -172,6 +172,7 @@ function charts(data, on_moment) {
   lanes();
   calls();
   return {
+    all,
     resize() { for (const chart of all) chart.setSize({width: chart.root.parentElement.clientWidth, height: chart.height}); },
     destroy() { for (const chart of all) chart.destroy(); },
   };

@@ -134,8 +134,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes source = bytes_of(maker.bytes ? maker.bytes : data, maker.size);
     const bool told = hm_load(&loaded, (struct nettrace_source){read_memory, &source});
     DEMAND(!ended || (loaded.result.ending != NETTRACE_DAMAGED && loaded.result.ending != NETTRACE_CUT));
-    if (told) {
+    if (told)
         check(&loaded);
+    if (told && size % 8 == 0) { /* it takes long */
         hm_frames_fit(&loaded.model.frames, 1 << 16);
         write_all(&loaded);
     }
