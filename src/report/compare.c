@@ -46,16 +46,15 @@ static int most_first(const void *left, const void *right)
     return a->index < b->index ? -1 : a->index > b->index;
 }
 
-uint32_t *hm_sites_by_bytes(const struct model *model)
+uint32_t *hm_sites_by_bytes(const struct sites *sites)
 {
-    const uint32_t count = model->sites.count;
+    const uint32_t count = sites->count;
     struct by_bytes *rows = count == 0 ? NULL : malloc(count * sizeof *rows);
     uint32_t *order = count == 0 ? NULL : malloc(count * sizeof *order);
 
     if (rows && order) {
         for (uint32_t i = 0; i < count; i++)
-            rows[i] = (struct by_bytes){model->sites.list[i + 1].committed, model->sites.list[i + 1].reserved,
-                                        i + 1};
+            rows[i] = (struct by_bytes){sites->list[i + 1].committed, sites->list[i + 1].reserved, i + 1};
         qsort(rows, count, sizeof *rows, most_first);
         for (uint32_t i = 0; i < count; i++)
             order[i] = rows[i].index;

@@ -20,7 +20,7 @@ struct site_pairs {
 };
 
 /* Indices of the sites, the one that committed most first; NULL: no memory, or there are none. For free(). */
-uint32_t *hm_sites_by_bytes(const struct model *model);
+uint32_t *hm_sites_by_bytes(const struct sites *sites);
 
 /* A name for a whole stack, innermost first: what it calls in `frames` lines at most is joined by `between`. */
 void hm_site_name(const struct model *model, const struct site *site, unsigned frames, const char *between,

@@ -12,7 +12,7 @@
 
 #include "report/compare.h"
 
-enum { SITES_SHOWN = 200, PAIRS_SHOWN = 100 };
+enum { SITES_SHOWN = 300, PAIRS_SHOWN = 100, GROUPS_SHOWN = 100, GROUP_FRAMES = 3 };
 
 static void key(struct out *out, const char *before, const char *name)
 {
@@ -304,22 +304,34 @@ static void stack(struct out *out, const char *before, const struct model *model
     hm_out_text(out, "]");
 }
 
-static bool sites(struct out *out, const struct model *model)
+/* Of most of what it committed. */
+static const char *main_use(const struct site *site)
 {
-    const uint32_t count = model->sites.count;
-    uint32_t *order = hm_sites_by_bytes(model);
+    unsigned most = 0;
 
-    if (count != 0 && !order)
+    for (unsigned use = 0; use < USE_COUNT; use++)
+        if (site->by_use[use] > site->by_use[most])
+            most = use;
+    return site->by_use[most] == 0 ? "" : hm_use_names[most];
+}
+
+/* The first `shown` of them. */
+static bool site_list(struct out *out, const char *name, const struct model *model, const struct sites *list,
+                      uint32_t shown)
+{
+    uint32_t *order = hm_sites_by_bytes(list);
+
+    if (list->count != 0 && !order)
         return false;
-    key_number(out, ",\n ", "site_count", count);
-    key_number(out, ",\n ", "stacks_left_out", model->sites.left_out);
-    key(out, ",\n ", "sites");
+    key(out, ",\n ", name);
     hm_out_text(out, "[");
-    for (uint32_t i = 0; i < count && i < SITES_SHOWN; i++) {
-        const struct site *site = &model->sites.list[order[i]];
+    for (uint32_t i = 0; i < list->count && i < shown; i++) {
+        const struct site *site = &list->list[order[i]];
         key_number(out, i == 0 ? "{" : ",\n  {", "committed", site->committed);
         key_number(out, ", ", "reserved", site->reserved);
         key_number(out, ", ", "held", site->held);
+        key_text(out, ", ", "use", main_use(site));
+        key_number(out, ", ", "stacks", site->stacks);
         key_number(out, ", ", "calls", site->calls);
         key_number(out, ", ", "failed", site->failed);
         stack(out, ", ", model, site);
@@ -328,6 +340,19 @@ static bool sites(struct out *out, const struct model *model)
     hm_out_text(out, "]");
     free(order);
     return true;
+}
+
+static bool sites(struct out *out, const struct model *model)
+{
+    struct sites groups = {0};
+
+    key_number(out, ",\n ", "site_count", model->sites.count);
+    key_number(out, ",\n ", "stacks_left_out", model->sites.left_out);
+    hm_sites_group(&groups, &model->sites, GROUP_FRAMES);
+    const bool done = site_list(out, "site_groups", model, &groups, GROUPS_SHOWN) &&
+                      site_list(out, "sites", model, &model->sites, SITES_SHOWN);
+    hm_sites_clear(&groups);
+    return done;
 }
 
 /* ------------------------------------------------------------------------------------------------------ comparison */

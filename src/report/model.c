@@ -111,6 +111,8 @@ static void apply_alloc(struct model *model, const struct event *event)
         }
     }
     model->counted[use] += values[ALLOC_COMMITTED];
+    if (site)
+        site->by_use[use] += values[ALLOC_COMMITTED];
 }
 
 static void apply_free(struct model *model, const struct event *event)
@@ -343,6 +345,7 @@ void hm_model_end(struct model *model)
         if (region->site)
             model->sites.list[region->site].held += region->committed;
     }
+    hm_sites_settle(&model->sites);
 }
 
 void hm_model_clear(struct model *model)

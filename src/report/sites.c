@@ -55,7 +55,7 @@ static uint32_t intern(struct sites *sites, const struct site *wanted)
 
 void hm_sites_stack(struct sites *sites, uint32_t id, struct bytes addresses, unsigned pointer_size)
 {
-    struct site site = {0};
+    struct site site = {.stacks = 1};
 
     while (site.depth < SITE_FRAMES_MAX && bytes_left(&addresses) >= pointer_size)
         site.frames[site.depth++] = take_uint(&addresses, pointer_size);
@@ -107,18 +107,114 @@ static const char *file_name(const char *path)
     return name;
 }
 
+/* The last that was there; NULL: none was. */
+static const struct image *image_of(const struct sites *sites, uint64_t address)
+{
+    for (uint32_t i = sites->image_count; i-- > 0;)
+        if (address >= sites->images[i].start && address < sites->images[i].end)
+            return &sites->images[i];
+    return NULL;
+}
+
 void hm_sites_frame(const struct sites *sites, const char *(*text)(const void *context, uint64_t index),
                     const void *context, uint64_t address, char name[SITE_NAME_MAX])
 {
-    for (uint32_t i = sites->image_count; i-- > 0;) { /* the last that was there */
-        const struct image *image = &sites->images[i];
-        if (address < image->start || address >= image->end)
-            continue;
-        const char *file = file_name(text(context, image->name));
-        snprintf(name, SITE_NAME_MAX, "%.80s+0x%" PRIx64, *file ? file : "?", address - image->start);
+    const struct image *image = image_of(sites, address);
+
+    if (!image) {
+        snprintf(name, SITE_NAME_MAX, "0x%" PRIx64, address);
         return;
     }
-    snprintf(name, SITE_NAME_MAX, "0x%" PRIx64, address);
+    const char *file = file_name(text(context, image->name));
+    snprintf(name, SITE_NAME_MAX, "%.80s+0x%" PRIx64, *file ? file : "?", address - image->start);
+}
+
+static bool is_in(const struct image *image, uint64_t address)
+{
+    return address >= image->start && address < image->end;
+}
+
+/* NULL: they do not all begin in the same one. */
+static const struct image *recorder_of(const struct sites *sites)
+{
+    const struct image *image = sites->count < 2 ? NULL : image_of(sites, sites->list[1].frames[0]);
+
+    for (uint32_t i = 2; i <= sites->count && image; i++)
+        if (!is_in(image, sites->list[i].frames[0]))
+            return NULL;
+    return image;
+}
+
+static void strip(struct site *site, const struct image *recorder)
+{
+    uint32_t own = 0;
+
+    while (own < site->depth && is_in(recorder, site->frames[own]))
+        own++;
+    if (own == site->depth)
+        return;
+    site->depth -= own;
+    memmove(site->frames, site->frames + own, site->depth * sizeof *site->frames);
+    site->hash = hash_of(site->frames, site->depth);
+}
+
+static void join(struct site *into, const struct site *other)
+{
+    into->stacks += other->stacks;
+    into->calls += other->calls;
+    into->failed += other->failed;
+    into->committed += other->committed;
+    into->reserved += other->reserved;
+    into->held += other->held;
+    for (unsigned use = 0; use < USE_COUNT; use++)
+        into->by_use[use] += other->by_use[use];
+}
+
+/* A site of its own, or part of the one that is the same. */
+static void put(struct sites *sites, const struct site *site)
+{
+    const uint32_t before = sites->count, index = intern(sites, site);
+
+    if (index == 0)
+        sites->left_out++;
+    else if (sites->count == before)
+        join(&sites->list[index], site);
+}
+
+static void put_all(struct sites *into, const struct sites *from, const struct image *recorder,
+                    unsigned frames)
+{
+    for (uint32_t i = 1; i <= from->count; i++) {
+        struct site site = from->list[i];
+        if (recorder)
+            strip(&site, recorder);
+        if (site.depth > frames) {
+            site.depth = frames;
+            site.hash = hash_of(site.frames, frames);
+        }
+        put(into, &site);
+    }
+}
+
+void hm_sites_settle(struct sites *sites)
+{
+    const struct image *recorder = recorder_of(sites);
+    struct sites settled = {.left_out = sites->left_out};
+
+    if (!recorder)
+        return;
+    put_all(&settled, sites, recorder, SITE_FRAMES_MAX);
+    settled.images = sites->images;
+    settled.image_count = sites->image_count;
+    settled.image_capacity = sites->image_capacity;
+    sites->images = NULL;
+    hm_sites_clear(sites);
+    *sites = settled;
+}
+
+void hm_sites_group(struct sites *groups, const struct sites *sites, unsigned frames)
+{
+    put_all(groups, sites, NULL, frames);
 }
 
 void hm_sites_clear(struct sites *sites)

@@ -8,15 +8,18 @@
 #define HOSTMEM_REPORT_SITES_H
 
 #include "report/bytes.h"
+#include "report/regions.h"
 #include "report/table.h"
 
-enum { SITE_FRAMES_MAX = 24, SITE_NAME_MAX = 128 };
+enum { SITE_FRAMES_MAX = 32, SITE_NAME_MAX = 128 };
 
 struct site {
     uint64_t hash, frames[SITE_FRAMES_MAX]; /* innermost first */
     uint32_t depth;
     uint64_t calls, failed;
     uint64_t committed, reserved; /* bytes, by all its calls together */
+    uint64_t by_use[USE_COUNT];   /* the committed ones */
+    uint64_t stacks;              /* of a group: how many */
     uint64_t held;                /* still committed at the end, in regions that were reserved from here */
 };
 
@@ -44,6 +47,13 @@ void hm_sites_image(struct sites *sites, uint64_t start, uint64_t end, uint64_t 
 /* "coreclr.dll+0x1234", or the address. */
 void hm_sites_frame(const struct sites *sites, const char *(*text)(const void *context, uint64_t index),
                     const void *context, uint64_t address, char name[SITE_NAME_MAX]);
+
+/* When all is known: frames of the image that every stack begins in, which is the recorder's, go; and what is the same without
+ * them becomes one. Indices are others then. */
+void hm_sites_settle(struct sites *sites);
+
+/* The same by their innermost frames only; `groups` is empty, and for hm_sites_clear. */
+void hm_sites_group(struct sites *groups, const struct sites *sites, unsigned frames);
 
 void hm_sites_clear(struct sites *sites);
 

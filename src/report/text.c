@@ -154,13 +154,14 @@ static void calls(struct out *out, const struct model *model)
 
 static void sites(struct out *out, const struct model *model)
 {
-    uint32_t *order = hm_sites_by_bytes(model);
+    struct sites groups = {0};
 
-    if (!order)
-        return;
-    hm_out_text(out, "\n  call sites, MiB   committed  reserved     calls\n");
-    for (uint32_t i = 0; i < model->sites.count && i < SITES_SHOWN; i++) {
-        const struct site *site = &model->sites.list[order[i]];
+    hm_sites_group(&groups, &model->sites, SITE_FRAMES_SHOWN);
+    uint32_t *order = hm_sites_by_bytes(&groups);
+    if (order)
+        hm_out_text(out, "\n  call sites, MiB   committed  reserved     calls\n");
+    for (uint32_t i = 0; order && i < groups.count && i < SITES_SHOWN; i++) {
+        const struct site *site = &groups.list[order[i]];
         char name[SITE_KEY_MAX];
         hm_site_name(model, site, SITE_FRAMES_SHOWN, " < ", name);
         hm_out_format(out, "  %26.1f %9.1f %9" PRIu64 "  ", mebibytes(site->committed),
@@ -169,6 +170,7 @@ static void sites(struct out *out, const struct model *model)
         hm_out_text(out, "\n");
     }
     free(order);
+    hm_sites_clear(&groups);
 }
 
 void hm_report_text(struct out *out, const struct reported *reported)

@@ -111,7 +111,7 @@ static void test_sites(void **state)
     assert_true(load(&loaded, &maker));
     const struct model *model = &loaded.model;
     assert_int_equal(model->sites.count, 3);
-    uint32_t *order = hm_sites_by_bytes(model);
+    uint32_t *order = hm_sites_by_bytes(&model->sites);
     const struct site *most = &model->sites.list[order[0]];
     assert_int_equal(most->committed, 5 * MB);
     assert_int_equal(most->reserved, 256 * MB);
@@ -409,6 +409,39 @@ static void test_fields_by_name(void **state)
     maker_free(&maker);
 }
 
+/* Stacks begin in the recorder; what calls it is what is told, once. */
+static void test_recorder_not_told(void **state)
+{
+    (void)state;
+    const uint64_t own = 0x140000000, runtime = 0x7FF000000000;
+    struct trace_maker maker;
+    struct loaded loaded;
+    char name[SITE_KEY_MAX];
+
+    begin(&maker);
+    maker_stack(&maker, 1, 3, (const uint64_t[]){own + 1, own + 2, runtime + 3});
+    maker_stack(&maker, 2, 2, (const uint64_t[]){own + 4, runtime + 3});
+    maker_stack(&maker, 3, 3, (const uint64_t[]){own + 1, runtime + 5, own + 6});
+    for (uint32_t stack = 1; stack <= 3; stack++)
+        MAKE(&maker, MADE_ALLOC, AT(stack), stack, 0, MB, 0x3000, 4, 2, 1, 0, stack * MB, MB, stack * MB);
+    MAKE(&maker, MADE_IMAGE, AT(4), 0, 1, 1, own, own + MB, 0, (uintptr_t) "hostmem.dll", 0);
+    MAKE(&maker, MADE_IMAGE, AT(4), 0, 1, 1, runtime, runtime + MB, 0, (uintptr_t) "coreclr.dll", 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    const struct sites *sites = &loaded.model.sites;
+    assert_int_equal(sites->count, 2);
+    hm_site_name(&loaded.model, &sites->list[1], 9, " < ", name);
+    assert_string_equal(name, "coreclr.dll+0x3");
+    assert_int_equal(sites->list[1].committed, 2 * MB);
+    assert_int_equal(sites->list[1].by_use[USE_GC_HEAP], 2 * MB);
+    assert_int_equal(sites->list[1].held, 2 * MB);
+    assert_int_equal(sites->list[1].calls, 2);
+    hm_site_name(&loaded.model, &sites->list[2], 9, " < ", name);
+    assert_string_equal(name, "coreclr.dll+0x5 < hostmem.dll+0x6");
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* --------------------------------------------------------------------------------------------------------- the parts */
 
 /* A region's runs beside a naive array of pages. */
@@ -545,6 +578,7 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_json_texts),
         cmocka_unit_test(test_compared),
+        cmocka_unit_test(test_recorder_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -60,6 +60,18 @@ cp small.nettrace 'číslo 木.nettrace'
 run 'číslo 木.nettrace'
 [ $status -eq 0 ] && grep -q '^hostmem-report: číslo 木.nettrace.\?$' out || wrong "a name in UTF-8: status $status, $(head -n 1 out err)"
 
+# A trace that hostmem-run has recorded of a .NET 11 program that compiles C#, with stacks; only the folder's name is another.
+# The accounting was counted apart from the events: calls by method, and the last sample.
+xz -dc "$here/data/compile.nettrace.xz" > compile.nettrace || exit 1
+run compile.nettrace --json
+[ $status -eq 0 ] || wrong "compile.nettrace: status $status, $(cat err)"
+jq -e '.wrong == null and .lost == 0 and .events == 8177 and .accounting.last_difference == 0 and (.runtime | startswith("11.0."))
+    and (.calls[] | select(.method == "VirtualAlloc") | .traced) == (.counted_calls[] | select(.method == "VirtualAlloc") | .count)
+    and (.calls[] | select(.method == "VirtualFree") | .traced) == (.counted_calls[] | select(.method == "VirtualFree") | .count)
+    and (.committed.end | add) > 60000000 and .site_groups[0].use == "GC heap" and .site_groups[0].stacks > 10
+    and (.site_groups[0].stack[0] | startswith("coreclr.dll+0x")) and ([.frames[].set[]] | length) > 400' out > /dev/null ||
+    wrong "compile.nettrace: $(jq -c 'del(.timeline, .frames, .sites, .site_groups)' out)"
+
 # What is no trace, or not all of one. Where something can be told, it is.
 size=$(stat -c %s small.nettrace)
 : > empty

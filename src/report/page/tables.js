@@ -52,11 +52,18 @@ function stack(frames) {
 
 const share = (value, most) => make('span', {class: 'share', style: `width:${most ? Math.abs(value) / most * 100 : 0}%`});
 
+// Groups by the innermost frames; the stacks of each are inside, as far as they are among those that committed most.
 function sites(data) {
   by_id('sites-section').hidden = data.sites.length === 0;
-  by_id('sites-hint').textContent = `${count(data.site_count)} stacks; those that committed most first. Innermost frame first; ` +
-    'held: still committed at the end in regions that were reserved from here.';
-  const most = Math.max(...data.sites.map((site) => site.committed), 0);
+  by_id('sites-hint').textContent = `${count(data.site_count)} stacks, by their three innermost frames; those that committed ` +
+    'most first. Held: still committed at the end in regions that were reserved from here.';
+  const most = Math.max(...data.site_groups.map((group) => group.committed), 0);
+  const stacks_of = (group) => data.sites.filter((site) => group.stack.every((frame, i) => site.stack[i] === frame));
+  const more_of = (site, group) => make('details', {}, make('summary', {},
+    `${mib(site.committed)}, ${count(site.calls)} calls `, make('code', {}, `← ${site.stack[group.stack.length] || 'nothing more'}`)),
+    ...site.stack.slice(group.stack.length + 1).map((frame) => make('code', {}, `← ${frame}`)));
+  const name = (group) => make('details', {}, make('summary', {}, make('code', {}, group.stack.join(' ← '))),
+    ...stacks_of(group).map((site) => more_of(site, group)));
   const columns = [
     {title: 'committed', number: true, cell: (site) => mib(site.committed)},
     {title: '', class: 'share-cell', cell: (site) => share(site.committed, most)},
@@ -64,12 +71,14 @@ function sites(data) {
     {title: 'held', number: true, cell: (site) => mib(site.held)},
     {title: 'calls', number: true, cell: (site) => count(site.calls)},
     {title: 'failed', number: true, cell: (site) => count(site.failed)},
-    {title: 'stack', cell: (site) => stack(site.stack)},
+    {title: 'use', class: 'short', cell: (site) => site.use},
+    {title: 'stacks', number: true, cell: (site) => count(site.stacks)},
+    {title: 'innermost frames', cell: name},
   ];
-  by_id('sites').replaceChildren(table(columns, data.sites.slice(0, 15)));
-  if (data.sites.length > 15) {
-    by_id('sites').append(make('details', {}, make('summary', {}, `${data.sites.length - 15} more`),
-      table(columns, data.sites.slice(15))));
+  by_id('sites').replaceChildren(table(columns, data.site_groups.slice(0, 15)));
+  if (data.site_groups.length > 15) {
+    by_id('sites').append(make('details', {}, make('summary', {}, `${data.site_groups.length - 15} more`),
+      table(columns, data.site_groups.slice(15))));
   }
 }
 
