@@ -48,7 +48,7 @@ static void sample(struct trace_maker *maker, double time, uint64_t reserved, co
 }
 
 /* 256 MB of heap of which 5 MB are committed and one is given back; code; a view; a refusal, and low memory. */
-static void small(struct trace_maker *maker)
+static void few_events(struct trace_maker *maker)
 {
     const uint64_t heap = 0x20000000000, code = 0x7FF000000000, view = 0x10000000000;
     uint64_t uses[6] = {0};
@@ -179,7 +179,7 @@ static void program(struct trace_maker *maker, uint64_t amount)
 bool maker_scene(struct trace_maker *maker, const char *scene, uint64_t amount)
 {
     if (strcmp(scene, "small") == 0)
-        small(maker);
+        few_events(maker);
     else if (strcmp(scene, "program") == 0)
         program(maker, amount);
     else
