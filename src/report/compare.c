@@ -87,15 +87,15 @@ static void names_clear(struct named *names, uint32_t count)
     free(names);
 }
 
-/* All sites by name; NULL: no memory. */
-static struct named *names_of(const struct model *model)
+/* All groups by name; NULL: no memory. */
+static struct named *names_of(const struct model *model, const struct sites *groups)
 {
-    const uint32_t count = model->sites.count;
+    const uint32_t count = groups->count;
     struct named *names = calloc(count + 1, sizeof *names);
 
     for (uint32_t i = 0; names && i < count; i++) {
         char name[SITE_KEY_MAX];
-        hm_site_name(model, &model->sites.list[i + 1], SITE_FRAMES_MAX, ";", name);
+        hm_site_name(model, &groups->list[i + 1], GROUP_FRAMES, ";", name);
         const size_t size = strlen(name) + 1;
         names[i] = (struct named){malloc(size), i + 1};
         if (!names[i].name) {
@@ -126,28 +126,46 @@ static int most_different_first(const void *left, const void *right)
     return a->second < b->second ? -1 : a->second > b->second;
 }
 
+static uint64_t committed_by(const struct sites *groups, uint32_t index)
+{
+    return index == 0 ? 0 : groups->list[index].committed;
+}
+
 bool hm_compare_sites(struct site_pairs *pairs, const struct model *first, const struct model *second)
 {
-    const uint32_t counts[2] = {first->sites.count, second->sites.count};
-    struct named *names[2] = {names_of(first), names_of(second)};
+    const struct model *models[2] = {first, second};
+    struct named *names[2];
     uint32_t at[2] = {0, 0};
 
-    *pairs = (struct site_pairs){.list = malloc((counts[0] + counts[1] + 1) * sizeof *pairs->list)};
-    if (names[0] && names[1] && pairs->list)
-        while (at[0] < counts[0] || at[1] < counts[1]) {
-            const int order = at[0] == counts[0]   ? 1
-                              : at[1] == counts[1] ? -1
-                                                   : strcmp(names[0][at[0]].name, names[1][at[1]].name);
-            struct site_pair *pair = &pairs->list[pairs->count++];
-            pair->first = order <= 0 ? names[0][at[0]++].index : 0;
-            pair->second = order >= 0 ? names[1][at[1]++].index : 0;
-            pair->committed = (int64_t)((pair->second ? second->sites.list[pair->second].committed : 0) -
-                                        (pair->first ? first->sites.list[pair->first].committed : 0));
-        }
+    *pairs = (struct site_pairs){0};
+    for (unsigned i = 0; i < 2; i++) {
+        hm_sites_group(&pairs->groups[i], &models[i]->sites, GROUP_FRAMES);
+        names[i] = names_of(models[i], &pairs->groups[i]);
+    }
+    const uint32_t counts[2] = {pairs->groups[0].count, pairs->groups[1].count};
+    pairs->list = malloc((counts[0] + counts[1] + 1) * sizeof *pairs->list);
     const bool done = names[0] && names[1] && pairs->list;
+    while (done && (at[0] < counts[0] || at[1] < counts[1])) {
+        const int order = at[0] == counts[0]   ? 1
+                          : at[1] == counts[1] ? -1
+                                               : strcmp(names[0][at[0]].name, names[1][at[1]].name);
+        struct site_pair *pair = &pairs->list[pairs->count++];
+        pair->first = order <= 0 ? names[0][at[0]++].index : 0;
+        pair->second = order >= 0 ? names[1][at[1]++].index : 0;
+        pair->committed = (int64_t)(committed_by(&pairs->groups[1], pair->second) -
+                                    committed_by(&pairs->groups[0], pair->first));
+    }
     names_clear(names[0], counts[0]);
     names_clear(names[1], counts[1]);
     if (done)
         qsort(pairs->list, pairs->count, sizeof *pairs->list, most_different_first);
     return done;
+}
+
+void hm_pairs_clear(struct site_pairs *pairs)
+{
+    free(pairs->list);
+    hm_sites_clear(&pairs->groups[0]);
+    hm_sites_clear(&pairs->groups[1]);
+    *pairs = (struct site_pairs){0};
 }

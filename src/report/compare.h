@@ -6,15 +6,16 @@
 
 #include "report/model.h"
 
-enum { SITE_KEY_MAX = 2048 };
+enum { SITE_KEY_MAX = 2048, GROUP_FRAMES = 3 };
 
-/* A call site of one trace or of both; an index is 0 where it is not. */
+/* A group of call sites of one trace or of both, by its innermost frames; an index is 0 where it is not. */
 struct site_pair {
-    uint32_t first, second;
-    int64_t committed; /* bytes: of the second less of the first */
+    uint32_t first, second; /* in `groups` */
+    int64_t committed;      /* bytes: of the second less of the first */
 };
 
 struct site_pairs {
+    struct sites groups[2];
     struct site_pair *list; /* those that differ most come first */
     uint32_t count;
 };
@@ -26,7 +27,8 @@ uint32_t *hm_sites_by_bytes(const struct sites *sites);
 void hm_site_name(const struct model *model, const struct site *site, unsigned frames, const char *between,
                   char name[SITE_KEY_MAX]);
 
-/* False: no memory. */
+/* False: no memory. hm_pairs_clear in either case. */
 bool hm_compare_sites(struct site_pairs *pairs, const struct model *first, const struct model *second);
+void hm_pairs_clear(struct site_pairs *pairs);
 
 #endif

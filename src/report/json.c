@@ -12,7 +12,7 @@
 
 #include "report/compare.h"
 
-enum { SITES_SHOWN = 300, PAIRS_SHOWN = 100, GROUPS_SHOWN = 100, GROUP_FRAMES = 3 };
+enum { SITES_SHOWN = 300, PAIRS_SHOWN = 100, GROUPS_SHOWN = 100 };
 
 static void key(struct out *out, const char *before, const char *name)
 {
@@ -381,7 +381,7 @@ static bool comparison(struct out *out, const struct reported *first, const stru
     struct site_pairs pairs;
 
     if (!hm_compare_sites(&pairs, a, b)) {
-        free(pairs.list);
+        hm_pairs_clear(&pairs);
         return false;
     }
     key(out, ",\n ", "compared");
@@ -390,8 +390,8 @@ static bool comparison(struct out *out, const struct reported *first, const stru
     hm_out_text(out, "[");
     for (uint32_t i = 0; i < pairs.count && i < PAIRS_SHOWN; i++) {
         const struct site_pair *pair = &pairs.list[i];
-        const struct site *of_a = pair->first ? &a->sites.list[pair->first] : NULL;
-        const struct site *of_b = pair->second ? &b->sites.list[pair->second] : NULL;
+        const struct site *of_a = pair->first ? &pairs.groups[0].list[pair->first] : NULL;
+        const struct site *of_b = pair->second ? &pairs.groups[1].list[pair->second] : NULL;
         key_number(out, i == 0 ? "{" : ",\n   {", "first", of_a ? of_a->committed : 0);
         key_number(out, ", ", "second", of_b ? of_b->committed : 0);
         key(out, ", ", "difference");
@@ -400,7 +400,7 @@ static bool comparison(struct out *out, const struct reported *first, const stru
         hm_out_text(out, "}");
     }
     hm_out_text(out, "]}");
-    free(pairs.list);
+    hm_pairs_clear(&pairs);
     return true;
 }
 

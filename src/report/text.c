@@ -9,7 +9,7 @@
 
 #include "report/compare.h"
 
-enum { BAR = 28, SITES_SHOWN = 5, SITE_FRAMES_SHOWN = 3 };
+enum { BAR = 28, SITES_SHOWN = 5, SITE_FRAMES_SHOWN = GROUP_FRAMES };
 
 static double mebibytes(uint64_t bytes)
 {
@@ -215,7 +215,7 @@ bool hm_report_comparison(struct out *out, const struct reported *first, const s
     struct site_pairs pairs;
 
     if (!hm_compare_sites(&pairs, a, b)) {
-        free(pairs.list);
+        hm_pairs_clear(&pairs);
         return false;
     }
     hm_out_text(out, "hostmem-report: ");
@@ -236,12 +236,13 @@ bool hm_report_comparison(struct out *out, const struct reported *first, const s
         char name[SITE_KEY_MAX];
         if (i == 0)
             hm_out_text(out, "\n  committed by call sites, MiB   difference\n");
-        hm_site_name(model, &model->sites.list[pair->second ? pair->second : pair->first], SITE_FRAMES_SHOWN,
-                     " < ", name);
+        const struct site *site =
+            pair->second ? &pairs.groups[1].list[pair->second] : &pairs.groups[0].list[pair->first];
+        hm_site_name(model, site, SITE_FRAMES_SHOWN, " < ", name);
         hm_out_format(out, "  %+39.1f  ", (double)pair->committed / (1 << 20));
         hm_out_foreign(out, name);
         hm_out_text(out, "\n");
     }
-    free(pairs.list);
+    hm_pairs_clear(&pairs);
     return true;
 }

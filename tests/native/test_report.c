@@ -552,7 +552,7 @@ static void test_compared(void **state)
     assert_true(pairs.list[0].first != 0 && pairs.list[0].second != 0);
     assert_int_equal(pairs.list[1].committed, -(int64_t)MB + (pairs.list[1].second ? 2 * (int64_t)MB : 0));
     assert_int_equal(pairs.list[1].committed, -pairs.list[2].committed);
-    free(pairs.list);
+    hm_pairs_clear(&pairs);
     for (unsigned i = 0; i < 2; i++) {
         hm_unload(&loaded[i]);
         maker_free(&maker[i]);

@@ -44,12 +44,6 @@ function call_table(data) {
   ], rows));
 }
 
-function stack(frames) {
-  if (frames.length <= 2) return make('code', {}, frames.join(' ← '));
-  return make('details', {}, make('summary', {}, make('code', {}, frames.slice(0, 2).join(' ← '))),
-    ...frames.slice(2).map((frame) => make('code', {}, `← ${frame}`)));
-}
-
 const share = (value, most) => make('span', {class: 'share', style: `width:${most ? Math.abs(value) / most * 100 : 0}%`});
 
 // Groups by the innermost frames; the stacks of each are inside, as far as they are among those that committed most.
@@ -104,6 +98,6 @@ function compared(data) {
     {title: 'this', number: true, cell: (row) => mib(row.first)},
     {title: 'other', number: true, cell: (row) => mib(row.second)},
     {title: 'difference', number: true, cell: (row) => signed(row.difference)},
-    {title: 'stack', cell: (row) => stack(row.stack)},
-  ], other.sites.slice(0, 40)));
+    {title: 'innermost frames', cell: (row) => make('code', {}, row.stack.join(' ← '))},
+  ], other.sites.filter((row) => row.difference).slice(0, 30)));
 }
