@@ -14,12 +14,24 @@ uint64_t hm_state_total(const struct state *state)
     return total;
 }
 
+static bool has_room(struct timeline *timeline)
+{
+    if (timeline->count < timeline->capacity)
+        return true;
+    const uint32_t capacity = timeline->capacity == 0 ? 32 : timeline->capacity * 2;
+    struct slice *slices = realloc(timeline->slices, capacity * sizeof *slices);
+    if (!slices)
+        return false;
+    timeline->slices = slices;
+    timeline->capacity = capacity;
+    return true;
+}
+
 bool hm_timeline_begin(struct timeline *timeline, uint64_t frequency, const struct state *state)
 {
-    timeline->slices = calloc(SLICES_MAX, sizeof *timeline->slices);
-    if (!timeline->slices)
+    if (!has_room(timeline))
         return false;
-    timeline->count = 1;
+    timeline->slices[timeline->count++] = (struct slice){0};
     timeline->width = frequency / 1000 == 0 ? 1 : frequency / 1000;
     hm_timeline_changed(timeline, state);
     return true;
@@ -57,7 +69,7 @@ struct slice *hm_timeline_at(struct timeline *timeline, uint64_t time, const str
 {
     while (time / timeline->width >= SLICES_MAX)
         halve(timeline);
-    while (timeline->count <= time / timeline->width)
+    while (timeline->count <= time / timeline->width && has_room(timeline))
         timeline->slices[timeline->count++] = (struct slice){.state = *state, .peak = hm_state_total(state)};
     return &timeline->slices[timeline->count - 1];
 }

@@ -43,9 +43,9 @@ struct slice {
 };
 
 struct timeline {
-    struct slice *slices; /* SLICES_MAX; NULL: no memory */
-    uint32_t count;       /* the last one is the one that is being filled */
-    uint64_t width;       /* ticks */
+    struct slice *slices;
+    uint32_t count, capacity; /* SLICES_MAX at most; the last one is the one that is being filled */
+    uint64_t width;           /* ticks */
 };
 
 uint64_t hm_state_total(const struct state *state);
@@ -53,7 +53,8 @@ uint64_t hm_state_total(const struct state *state);
 /* False: no memory. */
 bool hm_timeline_begin(struct timeline *timeline, uint64_t frequency, const struct state *state);
 
-/* The slice of that moment, the slices before being as `state` says; never one that is before the last. */
+/* The slice of that moment, the slices before being as `state` says; never one that is before the last.
+ * Without memory for more it is the last one. */
 struct slice *hm_timeline_at(struct timeline *timeline, uint64_t time, const struct state *state);
 
 /* `state` has changed, in the last slice. */

@@ -1,5 +1,5 @@
 /*
- * make_trace SCENE FILE [EVENTS] - writes one of trace_scenes.c's traces
+ * make_trace SCENE FILE [AMOUNT] - writes one of trace_scenes.c's traces
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +10,8 @@ int main(int argc, char **argv)
 {
     struct trace_maker maker = {0};
 
-    if (argc < 3 || !maker_scene(&maker, argv[1], argc > 3 ? strtoull(argv[3], NULL, 10) : 20000)) {
-        fputs("usage: make_trace small|program FILE [EVENTS]\n", stderr);
+    if (argc < 3 || !maker_scene(&maker, argv[1], argc > 3 ? strtoull(argv[3], NULL, 10) : 0)) {
+        fputs("usage: make_trace small|program FILE [AMOUNT]\n", stderr);
         return 2;
     }
     FILE *file = fopen(argv[2], "wb");

@@ -68,7 +68,7 @@ void maker_stack(struct trace_maker *maker, uint32_t id, unsigned count, const u
 void maker_sequence_point(struct trace_maker *maker, uint64_t time);
 void maker_end(struct trace_maker *maker); /* the mark */
 
-/* False: there is no such scene. `amount`: of events, for those that are of any length. */
+/* False: there is no such scene. `amount`: see trace_scenes.c. */
 bool maker_scene(struct trace_maker *maker, const char *scene, uint64_t amount);
 
 void maker_free(struct trace_maker *maker);

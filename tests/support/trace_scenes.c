@@ -1,7 +1,7 @@
 /*
  * trace_scenes.c - traces of programs that never were; declared in trace_maker.h
  *
- * `small`: few events, whose sums are known. `program`: of any length, with all that a report shows.
+ * `small`: few events, whose sums are known; in a second, or as many times faster as the amount says. `program`: of any length, with all that a report shows.
  */
 #include <string.h>
 
@@ -10,11 +10,13 @@
 #define MB              ((uint64_t)1 << 20)
 #define KB              ((uint64_t)1 << 10)
 #define NONE            UINT64_MAX
-#define SECONDS(number) (1000 + (uint64_t)((number)*MAKER_FREQUENCY + 0.5))
+#define SECONDS(number) (1000 + (uint64_t)((number)*MAKER_FREQUENCY / pace + 0.5))
 
 enum { COMMIT = 0x1000, RESERVE = 0x2000, DECOMMIT = 0x4000, RELEASE = 0x8000 };
 enum { OTHER, GC_HEAP, GC_TABLES, CODE, LOADER, VIEW };
 enum { FAILED = 0x8007000E, REASON_LIMIT = 3, LOW = 1, NEUTRAL, HIGH };
+
+static double pace = 1;
 
 static const uint64_t coreclr = 0x7FF800000000, clrjit = 0x7FF900000000;
 
@@ -48,11 +50,12 @@ static void sample(struct trace_maker *maker, double time, uint64_t reserved, co
 }
 
 /* 256 MB of heap of which 5 MB are committed and one is given back; code; a view; a refusal, and low memory. */
-static void few_events(struct trace_maker *maker)
+static void few_events(struct trace_maker *maker, uint64_t faster)
 {
     const uint64_t heap = 0x20000000000, code = 0x7FF000000000, view = 0x10000000000;
     uint64_t uses[6] = {0};
 
+    pace = faster == 0 ? 1 : (double)faster;
     begin(maker);
     MAKE(maker, MADE_LIMITS, SECONDS(0), 0, 64 * MB, NONE, 16 * MB, 56 * MB, NONE, NONE);
     MAKE(maker, MADE_REGION, SECONDS(0), 0, 0x30000000000, 64 * KB, 64 * KB, OTHER, RESERVE | COMMIT);
@@ -110,6 +113,7 @@ static void program(struct trace_maker *maker, uint64_t amount)
     uint64_t uses[6] = {0}, arenas = 0, arena_used = 0, reserved = HEAPS * CHUNKS * chunk + 4 * MB;
     unsigned pressure = HIGH;
 
+    pace = 1;
     dice = 1;
     memset(committed, 0, sizeof committed);
     begin(maker);
@@ -179,7 +183,7 @@ static void program(struct trace_maker *maker, uint64_t amount)
 bool maker_scene(struct trace_maker *maker, const char *scene, uint64_t amount)
 {
     if (strcmp(scene, "small") == 0)
-        few_events(maker);
+        few_events(maker, amount);
     else if (strcmp(scene, "program") == 0)
         program(maker, amount);
     else
