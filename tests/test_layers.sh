@@ -6,8 +6,8 @@
 set -u -o pipefail
 
 [ $# -eq 2 ] || { echo "usage: test_layers.sh NM OBJECTS" >&2; exit 2; }
-folders="maps trace memory nettrace com bridge tools"
-no_circles="maps trace memory nettrace com bridge tools"
+folders="maps trace memory nettrace com bridge tools report"
+no_circles="maps trace memory nettrace com bridge tools report"
 bridge="imports runtime caller native_heap event use hard_limit managed notification machine thunks bind loader runtime_host"
 objects=$(readlink -f "$2") || exit 1
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1

@@ -64,7 +64,7 @@ resource_versions() {
 for name in x64 x86; do
     unzip -q "$work/a/hostmem"-*"-windows-$name.zip" -d "$work" || wrong "no zip for $name"
     tree=$(echo "$work/hostmem"-*"-windows-$name")
-    for file in bin/hostmem.dll bin/hostmem.dll.debug bin/hostmem-run.exe bin/hostmem-check.exe lib/libhostmem.a lib/libhostmem.dll.a lib/hostmem.lib \
+    for file in bin/hostmem.dll bin/hostmem.dll.debug bin/hostmem-run.exe bin/hostmem-check.exe bin/hostmem-report.exe lib/libhostmem.a lib/libhostmem.dll.a lib/hostmem.lib \
         include/hostmem/hostmem.h share/doc/hostmem/LICENSE share/doc/hostmem/docs/limits.md share/doc/hostmem/examples/minimal_host.c; do
         [ -s "$tree/$file" ] || wrong "$name: $file is missing"
     done

@@ -1,0 +1,584 @@
+/*
+ * test_report.c - what hostmem-report reads from traces that are made here, whole and broken, and the parts it is made of
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "report/compare.h"
+#include "report/json.h"
+#include "report/load.h"
+#include "report/text.h"
+#include "support/trace_maker.h"
+
+#define MB        ((uint64_t)1 << 20)
+#define KB        ((uint64_t)1 << 10)
+#define AT(ticks) (1000 + (uint64_t)(ticks)) /* the clock of a maker starts there */
+
+static size_t read_memory(void *context, void *buffer, size_t bytes)
+{
+    struct bytes *source = context;
+    const size_t taken = bytes < bytes_left(source) ? bytes : bytes_left(source);
+    const struct bytes piece = take_bytes(source, taken);
+
+    if (taken != 0)
+        memcpy(buffer, piece.at, taken);
+    return taken;
+}
+
+static bool load_bytes(struct loaded *loaded, const void *bytes, size_t size)
+{
+    struct bytes source = bytes_of(bytes, size);
+    return hm_load(loaded, (struct nettrace_source){read_memory, &source});
+}
+
+static bool load(struct loaded *loaded, const struct trace_maker *maker)
+{
+    return load_bytes(loaded, maker->bytes, maker->size);
+}
+
+/* Everything that can be said of it, said to nobody. */
+static uint64_t tell(const struct loaded *loaded)
+{
+    struct out out = {.file = fopen("/dev/null", "wb")};
+    const struct reported reported = {"a.nettrace", loaded};
+
+    assert_non_null(out.file);
+    hm_report_text(&out, &reported);
+    assert_true(hm_report_json(&out, &reported, &reported));
+    assert_true(hm_report_comparison(&out, &reported, &reported));
+    fclose(out.file);
+    return out.bytes;
+}
+
+/* ----------------------------------------------------------------------------------------------------- whole traces */
+
+static void test_small(void **state)
+{
+    (void)state;
+    struct trace_maker maker = {0};
+    struct loaded loaded;
+
+    assert_true(maker_scene(&maker, "small", 0));
+    assert_true(load(&loaded, &maker));
+    const struct model *model = &loaded.model;
+    assert_int_equal(loaded.result.ending, NETTRACE_COMPLETE);
+    assert_null(loaded.result.what);
+    assert_int_equal(loaded.result.lost, 0);
+    assert_int_equal(model->events, 23);
+    assert_string_equal(hm_schema_text(&model->schema, model->runtime), "10.0.1");
+    assert_int_equal(model->calls[METHOD_ALLOC], 6);
+    assert_int_equal(model->failed[METHOD_ALLOC], 1);
+    assert_int_equal(model->calls[METHOD_FREE], 2);
+    assert_int_equal(model->refusals, 1);
+    assert_int_equal(model->refused_bytes, 80 * MB);
+    assert_int_equal(model->refused_reasons[3], 1);
+    assert_int_equal(model->refused_levels[1], 1);
+    assert_int_equal(model->notified[NOTIFIED_LOW], 1);
+    assert_int_equal(model->notified[NOTIFIED_HIGH], 1);
+    assert_int_equal(model->state.limits[LIMITS_LIMIT], 64 * MB);
+    assert_true(model->state.limits[LIMITS_HEAP] == UNKNOWN);
+    assert_int_equal(model->state.collections[0], 8);
+
+    /* Sums of the events; the sample at the end says the same. */
+    assert_int_equal(model->state.committed[USE_GC_HEAP], 4 * MB);
+    assert_int_equal(model->state.committed[USE_CODE], 0);
+    assert_int_equal(model->state.committed[USE_OTHER], 64 * KB);
+    assert_int_equal(model->state.committed[USE_BLOCKS], 192 * KB);
+    assert_int_equal(model->differences, 0);
+    assert_int_equal(model->peak, 5 * MB + 192 * KB + 192 * KB);
+    assert_int_equal(model->row_count, 2);
+    tell(&loaded);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* The stack with id 1 is another one after the sequence point; the file has it. */
+static void test_sites(void **state)
+{
+    (void)state;
+    struct trace_maker maker = {0};
+    struct loaded loaded;
+    char name[SITE_KEY_MAX];
+
+    maker_scene(&maker, "small", 0);
+    assert_true(load(&loaded, &maker));
+    const struct model *model = &loaded.model;
+    assert_int_equal(model->sites.count, 3);
+    uint32_t *order = hm_sites_by_bytes(&model->sites);
+    const struct site *most = &model->sites.list[order[0]];
+    assert_int_equal(most->committed, 5 * MB);
+    assert_int_equal(most->reserved, 256 * MB);
+    assert_int_equal(most->held, 4 * MB);
+    assert_int_equal(most->calls, 4);
+    assert_int_equal(most->failed, 1);
+    hm_site_name(model, most, 2, " < ", name);
+    assert_string_equal(name, "coreclr.dll+0x1234 < coreclr.dll+0x5678");
+    hm_site_name(model, &model->sites.list[order[2]], 1, " < ", name);
+    assert_string_equal(name, "clrjit.dll+0x888");
+    free(order);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+static void test_map(void **state)
+{
+    (void)state;
+    struct trace_maker maker = {0};
+    struct loaded loaded;
+
+    maker_scene(&maker, "small", 0);
+    assert_true(load(&loaded, &maker));
+    const struct frames *frames = &loaded.model.frames;
+    assert_true(frames->count > 4);
+    const struct frame *last = &frames->list[frames->count - 1];
+    assert_int_equal(last->region_count, 2);
+    assert_int_equal(last->regions[0].base, 0x20000000000);
+    assert_int_equal(last->regions[0].committed, 4 * MB);
+    assert_int_equal(last->regions[0].run_count, 3); /* 4 MB with a hole, and one apart */
+    const struct run *run = &last->runs[last->regions[0].first_run];
+    assert_int_equal(run[0].end - run[0].start, MB);
+    assert_int_equal(run[1].end - run[1].start, 2 * MB);
+    assert_int_equal(run[2].start, 0x20000000000 + 8 * MB);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* More events than are held at a time, and more moments than the timeline has slices. */
+static void test_program(void **state)
+{
+    (void)state;
+    enum { EVENTS = 400000 };
+    struct trace_maker maker = {0};
+    struct loaded loaded;
+    uint64_t calls = 0, refusals = 0;
+
+    maker_scene(&maker, "program", EVENTS);
+    assert_true(load(&loaded, &maker));
+    const struct model *model = &loaded.model;
+    assert_int_equal(loaded.result.ending, NETTRACE_COMPLETE);
+    assert_int_equal(loaded.result.lost, 0);
+    assert_int_equal(model->last_sample_difference, 0);
+    assert_int_equal(model->differences, 0);
+    assert_in_range(model->timeline.count, SLICES_MAX / 2, SLICES_MAX);
+    for (uint32_t i = 0; i < model->timeline.count; i++) {
+        calls += model->timeline.slices[i].calls[METHOD_ALLOC];
+        refusals += model->timeline.slices[i].refusals;
+    }
+    assert_int_equal(calls, model->calls[METHOD_ALLOC]);
+    assert_int_equal(refusals, model->refusals);
+    assert_in_range(model->frames.count, FRAMES_MAX / 4, FRAMES_MAX);
+    assert_true(tell(&loaded) < 2000000);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* ------------------------------------------------------------------------------------------------ what is not whole */
+
+static void begin(struct trace_maker *maker)
+{
+    *maker = (struct trace_maker){0};
+    maker_begin(maker, 8);
+    maker_rows(maker);
+}
+
+static void expect(struct trace_maker *maker, enum nettrace_ending ending, const char *what)
+{
+    struct loaded loaded;
+
+    load(&loaded, maker);
+    assert_int_equal(loaded.result.ending, ending);
+    assert_non_null(loaded.result.what);
+    assert_string_equal(loaded.result.what, what);
+    hm_unload(&loaded);
+    maker_free(maker);
+}
+
+static void test_cut_everywhere(void **state)
+{
+    (void)state;
+    struct trace_maker maker = {0};
+    bool told = false;
+
+    maker_scene(&maker, "small", 100); /* few slices: it takes less time */
+    for (size_t size = 0; size < maker.size; size++) {
+        struct loaded loaded;
+        uint8_t *copy = malloc(size + 1); /* for the sanitizer: nothing is behind it */
+        memcpy(copy, maker.bytes, size);
+        const bool now = load_bytes(&loaded, copy, size);
+        assert_true(now || !told); /* more of it tells no less */
+        told = now;
+        assert_int_equal(loaded.result.ending, size < 20 ? NETTRACE_FOREIGN : NETTRACE_CUT);
+        assert_non_null(loaded.result.what);
+        if (now && size % 16 == 0)
+            tell(&loaded);
+        hm_unload(&loaded);
+        free(copy);
+    }
+    assert_true(told);
+    maker_free(&maker);
+}
+
+/* Every byte another one, by a bit: it may be read or not, but has an end. */
+static void test_damaged_everywhere(void **state)
+{
+    (void)state;
+    struct trace_maker maker = {0};
+    unsigned seen = 0;
+
+    maker_scene(&maker, "small", 100); /* few slices: it takes less time */
+    for (size_t at = 0; at < maker.size; at++) {
+        struct loaded loaded;
+        maker.bytes[at] ^= (uint8_t)(1u << at % 8);
+        if (load(&loaded, &maker) && at % 16 == 0)
+            tell(&loaded);
+        seen += loaded.result.what != NULL || loaded.model.last_sample_difference != 0;
+        hm_unload(&loaded);
+        maker.bytes[at] ^= (uint8_t)(1u << at % 8);
+    }
+    assert_true(seen > maker.size / 4);
+    maker_free(&maker);
+}
+
+static void test_foreign(void **state)
+{
+    (void)state;
+    struct trace_maker maker = {0};
+
+    expect(&maker, NETTRACE_FOREIGN, "the file is empty");
+    maker_put(&maker, 0x04034B50, 4);
+    expect(&maker, NETTRACE_FOREIGN, "is no .nettrace file");
+    maker_begin(&maker, 8);
+    maker.bytes[8] = 20; /* where version 5 has the length of a name */
+    expect(&maker, NETTRACE_FOREIGN, "a .nettrace file of another format version than 6");
+    maker_begin(&maker, 8);
+    maker.bytes[12] = 7;
+    expect(&maker, NETTRACE_FOREIGN, "a .nettrace file of another format version than 6");
+    maker_begin(&maker, 8);
+    maker_row(&maker, 1, "Microsoft-Windows-DotNETRuntime", "GCStart", "Count u32");
+    MAKE(&maker, 1, AT(0), 0, 1);
+    maker_end(&maker);
+    expect(&maker, NETTRACE_FOREIGN, "a .nettrace file without events of hostmem");
+}
+
+static void test_hostile(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+
+    begin(&maker);
+    maker_open(&maker, BLOCK_EVENTS); /* a block of 16 MB of which nothing is there */
+    memset(maker.bytes + maker.size - 4, 0xFF, 3);
+    expect(&maker, NETTRACE_CUT, "the file ends within a block");
+
+    begin(&maker);
+    MAKE(&maker, MADE_LOST, AT(0), 0, 1);
+    maker.bytes[maker.size - 9] = 0x7F; /* a payload longer than the block */
+    maker_end(&maker);
+    expect(&maker, NETTRACE_DAMAGED, "an event that is longer than its block");
+
+    begin(&maker);
+    MAKE(&maker, MADE_LOST, AT(0), 0, 1);
+    maker.bytes[maker.size - 9] = 4; /* shorter than its fields */
+    maker.size -= 4;
+    maker_end(&maker);
+    expect(&maker, NETTRACE_DAMAGED, "an event that is shorter than its fields");
+
+    begin(&maker);
+    MAKE(&maker, 31, AT(0), 0, 1);
+    maker_end(&maker);
+    expect(&maker, NETTRACE_DAMAGED, "an event of a kind that was not described before");
+
+    begin(&maker);
+    maker_open(&maker, BLOCK_STACKS); /* four billion stacks */
+    maker_put(&maker, 1, 4);
+    maker_put(&maker, UINT32_MAX, 4);
+    maker_end(&maker);
+    expect(&maker, NETTRACE_DAMAGED, "a stack that is longer than its block");
+
+    maker = (struct trace_maker){0};
+    maker_begin(&maker, 5);
+    expect(&maker, NETTRACE_DAMAGED, "pointers that have neither 4 bytes nor 8");
+}
+
+/* Wherever one looks, figures stay figures. */
+static void test_absurd_values(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+    const uint64_t most = UINT64_MAX;
+
+    begin(&maker);
+    for (unsigned i = 0; i < 4; i++) {
+        MAKE(&maker, MADE_ALLOC, most, 7, most, most, most, most, most, most, 0, most - i, most, most - i);
+        MAKE(&maker, MADE_ALLOC, 0, 7, 0, most, 0x3000, 4, 9, 9, 0, i, most, i);
+        MAKE(&maker, MADE_FREE, AT(i), 0, i, most, most, 200, 0, most, 0, i);
+        MAKE(&maker, MADE_FREE, AT(i), 0, i, most, most, 200, 0, most, most, most - i);
+        MAKE(&maker, MADE_VIEW_MAPPED, AT(i), 0, most, most, most);
+        MAKE(&maker, MADE_REFUSAL, AT(i), 0, most, 255, 255, most, most);
+        MAKE(&maker, MADE_NOTIFICATION, AT(i), 0, most);
+        MAKE(&maker, MADE_SAMPLE, AT(i), 0, most, most, most, most, most, most, most, most, most, most, most,
+             most, most, most);
+        MAKE(&maker, MADE_REGION, AT(i), 0, most, most, most, 255, most);
+        MAKE(&maker, MADE_LIMITS, AT(i), 0, 0, 0, 0, 0, 0, 0);
+        MAKE(&maker, MADE_RUNTIME, AT(i), 0, (uintptr_t) "\xFF</script>\x01");
+    }
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.result.ending, NETTRACE_COMPLETE);
+    assert_in_range(loaded.model.timeline.count, 1, SLICES_MAX);
+    tell(&loaded);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* ------------------------------------------------------------------------------------------------------ lost events */
+
+/* What is missing is counted by the numbers of events, and the next sample puts the sums right. */
+static void test_lost(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(1), 0, 0, MB, 0x3000, 4, 2, 1, 0, MB, MB, MB);
+    maker.sequence += 5;
+    MAKE(&maker, MADE_LOST, AT(2), 0, 5);
+    MAKE(&maker, MADE_SAMPLE, AT(3), 0, 9 * MB, 0, 0, 3 * MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(4), 0, 0, MB, 0x3000, 4, 2, 1, 0, 64 * MB, MB, 64 * MB);
+    MAKE(&maker, MADE_SAMPLE, AT(5), 0, 10 * MB, 0, 0, 4 * MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.result.lost, 5);
+    assert_int_equal(loaded.model.lost, 5);
+    assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], 4 * MB);
+    assert_int_equal(loaded.model.state.reserved, 10 * MB);
+    assert_int_equal(loaded.model.last_sample_difference, 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* An event too few, of which nothing tells: the sample does. */
+static void test_missing_event_shows(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_SAMPLE, AT(3), 0, MB, 0, 0, 3 * MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.last_sample_difference, 3 * MB);
+    assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* Fields in another order, of other types, and some that nobody knows. */
+static void test_fields_by_name(void **state)
+{
+    (void)state;
+    struct trace_maker maker = {0};
+    struct loaded loaded;
+
+    maker_begin(&maker, 8);
+    maker_row(
+        &maker, 3, "Hostmem", "Alloc",
+        "Note s, Region v, Level u32, Extra u64, Committed v, Type v, Address v, Bytes v, Use v, Result u8");
+    maker_row(&maker, 4, "Hostmem", "Later", "Anything u64");
+    MAKE(&maker, 3, AT(1), 0, (uintptr_t) "text", 64 * KB, 2, 99, 8 * KB, 0x3000, 64 * KB, 64 * KB, 3, 0);
+    MAKE(&maker, 4, AT(2), 0, 1);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.result.ending, NETTRACE_COMPLETE);
+    assert_int_equal(loaded.model.events, 1);
+    assert_int_equal(loaded.model.state.committed[USE_CODE], 8 * KB);
+    assert_int_equal(loaded.model.state.reserved, 64 * KB);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* Stacks begin in the recorder; what calls it is what is told, once. */
+static void test_recorder_not_told(void **state)
+{
+    (void)state;
+    const uint64_t own = 0x140000000, runtime = 0x7FF000000000;
+    struct trace_maker maker;
+    struct loaded loaded;
+    char name[SITE_KEY_MAX];
+
+    begin(&maker);
+    maker_stack(&maker, 1, 3, (const uint64_t[]){own + 1, own + 2, runtime + 3});
+    maker_stack(&maker, 2, 2, (const uint64_t[]){own + 4, runtime + 3});
+    maker_stack(&maker, 3, 3, (const uint64_t[]){own + 1, runtime + 5, own + 6});
+    for (uint32_t stack = 1; stack <= 3; stack++)
+        MAKE(&maker, MADE_ALLOC, AT(stack), stack, 0, MB, 0x3000, 4, 2, 1, 0, stack * MB, MB, stack * MB);
+    MAKE(&maker, MADE_IMAGE, AT(4), 0, 1, 1, own, own + MB, 0, (uintptr_t) "hostmem.dll", 0);
+    MAKE(&maker, MADE_IMAGE, AT(4), 0, 1, 1, runtime, runtime + MB, 0, (uintptr_t) "coreclr.dll", 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    const struct sites *sites = &loaded.model.sites;
+    assert_int_equal(sites->count, 2);
+    hm_site_name(&loaded.model, &sites->list[1], 9, " < ", name);
+    assert_string_equal(name, "coreclr.dll+0x3");
+    assert_int_equal(sites->list[1].committed, 2 * MB);
+    assert_int_equal(sites->list[1].by_use[USE_GC_HEAP], 2 * MB);
+    assert_int_equal(sites->list[1].held, 2 * MB);
+    assert_int_equal(sites->list[1].calls, 2);
+    hm_site_name(&loaded.model, &sites->list[2], 9, " < ", name);
+    assert_string_equal(name, "coreclr.dll+0x5 < hostmem.dll+0x6");
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* --------------------------------------------------------------------------------------------------------- the parts */
+
+/* A region's runs beside a naive array of pages. */
+static void test_runs(void **state)
+{
+    (void)state;
+    enum { PAGES = 200, STEPS = 20000 };
+    static bool pages[PAGES];
+    struct regions regions = {0};
+    uint64_t dice = 7;
+
+    struct region *region = hm_regions_make(&regions, MB);
+    region->bytes = PAGES * 4 * KB;
+    for (unsigned step = 0; step < STEPS; step++) {
+        dice = dice * 6364136223846793005u + 1442695040888963407u;
+        const unsigned first = dice >> 40 & 0xFF, count = 1 + (dice >> 33 & 15);
+        const bool commit = dice >> 60 & 1;
+        (commit ? hm_regions_commit : hm_regions_decommit)(&regions, region, MB + first * 4 * KB,
+                                                           count * 4 * KB);
+        for (unsigned i = first; i < first + count && i < PAGES; i++)
+            pages[i] = commit;
+        uint64_t last = 0;
+        bool shown[PAGES] = {false};
+        for (uint32_t i = 0; i < region->run_count; i++) {
+            assert_true(region->runs[i].start > last && region->runs[i].start < region->runs[i].end);
+            last = region->runs[i].end;
+            for (uint64_t at = region->runs[i].start; at < last; at += 4 * KB)
+                shown[(at - MB) / (4 * KB)] = true;
+        }
+        assert_memory_equal(shown, pages, sizeof pages);
+        assert_int_equal(regions.run_count, region->run_count);
+    }
+    hm_regions_clear(&regions);
+}
+
+static void test_table(void **state)
+{
+    (void)state;
+    enum { KEYS = 500, STEPS = 100000 };
+    static bool there[KEYS];
+    struct table table = {0};
+    uint64_t dice = 3;
+    uint32_t count = 0;
+
+    for (unsigned step = 0; step < STEPS; step++) {
+        dice = dice * 6364136223846793005u + 1442695040888963407u;
+        const uint64_t key = (dice >> 33) % KEYS;
+        if (dice >> 62 == 0 && count > 300) {
+            hm_table_remove(&table, key << 16);
+            count -= there[key];
+            there[key] = false;
+        } else {
+            uint32_t *value = hm_table_add(&table, key << 16, 400);
+            assert_int_equal(value != NULL, there[key] || count < 400);
+            if (value)
+                *value = (uint32_t)key;
+            count += value && !there[key];
+            there[key] = value != NULL;
+        }
+        assert_int_equal(table.count, count);
+        const uint64_t looked = (dice >> 20) % KEYS;
+        const uint32_t *found = hm_table_find(&table, looked << 16);
+        assert_int_equal(found != NULL, there[looked]);
+        assert_true(!found || *found == looked);
+    }
+    hm_table_clear(&table);
+}
+
+/* No text of a trace can end the element that it is in, or be no JSON. */
+static void test_json_texts(void **state)
+{
+    (void)state;
+    static const char source[] = "a\"b\\c</script>&\x01\xFF\xC3\xA9\xED\xA0\x80\xE2\x80\xAE";
+    static const char expected[] = "\"a\\u0022b\\u005cc\\u003c/script\\u003e\\u0026\\ufffd\\ufffd\xC3\xA9"
+                                   "\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\"";
+    char text[200] = {0};
+    struct out out = {.file = tmpfile()};
+
+    hm_out_json(&out, source);
+    rewind(out.file);
+    assert_int_equal(fread(text, 1, sizeof text - 1, out.file), strlen(expected));
+    assert_string_equal(text, expected);
+    fclose(out.file);
+}
+
+/* The other trace's images lie elsewhere, and it has allocated more. */
+static void test_compared(void **state)
+{
+    (void)state;
+    struct trace_maker maker[2];
+    struct loaded loaded[2];
+    struct site_pairs pairs;
+
+    for (unsigned i = 0; i < 2; i++) {
+        const uint64_t image = 0x7FF000000000 + i * 64 * MB;
+        begin(&maker[i]);
+        maker_stack(&maker[i], 1, 1, (const uint64_t[]){image + 0x10});
+        maker_stack(&maker[i], 2, 1, (const uint64_t[]){image + (i ? 0x20 : 0x30)});
+        MAKE(&maker[i], MADE_IMAGE, AT(0), 0, 1, 1, image, image + MB, 0, (uintptr_t) "/a/b.dll", 0);
+        MAKE(&maker[i], MADE_ALLOC, AT(1), 1, 0, 8 * MB, 0x3000, 4, 2, 1, 0, MB, (2 + i * 5) * MB, MB);
+        MAKE(&maker[i], MADE_ALLOC, AT(2), 2, 0, MB, 0x3000, 4, 2, 1, 0, 32 * MB, MB, 32 * MB);
+        maker_end(&maker[i]);
+        assert_true(load(&loaded[i], &maker[i]));
+    }
+    assert_true(hm_compare_sites(&pairs, &loaded[0].model, &loaded[1].model));
+    assert_int_equal(pairs.count, 3);
+    assert_int_equal(pairs.list[0].committed, 5 * (int64_t)MB);
+    assert_true(pairs.list[0].first != 0 && pairs.list[0].second != 0);
+    assert_int_equal(pairs.list[1].committed, -(int64_t)MB + (pairs.list[1].second ? 2 * (int64_t)MB : 0));
+    assert_int_equal(pairs.list[1].committed, -pairs.list[2].committed);
+    hm_pairs_clear(&pairs);
+    for (unsigned i = 0; i < 2; i++) {
+        hm_unload(&loaded[i]);
+        maker_free(&maker[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_small),
+        cmocka_unit_test(test_sites),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_program),
+        cmocka_unit_test(test_cut_everywhere),
+        cmocka_unit_test(test_damaged_everywhere),
+        cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_absurd_values),
+        cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_missing_event_shows),
+        cmocka_unit_test(test_fields_by_name),
+        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_json_texts),
+        cmocka_unit_test(test_compared),
+        cmocka_unit_test(test_recorder_not_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

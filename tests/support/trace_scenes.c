@@ -1,0 +1,192 @@
+/*
+ * trace_scenes.c - traces of programs that never were; declared in trace_maker.h
+ *
+ * `small`: few events, whose sums are known; in a second, or as many times faster as the amount says. `program`: of any length, with all that a report shows.
+ */
+#include <string.h>
+
+#include "support/trace_maker.h"
+
+#define MB              ((uint64_t)1 << 20)
+#define KB              ((uint64_t)1 << 10)
+#define NONE            UINT64_MAX
+#define SECONDS(number) (1000 + (uint64_t)((number)*MAKER_FREQUENCY / pace + 0.5))
+
+enum { COMMIT = 0x1000, RESERVE = 0x2000, DECOMMIT = 0x4000, RELEASE = 0x8000 };
+enum { OTHER, GC_HEAP, GC_TABLES, CODE, LOADER, VIEW };
+enum { FAILED = 0x8007000E, REASON_LIMIT = 3, LOW = 1, NEUTRAL, HIGH };
+
+static double pace = 1;
+
+static const uint64_t coreclr = 0x7FF800000000, clrjit = 0x7FF900000000;
+
+static void images(struct trace_maker *maker, uint64_t time)
+{
+    MAKE(maker, MADE_IMAGE, time, 0, 1, 4711, coreclr, coreclr + 5 * MB, 0,
+         (uintptr_t) "C:\\app\\coreclr.dll", 0);
+    MAKE(maker, MADE_IMAGE, time, 0, 2, 4711, clrjit, clrjit + 2 * MB, 0, (uintptr_t) "C:\\app\\clrjit.dll",
+         0);
+}
+
+static void begin(struct trace_maker *maker)
+{
+    maker_begin(maker, 8);
+    maker_rows(maker);
+    maker_stack(maker, 1, 3, (const uint64_t[]){coreclr + 0x1234, coreclr + 0x5678, coreclr + 0x9ABC});
+    maker_stack(maker, 2, 2, (const uint64_t[]){clrjit + 0x777, coreclr + 0x5678});
+    images(maker, SECONDS(0));
+}
+
+static void sample(struct trace_maker *maker, double time, uint64_t reserved, const uint64_t *uses,
+                   uint32_t gen0)
+{
+    const uint64_t blocks = 3 * 64 * KB;
+    uint64_t sum = 0;
+
+    for (unsigned use = 0; use <= VIEW; use++)
+        sum += uses[use];
+    MAKE(maker, MADE_SAMPLE, SECONDS(time), 0, reserved, sum, sum + blocks, uses[GC_HEAP], uses[GC_TABLES],
+         uses[CODE], uses[LOADER], uses[VIEW], uses[OTHER], blocks, sum + 30 * MB, gen0, gen0 / 4, gen0 / 16);
+}
+
+/* 256 MB of heap of which 5 MB are committed and one is given back; code; a view; a refusal, and low memory. */
+static void few_events(struct trace_maker *maker, uint64_t faster)
+{
+    const uint64_t heap = 0x20000000000, code = 0x7FF000000000, view = 0x10000000000;
+    uint64_t uses[6] = {0};
+
+    pace = faster == 0 ? 1 : (double)faster;
+    begin(maker);
+    MAKE(maker, MADE_LIMITS, SECONDS(0), 0, 64 * MB, NONE, 16 * MB, 56 * MB, NONE, NONE);
+    MAKE(maker, MADE_REGION, SECONDS(0), 0, 0x30000000000, 64 * KB, 64 * KB, OTHER, RESERVE | COMMIT);
+    uses[OTHER] = 64 * KB;
+    sample(maker, 0, 64 * KB, uses, 0);
+    MAKE(maker, MADE_RUNTIME, SECONDS(0.1), 0, (uintptr_t) "10.0.1");
+    MAKE(maker, MADE_ALLOC, SECONDS(0.2), 1, 0, 256 * MB, RESERVE, 4, 2, GC_HEAP, 0, heap, 0, heap);
+    MAKE(maker, MADE_ALLOC, SECONDS(0.3), 1, heap, 4 * MB, COMMIT, 4, 0, GC_HEAP, 0, heap, 4 * MB, heap);
+    MAKE(maker, MADE_ALLOC, SECONDS(0.4), 1, heap + 8 * MB, MB, COMMIT, 4, 0, GC_HEAP, 0, heap + 8 * MB, MB,
+         heap);
+    MAKE(maker, MADE_ALLOC, SECONDS(0.5), 2, 0, 128 * KB, RESERVE | COMMIT, 0x40, 2, OTHER, 0, code, 128 * KB,
+         code);
+    MAKE(maker, MADE_REGION, SECONDS(0.5), 0, code, 128 * KB, 128 * KB, CODE, RESERVE | COMMIT);
+    MAKE(maker, MADE_VIEW_MAPPED, SECONDS(0.6), 0, view, 512 * KB, 0);
+    MAKE(maker, MADE_FREE, SECONDS(0.7), 0, heap + MB, MB, DECOMMIT, GC_HEAP, 0, MB, 0, heap);
+    uses[GC_HEAP] = 4 * MB;
+    uses[CODE] = 128 * KB;
+    sample(maker, 0.75, 256 * MB + 192 * KB, uses, 4);
+    MAKE(maker, MADE_REFUSAL, SECONDS(0.8), 1, 80 * MB, 1, GC_HEAP, REASON_LIMIT, 5 * MB);
+    MAKE(maker, MADE_ALLOC, SECONDS(0.8), 1, heap, 80 * MB, COMMIT, 4, 1, GC_HEAP, FAILED, 0, 0, 0);
+    MAKE(maker, MADE_PRESSURE, SECONDS(0.81), 0, LOW, 5 * MB);
+    MAKE(maker, MADE_NOTIFICATION, SECONDS(0.82), 0, LOW);
+    maker_sequence_point(maker, SECONDS(0.85));
+    /* Two threads: the second's is written first. */
+    maker_stack(maker, 1, 2, (const uint64_t[]){clrjit + 0x888, coreclr + 0x9999});
+    MAKE(maker, MADE_FREE, SECONDS(0.95), 0, code, 0, RELEASE, CODE, 0, 128 * KB, 128 * KB, code);
+    maker_close(maker);
+    MAKE(maker, MADE_ALLOC, SECONDS(0.9), 1, code, 64 * KB, COMMIT, 0x40, 2, CODE, 0, code, 0, code);
+    MAKE(maker, MADE_VIEW_UNMAPPED, SECONDS(0.96), 0, view, 512 * KB);
+    MAKE(maker, MADE_NOTIFICATION, SECONDS(0.97), 0, HIGH);
+    uses[CODE] = 0;
+    sample(maker, 1, 256 * MB + 64 * KB, uses, 8);
+    MAKE(maker, MADE_CALLS, SECONDS(1), 0, (uintptr_t) "VirtualAlloc", 6, 1);
+    MAKE(maker, MADE_CALLS, SECONDS(1), 0, (uintptr_t) "VirtualFree", 2, 0);
+    maker_end(maker);
+}
+
+/* --------------------------------------------------------------------------------------------------------- program */
+
+enum { HEAPS = 5, CHUNKS = 64, ARENAS = 160 };
+
+static uint64_t dice = 1;
+
+static uint64_t throw_dice(uint64_t sides)
+{
+    dice = dice * 6364136223846793005u + 1442695040888963407u;
+    return (dice >> 33) % sides;
+}
+
+/* A heap of chunks that comes and goes in waves, and arenas of code and loader that only grow. */
+static void program(struct trace_maker *maker, uint64_t amount)
+{
+    static bool committed[HEAPS][CHUNKS];
+    static const uint64_t chunk = 512 * KB, limit = 64 * MB, soft = 56 * MB;
+    uint64_t uses[6] = {0}, arenas = 0, arena_used = 0, reserved = HEAPS * CHUNKS * chunk + 4 * MB;
+    unsigned pressure = HIGH;
+
+    pace = 1;
+    dice = 1;
+    memset(committed, 0, sizeof committed);
+    begin(maker);
+    for (uint32_t i = 0; i < 40; i++)
+        maker_stack(maker, 10 + i, 3,
+                    (const uint64_t[]){clrjit + 0x1000 + i * 0x90, coreclr + 0x5000 + i % 7 * 0x30,
+                                       coreclr + 0x9ABC});
+    MAKE(maker, MADE_LIMITS, SECONDS(0), 0, limit, NONE, 16 * MB, soft, NONE, NONE);
+    MAKE(maker, MADE_RUNTIME, SECONDS(0), 0, (uintptr_t) "10.0.1");
+    for (unsigned heap = 0; heap < HEAPS; heap++)
+        MAKE(maker, MADE_ALLOC, SECONDS(0), 1, 0, CHUNKS * chunk, RESERVE, 4, 2, GC_HEAP, 0,
+             0x20000000000 + heap * 256 * MB, 0, 0x20000000000 + heap * 256 * MB);
+    MAKE(maker, MADE_ALLOC, SECONDS(0), 1, 0, 4 * MB, RESERVE | COMMIT, 4, 2, GC_TABLES, 0, 0x1F000000000,
+         4 * MB, 0x1F000000000);
+    uses[GC_TABLES] = 4 * MB;
+    for (uint64_t i = 0; i < amount; i++) {
+        const double time = 0.01 + (double)i / (double)amount * 20;
+        const uint64_t phase = i * 6 / amount, wanted = (10 + phase % 3 * 27 + throw_dice(8)) * MB;
+        const unsigned heap = (unsigned)throw_dice(HEAPS), at = (unsigned)throw_dice(CHUNKS);
+        const uint64_t region = 0x20000000000 + heap * 256 * MB, address = region + at * chunk;
+        const uint32_t stack = 10 + (uint32_t)(throw_dice(40) * throw_dice(40) / 40);
+        uint64_t sum = 0;
+        for (unsigned use = 0; use <= VIEW; use++)
+            sum += uses[use];
+        if (i % (amount / 80 + 1) == 0)
+            sample(maker, time, reserved, uses, (uint32_t)(i * 900 / amount));
+        if (throw_dice(40) == 0 && arenas < ARENAS) {
+            const uint64_t arena = 0x7FF000000000 + arenas * 64 * KB;
+            const unsigned use = arenas % 3 == 0 ? CODE : LOADER;
+            if (arena_used == 0) {
+                MAKE(maker, MADE_ALLOC, SECONDS(time), stack, 0, 64 * KB, RESERVE, 4, 2, use, 0, arena, 0,
+                     arena);
+                reserved += 64 * KB;
+            }
+            MAKE(maker, MADE_ALLOC, SECONDS(time), stack, arena, 16 * KB, COMMIT, 4, 2, use, 0,
+                 arena + arena_used, 16 * KB, arena);
+            uses[use] += 16 * KB;
+            arena_used = (arena_used + 16 * KB) % (64 * KB);
+            arenas += arena_used == 0;
+        } else if (!committed[heap][at] && uses[GC_HEAP] < wanted) {
+            if (sum + chunk > limit) {
+                MAKE(maker, MADE_REFUSAL, SECONDS(time), stack, chunk, 1, GC_HEAP, REASON_LIMIT, sum);
+                MAKE(maker, MADE_ALLOC, SECONDS(time), stack, address, chunk, COMMIT, 4, 1, GC_HEAP, FAILED,
+                     0, 0, 0);
+                continue;
+            }
+            MAKE(maker, MADE_ALLOC, SECONDS(time), stack, address, chunk, COMMIT, 4, 0, GC_HEAP, 0, address,
+                 chunk, region);
+            committed[heap][at] = true;
+            uses[GC_HEAP] += chunk;
+        } else if (committed[heap][at] && uses[GC_HEAP] > wanted) {
+            MAKE(maker, MADE_FREE, SECONDS(time), 0, address, chunk, DECOMMIT, GC_HEAP, 0, chunk, 0, region);
+            committed[heap][at] = false;
+            uses[GC_HEAP] -= chunk;
+        } else {
+            MAKE(maker, MADE_PROTECT, SECONDS(time), 0, address, 4 * KB, 4, 4, 0);
+        }
+        const unsigned now = sum > soft ? LOW : sum > soft * 3 / 4 ? NEUTRAL : HIGH;
+        if (now != pressure)
+            MAKE(maker, MADE_NOTIFICATION, SECONDS(time), 0, now);
+        pressure = now;
+    }
+    sample(maker, 20.01, reserved, uses, 900);
+    maker_end(maker);
+}
+
+bool maker_scene(struct trace_maker *maker, const char *scene, uint64_t amount)
+{
+    if (strcmp(scene, "small") == 0)
+        few_events(maker, amount);
+    else if (strcmp(scene, "program") == 0)
+        program(maker, amount);
+    else
+        return false;
+    return true;
+}
