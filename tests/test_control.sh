@@ -17,6 +17,8 @@ need "$clr/$framework/churn/churn.dll"
 
 # start ARGUMENTS...: a program that runs on; sets `process`, its id to Windows, and `job`.
 start() {
+    : > "$work/program.err" # the one before had another id
+    : > "$work/program.out"
     "$root/scripts/windows-run" "$arch" --timeout "$patience" "$run" --json --report "$work/end.json" "$@" \
         < /dev/null > "$work/program.out" 2> "$work/program.err" &
     job=$!

@@ -77,7 +77,7 @@ for name in x64 x86; do
     [ "$(basename "$tree")" = "hostmem-$version-windows-$name" ] || wrong "$name: the package is $(basename "$tree"), the header says $version"
     grep -qx "Version: $version" "$tree/lib/pkgconfig/hostmem.pc" || wrong "$name: hostmem.pc says $(grep '^Version' "$tree/lib/pkgconfig/hostmem.pc")"
     grep -qx "## $version[^0-9]*" "$tree/share/doc/hostmem/CHANGELOG.md" || wrong "$name: CHANGELOG.md has nothing about $version"
-    for file in bin/hostmem.dll bin/hostmem-run.exe bin/hostmem-check.exe; do
+    for file in bin/hostmem.dll bin/hostmem-run.exe bin/hostmem-check.exe bin/hostmem-report.exe; do
         [ "$(resource_versions "$tree/$file")" = "$version $version" ] ||
             wrong "$name: the resource of $file says '$(resource_versions "$tree/$file")', not $version"
     done

@@ -147,7 +147,7 @@ static void draw(const struct screen *screen, unsigned drawn)
     struct writer writer;
 
     writer_open_sender(&writer, to_terminal, &terminal);
-    panel_text(&writer, screen, terminal.rows, drawn);
+    panel_text(&writer, screen, terminal.rows, drawn, terminal.column);
     writer_flush(&writer);
 }
 
@@ -170,8 +170,9 @@ static void panel_from(unsigned lines_before)
     terminal_init(&terminal, ROWS, COLUMNS);
     while (lines < lines_before)
         print_line(lines++);
+    terminal_write(&terminal, "ha", 2); /* a line that the program has begun */
     draw(&screen, 0);
-    terminal_write(&terminal, "half", 4);
+    terminal_write(&terminal, "lf", 2);
     for (unsigned round = 0; round < 30; round++) {
         const unsigned row = terminal.row, column = terminal.column;
         draw(&screen, ROWS);

@@ -2,7 +2,7 @@
  * panel.c - see panel.h
  *
  * ESC 7, ESC 8: save and restore the cursor; CSI top;bottom r: which rows scroll (moves the cursor); CSI row H: go there;
- * CSI K, CSI J: erase to the end of the row, of the screen; CSI n A: up.
+ * CSI K, CSI J: erase to the end of the row, of the screen; CSI n A: up; CSI n G: to that column.
  */
 #include "tools/panel.h"
 
@@ -12,12 +12,13 @@
 enum { BYTES = 16384, PROGRAM_ROWS = 5 };
 
 /* As many as there are now; below that the program has no room. */
-static unsigned window(unsigned *columns)
+static unsigned window(unsigned *columns, unsigned *column)
 {
     CONSOLE_SCREEN_BUFFER_INFO info;
 
     if (!GetConsoleScreenBufferInfo(GetStdHandle(STD_ERROR_HANDLE), &info))
         return 0;
+    *column = (unsigned)(info.dwCursorPosition.X - info.srWindow.Left);
     *columns = (unsigned)(info.srWindow.Right - info.srWindow.Left); /* the last one might wrap */
     const unsigned rows = (unsigned)(info.srWindow.Bottom - info.srWindow.Top + 1);
     return rows >= SCREEN_ROWS + PROGRAM_ROWS && *columns >= SCREEN_LEAST_COLUMNS ? rows : 0;
@@ -29,7 +30,8 @@ static void go_to(struct writer *writer, unsigned row)
     writer_text(writer, ";1H");
 }
 
-void panel_text(struct writer *writer, const struct screen *screen, unsigned rows, unsigned drawn)
+void panel_text(struct writer *writer, const struct screen *screen, unsigned rows, unsigned drawn,
+                unsigned column)
 {
     const unsigned first = rows - SCREEN_ROWS + 1;
 
@@ -37,7 +39,8 @@ void panel_text(struct writer *writer, const struct screen *screen, unsigned row
         for (unsigned i = 0; i < SCREEN_ROWS; i++)
             writer_text(writer, "\n");
         writer_text_number(writer, "\x1b[", SCREEN_ROWS);
-        writer_text(writer, "A");
+        writer_text_number(writer, "A\x1b[", column + 1);
+        writer_text(writer, "G");
     }
     writer_text(writer, "\x1b"
                         "7");
@@ -119,20 +122,21 @@ static bool takes_sequences(HANDLE console)
 
 bool panel_open(void)
 {
-    unsigned columns;
+    unsigned columns, column;
 
-    return window(&columns) != 0 && takes_sequences(GetStdHandle(STD_ERROR_HANDLE));
+    return window(&columns, &column) != 0 && takes_sequences(GetStdHandle(STD_ERROR_HANDLE));
 }
 
 bool panel_draw(struct screen *screen)
 {
     static struct writer writer;
-    const unsigned rows = window(&screen->columns);
+    unsigned column;
+    const unsigned rows = window(&screen->columns, &column);
 
     if (rows == 0)
         return false;
     page_open(&writer);
-    panel_text(&writer, screen, rows, atomic_load(&drawn));
+    panel_text(&writer, screen, rows, atomic_load(&drawn), column);
     atomic_store(&drawn, rows);
     page_show(&writer);
     return true;

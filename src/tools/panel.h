@@ -10,8 +10,9 @@
 #include "tools/screen.h"
 
 /* What is written to the terminal, as text.  `rows`: the terminal's; `drawn`: with how many rows it was drawn before, 0:
- * not yet. */
-void panel_text(struct writer *writer, const struct screen *screen, unsigned rows, unsigned drawn);
+ * not yet, then `column` (from 0) is where the cursor is. */
+void panel_text(struct writer *writer, const struct screen *screen, unsigned rows, unsigned drawn,
+                unsigned column);
 void panel_end_text(struct writer *writer, unsigned rows);
 
 /* Is stderr a terminal on which that works?  There has to be room, and the console has to know such sequences. */

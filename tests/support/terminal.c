@@ -47,6 +47,9 @@ static void sequence(struct terminal *terminal, char final)
     case 'A':
         terminal->row -= first < terminal->row ? first : terminal->row;
         break;
+    case 'G':
+        terminal->column = (first ? first : 1) - 1;
+        break;
     case 'H':
         terminal->row = (first ? first : 1) - 1;
         terminal->column = (second ? second : 1) - 1;
