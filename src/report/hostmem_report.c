@@ -113,7 +113,7 @@ static int options_read(struct options *options, int argc, char **argv)
         return STATUS_USAGE;
     }
     if (options->html && !hm_report_has_page()) {
-        complain(NULL, "--html: this hostmem-report was built without its page, for want of Node");
+        complain(NULL, "--html: this hostmem-report was built without its page, which takes Node and npm");
         return STATUS_USAGE;
     }
     return -1;
