@@ -79,7 +79,7 @@ test_calls() {
     whole "$trace"
     found '.counts.Alloc == 8000 and .counts.Free == 8000 and .lost == 0 and (.counts.Lost // 0) == 0'
     found '.sums["Alloc.Committed"] == 8000 * 65536 and .sums["Free.Decommitted"] == 8000 * 65536'
-    found '.sums["Free.Released"] == 8000 * 65536 and .failed == {} and .sorted and .threads == 6'
+    found '.sums["Free.Released"] == 8000 * 65536 and .failed == {} and .sorted and .threads >= 2'
     found '.calls.VirtualAlloc == [8000, 0] and .calls.VirtualFree == [8000, 0]'
 
     # A changed byte does not go unseen.
