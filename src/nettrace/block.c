@@ -73,7 +73,8 @@ void hm_event_block_begin(struct event_block *block)
     hm_block_begin(&block->bytes);
     put_number(&block->bytes, EVENT_HEADER, 2);
     put_number(&block->bytes, COMPRESSED, 2);
-    put_number(&block->bytes, 0, 16); /* the first and the last time */
+    put_number(&block->bytes, 0, 8); /* the first time, and the last */
+    put_number(&block->bytes, 0, 8);
     block->before = (struct event_head){0};
     block->before_bytes = 0;
 }

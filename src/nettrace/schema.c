@@ -25,7 +25,6 @@ struct schema {
         const char *name;
         enum type type;
     } field[FIELDS_MOST];
-    unsigned id; /* of another provider's event; of ours it is the number here */
 };
 
 static const struct schema schema[SCHEMA_EVENTS] = {
@@ -93,11 +92,9 @@ static const struct schema schema[SCHEMA_EVENTS] = {
                          {"EndAddress", VARUINT},
                          {"FileOffset", VARUINT},
                          {"FileName", TEXT8},
-                         {"MetadataId", VARUINT}},
-                        .id = 3},
+                         {"MetadataId", VARUINT}}},
     [SCHEMA_MAPPING_METADATA] = {"ProcessMappingMetadata",
-                                 {{"Id", VARUINT}, {"SymbolMetadata", TEXT8}, {"VersionMetadata", TEXT8}},
-                                 .id = 5},
+                                 {{"Id", VARUINT}, {"SymbolMetadata", TEXT8}, {"VersionMetadata", TEXT8}}},
 };
 
 /* A part of a row, whose 16-bit length comes before it. */
@@ -110,6 +107,12 @@ static size_t part_begin(struct bytes *bytes)
 static void part_end(struct bytes *bytes, size_t begin)
 {
     patch_number(bytes, begin - 2, bytes->used - begin, 2);
+}
+
+/* The other provider's, as TraceEvent knows them; of ours it is the number here. */
+static unsigned id_of(unsigned number)
+{
+    return number == SCHEMA_MAPPING ? 3 : number == SCHEMA_MAPPING_METADATA ? 5 : number;
 }
 
 static unsigned count_fields(const struct schema *event)
@@ -128,7 +131,7 @@ static void describe(struct bytes *bytes, unsigned number)
     const size_t row = part_begin(bytes);
     put_varuint(bytes, number);
     put_text(bytes, ours ? "Hostmem" : "Universal.System");
-    put_varuint(bytes, ours ? number : event->id);
+    put_varuint(bytes, id_of(number));
     put_text(bytes, event->name);
     put_number(bytes, fields, 2);
     for (unsigned i = 0; i < fields; i++) {

@@ -4,9 +4,9 @@
 #ifndef BENCH_SECTIONS_H
 #define BENCH_SECTIONS_H
 
-void section_books(void);   /* what the books cost when Windows costs nothing */
+void section_books(void); /* what the books cost when Windows costs nothing */
 void section_windows(void);
-void section_trace(void); /* managed calls beside raw ones */
+void section_trace(void);   /* managed calls beside raw ones */
 void section_region(void);  /* threads in one region */
 void section_foreign(void); /* pointers that are nobody's */
 void section_lookups(void); /* the table alone, and what it takes */

@@ -1,11 +1,10 @@
 /*
- * trace_calls FILE.nettrace LANE_EVENTS THREADS PAIRS [killed]
+ * trace_calls FILE.nettrace LANE_EVENTS THREADS PAIRS [killed|waiting]
  *
- * So many threads reserve and release so often each, while they are traced; says on stdout how many calls were made, in the
- * words of JSON.  killed: the process ends by force in the middle of it, without an end of the trace.
+ * So many threads reserve and release so often each, while they are traced.  killed: the process ends by force in the middle
+ * of it, without an end of the trace.  waiting: one thread after the other, and all keep their ids.
  */
-#include <stdatomic.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <wchar.h>
 
@@ -31,8 +30,9 @@ static DWORD WINAPI make_calls(void *unused)
 
 int wmain(int argc, wchar_t **argv)
 {
-    enum { THREADS_MOST = 32, BEFORE_DEATH_MS = 1500 };
-    HANDLE thread[THREADS_MOST];
+    enum { THREADS_MOST = 2000, BEFORE_DEATH_MS = 1500 };
+    static HANDLE thread[THREADS_MOST];
+    const bool waiting = argc > 5 && wcscmp(argv[5], L"waiting") == 0;
     hostmem_manager *manager;
     if (argc < 5)
         return 2;
@@ -44,16 +44,19 @@ int wmain(int argc, wchar_t **argv)
         hostmem_get_memory_manager(manager, &memory) != S_OK ||
         hostmem_trace_start(manager, &options) != S_OK)
         return 3;
-    for (unsigned i = 0; i < threads; i++)
+    for (unsigned i = 0; i < threads; i++) {
         if ((thread[i] = CreateThread(NULL, 0, make_calls, NULL, 0, NULL)) == NULL)
             return 4;
-    if (argc > 5) {
+        if (waiting)
+            WaitForSingleObject(thread[i], INFINITE);
+    }
+    if (argc > 5 && !waiting) {
         Sleep(BEFORE_DEATH_MS);
         TerminateProcess(GetCurrentProcess(), 9);
     }
-    WaitForMultipleObjects(threads, thread, TRUE, INFINITE);
+    for (unsigned i = 0; i < threads; i++)
+        WaitForSingleObject(thread[i], INFINITE);
     if (hostmem_trace_stop(manager) != S_OK)
         return 5;
-    printf("{\"alloc\": %u, \"free\": %u}\n", threads * pairs, threads * pairs);
     return 0;
 }
