@@ -1,9 +1,25 @@
 /*
- * stats.c - counting calls and reading the books
+ * stats.c - counting calls and reading the accounting
  */
 #include "memory/stats.h"
 
 #include <stdbool.h>
+
+const char *const hm_method_names[HOSTMEM_METHOD_COUNT] = {
+    [HOSTMEM_CREATE_MALLOC] = "CreateMalloc",
+    [HOSTMEM_VIRTUAL_ALLOC] = "VirtualAlloc",
+    [HOSTMEM_VIRTUAL_FREE] = "VirtualFree",
+    [HOSTMEM_VIRTUAL_QUERY] = "VirtualQuery",
+    [HOSTMEM_VIRTUAL_PROTECT] = "VirtualProtect",
+    [HOSTMEM_GET_MEMORY_LOAD] = "GetMemoryLoad",
+    [HOSTMEM_REGISTER_CALLBACK] = "RegisterMemoryNotificationCallback",
+    [HOSTMEM_NEEDS_ADDRESS_SPACE] = "NeedsVirtualAddressSpace",
+    [HOSTMEM_ACQUIRED_ADDRESS_SPACE] = "AcquiredVirtualAddressSpace",
+    [HOSTMEM_RELEASED_ADDRESS_SPACE] = "ReleasedVirtualAddressSpace",
+    [HOSTMEM_MALLOC_ALLOC] = "Alloc",
+    [HOSTMEM_MALLOC_DEBUG_ALLOC] = "DebugAlloc",
+    [HOSTMEM_MALLOC_FREE] = "Free",
+};
 
 _Atomic uint64_t hm_views_committed;
 

@@ -46,6 +46,8 @@ struct stats {
     struct lane lane[LANES];
 };
 
+extern const char *const hm_method_names[HOSTMEM_METHOD_COUNT];
+
 /* Committed inside views, of all managers of the process. */
 extern _Atomic uint64_t hm_views_committed;
 

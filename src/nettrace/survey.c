@@ -73,23 +73,9 @@ void hm_survey_count_calls(struct survey_calls *calls, const struct vm *vm)
 
 void hm_survey_calls(struct trace_file *file, const struct survey_calls *calls)
 {
-    static const char *const names[HOSTMEM_METHOD_COUNT] = {
-        [HOSTMEM_CREATE_MALLOC] = "CreateMalloc",
-        [HOSTMEM_VIRTUAL_ALLOC] = "VirtualAlloc",
-        [HOSTMEM_VIRTUAL_FREE] = "VirtualFree",
-        [HOSTMEM_VIRTUAL_QUERY] = "VirtualQuery",
-        [HOSTMEM_VIRTUAL_PROTECT] = "VirtualProtect",
-        [HOSTMEM_GET_MEMORY_LOAD] = "GetMemoryLoad",
-        [HOSTMEM_REGISTER_CALLBACK] = "RegisterMemoryNotificationCallback",
-        [HOSTMEM_NEEDS_ADDRESS_SPACE] = "NeedsVirtualAddressSpace",
-        [HOSTMEM_ACQUIRED_ADDRESS_SPACE] = "AcquiredVirtualAddressSpace",
-        [HOSTMEM_RELEASED_ADDRESS_SPACE] = "ReleasedVirtualAddressSpace",
-        [HOSTMEM_MALLOC_ALLOC] = "Alloc",
-        [HOSTMEM_MALLOC_DEBUG_ALLOC] = "DebugAlloc",
-        [HOSTMEM_MALLOC_FREE] = "Free"};
     for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; method++) {
         const uint64_t figures[] = {calls->method[method].calls, calls->method[method].failures};
         if (figures[0] != 0)
-            add(file, TRACE_CALLS, figures, names[method]);
+            add(file, TRACE_CALLS, figures, hm_method_names[method]);
     }
 }

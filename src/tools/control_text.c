@@ -85,7 +85,7 @@ static size_t append(char *line, size_t at, const char *text)
 {
     const size_t length = strlen(text);
 
-    memcpy(line + at, text, length);
+    memcpy(line + at, text, length + 1);
     return at + length;
 }
 
@@ -117,7 +117,5 @@ size_t control_write(const struct control_request *request, char line[CONTROL_LI
             at = append(line, at, "=");
             at = append_figure(line, at, request->figure[which]);
         }
-    at = append(line, at, "\n");
-    line[at] = 0;
-    return at;
+    return append(line, at, "\n");
 }

@@ -60,21 +60,7 @@
  */
 #include "tools/report.h"
 
-const char *const report_methods[HOSTMEM_METHOD_COUNT] = {
-    [HOSTMEM_CREATE_MALLOC] = "CreateMalloc",
-    [HOSTMEM_VIRTUAL_ALLOC] = "VirtualAlloc",
-    [HOSTMEM_VIRTUAL_FREE] = "VirtualFree",
-    [HOSTMEM_VIRTUAL_QUERY] = "VirtualQuery",
-    [HOSTMEM_VIRTUAL_PROTECT] = "VirtualProtect",
-    [HOSTMEM_GET_MEMORY_LOAD] = "GetMemoryLoad",
-    [HOSTMEM_REGISTER_CALLBACK] = "RegisterMemoryNotificationCallback",
-    [HOSTMEM_NEEDS_ADDRESS_SPACE] = "NeedsVirtualAddressSpace",
-    [HOSTMEM_ACQUIRED_ADDRESS_SPACE] = "AcquiredVirtualAddressSpace",
-    [HOSTMEM_RELEASED_ADDRESS_SPACE] = "ReleasedVirtualAddressSpace",
-    [HOSTMEM_MALLOC_ALLOC] = "Alloc",
-    [HOSTMEM_MALLOC_DEBUG_ALLOC] = "DebugAlloc",
-    [HOSTMEM_MALLOC_FREE] = "Free",
-};
+#include "memory/stats.h"
 
 const char *const report_uses[HOSTMEM_USE_COUNT] = {
     [HOSTMEM_USE_OTHER] = "other", [HOSTMEM_USE_GC_HEAP] = "GC heap", [HOSTMEM_USE_GC_TABLES] = "GC tables",
@@ -283,7 +269,7 @@ static void json_calls(struct writer *writer, const struct accounting *accountin
             const hostmem_calls *calls = &accounting->statistics.calls[method][level];
             if (!calls->calls)
                 continue;
-            json_call_row(writer, &before, "method", report_methods[method], "level", report_levels[level],
+            json_call_row(writer, &before, "method", hm_method_names[method], "level", report_levels[level],
                           calls->calls, calls->failures);
         }
     writer_text(writer, "]");

@@ -58,9 +58,8 @@ void report_list_process(struct writer *writer, const struct process_map *proces
 void report_json_accounting(struct writer *writer, const struct report *report);
 void report_json_process(struct writer *writer, const struct report *report);
 
-/* Names, by hostmem_method, level of hostmem_statistics.calls, process_kind, hostmem_bridge_function and
+/* Names, by level of hostmem_statistics.calls, process_kind, hostmem_bridge_function and
  * hostmem_reason, and whose a collector's limit is. */
-extern const char *const report_methods[HOSTMEM_METHOD_COUNT];
 extern const char *const report_levels[HOSTMEM_LEVEL_COUNT];
 extern const char *const report_uses[HOSTMEM_USE_COUNT];
 extern const char *const report_kinds[PROCESS_KIND_COUNT];

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "memory/stats.h"
 #include "tools/report.h"
 
 enum { LABEL = 12, ROW_BYTES = 1024, BAR_MOST = 60, BAR_LEAST = 8, BEFORE_BAR = 33, ESCAPE = 0x1b };
@@ -150,7 +151,7 @@ static void rates_row(struct writer *writer, const struct screen *screen)
     for (unsigned i = 0; i < 2; i++) {
         const hostmem_method method = i ? HOSTMEM_VIRTUAL_FREE : HOSTMEM_VIRTUAL_ALLOC;
         writer_text(writer, ", ");
-        writer_text(writer, report_methods[method]);
+        writer_text(writer, hm_method_names[method]);
         writer_text_number(writer, " ", a_second(screen, calls(now, method), calls(before, method)));
     }
     writer_text_number(writer, ", refused ", a_second(screen, now->refusals, before->refusals));

@@ -13,7 +13,7 @@ struct images hm_process_images;
 
 unsigned hm_walk(uint64_t *frame, unsigned most)
 {
-    struct unwind_state state;
+    struct unwind_state state = {.instruction = 0};
     uint64_t *registers = state.registers;
     /* Those that a function gives back as they were; the rest is nobody's frame. */
     __asm__ volatile("movq %%rbx, 0x18(%1)\n\t"

@@ -21,21 +21,10 @@
 #define KB        ((uint64_t)1 << 10)
 #define AT(ticks) (1000 + (uint64_t)(ticks)) /* the clock of a maker starts there */
 
-static size_t read_memory(void *context, void *buffer, size_t bytes)
-{
-    struct bytes *source = context;
-    const size_t taken = bytes < bytes_left(source) ? bytes : bytes_left(source);
-    const struct bytes piece = take_bytes(source, taken);
-
-    if (taken != 0)
-        memcpy(buffer, piece.at, taken);
-    return taken;
-}
-
 static bool load_bytes(struct loaded *loaded, const void *bytes, size_t size)
 {
     struct bytes source = bytes_of(bytes, size);
-    return hm_load(loaded, (struct nettrace_source){read_memory, &source});
+    return hm_load(loaded, (struct nettrace_source){maker_read, &source});
 }
 
 static bool load(struct loaded *loaded, const struct trace_maker *maker)

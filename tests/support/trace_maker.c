@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/bytes.h"
+
 /* ----------------------------------------------------------------------------------------------------------- bytes */
 
 static void put_bytes(struct trace_maker *maker, const void *bytes, size_t count)
@@ -252,4 +254,15 @@ void maker_free(struct trace_maker *maker)
 {
     free(maker->bytes);
     *maker = (struct trace_maker){0};
+}
+
+size_t maker_read(void *context, void *buffer, size_t bytes)
+{
+    struct bytes *source = context;
+    const size_t taken = bytes < bytes_left(source) ? bytes : bytes_left(source);
+    const struct bytes piece = take_bytes(source, taken);
+
+    if (taken != 0)
+        memcpy(buffer, piece.at, taken);
+    return taken;
 }

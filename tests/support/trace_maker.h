@@ -73,4 +73,7 @@ bool maker_scene(struct trace_maker *maker, const char *scene, uint64_t amount);
 
 void maker_free(struct trace_maker *maker);
 
+/* Read what `context`, a struct bytes, has left: as a nettrace_source. */
+size_t maker_read(void *context, void *buffer, size_t bytes);
+
 #endif

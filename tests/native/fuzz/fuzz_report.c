@@ -11,17 +11,6 @@
 #include "report/load.h"
 #include "support/trace_maker.h"
 
-static size_t read_memory(void *context, void *buffer, size_t bytes)
-{
-    struct bytes *source = context;
-    const size_t taken = bytes < bytes_left(source) ? bytes : bytes_left(source);
-    const struct bytes piece = take_bytes(source, taken);
-
-    if (taken != 0)
-        memcpy(buffer, piece.at, taken);
-    return taken;
-}
-
 static void check_region(const struct region *region)
 {
     uint64_t last = 0;
@@ -132,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         maker_end(&maker);
 
     struct bytes source = bytes_of(maker.bytes ? maker.bytes : data, maker.size);
-    const bool told = hm_load(&loaded, (struct nettrace_source){read_memory, &source});
+    const bool told = hm_load(&loaded, (struct nettrace_source){maker_read, &source});
     DEMAND(!ended || (loaded.result.ending != NETTRACE_DAMAGED && loaded.result.ending != NETTRACE_CUT));
     if (told)
         check(&loaded);
