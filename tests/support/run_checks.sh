@@ -23,8 +23,13 @@ command -v jq > /dev/null || { echo "$test: jq is missing: run scripts/setup" >&
 input=/dev/null
 patience=120   # seconds
 host() {
-    "$root/scripts/windows-run" "$arch" --timeout "$patience" "$run" "$@" < "$input" > "$work/out.raw" 2> "$work/err.raw"
-    status=$?
+    local try
+    for try in 1 2; do
+        "$root/scripts/windows-run" "$arch" --timeout "$patience" "$run" "$@" < "$input" > "$work/out.raw" 2> "$work/err.raw"
+        status=$?
+        # Wine now and then does not get a program started, and says nothing: once more.
+        [ $status -eq 1 ] && [ ! -s "$work/out.raw" ] && [ ! -s "$work/err.raw" ] || break
+    done
     tr -d '\r' < "$work/out.raw" > "$work/out"
     tr -d '\r' < "$work/err.raw" > "$work/err"
 }
