@@ -6,7 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { MOST_ROWS = 256, NAME_SIZE = 96 };
+enum { MOST_ROWS = 320, NAME_SIZE = 96 };
 
 static struct row {
     const char *section, *unit;
