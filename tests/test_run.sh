@@ -107,6 +107,8 @@ test_limit_options() {
     said 2 "--set goes with limits only" --set 4 --limit 5M --json
     said 2 "--set: no process has such an id" --set 4294967296 --limit 5M
     said 2 "--get goes with no other option" --get 4 --limit 5M
+    said 2 "--get goes with no other option" --get 4 --trace a.nettrace
+    said 2 "--set goes with limits only" --set 4 --limit 5M --trace-events 64
     said 2 "--get runs no program, and 'x.dll' follows" --get 4 x.dll
     said 2 "'none' is for a limit that --set takes away" --limit none x.dll
     said 125 "4: no hostmem-run with --control has this process id" --set 4 --heap-limit none

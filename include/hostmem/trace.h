@@ -57,8 +57,8 @@ typedef struct hostmem_trace_options {
  *
  * Returns S_OK; E_POINTER: an argument or the path is NULL; E_INVALIDARG: a size that this version does not know, unknown
  * flags, lane_events that are none of the above, reserved not 0; HOST_E_INVALIDOPERATION: the manager is traced already;
- * HOST_E_CLRNOTAVAILABLE: after hostmem_shutdown; E_NOTIMPL: HOSTMEM_TRACE_STACKS on x86; E_OUTOFMEMORY; HRESULT_FROM_WIN32: what Windows says of the file, which
- * may have been emptied.
+ * HOST_E_CLRNOTAVAILABLE: after hostmem_shutdown; E_NOTIMPL: HOSTMEM_TRACE_STACKS on x86; E_OUTOFMEMORY;
+ * HRESULT_FROM_WIN32: what Windows says of the file, which may have been emptied.
  */
 HRESULT HOSTMEM_CALL hostmem_trace_start(hostmem_manager *manager, const hostmem_trace_options *options);
 

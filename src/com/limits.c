@@ -86,11 +86,10 @@ static HRESULT set_limits(struct quota *quota, const hostmem_limits *limits)
 HRESULT HOSTMEM_CALL hostmem_set_limits(hostmem_manager *manager, const hostmem_limits *limits)
 {
     const HRESULT result = set_limits(manager == NULL ? NULL : &manager->vm.quota, limits);
-    if (result == S_OK && recording(&manager->vm.recorders) != NULL) {
+    struct recorder *recorder = result == S_OK ? recording(&manager->vm.recorders) : NULL;
+    if (recorder != NULL) {
         uint64_t figures[TRACE_VALUES];
-        hm_vm_limits(&manager->vm, figures);
-        RECORD(&manager->vm, TRACE_LIMITS, figures[0], figures[1], figures[2], figures[3], figures[4],
-               figures[5]);
+        hm_record(recorder, TRACE_LIMITS, figures, hm_vm_limits(&manager->vm, figures));
     }
     return result;
 }

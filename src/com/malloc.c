@@ -179,12 +179,6 @@ static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes,
     return header;
 }
 
-static bool traces_blocks(struct malloc_object *object)
-{
-    const struct recorder *recorder = recording(&vm_of(object)->recorders);
-    return recorder != NULL && (recorder->flags & HOSTMEM_TRACE_BLOCKS);
-}
-
 /* Let the finished block be known as one; it is still to be counted. */
 static HRESULT publish(struct malloc_object *object, struct block_header *header, const struct charge *charge,
                        void **memory)
@@ -198,8 +192,8 @@ static HRESULT publish(struct malloc_object *object, struct block_header *header
     if (overrun != NULL)
         hm_vm_notify_overrun(vm_of(object), charge, charge->level, HOSTMEM_USE_OTHER, overrun);
     *memory = header + 1;
-    if (traces_blocks(object))
-        RECORD(vm_of(object), TRACE_BLOCK_ALLOC, (uintptr_t)*memory, header->bytes, charge->level);
+    RECORD_TOO(vm_of(object), HOSTMEM_TRACE_BLOCKS, TRACE_BLOCK_ALLOC, (uintptr_t)*memory, header->bytes,
+               charge->level);
     return S_OK;
 }
 
@@ -266,8 +260,8 @@ static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
     } else {
         struct block_header *header = (struct block_header *)memory - 1;
         SIZE_T bytes = header->bytes;
-        if (traces_blocks(object)) /* before somebody else can be given it */
-            RECORD(vm_of(object), TRACE_BLOCK_FREE, (uintptr_t)memory, bytes);
+        /* Before somebody else can be given it. */
+        RECORD_TOO(vm_of(object), HOSTMEM_TRACE_BLOCKS, TRACE_BLOCK_FREE, (uintptr_t)memory, bytes);
         if (!hm_os_heap_free(object->heap, header)) {
             hm_stats_count(stats_of(object), STATS_BLOCKS, -1); /* a block no more */
             result = E_FAIL;

@@ -91,10 +91,8 @@ static HRESULT STDMETHODCALLTYPE manager_VirtualProtect(IHostMemoryManager *ifac
 {
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
     const HRESULT result = hm_vm_protect(address, size, protect, old);
-    const struct recorder *recorder = recording(&manager->vm.recorders);
-    if (recorder != NULL && (recorder->flags & HOSTMEM_TRACE_PROTECT))
-        RECORD(&manager->vm, TRACE_PROTECT, (uintptr_t)address, size, protect, result == S_OK ? *old : 0,
-               (uint32_t)result);
+    RECORD_TOO(&manager->vm, HOSTMEM_TRACE_PROTECT, TRACE_PROTECT, (uintptr_t)address, size, protect,
+               result == S_OK ? *old : 0, (uint32_t)result);
     return count(manager, HOSTMEM_VIRTUAL_PROTECT, result);
 }
 

@@ -32,6 +32,13 @@ static inline struct recorder *recording(const struct recorders *recorders)
     return atomic_load_explicit(&recorders->running, memory_order_acquire);
 }
 
+/* The same, if events of this kind are wanted too: HOSTMEM_TRACE_BLOCKS or _PROTECT. */
+static inline struct recorder *recording_too(const struct recorders *recorders, uint32_t flag)
+{
+    struct recorder *recorder = recording(recorders);
+    return recorder != NULL && (recorder->flags & flag) ? recorder : NULL;
+}
+
 /* A recorder with so many slots and frames that is not running; NULL: there is no memory.  What it takes is metadata. */
 struct recorder *hm_recorder_take(struct recorders *recorders, _Atomic uint64_t *metadata, unsigned slots,
                                   unsigned frames);
@@ -44,10 +51,12 @@ void hm_recorders_destroy(struct recorders *recorders);
  * error stays. */
 void hm_record(struct recorder *recorder, enum trace_kind kind, const uint64_t *values, unsigned count);
 
-/* The same if it is traced: the figures are worked out only then. */
-#define RECORD(vm, kind, ...)                                                                                \
+/* The same if there is a recorder: the figures are worked out only then. */
+#define RECORD(vm, kind, ...)           RECORD_BY(recording(&(vm)->recorders), kind, __VA_ARGS__)
+#define RECORD_TOO(vm, flag, kind, ...) RECORD_BY(recording_too(&(vm)->recorders, flag), kind, __VA_ARGS__)
+#define RECORD_BY(by, kind, ...)                                                                             \
     do {                                                                                                     \
-        struct recorder *recorder_ = recording(&(vm)->recorders);                                            \
+        struct recorder *recorder_ = (by);                                                                   \
         if (recorder_ != NULL)                                                                               \
             hm_record(recorder_, kind, (const uint64_t[]){__VA_ARGS__},                                      \
                       sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t));                           \

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-const char *const hm_method_names[HOSTMEM_METHOD_COUNT] = {
+const char *const hm_stats_method_names[HOSTMEM_METHOD_COUNT] = {
     [HOSTMEM_CREATE_MALLOC] = "CreateMalloc",
     [HOSTMEM_VIRTUAL_ALLOC] = "VirtualAlloc",
     [HOSTMEM_VIRTUAL_FREE] = "VirtualFree",

@@ -46,7 +46,7 @@ struct stats {
     struct lane lane[LANES];
 };
 
-extern const char *const hm_method_names[HOSTMEM_METHOD_COUNT];
+extern const char *const hm_stats_method_names[HOSTMEM_METHOD_COUNT];
 
 /* Committed inside views, of all managers of the process. */
 extern _Atomic uint64_t hm_views_committed;

@@ -344,11 +344,13 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address, s
     return hresult_from_win32(error);
 }
 
-/* Nobody's: was it ours, and has nobody had the address since? */
+/* Nobody's: was it ours, and has nobody had the address since?  Few foreign pointers lie where a region can begin: the
+ * others cost no search. */
 static void note_double_free(struct vm *vm, const void *address)
 {
     MEMORY_BASIC_INFORMATION info;
-    if (!released_has(&vm->released, (uintptr_t)address))
+    const bool at_granule = (uintptr_t)address % ((uintptr_t)1 << GRANULE_SHIFT) == 0;
+    if (!at_granule || !released_has(&vm->released, (uintptr_t)address))
         return;
     DWORD error = GetLastError();
     if (hm_os_virtual_query(address, &info, sizeof info) != 0 && info.State == MEM_FREE)
@@ -420,16 +422,17 @@ HRESULT hm_vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *re
     return *result != 0 ? S_OK : hresult_from_last_error();
 }
 
-void hm_vm_region_figures(struct region_hold *hold, uint64_t figures[TRACE_VALUES])
+unsigned hm_vm_region_figures(struct region_hold *hold, uint64_t figures[TRACE_VALUES])
 {
     figures[0] = geometry_base(hold->geometry);
     figures[1] = geometry_pages(hold->geometry) << PAGE_SHIFT;
     figures[2] = hm_region_committed(hold) << PAGE_SHIFT;
     figures[3] = region_use(hold->region);
     figures[4] = hold->region->allocation_type;
+    return 5;
 }
 
-void hm_vm_limits(const struct vm *vm, uint64_t figures[TRACE_VALUES])
+unsigned hm_vm_limits(const struct vm *vm, uint64_t figures[TRACE_VALUES])
 {
     struct budget_limits commit;
     hm_budget_get(&vm->quota.commit, &commit);
@@ -439,6 +442,7 @@ void hm_vm_limits(const struct vm *vm, uint64_t figures[TRACE_VALUES])
     figures[3] = commit.soft;
     figures[4] = budget_ceiling(&vm->quota.heap, BUDGET_TASK);
     figures[5] = atomic_load_explicit(&vm->quota.process.soft, memory_order_relaxed);
+    return 6;
 }
 
 HRESULT hm_vm_set_use(struct vm *vm, void *address, hostmem_use use)
@@ -449,9 +453,9 @@ HRESULT hm_vm_set_use(struct vm *vm, void *address, hostmem_use use)
         return HOST_E_INVALIDOPERATION;
     if (recorder != NULL && region_enter_owned(&vm->table, (uintptr_t)address, REGION_LOOK, &hold)) {
         uint64_t figures[TRACE_VALUES];
-        hm_vm_region_figures(&hold, figures);
+        const unsigned count = hm_vm_region_figures(&hold, figures);
         hm_region_leave_unchanged(&vm->table, &hold);
-        hm_record(recorder, TRACE_REGION, figures, 5);
+        hm_record(recorder, TRACE_REGION, figures, count);
     }
     return S_OK;
 }

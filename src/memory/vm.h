@@ -32,7 +32,7 @@ void hm_vm_destroy(struct vm *vm);
 /* A budget has refused a charge of a call of this level: counted, notified, and E_OUTOFMEMORY as Windows would put it. */
 HRESULT hm_vm_refuse(struct vm *vm, const struct charge *charge, unsigned level, hostmem_use use);
 
-/* The manager has no memory for its books: the same, as Windows would put it. */
+/* The manager has no memory for its accounting: the same, as Windows would put it. */
 HRESULT hm_vm_no_memory(struct vm *vm, uint64_t bytes, unsigned level, hostmem_use use);
 
 /* Nor is anything to be had after hostmem_shutdown. */
@@ -48,9 +48,9 @@ HRESULT hm_vm_free(struct vm *vm, void *address, SIZE_T size, DWORD type);
 HRESULT hm_vm_protect(void *address, SIZE_T size, DWORD protect, DWORD *old);
 HRESULT hm_vm_query(const void *address, void *buffer, SIZE_T length, SIZE_T *result);
 
-/* The figures of TRACE_REGION (a view: TRACE_VIEW_MAPPED), which is entered, and of TRACE_LIMITS. */
-void hm_vm_region_figures(struct region_hold *hold, uint64_t figures[TRACE_VALUES]);
-void hm_vm_limits(const struct vm *vm, uint64_t figures[TRACE_VALUES]);
+/* The figures of TRACE_REGION (a view: TRACE_VIEW_MAPPED), which is entered, and of TRACE_LIMITS; returns how many. */
+unsigned hm_vm_region_figures(struct region_hold *hold, uint64_t figures[TRACE_VALUES]);
+unsigned hm_vm_limits(const struct vm *vm, uint64_t figures[TRACE_VALUES]);
 
 /* What the region at `address` is for.  S_OK or HOST_E_INVALIDOPERATION; the last error stays. */
 HRESULT hm_vm_set_use(struct vm *vm, void *address, hostmem_use use);

@@ -19,32 +19,28 @@ static bool hold(HMODULE module, HMODULE *held)
            *held == module;
 }
 
-/* Of an image in memory; NULL: it has no such directory. */
-static const void *directory(HMODULE module, unsigned number, DWORD *bytes)
+static const IMAGE_NT_HEADERS *headers_of(HMODULE module)
 {
     const char *base = (const char *)module;
-    const IMAGE_NT_HEADERS *headers = (const void *)(base + ((const IMAGE_DOS_HEADER *)base)->e_lfanew);
-    const IMAGE_DATA_DIRECTORY *entry = &headers->OptionalHeader.DataDirectory[number];
-    if (headers->OptionalHeader.NumberOfRvaAndSizes <= number || entry->VirtualAddress == 0 ||
-        entry->VirtualAddress >= headers->OptionalHeader.SizeOfImage ||
-        headers->OptionalHeader.SizeOfImage - entry->VirtualAddress < entry->Size)
-        return NULL;
-    *bytes = entry->Size;
-    return base + entry->VirtualAddress;
+    return (const void *)(base + ((const IMAGE_DOS_HEADER *)base)->e_lfanew);
 }
 
 static DWORD image_bytes(HMODULE module)
 {
-    const char *base = (const char *)module;
-    return ((const IMAGE_NT_HEADERS *)(const void *)(base + ((const IMAGE_DOS_HEADER *)base)->e_lfanew))
-        ->OptionalHeader.SizeOfImage;
+    return headers_of(module)->OptionalHeader.SizeOfImage;
 }
 
-static DWORD image_stamp(HMODULE module)
+/* Of an image in memory; NULL: it has no such directory. */
+static const void *directory(HMODULE module, unsigned number, DWORD *bytes)
 {
-    const char *base = (const char *)module;
-    return ((const IMAGE_NT_HEADERS *)(const void *)(base + ((const IMAGE_DOS_HEADER *)base)->e_lfanew))
-        ->FileHeader.TimeDateStamp;
+    const IMAGE_OPTIONAL_HEADER *header = &headers_of(module)->OptionalHeader;
+    const IMAGE_DATA_DIRECTORY *entry = &header->DataDirectory[number];
+    if (header->NumberOfRvaAndSizes <= number || entry->VirtualAddress == 0 ||
+        entry->VirtualAddress >= header->SizeOfImage ||
+        header->SizeOfImage - entry->VirtualAddress < entry->Size)
+        return NULL;
+    *bytes = entry->Size;
+    return (const char *)module + entry->VirtualAddress;
 }
 
 /* What the linker has left for debuggers. */
@@ -106,7 +102,7 @@ static const char *describe_pdb(struct modules *modules, HMODULE module)
             put_byte(&text, (uint8_t)pdb->name[i]);
     }
     put_string(&text, "\",\"date_time\":");
-    put_decimal(&text, image_stamp(module));
+    put_decimal(&text, headers_of(module)->FileHeader.TimeDateStamp);
     put_string(&text, ",\"age\":");
     put_decimal(&text, pdb->age);
     put_string(&text, ",\"signature\":\"");

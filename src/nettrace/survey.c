@@ -76,6 +76,6 @@ void hm_survey_calls(struct trace_file *file, const struct survey_calls *calls)
     for (unsigned method = 0; method < HOSTMEM_METHOD_COUNT; method++) {
         const uint64_t figures[] = {calls->method[method].calls, calls->method[method].failures};
         if (figures[0] != 0)
-            add(file, TRACE_CALLS, figures, hm_method_names[method]);
+            add(file, TRACE_CALLS, figures, hm_stats_method_names[method]);
     }
 }

@@ -91,7 +91,7 @@ static void head(struct out *out, const struct reported *reported)
     key_text(out, ",\n ", "runtime", hm_schema_text(&model->schema, model->runtime));
     key_number(out, ",\n ", "pointer_size", header->pointer_size);
     key_number(out, ",\n ", "events", model->events);
-    key_number(out, ",\n ", "lost", model->lost > loaded->result.lost ? model->lost : loaded->result.lost);
+    key_number(out, ",\n ", "lost", loaded_lost(loaded));
 }
 
 static void figures(struct out *out, const struct model *model)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/array.h"
 enum { EVENTS_MAX = 1 << 18 };
 
 struct loader {
@@ -44,18 +45,6 @@ static void apply(struct loader *loader, uint32_t count)
         memmove(loader->events, loader->events + count, loader->count * sizeof *loader->events);
 }
 
-static bool grow(struct loader *loader)
-{
-    const uint32_t capacity = loader->capacity == 0 ? 1024 : loader->capacity * 2;
-    struct event *events = realloc(loader->events, capacity * sizeof *events);
-
-    if (!events)
-        return false;
-    loader->events = events;
-    loader->capacity = capacity;
-    return true;
-}
-
 static const char *on_header(void *context, const struct nettrace_header *header)
 {
     struct loader *loader = context;
@@ -77,8 +66,10 @@ static const char *on_event(void *context, const struct nettrace_event *read)
 
     if (loader->count == EVENTS_MAX)
         apply(loader, EVENTS_MAX / 2);
-    if (loader->count == loader->capacity && !grow(loader))
+    struct event *events = array_room(loader->events, loader->count, &loader->capacity, 1024, sizeof *events);
+    if (!events)
         return "no memory";
+    loader->events = events;
     struct event *event = &loader->events[loader->count];
     const char *wrong = hm_schema_decode(&model->schema, read->metadata, read->payload, event);
     if (wrong || event->kind == EVENT_OTHER)

@@ -17,4 +17,10 @@ struct loaded {
 bool hm_load(struct loaded *loaded, struct nettrace_source source);
 void hm_unload(struct loaded *loaded);
 
+/* Events that are known to be missing: as the trace tells, or by the numbers of those that are there. */
+static inline uint64_t loaded_lost(const struct loaded *loaded)
+{
+    return loaded->model.lost > loaded->result.lost ? loaded->model.lost : loaded->result.lost;
+}
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/array.h"
 enum { REGIONS_MAX = 65536, RUNS_MAX = 1 << 20, REGION_RUNS_MAX = 1024 };
 
 struct region *hm_regions_find(struct regions *regions, uint64_t base)
@@ -20,16 +21,12 @@ struct region *hm_regions_make(struct regions *regions, uint64_t base)
 
     if (region)
         return region;
-    if (regions->count == regions->capacity && regions->count < REGIONS_MAX) {
-        const uint32_t capacity = regions->capacity == 0 ? 64 : regions->capacity * 2;
-        struct region *list = realloc(regions->list, capacity * sizeof *list);
-        if (list) {
-            regions->list = list;
-            regions->capacity = capacity;
-        }
-    }
-    uint32_t *index =
-        regions->count < regions->capacity ? hm_table_add(&regions->by_base, base, REGIONS_MAX) : NULL;
+    struct region *list = NULL;
+    if (regions->count < REGIONS_MAX)
+        list = array_room(regions->list, regions->count, &regions->capacity, 64, sizeof *list);
+    if (list)
+        regions->list = list;
+    uint32_t *index = list ? hm_table_add(&regions->by_base, base, REGIONS_MAX) : NULL;
     if (!index) {
         regions->left_out++;
         return NULL;
@@ -75,15 +72,10 @@ static bool has_room(struct regions *regions, struct region *region)
 {
     if (region->run_count == REGION_RUNS_MAX || regions->run_count >= RUNS_MAX)
         return false;
-    if (region->run_count < region->run_capacity)
-        return true;
-    const uint32_t capacity = region->run_capacity == 0 ? 4 : region->run_capacity * 2;
-    struct run *runs = realloc(region->runs, capacity * sizeof *runs);
-    if (!runs)
-        return false;
-    region->runs = runs;
-    region->run_capacity = capacity;
-    return true;
+    struct run *runs = array_room(region->runs, region->run_count, &region->run_capacity, 4, sizeof *runs);
+    if (runs)
+        region->runs = runs;
+    return runs != NULL;
 }
 
 /* Runs [at, at + gone) are replaced by `count` others. There is room for them. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/array.h"
 enum { ROWS_MAX = 65536, FIELDS_MAX = 64, TEXTS_MAX = 16384, TEXT_BYTES_MAX = 1024 };
 
 enum type {
@@ -129,14 +130,10 @@ static uint32_t keep_text(struct texts *texts, struct bytes source, bool wide)
     text[length] = 0;
     if (length == 0 || texts->count >= TEXTS_MAX)
         return 0;
-    if (texts->count == texts->capacity) {
-        const uint32_t capacity = texts->capacity == 0 ? 64 : texts->capacity * 2;
-        char **list = realloc(texts->list, capacity * sizeof *list);
-        if (!list)
-            return 0;
-        texts->list = list;
-        texts->capacity = capacity;
-    }
+    char **list = array_room(texts->list, texts->count, &texts->capacity, 64, sizeof *list);
+    if (!list)
+        return 0;
+    texts->list = list;
     char *copy = malloc(length + 1);
     if (!copy)
         return 0;
@@ -197,14 +194,10 @@ static bool take_fields(struct bytes *bytes, struct schema_row *row)
 
 static struct schema_row *new_row(struct schema *schema)
 {
-    if (schema->count == schema->capacity) {
-        const uint32_t capacity = schema->capacity == 0 ? 64 : schema->capacity * 2;
-        struct schema_row *rows = realloc(schema->rows, capacity * sizeof *rows);
-        if (!rows)
-            return NULL;
-        schema->rows = rows;
-        schema->capacity = capacity;
-    }
+    struct schema_row *rows = array_room(schema->rows, schema->count, &schema->capacity, 64, sizeof *rows);
+    if (!rows)
+        return NULL;
+    schema->rows = rows;
     struct schema_row *row = &schema->rows[schema->count++];
     *row = (struct schema_row){0};
     return row;

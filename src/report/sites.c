@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/array.h"
 enum { SITES_MAX = 4096, STACKS_MAX = 1 << 18, IMAGES_MAX = 4096 };
 
 static uint64_t hash_of(const uint64_t *frames, uint32_t depth)
@@ -36,18 +37,15 @@ static uint32_t intern(struct sites *sites, const struct site *wanted)
         return 0;
     if (*index != 0)
         return is_same(&sites->list[*index], wanted) ? *index : 0;
-    if (sites->count + 1 >= sites->capacity) {
-        const uint32_t capacity = sites->capacity == 0 ? 64 : sites->capacity * 2;
-        struct site *list = realloc(sites->list, capacity * sizeof *list);
-        if (!list) {
-            hm_table_remove(&sites->by_hash, wanted->hash);
-            return 0;
-        }
-        if (sites->capacity == 0)
-            list[0] = (struct site){0};
-        sites->list = list;
-        sites->capacity = capacity;
+    const bool first = sites->capacity == 0;
+    struct site *list = array_room(sites->list, sites->count + 1, &sites->capacity, 64, sizeof *list);
+    if (!list) {
+        hm_table_remove(&sites->by_hash, wanted->hash);
+        return 0;
     }
+    if (first)
+        list[0] = (struct site){0};
+    sites->list = list;
     sites->list[++sites->count] = *wanted;
     *index = sites->count;
     return *index;
@@ -85,14 +83,11 @@ void hm_sites_image(struct sites *sites, uint64_t start, uint64_t end, uint64_t 
 {
     if (sites->image_count == IMAGES_MAX || start >= end)
         return;
-    if (sites->image_count == sites->image_capacity) {
-        const uint32_t capacity = sites->image_capacity == 0 ? 64 : sites->image_capacity * 2;
-        struct image *images = realloc(sites->images, capacity * sizeof *images);
-        if (!images)
-            return;
-        sites->images = images;
-        sites->image_capacity = capacity;
-    }
+    struct image *images =
+        array_room(sites->images, sites->image_count, &sites->image_capacity, 64, sizeof *images);
+    if (!images)
+        return;
+    sites->images = images;
     sites->images[sites->image_count++] = (struct image){start, end, name};
 }
 

@@ -48,8 +48,8 @@ void hm_sites_image(struct sites *sites, uint64_t start, uint64_t end, uint64_t 
 void hm_sites_frame(const struct sites *sites, const char *(*text)(const void *context, uint64_t index),
                     const void *context, uint64_t address, char name[SITE_NAME_MAX]);
 
-/* When all is known: frames of the image that every stack begins in, which is the recorder's, go; and what is the same without
- * them becomes one. Indices are others then. */
+/* When all is known: frames of the image that every stack begins in, which is the recorder's, go; and what is the same
+ * without them becomes one. Indices are others then. */
 void hm_sites_settle(struct sites *sites);
 
 /* The same by their innermost frames only; `groups` is empty, and for hm_sites_clear. */

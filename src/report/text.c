@@ -48,14 +48,13 @@ static void heading(struct out *out, const struct reported *reported)
     const struct loaded *loaded = reported->loaded;
     const struct model *model = &loaded->model;
     const struct nettrace_header *header = &model->header;
-    const uint64_t lost = model->lost > loaded->result.lost ? model->lost : loaded->result.lost;
 
     hm_out_text(out, "hostmem-report: ");
     hm_out_foreign(out, reported->file);
     hm_out_format(out, "\n  traced       %04u-%02u-%02u %02u:%02u:%02u UTC, %.3f s", header->year,
                   header->month, header->day, header->hour, header->minute, header->second,
                   hm_model_seconds(model, model->last_time));
-    hm_out_format(out, "; %" PRIu64 " events, %" PRIu64 " lost\n", model->events, lost);
+    hm_out_format(out, "; %" PRIu64 " events, %" PRIu64 " lost\n", model->events, loaded_lost(loaded));
     if (loaded->result.what)
         hm_out_format(out, "  incomplete   %s (byte %" PRIu64 "): what is told is what is before\n",
                       loaded->result.what, loaded->result.offset);

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "report/array.h"
 uint64_t hm_state_total(const struct state *state)
 {
     uint64_t total = 0;
@@ -16,15 +17,11 @@ uint64_t hm_state_total(const struct state *state)
 
 static bool has_room(struct timeline *timeline)
 {
-    if (timeline->count < timeline->capacity)
-        return true;
-    const uint32_t capacity = timeline->capacity == 0 ? 32 : timeline->capacity * 2;
-    struct slice *slices = realloc(timeline->slices, capacity * sizeof *slices);
-    if (!slices)
-        return false;
-    timeline->slices = slices;
-    timeline->capacity = capacity;
-    return true;
+    struct slice *slices =
+        array_room(timeline->slices, timeline->count, &timeline->capacity, 32, sizeof *slices);
+    if (slices)
+        timeline->slices = slices;
+    return slices != NULL;
 }
 
 bool hm_timeline_begin(struct timeline *timeline, uint64_t frequency, const struct state *state)

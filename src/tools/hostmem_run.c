@@ -42,28 +42,21 @@ static bool is_owned(const void *base)
 }
 
 /* By means that a dying process still has. */
-static void say_report_lost(DWORD error)
+static void say_lost(const wchar_t *file, const char *what, uint64_t error, bool is_result)
 {
     static struct writer say;
 
     writer_open(&say, GetStdHandle(STD_ERROR_HANDLE));
     writer_text(&say, "hostmem-run: ");
-    writer_wide(&say, options.report);
-    writer_text(&say, ": the report could not be written to its end (Windows error ");
-    writer_number(&say, error, 0);
-    writer_text(&say, ")\n");
-    writer_flush(&say);
-}
-
-static void say_trace_lost(HRESULT hr)
-{
-    static struct writer say;
-
-    writer_open(&say, GetStdHandle(STD_ERROR_HANDLE));
-    writer_text(&say, "hostmem-run: ");
-    writer_wide(&say, options.trace);
-    writer_text(&say, ": the trace could not be written to its end (");
-    writer_hex(&say, (uint32_t)hr, 8);
+    writer_wide(&say, file);
+    writer_text(&say, ": the ");
+    writer_text(&say, what);
+    writer_text(&say, is_result ? " could not be written to its end ("
+                                : " could not be written to its end (Windows error ");
+    if (is_result)
+        writer_hex(&say, error, 8);
+    else
+        writer_number(&say, error, 0);
     writer_text(&say, ")\n");
     writer_flush(&say);
 }
@@ -141,7 +134,7 @@ static void report_write(const struct ending *ending)
     if (options.trace) {
         const HRESULT hr = hostmem_trace_stop(manager);
         if (hr != S_OK)
-            say_trace_lost(hr);
+            say_lost(options.trace, "trace", (uint32_t)hr, true);
     }
     report_read_head(&report);
     report.ending = *ending;
@@ -176,8 +169,17 @@ static void report_write(const struct ending *ending)
     if (options.report) {
         CloseHandle(report_file);
         if (writer.error)
-            say_report_lost(writer.error);
+            say_lost(options.report, "report", writer.error, false);
     }
+}
+
+/* True: said. */
+static bool overwrites_program(HANDLE file, const wchar_t *path, const wchar_t *option)
+{
+    if (!program_has_file(&program, file))
+        return false;
+    complain(L"%ls: is a file of the program itself, which %ls would overwrite", path, option);
+    return true;
 }
 
 /*
@@ -196,10 +198,8 @@ static int report_open(void)
                  GetLastError());
         return STATUS_FAILED;
     }
-    if (program_has_file(&program, report_file)) {
-        complain(L"%ls: is a file of the program itself, which --report would overwrite", options.report);
+    if (overwrites_program(report_file, options.report, L"--report"))
         return STATUS_USAGE;
-    }
     SetEndOfFile(report_file); /* a pipe has no end */
     return 0;
 }
@@ -223,12 +223,10 @@ static int trace_open(void)
         .lane_events = options.trace_events < UINT32_MAX ? (uint32_t)options.trace_events : UINT32_MAX};
     HANDLE file = CreateFileW(options.trace, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, 0, NULL);
     if (file != INVALID_HANDLE_VALUE) {
-        const bool of_program = program_has_file(&program, file);
+        const bool overwrites = overwrites_program(file, options.trace, L"--trace");
         CloseHandle(file);
-        if (of_program) {
-            complain(L"%ls: is a file of the program itself, which --trace would overwrite", options.trace);
+        if (overwrites)
             return STATUS_USAGE;
-        }
     }
     HRESULT hr = hostmem_trace_start(manager, &trace);
     if (hr == E_INVALIDARG) {

@@ -143,7 +143,8 @@ static bool asks_make_sense(const struct options *options)
     }
     if (options->report || options->method || options->mscoree || options->json || options->raw ||
         options->regions || options->process || options->known_runtime || options->native_heap ||
-        options->watch || options->control || options->sample || (options->get && limits)) {
+        options->watch || options->control || options->sample || options->trace || options->stacks ||
+        options->trace_all || options->trace_events || (options->get && limits)) {
         complain(options->set ? L"--set goes with limits only" : L"--get goes with no other option");
         return false;
     }

@@ -269,8 +269,8 @@ static void json_calls(struct writer *writer, const struct accounting *accountin
             const hostmem_calls *calls = &accounting->statistics.calls[method][level];
             if (!calls->calls)
                 continue;
-            json_call_row(writer, &before, "method", hm_method_names[method], "level", report_levels[level],
-                          calls->calls, calls->failures);
+            json_call_row(writer, &before, "method", hm_stats_method_names[method], "level",
+                          report_levels[level], calls->calls, calls->failures);
         }
     writer_text(writer, "]");
     key_number(writer, ",\n", "refusals", accounting->statistics.refusals);

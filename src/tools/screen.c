@@ -109,17 +109,21 @@ static void bar_row(struct writer *writer, const struct screen *screen, const ch
     bar(writer, screen, gauge, marks);
 }
 
-static void head_row(struct writer *writer, const struct screen *screen)
+const char *screen_pressure(const hostmem_statistics *statistics)
 {
     static const char *const pressures[] = {"-", "Low", "Neutral", "High"};
-    const uint32_t pressure = screen->now.pressure < 4 ? screen->now.pressure : 0;
 
+    return pressures[statistics->pressure < 4 ? statistics->pressure : 0];
+}
+
+static void head_row(struct writer *writer, const struct screen *screen)
+{
     writer_wide(writer, screen->program);
     writer_text_number(writer, "  ", screen->elapsed / 1000);
     writer_text_number(writer, ".", screen->elapsed / 100 % 10);
     writer_text(writer, " s, pressure ");
-    writer_colour(writer, pressure == eMemoryAvailableLow ? WRITER_ALARM : WRITER_PLAIN);
-    writer_text(writer, pressures[pressure]);
+    writer_colour(writer, screen->now.pressure == eMemoryAvailableLow ? WRITER_ALARM : WRITER_PLAIN);
+    writer_text(writer, screen_pressure(&screen->now));
     writer_colour(writer, WRITER_PLAIN);
     writer_text_number(writer, ", load ", screen->load);
     writer_text(writer, "%");
@@ -151,7 +155,7 @@ static void rates_row(struct writer *writer, const struct screen *screen)
     for (unsigned i = 0; i < 2; i++) {
         const hostmem_method method = i ? HOSTMEM_VIRTUAL_FREE : HOSTMEM_VIRTUAL_ALLOC;
         writer_text(writer, ", ");
-        writer_text(writer, hm_method_names[method]);
+        writer_text(writer, hm_stats_method_names[method]);
         writer_text_number(writer, " ", a_second(screen, calls(now, method), calls(before, method)));
     }
     writer_text_number(writer, ", refused ", a_second(screen, now->refusals, before->refusals));

@@ -34,6 +34,9 @@ struct screen {
     struct watched watched;
 };
 
+/* "Low", "Neutral", "High", or "-" for none so far. */
+const char *screen_pressure(const hostmem_statistics *statistics);
+
 /* Row 0 .. SCREEN_ROWS - 1, no longer than `columns`, without a newline. */
 void screen_row(struct writer *writer, const struct screen *screen, unsigned row);
 

@@ -12,8 +12,8 @@
 #include "tools/panel.h"
 #include "tools/writer.h"
 
-/* The runtime is asked ever more rarely, at last every 8 s: it answers between two collections only, and when memory is low there is little time
- * between them.  The program's end waits for its last answer for so long. */
+/* The runtime is asked ever more rarely, at last every 8 s: it answers between two collections only, and when memory is
+ * low there is little time between them.  The program's end waits for its last answer for so long. */
 enum { LINE_MS = 500, COUNT_MS = 8000, LAST_MS = 1000 };
 
 static hostmem_manager *watched_manager;
@@ -79,7 +79,6 @@ static void look(void)
 
 static void write_line(void)
 {
-    static const char *const pressures[] = {"-", "Low", "Neutral", "High"};
     static struct writer writer;
     const hostmem_statistics *statistics = &screen.now;
     const hostmem_limits *limits = &screen.limits;
@@ -101,7 +100,7 @@ static void write_line(void)
     }
     writer_text_number(&writer, ", load ", screen.load);
     writer_text(&writer, "%, pressure ");
-    writer_text(&writer, pressures[statistics->pressure < 4 ? statistics->pressure : 0]);
+    writer_text(&writer, screen_pressure(statistics));
     if (screen.watched.counted != WATCH_NEVER) {
         writer_text_number(&writer, ", collections gen0 ", screen.watched.collections[0]);
         writer_text_number(&writer, " gen1 ", screen.watched.collections[1]);
