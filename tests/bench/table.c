@@ -17,9 +17,14 @@ static struct row {
 static unsigned row_count;
 static const char *section;
 
+static bool misses_bar(const struct row *row)
+{
+    return row->bar != 0 && row->value.median > row->bar;
+}
+
 static const char *verdict(const struct row *row)
 {
-    return row->value.median <= row->bar ? "pass" : "miss";
+    return misses_bar(row) ? "miss" : "pass";
 }
 
 void table_begin(void)
@@ -61,7 +66,7 @@ unsigned table_misses(void)
 {
     unsigned misses = 0;
     for (unsigned i = 0; i < row_count; i++)
-        misses += rows[i].bar != 0 && rows[i].value.median > rows[i].bar;
+        misses += misses_bar(&rows[i]);
     return misses;
 }
 
@@ -81,12 +86,11 @@ bool table_write_json(const char *path)
             (unsigned)sizeof(void *) * 8, bench_processors(), bench_rounds());
     for (unsigned i = 0; i < row_count; i++) {
         const struct row *row = &rows[i];
-        fprintf(
-            file,
-            "%s\n    {\"section\": \"%s\", \"what\": \"%s\", \"value\": %.4f, \"low\": %.4f, \"high\": %.4f, "
-            "\"together\": %.2f, \"unit\": \"%s\"",
-            i == 0 ? "" : ",", row->section, row->name, row->value.median, row->value.low, row->value.high,
-            row->value.together, row->unit);
+        fprintf(file,
+                "%s\n    {\"section\": \"%s\", \"what\": \"%s\", "
+                "\"value\": %.17g, \"low\": %.17g, \"high\": %.17g, \"together\": %.2f, \"unit\": \"%s\"",
+                i == 0 ? "" : ",", row->section, row->name, row->value.median, row->value.low,
+                row->value.high, row->value.together, row->unit);
         if (row->bar != 0)
             fprintf(file, ", \"bar\": %.4f, \"verdict\": \"%s\"", row->bar, verdict(row));
         fprintf(file, "}");
