@@ -71,7 +71,7 @@ case ${1:-} in
         exit
         ;;
     --pairs) [ $# -eq 3 ] || usage; runs=1; cells=$(values | awk "$pairs" | grep "^$3 "); shift ;;
-    --runs) [ $# -ge 4 ] || usage; runs=$2; cells=$(values | grep "^$4 ${5:-}"); shift 2 ;;
+    --runs) [ $# -ge 4 ] || usage; runs=$2; cells=$(values | grep "^$4 ${5:+$5 }"); shift 2 ;;
     *) usage ;;
 esac
 arch=x86_64

@@ -97,6 +97,8 @@ static void test_misuse(void **state)
     options = plain();
     options.path = L"Z:\\no such folder\\file";
     assert_win32(hostmem_trace_start(f->manager, &options), ERROR_PATH_NOT_FOUND);
+    assert_hresult(hostmem_trace_collections(NULL, (const uint64_t[3]){0}), E_POINTER);
+    assert_hresult(hostmem_trace_collections(f->manager, NULL), E_POINTER);
     assert_hresult(hostmem_trace_stop(NULL), E_POINTER);
     assert_hresult(hostmem_trace_stop(f->manager), S_FALSE);
     if (sizeof(void *) == 4) {

@@ -148,6 +148,9 @@ adds_up() {
     found "$in_report"'[.calls | to_entries[] | . as $c | $c.value[0] <= calls($c.key)] | all'
     found '.lost == 0 and .sorted and .counts.Limits >= 1 and .counts.Sample >= 2 and .counts.RuntimeStarted == 1'
     found '.texts["RuntimeStarted.Version"] == [$report.runtime.version]'
+    # The runtime is asked while the program runs, and once more at its end: the report has what it said last.
+    found '.latest as $at | [$at["Sample.Gen0"], $at["Sample.Gen1"], $at["Sample.Gen2"]] ==
+        ($report.bridge.collections | if . == null then [4294967295, 4294967295, 4294967295] else [.gen0, .gen1, .gen2] end)'
 }
 
 test_programs() {
@@ -155,6 +158,7 @@ test_programs() {
     trace_program "$clr/$framework/churn/churn.dll" 3 14 20
     [ $status -eq 0 ] || wrong "churn: status $status"
     adds_up
+    found '$report.bridge.collections.gen0 > 0'
 
     # Refused, and notified.
     trace_program --limit 24M "$clr/$framework/grow/grow.dll" 64

@@ -63,6 +63,21 @@ typedef struct hostmem_trace_options {
 HRESULT HOSTMEM_CALL hostmem_trace_start(hostmem_manager *manager, const hostmem_trace_options *options);
 
 /*
+ * hostmem_trace_collections - how often the runtime has collected by now.
+ *
+ *   manager   the manager, traced or not.
+ *   counts    by generation, 0 to 2, since the runtime's start.  Read during the call.
+ *
+ * The samples have these counts from the next one on; without them they say "not known".  The library does not ask the
+ * runtime itself: who asks becomes one of its threads, and waits while it collects.  A host that may do so calls
+ * hostmem_bridge_get_collections (bridge.h), or ICLRGCManager::GetStats of .NET Framework, twice a second or so and passes
+ * on what it says.  On any thread, one at a time; takes no lock.
+ *
+ * Returns S_OK; E_POINTER: an argument is NULL.
+ */
+HRESULT HOSTMEM_CALL hostmem_trace_collections(hostmem_manager *manager, const uint64_t counts[3]);
+
+/*
  * hostmem_trace_stop - end it.
  *
  *   manager   the manager.

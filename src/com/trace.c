@@ -35,6 +35,16 @@ HRESULT HOSTMEM_CALL hostmem_trace_start(hostmem_manager *manager, const hostmem
     return result;
 }
 
+HRESULT HOSTMEM_CALL hostmem_trace_collections(hostmem_manager *manager, const uint64_t counts[3])
+{
+    if (manager == NULL || counts == NULL)
+        return E_POINTER;
+    for (unsigned generation = 0; generation < 3; generation++)
+        atomic_store_explicit(&manager->vm.recorders.collections[generation], counts[generation] + 1,
+                              memory_order_relaxed);
+    return S_OK;
+}
+
 HRESULT HOSTMEM_CALL hostmem_trace_stop(hostmem_manager *manager)
 {
     if (manager == NULL)

@@ -22,6 +22,7 @@ struct recorder {
 /* A manager's. */
 struct recorders {
     _Atomic(struct recorder *) running, spare;
+    _Atomic uint64_t collections[3]; /* what the host has said of each generation, and 1; 0: nothing yet */
 };
 
 /* What the writers of all traces wait for: a lane is half full. */

@@ -39,6 +39,14 @@ void hm_survey_regions(struct trace_file *file, struct vm *vm)
     }
 }
 
+/* As the host knows it; all ones: it has said nothing. */
+static uint64_t collections(const struct vm *vm, unsigned generation)
+{
+    const uint64_t counted =
+        atomic_load_explicit(&vm->recorders.collections[generation], memory_order_relaxed) - 1;
+    return counted < UINT32_MAX ? counted : UINT32_MAX;
+}
+
 static uint64_t use_now(const struct vm *vm, hostmem_use use)
 {
     return counted(atomic_load_explicit(&vm->stats.by_use[use].now, memory_order_relaxed));
@@ -59,9 +67,9 @@ void hm_survey_sample(struct trace_file *file, const struct vm *vm)
                                              use_now(vm, HOSTMEM_USE_OTHER),
                                              blocks_now(&vm->quota),
                                              memory.process_commit,
-                                             UINT32_MAX,
-                                             UINT32_MAX,
-                                             UINT32_MAX};
+                                             collections(vm, 0),
+                                             collections(vm, 1),
+                                             collections(vm, 2)};
     add(file, TRACE_SAMPLE, figures, NULL);
 }
 

@@ -131,6 +131,8 @@ static void report_read_now(struct report *now)
 static void report_write(const struct ending *ending)
 {
     control_end(ending->threads_are_gone);
+    if (manager)
+        report.watched = watch_end(ending->threads_are_gone);
     if (options.trace) {
         const HRESULT hr = hostmem_trace_stop(manager);
         if (hr != S_OK)
@@ -140,8 +142,6 @@ static void report_write(const struct ending *ending)
     report.ending = *ending;
     report.regions = options.regions;
     report.process = options.process ? &process : NULL;
-    if (manager)
-        report.watched = watch_end(ending->threads_are_gone);
     if (options.process)
         process_map_claim(hm_native_heap_map(), PROCESS_METADATA);
     if (options.process && !ending->threads_are_gone)
@@ -340,7 +340,8 @@ int wmain(int argc, wchar_t **argv)
             goto report;
         status = STATUS_FAILED;
         const bool is_watched = report.mode == REPORT_BRIDGE || options.watch || options.sample;
-        if (is_watched && !watch_start(manager, program.assembly, options.watch, options.sample)) {
+        if (is_watched &&
+            !watch_start(manager, program.assembly, options.watch, options.trace, options.sample)) {
             complain(L"there is no memory for a thread to watch the program");
             goto report;
         }

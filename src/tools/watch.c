@@ -7,17 +7,19 @@
 #include <wchar.h>
 
 #include <hostmem/bridge.h>
+#include <hostmem/trace.h>
 
 #include "tools/accounting.h"
 #include "tools/panel.h"
 #include "tools/writer.h"
 
 /* The runtime is asked ever more rarely, at last every 8 s: it answers between two collections only, and when memory is
- * low there is little time between them.  The program's end waits for its last answer for so long. */
+ * low there is little time between them: lines would wait.  A trace wants to know when, and is not waited for.  The
+ * program's end waits for its last answer for LAST_MS. */
 enum { LINE_MS = 500, COUNT_MS = 8000, LAST_MS = 1000 };
 
 static hostmem_manager *watched_manager;
-static bool lines, on_panel;
+static bool lines, traced, on_panel;
 static struct screen screen;        /* the watching thread's */
 static HANDLE end_wanted, end_done; /* events */
 static DWORD sample_ms;
@@ -31,8 +33,8 @@ static bool has_ended(void)
     return WaitForSingleObject(end_wanted, 0) == WAIT_OBJECT_0;
 }
 
-/* On this thread, not on one that ends the process: that may be in the middle of a collection.  Without lines it is asked
- * at the end only: from the first question on the runtime has this thread among its own. */
+/* On this thread, not on one that ends the process: that may be in the middle of a collection.  Without lines or a trace it
+ * is asked at the end only: from the first question on the runtime has this thread among its own. */
 static void count_collections(void)
 {
     uint64_t counts[3];
@@ -42,6 +44,8 @@ static void count_collections(void)
     for (unsigned generation = 0; generation < 3; generation++)
         atomic_store(&collections[generation], counts[generation]);
     atomic_store(&counted, true);
+    if (traced)
+        hostmem_trace_collections(watched_manager, counts);
 }
 
 struct watched watch_so_far(void)
@@ -145,25 +149,26 @@ static void take_sample(void)
 
 static DWORD WINAPI watch_thread(void *context)
 {
-    const DWORD period = sample_ms ? sample_ms : lines ? LINE_MS : INFINITE;
-    ULONGLONG line_due = started + LINE_MS, count_due = line_due, pause = LINE_MS;
+    const DWORD period = sample_ms ? sample_ms : lines || traced ? LINE_MS : INFINITE;
+    ULONGLONG due = started + LINE_MS, count_due = due, pause = LINE_MS;
 
     (void)context;
     while (WaitForSingleObject(end_wanted, period) == WAIT_TIMEOUT) {
         if (sample_ms)
             take_sample();
-        if (!lines || GetTickCount64() < line_due)
+        if (!(lines || traced) || GetTickCount64() < due)
             continue;
         if (GetTickCount64() >= count_due) {
             count_collections();
             count_due = GetTickCount64() + pause;
-            if (atomic_load(&counted) && pause < COUNT_MS)
+            if (!traced && atomic_load(&counted) && pause < COUNT_MS)
                 pause *= 2;
         }
-        look();
-        if (!has_ended())
+        if (lines)
+            look();
+        if (lines && !has_ended())
             show();
-        line_due = GetTickCount64() + LINE_MS;
+        due = GetTickCount64() + LINE_MS;
     }
     panel_close();
     count_collections();
@@ -172,12 +177,14 @@ static DWORD WINAPI watch_thread(void *context)
     return 0;
 }
 
-bool watch_start(hostmem_manager *manager, const wchar_t *program, bool want_lines, uint64_t milliseconds)
+bool watch_start(hostmem_manager *manager, const wchar_t *program, bool want_lines, bool is_traced,
+                 uint64_t milliseconds)
 {
     const wchar_t *name = wcsrchr(program, L'\\');
     watched_manager = manager;
     started = GetTickCount64();
     lines = want_lines;
+    traced = is_traced;
     screen.program = name ? name + 1 : program;
     on_panel = lines && panel_open();
     sample_ms = milliseconds < 60000 ? (DWORD)milliseconds : 60000;

@@ -23,9 +23,10 @@ struct watched {
     } counted;
 };
 
-/* Starts a thread; `lines`: there is something to be seen; `milliseconds` between samples, 0: none.  False: there is no
- * memory for it. */
-bool watch_start(hostmem_manager *manager, const wchar_t *program, bool lines, uint64_t milliseconds);
+/* Starts a thread; `lines`: there is something to be seen; `traced`: the manager's trace is told of collections;
+ * `milliseconds` between samples, 0: none.  False: there is no memory for it. */
+bool watch_start(hostmem_manager *manager, const wchar_t *program, bool lines, bool traced,
+                 uint64_t milliseconds);
 
 /* Gives a terminal back what --watch has taken of it; for an end without watch_end. */
 void watch_leave(void);

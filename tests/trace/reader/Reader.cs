@@ -11,9 +11,11 @@ if (args.Length is not (1 or 2))
     return 2;
 }
 
-// By event: how many; and by event and field: the sum modulo 2^64, so that no byte of a figure can change unseen.
+// By event: how many; and by event and field: the sum modulo 2^64, so that no byte of a figure can change unseen, and the
+// figure of the last such event.
 var counts = new SortedDictionary<string, long>();
 var sums = new SortedDictionary<string, ulong>();
+var latest = new SortedDictionary<string, ulong>();
 var texts = new SortedDictionary<string, SortedSet<string>>();
 var failed = new SortedDictionary<string, long>();
 var calls = new SortedDictionary<string, long[]>();
@@ -50,7 +52,7 @@ void Take(TraceEvent e)
         string key = $"{e.EventName}.{e.PayloadNames[i]}";
         object value = e.PayloadValue(i);
         if (value is not string text)
-            Add(key, Figure(value));
+            Add(key, latest[key] = Figure(value));
         else if (texts.TryGetValue(key, out var set))
             set.Add(text);
         else
@@ -118,6 +120,7 @@ Console.WriteLine(JsonSerializer.Serialize(new
     failed,
     calls,
     sums,
+    latest,
     texts,
     lost,
     threads = threads.Count,
