@@ -22,7 +22,7 @@ static void explain(struct misuses *misuses, struct misuse *misuse, const struct
     misuses->twice++;
 }
 
-void hm_misuses_add(struct misuses *misuses, const struct event *event, uint64_t time)
+void hm_misuses_add(struct misuses *misuses, const struct event *event, bool there, uint64_t time)
 {
     struct misuse *list = NULL;
 
@@ -39,7 +39,7 @@ void hm_misuses_add(struct misuses *misuses, const struct event *event, uint64_t
                               .thread = event->thread,
                               .from = event->site,
                               .decommits = event->values[FREE_TYPE] & MEM_DECOMMIT_FLAG};
-    for (uint32_t back = 1; back <= misuses->release_count; back++) { /* the last one first */
+    for (uint32_t back = 1; back <= misuses->release_count && !there; back++) { /* the last one first */
         const struct release *release = &misuses->releases[(misuses->released - back) % RELEASES_KEPT];
         if (covers(release, misuse->address)) {
             explain(misuses, misuse, release);

@@ -42,8 +42,8 @@ static inline bool is_misuse(const struct event *event)
     return event->kind == EVENT_FREE && event->values[FREE_RESULT] == 0x80131022;
 }
 
-/* A free that is a misuse, at `time`. */
-void hm_misuses_add(struct misuses *misuses, const struct event *event, uint64_t time);
+/* A free that is a misuse, at `time`. there: what it means is owned, so that no release before tells of it. */
+void hm_misuses_add(struct misuses *misuses, const struct event *event, bool there, uint64_t time);
 
 /* A region goes; NULL: its reservation was lost. */
 void hm_misuses_release(struct misuses *misuses, const struct event *event, const struct region *region,

@@ -120,7 +120,7 @@ static void misuse(struct trace_maker *maker, double time, uint32_t stack, unsig
 static void leaks(struct trace_maker *maker)
 {
     enum { FIRST = 70, SECOND = 200 }; /* threads */
-    const uint64_t heap = 0x20000000000, twice = 0x30000000000, raced = 0x40000000000, later = 0x50000000000;
+    const uint64_t heap = 0x20000000000, twice = 0x30000000000, later = 0x50000000000;
     const uint64_t before = 0x60000000000, nobody = 0x70000000000;
     uint64_t uses[6] = {64 * KB};
 
@@ -148,11 +148,11 @@ static void leaks(struct trace_maker *maker)
     misuse(maker, 0.75, 6, DECOMMIT, twice + 4 * KB, 0);
     misuse(maker, 0.8, 6, RELEASE, nobody, 0);
     MAKE(maker, MADE_FREE, SECONDS(0.81), 6, heap, 4 * KB, RELEASE, GC_HEAP, INVALID_ADDRESS, 0, 0, heap);
-    /* Two threads at once; the one that succeeds is back later. */
-    reserve(maker, 0.82, 3, LOADER, raced, 64 * KB);
-    misuse(maker, 0.83, 6, RELEASE, raced, raced);
+    /* And once more. Two threads at once; the one that succeeds is back later. */
+    reserve(maker, 0.82, 3, LOADER, twice, 64 * KB);
+    misuse(maker, 0.83, 6, RELEASE, twice, twice);
     maker->thread = FIRST;
-    release(maker, 0.84, 4, LOADER, raced, 64 * KB);
+    release(maker, 0.84, 4, LOADER, twice, 64 * KB);
     /* Nobody's when it was freed; ours only later. */
     misuse(maker, 0.85, 6, RELEASE, later, 0);
     reserve(maker, 0.86, 3, LOADER, later, 64 * KB);
