@@ -15,7 +15,11 @@
 #include <hostmem/trace.h>
 
 /* A frame of its own, and no part of it anywhere else. */
-#define SITE __attribute__((noipa))
+#ifdef __clang__
+#    define SITE __attribute__((noinline))
+#else
+#    define SITE __attribute__((noipa))
+#endif
 
 enum { KEPT = 256 << 10, PAGES = 64 << 10, LEAKS = 3 };
 
@@ -87,7 +91,7 @@ static void say_where(const char *name, const void *function)
 
 int wmain(int argc, wchar_t **argv)
 {
-    hostmem_manager *manager;
+    hostmem_manager *manager = NULL;
     DWORD thread;
 
     demand(argc == 2 && hostmem_create(NULL, &manager) == S_OK &&
