@@ -1,6 +1,8 @@
 /*
- * json_owned.c - what is still owned, and what was freed that is not owned, in the report's JSON
+ * json_owned.c - see json_owned.h
  */
+#include "report/json_owned.h"
+
 #include "report/compare.h"
 #include "report/json_parts.h"
 #include "report/owned.h"

@@ -38,8 +38,4 @@ static inline void seconds(struct out *out, double value)
 void hm_json_stack(struct out *out, const char *before, const char *name, const struct model *model,
                    const struct site *site, unsigned frames);
 
-/* What is still owned at the end; false: no memory. And frees of what is not owned. */
-bool hm_json_owned(struct out *out, const struct model *model);
-void hm_json_misuses(struct out *out, const struct model *model);
-
 #endif
