@@ -21,7 +21,7 @@ static const char help[] =
     "usage: hostmem-report FILE.nettrace [options]\n"
     "\n"
     "Says what is in a trace that hostmem-run --trace has made: what the runtime had committed, when, and\n"
-    "who asked for it.\n"
+    "who asked for it; what is left at the end, and what was freed twice.\n"
     "\n"
     "  --html OUT.html         a page for a browser: timeline, map of the address space, call sites\n"
     "  --json                  all of it as JSON\n"

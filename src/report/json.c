@@ -11,35 +11,10 @@
 #include <string.h>
 
 #include "report/compare.h"
+#include "report/json_owned.h"
+#include "report/json_parts.h"
 
 enum { SITES_SHOWN = 300, PAIRS_SHOWN = 100, GROUPS_SHOWN = 100 };
-
-static void key(struct out *out, const char *before, const char *name)
-{
-    hm_out_text(out, before);
-    hm_out_json(out, name);
-    hm_out_text(out, ": ");
-}
-
-static void key_number(struct out *out, const char *before, const char *name, uint64_t number)
-{
-    key(out, before, name);
-    if (number == UNKNOWN)
-        hm_out_text(out, "null");
-    else
-        hm_out_number(out, number);
-}
-
-static void key_text(struct out *out, const char *before, const char *name, const char *text)
-{
-    key(out, before, name);
-    hm_out_json(out, text);
-}
-
-static void seconds(struct out *out, double value)
-{
-    hm_out_format(out, "%.6f", value);
-}
 
 static const char *const limit_keys[LIMITS_COUNT] = {"limit", "task_limit", "margin",
                                                      "soft",  "heap_limit", "process_soft"};
@@ -287,23 +262,6 @@ static void frames(struct out *out, const struct model *model)
 
 /* ----------------------------------------------------------------------------------------------------------- sites */
 
-static void stack(struct out *out, const char *before, const struct model *model, const struct site *site)
-{
-    char name[SITE_KEY_MAX];
-
-    key(out, before, "stack");
-    hm_site_name(model, site, SITE_FRAMES_MAX, "\n", name);
-    hm_out_text(out, "[");
-    for (char *line = name, *end; line; line = end) {
-        end = strchr(line, '\n');
-        if (end)
-            *end++ = 0;
-        hm_out_text(out, line == name ? "" : ", ");
-        hm_out_json(out, line);
-    }
-    hm_out_text(out, "]");
-}
-
 /* Of most of what it committed. */
 static const char *main_use(const struct site *site)
 {
@@ -334,7 +292,7 @@ static bool site_list(struct out *out, const char *name, const struct model *mod
         key_number(out, ", ", "stacks", site->stacks);
         key_number(out, ", ", "calls", site->calls);
         key_number(out, ", ", "failed", site->failed);
-        stack(out, ", ", model, site);
+        hm_json_stack(out, ", ", "stack", model, site, SITE_FRAMES_MAX);
         hm_out_text(out, "}");
     }
     hm_out_text(out, "]");
@@ -396,7 +354,7 @@ static bool comparison(struct out *out, const struct reported *first, const stru
         key_number(out, ", ", "second", of_b ? of_b->committed : 0);
         key(out, ", ", "difference");
         hm_out_signed(out, pair->committed);
-        stack(out, ", ", of_b ? b : a, of_b ? of_b : of_a);
+        hm_json_stack(out, ", ", "stack", of_b ? b : a, of_b ? of_b : of_a, SITE_FRAMES_MAX);
         hm_out_text(out, "}");
     }
     hm_out_text(out, "]}");
@@ -413,7 +371,8 @@ bool hm_report_json(struct out *out, const struct reported *reported, const stru
     calls(out, model);
     timeline(out, model);
     frames(out, model);
-    if (!sites(out, model) || (second && !comparison(out, reported, second)))
+    hm_json_misuses(out, model);
+    if (!hm_json_owned(out, model) || !sites(out, model) || (second && !comparison(out, reported, second)))
         return false;
     hm_out_text(out, "}\n");
     return true;

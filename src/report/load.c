@@ -81,6 +81,7 @@ static const char *on_event(void *context, const struct nettrace_event *read)
     }
     event->time = read->time;
     event->order = loader->order++;
+    event->thread = read->thread;
     event->site = hm_sites_of_stack(&model->sites, read->stack);
     loader->count++;
     return NULL;

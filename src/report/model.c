@@ -102,8 +102,10 @@ static void apply_alloc(struct model *model, const struct event *event)
         struct region *region =
             region_of(model, values[ALLOC_REGION], values[ALLOC_ADDRESS] + values[ALLOC_BYTES], use);
         if (region) {
-            if (reserves)
+            if (reserves) {
                 region->site = event->site;
+                region->since = model->last_time;
+            }
             use = region->use;
             region->committed += values[ALLOC_COMMITTED];
             if (values[ALLOC_TYPE] & MEM_COMMIT_FLAG)
@@ -122,8 +124,13 @@ static void apply_free(struct model *model, const struct event *event)
     unsigned use = USE_OTHER;
 
     model->failed[METHOD_FREE] += values[FREE_RESULT] != 0;
+    if (is_misuse(event))
+        hm_misuses_add(&model->misuses, event, hm_regions_find(&model->regions, values[FREE_ADDRESS]) != NULL,
+                       model->last_time);
     if (values[FREE_RESULT] != 0)
         return;
+    if (values[FREE_RELEASED] != 0)
+        hm_misuses_release(&model->misuses, event, region, model->last_time);
     if (region) {
         use = region->use;
         region->committed = less(region->committed, values[FREE_DECOMMITTED]);
@@ -157,6 +164,9 @@ static void apply_view(struct model *model, const struct event *event)
     region->use = USE_VIEW;
     region->bytes = values[VIEW_BYTES];
     region->committed = values[VIEW_COMMITTED];
+    region->site = event->site;
+    region->since =
+        model->sampled || event->site ? model->last_time : NOT_SEEN; /* those from before come first */
 }
 
 /* Owned already, or of another use than it had seemed. */
@@ -346,6 +356,9 @@ void hm_model_end(struct model *model)
             model->sites.list[region->site].held += region->committed;
     }
     hm_sites_settle(&model->sites);
+    for (uint32_t i = 0; i < model->regions.count; i++)
+        model->regions.list[i].site = hm_sites_became(&model->sites, model->regions.list[i].site);
+    hm_misuses_settle(&model->misuses, &model->sites);
 }
 
 void hm_model_clear(struct model *model)
@@ -353,6 +366,7 @@ void hm_model_clear(struct model *model)
     hm_schema_clear(&model->schema);
     hm_sites_clear(&model->sites);
     hm_regions_clear(&model->regions);
+    hm_misuses_clear(&model->misuses);
     hm_frames_clear(&model->frames);
     hm_timeline_clear(&model->timeline);
 }

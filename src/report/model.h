@@ -8,6 +8,7 @@
 #define HOSTMEM_REPORT_MODEL_H
 
 #include "report/frames.h"
+#include "report/misuse.h"
 #include "report/nettrace.h"
 #include "report/regions.h"
 #include "report/schema.h"
@@ -26,6 +27,7 @@ struct model {
     struct schema schema;
     struct sites sites;
     struct regions regions;
+    struct misuses misuses;
     struct frames frames;
     struct timeline timeline;
 

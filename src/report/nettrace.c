@@ -15,6 +15,7 @@ enum {
     BLOCK_METADATA = 3,
     BLOCK_SEQUENCE_POINT = 4,
     BLOCK_STACKS = 5,
+    BLOCK_THREADS = 6,
     BLOCK_REMOVE_THREADS = 7
 };
 
@@ -24,6 +25,7 @@ struct reader {
     struct nettrace_source source;
     const struct nettrace_visitor *visitor;
     struct table sequences; /* of threads: the number of the last event */
+    struct table threads;   /* their ids with the system */
     uint64_t offset, lost;
     uint8_t *block;
     size_t block_capacity;
@@ -90,7 +92,7 @@ static void count_lost(struct reader *reader, uint64_t thread, uint32_t number)
 
 struct event_header {
     uint32_t metadata, sequence, stack, payload;
-    uint64_t capture_thread, time;
+    uint64_t thread, capture_thread, time;
 };
 
 /* What a flag does not announce is as in the event before. */
@@ -107,7 +109,7 @@ static void take_compressed(struct bytes *block, struct event_header *header)
     }
     header->sequence++;
     if (flags & 4)
-        take_varuint(block); /* the thread that it is about */
+        header->thread = take_varuint(block);
     if (flags & 8)
         header->stack = (uint32_t)take_varuint(block);
     header->time += take_varuint(block);
@@ -124,7 +126,7 @@ static void take_uncompressed(struct bytes *block, struct event_header *header)
 
     header->metadata = (uint32_t)take_uint(&event, 4) & 0x7FFFFFFF;
     header->sequence = (uint32_t)take_uint(&event, 4);
-    take_uint(&event, 8); /* the thread that it is about */
+    header->thread = take_uint(&event, 8);
     header->capture_thread = take_uint(&event, 8);
     take_uint(&event, 4); /* processor */
     header->stack = (uint32_t)take_uint(&event, 4);
@@ -135,6 +137,12 @@ static void take_uncompressed(struct bytes *block, struct event_header *header)
         block->cut = true;
     else
         block->at = event.at; /* for whoever takes the payload */
+}
+
+static uint32_t system_id(const struct reader *reader, uint64_t thread)
+{
+    const uint32_t *id = hm_table_find(&reader->threads, thread);
+    return id ? *id : 0;
 }
 
 static const char *read_events(struct reader *reader, struct bytes block)
@@ -151,6 +159,7 @@ static const char *read_events(struct reader *reader, struct bytes block)
         (compressed ? take_compressed : take_uncompressed)(&block, &header);
         const struct nettrace_event event = {.metadata = header.metadata,
                                              .stack = header.stack,
+                                             .thread = system_id(reader, header.thread),
                                              .time = header.time,
                                              .payload = take_bytes(&block, header.payload)};
         if (block.cut)
@@ -159,6 +168,37 @@ static const char *read_events(struct reader *reader, struct bytes block)
         wrong = reader->visitor->event(reader->visitor->context, &event);
     }
     return block.cut ? "an event that is longer than its block" : wrong;
+}
+
+/* --------------------------------------------------------------------------------------------------------- threads */
+
+/* Behind its number what is known of a thread, piece by piece, in any order. */
+static void take_thread_row(struct reader *reader, struct bytes row)
+{
+    enum { NAME = 1, PROCESS = 2, SYSTEM_ID = 3, PAIR = 4 };
+    const uint64_t thread = take_varuint(&row);
+
+    while (!row.cut && bytes_left(&row) > 0) {
+        const uint64_t kind = take_uint(&row, 1);
+        const uint64_t number = kind == PROCESS || kind == SYSTEM_ID ? take_varuint(&row) : 0;
+        uint32_t *id =
+            kind == SYSTEM_ID && !row.cut ? hm_table_add(&reader->threads, thread, THREADS_MAX) : NULL;
+        if (id)
+            *id = (uint32_t)number;
+        if (kind == NAME || kind == PAIR)
+            take_string(&row);
+        if (kind == PAIR)
+            take_string(&row);
+        else if (kind == 0 || kind > PAIR)
+            return; /* how long it is nobody knows */
+    }
+}
+
+static const char *read_threads(struct reader *reader, struct bytes block)
+{
+    while (!block.cut && bytes_left(&block) > 0)
+        take_thread_row(reader, take_bytes(&block, take_uint(&block, 2)));
+    return block.cut ? "a thread that is longer than its block" : NULL;
 }
 
 /* ------------------------------------------------------------------------------------------- stacks, lost events */
@@ -192,8 +232,10 @@ static void take_thread(struct reader *reader, struct bytes *block, bool gone)
         reader->lost += number - *last;
         *last = number;
     }
-    if (gone)
+    if (gone) {
         hm_table_remove(&reader->sequences, thread);
+        hm_table_remove(&reader->threads, thread);
+    }
 }
 
 static const char *read_sequence_point(struct reader *reader, struct bytes block)
@@ -206,8 +248,10 @@ static const char *read_sequence_point(struct reader *reader, struct bytes block
         take_thread(reader, &block, false);
     if (block.cut)
         return "a sequence point that is longer than its block";
-    if (flags & 1)
+    if (flags & 1) {
         hm_table_clear(&reader->sequences);
+        hm_table_clear(&reader->threads);
+    }
     return reader->visitor->sequence_point(reader->visitor->context);
 }
 
@@ -235,9 +279,11 @@ static const char *read_block(struct reader *reader, unsigned kind, struct bytes
         return read_sequence_point(reader, block);
     case BLOCK_STACKS:
         return read_stacks(reader, block);
+    case BLOCK_THREADS:
+        return read_threads(reader, block);
     case BLOCK_REMOVE_THREADS:
         return read_removed(reader, block);
-    default: /* threads and labels, which nobody asks for; and what later versions add */
+    default: /* labels, which nobody asks for; and what later versions add */
         return NULL;
     }
 }
@@ -336,6 +382,7 @@ struct nettrace_result hm_nettrace_read(struct nettrace_source source, const str
         result = read_blocks(&reader);
     result.lost = reader.lost;
     hm_table_clear(&reader.sequences);
+    hm_table_clear(&reader.threads);
     free(reader.block);
     return result;
 }

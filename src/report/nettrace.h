@@ -25,6 +25,7 @@ struct nettrace_header {
 struct nettrace_event {
     uint32_t metadata;
     uint32_t stack;
+    uint32_t thread; /* the system's id; 0: not known */
     uint64_t time;
     struct bytes payload;
 };

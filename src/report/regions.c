@@ -32,7 +32,7 @@ struct region *hm_regions_make(struct regions *regions, uint64_t base)
         return NULL;
     }
     *index = regions->count++;
-    regions->list[*index] = (struct region){.base = base};
+    regions->list[*index] = (struct region){.base = base, .since = NOT_SEEN};
     regions->changes++;
     return &regions->list[*index];
 }

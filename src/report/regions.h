@@ -23,12 +23,15 @@ enum use {
     USE_COUNT
 };
 
+#define NOT_SEEN UINT64_MAX /* a moment before the trace, or one that is not in it */
+
 struct run {
     uint64_t start, end; /* addresses */
 };
 
 struct region {
     uint64_t base, bytes, committed;
+    uint64_t since;   /* when it was reserved: ticks since the start, or NOT_SEEN */
     struct run *runs; /* by address, none of them touching */
     uint32_t run_count, run_capacity;
     uint32_t site; /* who reserved it; 0: not known */

@@ -1,8 +1,8 @@
 # hostmem-report, and the page that it has inside; included by the main list and by that of the native tests.  It knows no
 # Windows but for one file.
 set(report_dir ${CMAKE_CURRENT_LIST_DIR})
-set(report_sources compare.c frames.c json.c load.c model.c nettrace.c out.c regions.c schema.c sites.c table.c text.c
-    timeline.c)
+set(report_sources compare.c frames.c json.c json_owned.c json_parts.c load.c misuse.c model.c nettrace.c out.c owned.c regions.c
+    schema.c sites.c table.c text.c timeline.c)
 list(TRANSFORM report_sources PREPEND ${report_dir}/)
 
 # The page is made of its own files and of uPlot, which npm fetches by the lock file.  Without Node or npm, or when that

@@ -44,7 +44,7 @@ enum {
     ALLOC_COMMITTED,
     ALLOC_REGION
 };
-enum { FREE_ADDRESS, FREE_BYTES, FREE_RESULT, FREE_DECOMMITTED, FREE_RELEASED, FREE_REGION };
+enum { FREE_ADDRESS, FREE_BYTES, FREE_TYPE, FREE_RESULT, FREE_DECOMMITTED, FREE_RELEASED, FREE_REGION };
 enum { VIEW_ADDRESS, VIEW_BYTES, VIEW_COMMITTED };
 enum { REFUSAL_BYTES, REFUSAL_LEVEL, REFUSAL_USE, REFUSAL_REASON, REFUSAL_CHARGED };
 enum { OVERRUN_BYTES, OVERRUN_LEVEL, OVERRUN_USE, OVERRUN_CHARGED };
@@ -88,6 +88,7 @@ struct event {
     uint32_t order;                    /* in the file */
     uint32_t site;                     /* see sites.h; 0: without a stack */
     uint32_t kind;                     /* enum event_kind */
+    uint32_t thread;                   /* the system's id; 0: not known */
     uint64_t values[EVENT_FIELDS_MAX]; /* a text: its index in `texts`, 0: none */
 };
 

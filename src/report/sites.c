@@ -165,8 +165,8 @@ static void join(struct site *into, const struct site *other)
         into->by_use[use] += other->by_use[use];
 }
 
-/* A site of its own, or part of the one that is the same. */
-static void put(struct sites *sites, const struct site *site)
+/* A site of its own, or part of the one that is the same: its index. */
+static uint32_t put(struct sites *sites, const struct site *site)
 {
     const uint32_t before = sites->count, index = intern(sites, site);
 
@@ -174,11 +174,14 @@ static void put(struct sites *sites, const struct site *site)
         sites->left_out++;
     else if (sites->count == before)
         join(&sites->list[index], site);
+    return index;
 }
 
 static void put_all(struct sites *into, const struct sites *from, const struct image *recorder,
                     unsigned frames)
 {
+    into->became = calloc(from->count + 1, sizeof *into->became);
+    into->became_count = from->count;
     for (uint32_t i = 1; i <= from->count; i++) {
         struct site site = from->list[i];
         if (recorder)
@@ -187,7 +190,9 @@ static void put_all(struct sites *into, const struct sites *from, const struct i
             site.depth = frames;
             site.hash = hash_of(site.frames, frames);
         }
-        put(into, &site);
+        const uint32_t index = put(into, &site);
+        if (into->became)
+            into->became[i] = index;
     }
 }
 
@@ -207,6 +212,13 @@ void hm_sites_settle(struct sites *sites)
     *sites = settled;
 }
 
+uint32_t hm_sites_became(const struct sites *sites, uint32_t index)
+{
+    if (sites->became_count == 0)
+        return index; /* nothing has changed */
+    return sites->became && index <= sites->became_count ? sites->became[index] : 0;
+}
+
 void hm_sites_group(struct sites *groups, const struct sites *sites, unsigned frames)
 {
     put_all(groups, sites, NULL, frames);
@@ -216,6 +228,7 @@ void hm_sites_clear(struct sites *sites)
 {
     free(sites->list);
     free(sites->images);
+    free(sites->became);
     hm_table_clear(&sites->by_hash);
     hm_table_clear(&sites->by_stack);
     *sites = (struct sites){0};

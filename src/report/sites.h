@@ -35,6 +35,8 @@ struct sites {
     uint32_t image_count, image_capacity;
     struct table by_hash, by_stack;
     uint64_t left_out; /* stacks for which there was no room */
+    uint32_t *became;  /* by index of the sites that these were made of */
+    uint32_t became_count;
 };
 
 /* A stack of the file, known by `id` until hm_sites_forget_ids. */
@@ -49,11 +51,20 @@ void hm_sites_frame(const struct sites *sites, const char *(*text)(const void *c
                     const void *context, uint64_t address, char name[SITE_NAME_MAX]);
 
 /* When all is known: frames of the image that every stack begins in, which is the recorder's, go; and what is the same
- * without them becomes one. Indices are others then. */
+ * without them becomes one. Indices are others then: hm_sites_became. */
 void hm_sites_settle(struct sites *sites);
+
+/* What a site of those that these were made of has become here: its index; 0: it was none, or there was no room. */
+uint32_t hm_sites_became(const struct sites *sites, uint32_t index);
 
 /* The same by their innermost frames only; `groups` is empty, and for hm_sites_clear. */
 void hm_sites_group(struct sites *groups, const struct sites *sites, unsigned frames);
+
+/* NULL: index 0, of what has none. */
+static inline const struct site *sites_at(const struct sites *sites, uint32_t index)
+{
+    return index == 0 ? NULL : &sites->list[index];
+}
 
 void hm_sites_clear(struct sites *sites);
 

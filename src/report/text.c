@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "report/compare.h"
+#include "report/owned.h"
 
-enum { BAR = 28, SITES_SHOWN = 5, SITE_FRAMES_SHOWN = GROUP_FRAMES };
+enum { BAR = 28, SITES_SHOWN = 5, SITE_FRAMES_SHOWN = GROUP_FRAMES, OWNED_SHOWN = 5, MISUSES_SHOWN = 3 };
 
 static double mebibytes(uint64_t bytes)
 {
@@ -172,6 +173,90 @@ static void sites(struct out *out, const struct model *model)
     hm_sites_clear(&groups);
 }
 
+/* ", from SITE", or nothing. */
+static void from(struct out *out, const struct model *model, const struct site *site)
+{
+    char name[SITE_KEY_MAX];
+
+    if (!site)
+        return;
+    hm_site_name(model, site, SITE_FRAMES_SHOWN, " < ", name);
+    hm_out_text(out, ", from ");
+    hm_out_foreign(out, name);
+}
+
+static void owned_group(struct out *out, const struct model *model, const struct owned *owned,
+                        const struct owned_group *group)
+{
+    const double oldest = hm_model_seconds(model, model->last_time - group->oldest);
+    const double youngest = hm_model_seconds(model, model->last_time - group->youngest);
+
+    hm_out_format(out, "  %26.1f %9.1f %9" PRIu32 "  %s", mebibytes(group->committed),
+                  mebibytes(group->bytes), group->count, hm_use_names[group->use]);
+    if (group->oldest == NOT_SEEN)
+        hm_out_text(out, ", there before the trace");
+    else if (oldest - youngest < 0.1)
+        hm_out_format(out, ", %.1f s old", oldest);
+    else
+        hm_out_format(out, ", %.1f to %.1f s old", youngest, oldest);
+    from(out, model, sites_at(&owned->sites, group->site));
+    hm_out_text(out, "\n");
+}
+
+static void owned_regions(struct out *out, const struct model *model)
+{
+    struct owned owned;
+
+    if (hm_owned_find(&owned, model) && owned.group_count != 0) {
+        hm_out_text(out, "\n  still owned, MiB  committed  reserved   regions\n");
+        for (uint32_t i = 0; i < owned.group_count && i < OWNED_SHOWN; i++)
+            owned_group(out, model, &owned, &owned.groups[i]);
+        if (owned.group_count > OWNED_SHOWN)
+            hm_out_format(out, "  and %" PRIu32 " more\n", owned.group_count - OWNED_SHOWN);
+    }
+    hm_owned_clear(&owned);
+}
+
+static void misuse_lines(struct out *out, const struct model *model, const struct misuse *misuse)
+{
+    const struct release *first = &misuse->first;
+
+    hm_out_format(out, "  %9.3f s  0x%" PRIx64 "%s, thread %" PRIu32, hm_model_seconds(model, misuse->time),
+                  misuse->address, misuse->decommits ? " (decommit)" : "", misuse->thread);
+    from(out, model, sites_at(&model->sites, misuse->from));
+    hm_out_text(out, "\n");
+    if (!misuse->twice)
+        return;
+    hm_out_format(out, "               freed %s at %.3f s",
+                  first->time > misuse->time ? "by another thread," : "before,",
+                  hm_model_seconds(model, first->time));
+    from(out, model, sites_at(&model->sites, first->from));
+    hm_out_text(out, "\n               reserved ");
+    if (first->since == NOT_SEEN)
+        hm_out_text(out, "before the trace");
+    else
+        hm_out_format(out, "at %.3f s", hm_model_seconds(model, first->since));
+    from(out, model, sites_at(&model->sites, first->reserved_from));
+    hm_out_text(out, "\n");
+}
+
+static void misuses(struct out *out, const struct model *model)
+{
+    const struct misuses *all = &model->misuses;
+    const uint64_t count = all->count + all->left_out;
+
+    if (count == 0)
+        return;
+    hm_out_format(out,
+                  "\n  misused      %" PRIu64 " frees of what is not owned, %" PRIu64
+                  " of what was freed before\n",
+                  count, all->twice);
+    for (uint32_t i = 0; i < all->count && i < MISUSES_SHOWN; i++)
+        misuse_lines(out, model, &all->list[i]);
+    if (count > MISUSES_SHOWN)
+        hm_out_format(out, "  and %" PRIu64 " more\n", count - MISUSES_SHOWN);
+}
+
 void hm_report_text(struct out *out, const struct reported *reported)
 {
     const struct model *model = &reported->loaded->model;
@@ -182,6 +267,8 @@ void hm_report_text(struct out *out, const struct reported *reported)
     happenings(out, model);
     calls(out, model);
     sites(out, model);
+    owned_regions(out, model);
+    misuses(out, model);
 }
 
 /* ------------------------------------------------------------------------------------------------------ comparison */

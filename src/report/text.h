@@ -1,5 +1,5 @@
 /*
- * text.h - the report for people: a page of at most 40 lines
+ * text.h - the report for people: a page of at most 60 lines
  */
 #ifndef HOSTMEM_REPORT_TEXT_H
 #define HOSTMEM_REPORT_TEXT_H

@@ -14,6 +14,7 @@
 #include "report/compare.h"
 #include "report/json.h"
 #include "report/load.h"
+#include "report/owned.h"
 #include "report/text.h"
 #include "support/trace_maker.h"
 
@@ -427,8 +428,153 @@ static void test_recorder_not_told(void **state)
     assert_int_equal(sites->list[1].calls, 2);
     hm_site_name(&loaded.model, &sites->list[2], 9, " < ", name);
     assert_string_equal(name, "coreclr.dll+0x5 < hostmem.dll+0x6");
+    for (uint64_t stack = 1; stack <= 3; stack++) /* a region knows its own still */
+        assert_int_equal(hm_regions_find(&loaded.model.regions, stack * MB)->site, stack == 3 ? 2 : 1);
     hm_unload(&loaded);
     maker_free(&maker);
+}
+
+/* ------------------------------------------------------------------------------------------------ leaks and misuse */
+
+static void assert_site(const struct model *model, uint32_t site, const char *expected)
+{
+    char name[SITE_KEY_MAX];
+
+    assert_in_range(site, 1, model->sites.count);
+    hm_site_name(model, &model->sites.list[site], 1, "", name);
+    assert_string_equal(name, expected);
+}
+
+/* By who reserved it and what for; what was there before is apart, and has no age. */
+static void test_owned(void **state)
+{
+    (void)state;
+    struct trace_maker maker = {0};
+    struct loaded loaded;
+    struct owned owned;
+
+    maker_scene(&maker, "leaks", 0);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.result.ending, NETTRACE_COMPLETE);
+    assert_int_equal(loaded.model.last_sample_difference, 0);
+    assert_true(hm_owned_find(&owned, &loaded.model));
+    assert_int_equal(owned.region_count, 5);
+    assert_int_equal(owned.group_count, 4);
+    const struct owned_group *heap = &owned.groups[0], *before = &owned.groups[3];
+    assert_int_equal(heap->count, 2); /* of two stacks whose innermost frames are the same */
+    assert_int_equal(heap->use, USE_GC_HEAP);
+    assert_int_equal(heap->committed, 3 * MB);
+    assert_int_equal(heap->oldest, MAKER_FREQUENCY / 10);
+    assert_int_equal(heap->youngest, MAKER_FREQUENCY / 10 * 4);
+    assert_int_equal(owned.regions[heap->first].region->bytes, 2 * MB);
+    assert_int_equal(owned.groups[1].use, USE_LOADER); /* from the same place, for another use */
+    assert_int_equal(owned.groups[1].site, heap->site);
+    assert_int_equal(before->site, 0);
+    assert_true(before->oldest == NOT_SEEN && before->youngest == NOT_SEEN);
+    tell(&loaded);
+    hm_owned_clear(&owned);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+static void test_misuse(void **state)
+{
+    (void)state;
+    struct trace_maker maker = {0};
+    struct loaded loaded;
+
+    maker_scene(&maker, "leaks", 0);
+    assert_true(load(&loaded, &maker));
+    const struct model *model = &loaded.model;
+    const struct misuse *list = model->misuses.list;
+    assert_int_equal(model->misuses.count, 6);
+    assert_int_equal(model->misuses.twice, 4);
+    assert_int_equal(model->misuses.left_out, 0);
+    assert_int_equal(model->failed[METHOD_FREE], 7); /* one of them for another reason */
+    for (unsigned i = 0; i < 6; i++) {
+        assert_site(model, list[i].from, "coreclr.dll+0x6000");
+        assert_int_equal(list[i].thread, i < 4 ? 4712 : 4711);
+        assert_int_equal(list[i].twice, i != 2 && i != 4);
+        assert_int_equal(list[i].decommits, i == 1);
+    }
+    assert_int_equal(list[0].first.time, MAKER_FREQUENCY / 10 * 5);
+    assert_site(model, list[0].first.from, "coreclr.dll+0x4000");
+    assert_site(model, list[0].first.reserved_from, "coreclr.dll+0x3000");
+    assert_site(model, list[1].first.from, "coreclr.dll+0x5000"); /* the last owner of the address */
+    assert_site(model, list[1].first.reserved_from, "coreclr.dll+0x1000");
+    assert_true(list[3].first.time > list[3].time); /* the one that got it is told later */
+    assert_site(model, list[3].first.from, "coreclr.dll+0x4000");
+    assert_true(list[5].first.since == NOT_SEEN);
+    assert_int_equal(list[5].first.reserved_from, 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* So many releases and misuses as are kept, and some more. */
+static void test_many_misuses(void **state)
+{
+    (void)state;
+    enum { RELEASE = 0x8000, NOT_OWNED = 0x80131022, MORE = 100 };
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    for (uint64_t i = 1; i <= RELEASES_KEPT + MORE; i++) {
+        MAKE(&maker, MADE_ALLOC, AT(i), 0, 0, 64 * KB, 0x3000, 4, 2, 0, 0, i * MB, 64 * KB, i * MB);
+        MAKE(&maker, MADE_FREE, AT(i), 0, i * MB, 0, RELEASE, 0, 0, 64 * KB, 64 * KB, i * MB);
+    }
+    for (uint64_t i = 1; i <= MISUSES_MAX + MORE; i++)
+        MAKE(&maker, MADE_FREE, AT(RELEASES_KEPT + MORE + i), 0, i * MB, 0, RELEASE, 0, NOT_OWNED, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    const struct misuses *misuses = &loaded.model.misuses;
+    assert_int_equal(misuses->count, MISUSES_MAX);
+    assert_int_equal(misuses->left_out, MORE);
+    assert_int_equal(misuses->twice, MISUSES_MAX - MORE); /* the first releases are forgotten */
+    assert_false(misuses->list[MORE - 1].twice);
+    assert_true(misuses->list[MORE].twice);
+    assert_int_equal(misuses->list[MORE].first.base, (MORE + 1) * MB);
+    assert_int_equal(misuses->list[MISUSES_MAX - 1].first.time, MISUSES_MAX);
+    tell(&loaded);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* A thread's number is another thread's when all were forgotten. */
+static void test_threads(void **state)
+{
+    (void)state;
+    enum { RELEASE = 0x8000, NOT_OWNED = 0x80131022 };
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    maker_thread(&maker, 99, "a worker", 1111);
+    maker.thread = 99;
+    MAKE(&maker, MADE_FREE, AT(1), 0, MB, 0, RELEASE, 0, NOT_OWNED, 0, 0, 0);
+    maker_open(&maker, BLOCK_SEQUENCE_POINT);
+    maker_put(&maker, AT(2), 8);
+    maker_put(&maker, 1, 4);
+    maker_put(&maker, 0, 4);
+    maker.sequence = 0;
+    MAKE(&maker, MADE_FREE, AT(3), 0, MB, 0, RELEASE, 0, NOT_OWNED, 0, 0, 0);
+    maker_thread(&maker, 99, "", 2222);
+    MAKE(&maker, MADE_FREE, AT(4), 0, MB, 0, RELEASE, 0, NOT_OWNED, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.result.ending, NETTRACE_COMPLETE);
+    assert_int_equal(loaded.model.misuses.count, 3);
+    assert_int_equal(loaded.model.misuses.list[0].thread, 1111);
+    assert_int_equal(loaded.model.misuses.list[1].thread, 0);
+    assert_int_equal(loaded.model.misuses.list[2].thread, 2222);
+    hm_unload(&loaded);
+    maker_free(&maker);
+
+    begin(&maker);
+    maker_open(&maker, BLOCK_THREADS);
+    maker_put(&maker, 500, 2);
+    maker_end(&maker);
+    expect(&maker, NETTRACE_DAMAGED, "a thread that is longer than its block");
 }
 
 /* --------------------------------------------------------------------------------------------------------- the parts */
@@ -568,6 +714,10 @@ int main(void)
         cmocka_unit_test(test_json_texts),
         cmocka_unit_test(test_compared),
         cmocka_unit_test(test_recorder_not_told),
+        cmocka_unit_test(test_owned),
+        cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_many_misuses),
+        cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

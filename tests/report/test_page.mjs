@@ -81,6 +81,16 @@ async function look_at_map(page) {
   await page.mouse('mouseMoved', map.left + 10, map.top - 40);
 }
 
+// Groups with their regions inside; frees of what is not owned, beside the release before.
+async function look_at_leaks(page) {
+  const rows = (id) => page.evaluate(`[...document.querySelectorAll('#${id} tbody tr')].map((row) => row.textContent)`);
+  const owned = await rows('owned'), misuses = await rows('misuses');
+  demand(owned.length === 4 && /3\.00 MiB.*2GC heap0\.600 s to 0\.900 s.*coreclr\.dll\+0x1000.*0x020000200000 {2}2 MiB/.test(owned[0]) &&
+    /before the trace/.test(owned[3]), `still owned: ${owned.join(' | ')}`);
+  demand(misuses.length === 6 && /^0\.600 s47120x030000000000release.*0x6000.*0\.500 s.*0x4000.*0\.200 s.*0x3000/.test(misuses[0]) &&
+    /not in the trace/.test(misuses[2]) && /by another thread, 0\.840 s/.test(misuses[3]), `misuse: ${misuses.join(' | ')}`);
+}
+
 async function look(address, options, looks) {
   const page = await browse(chromium, address, options);
   try {
@@ -104,11 +114,13 @@ try {
   await look(program, {width: 1200, height: 1300}, [look_at_charts,
     async (page) => writeFileSync(picture, await page.picture(false)), look_at_map, look_at_zoom]);
   await look(program, {width: 1200, height: 1300, dark: true}, [look_at_charts]);
+  await look(made('leaks', 'leaks', 0), {width: 1200, height: 1300}, [look_at_leaks]);
   const compared = made('small', 'small', 0, '--compare', join(folder, 'program.nettrace'));
   await look(compared, {width: 700, height: 900}, [async (page) => {
     const rows = await page.evaluate(`document.querySelectorAll('#compare-uses tbody tr').length`);
     demand(rows >= 4, `${rows} rows compared by use`);
     const wide = await page.evaluate('document.documentElement.scrollWidth');
+    demand(await page.evaluate(`document.getElementById('misuse-section').hidden`), 'misuse is shown where there is none');
     demand(wide <= 700, `on a narrow window it is ${wide} wide`);
   }]);
 } catch (error) {

@@ -34,12 +34,14 @@ expect() {
 }
 
 make() { "${runner[@]}" "$make_trace" "$@"; }
-make small small.nettrace && make program program.nettrace 20000 || exit 1
+make small small.nettrace && make leaks leaks.nettrace && make program program.nettrace 20000 || exit 1
 
 # What it says.
 run small.nettrace
 [ $status -eq 0 ] && [ ! -s err ] || wrong "small.nettrace: status $status, $(cat err)"
 same small.txt "the text"
+run leaks.nettrace
+same leaks.txt "the text of leaks"
 run program.nettrace
 [ $status -eq 0 ] && [ "$(wc -l < out)" -le 40 ] || wrong "program.nettrace: status $status, $(wc -l < out) lines"
 run --json small.nettrace
@@ -50,6 +52,21 @@ jq -e '.timeline | .slices == 1001 and .slice_seconds == 0.001 and (.committed.g
     and .[300] == 4194304 and .[699] == 5242880 and .[700] == 4194304) and .refusals[800] == 1 and (.refusals | add) == 1
     and .notified.low[820] == 1 and .calls.VirtualAlloc[300] == 1 and .limits.limit[1000] == 67108864' out > /dev/null ||
     wrong "the timeline is another one"
+run --json leaks.nettrace
+jq -e '(.owned.groups | map(.count) | add) == .regions and (.owned.groups[0] | .count == 2 and .committed == 3145728
+    and .oldest == 0.9 and .youngest == 0.6 and .stack[0] == "coreclr.dll+0x1000" and (.stack | length) == 3
+    and .regions == [{"base": 2199025352704, "bytes": 2097152, "committed": 2097152, "age": 0.6},
+        {"base": 2199023255552, "bytes": 1048576, "committed": 1048576, "age": 0.9}])
+    and (.owned.groups[3] | .oldest == null and .stack == [] and .regions[0].age == null)' out > /dev/null ||
+    wrong "owned: $(jq -c .owned out)"
+jq -e '.misuses | .count == 6 and .twice == 4 and .left_out == 0 and ([.list[].thread] == [4712, 4712, 4712, 4712, 4711, 4711])
+    and ([.list[].call] == ["release", "decommit", "release", "release", "release", "release"])
+    and ([.list[].stack[0]] | unique == ["coreclr.dll+0x6000"])
+    and ([.list[].first.seconds] == [0.5, 0.7, null, 0.84, null, 0.88])
+    and ([.list[].first.stack[0]] == ["coreclr.dll+0x4000", "coreclr.dll+0x5000", null, "coreclr.dll+0x4000", null, "coreclr.dll+0x4000"])
+    and ([.list[].first.reserved_seconds] == [0.2, 0.65, null, 0.82, null, null])
+    and ([.list[].first.reserved_stack[0]] == ["coreclr.dll+0x3000", "coreclr.dll+0x1000", null, "coreclr.dll+0x3000", null, null])' \
+    out > /dev/null || wrong "misuses: $(jq -c .misuses out)"
 run small.nettrace --compare program.nettrace
 [ $status -eq 0 ] && grep -q '^  GC heap  *5.0  *57.0  *+52.0$' out || wrong "--compare: status $status, $(cat out err)"
 run small.nettrace --compare=small.nettrace --json
@@ -69,7 +86,8 @@ jq -e '.wrong == null and .lost == 0 and .events == 8177 and .accounting.last_di
     and (.calls[] | select(.method == "VirtualAlloc") | .traced) == (.counted_calls[] | select(.method == "VirtualAlloc") | .count)
     and (.calls[] | select(.method == "VirtualFree") | .traced) == (.counted_calls[] | select(.method == "VirtualFree") | .count)
     and (.committed.end | add) > 60000000 and .site_groups[0].use == "GC heap" and .site_groups[0].stacks > 10
-    and (.site_groups[0].stack[0] | startswith("coreclr.dll+0x")) and ([.frames[].set[]] | length) > 400' out > /dev/null ||
+    and (.site_groups[0].stack[0] | startswith("coreclr.dll+0x")) and (.owned.groups | map(.count) | add) == .regions
+    and ([.owned.groups[] | select(.stack[0] | startswith("coreclr.dll+0x") | not)] == []) and .misuses.count == 0 and ([.frames[].set[]] | length) > 400' out > /dev/null ||
     wrong "compile.nettrace: $(jq -c 'del(.timeline, .frames, .sites, .site_groups)' out)"
 
 # What is no trace, or not all of one. Where something can be told, it is.

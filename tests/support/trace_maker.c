@@ -194,7 +194,14 @@ static void put_payload(struct trace_maker *maker, const char *types, const uint
 void maker_event(struct trace_maker *maker, uint32_t id, uint64_t time, uint32_t stack,
                  const uint64_t *values)
 {
-    enum { HEADER = 20, METADATA_FLAG = 1, SEQUENCE_FLAG = 2, STACK_FLAG = 8, SIZE_FLAG = 128 };
+    enum {
+        HEADER = 20,
+        METADATA_FLAG = 1,
+        SEQUENCE_FLAG = 2,
+        THREAD_FLAG = 4,
+        STACK_FLAG = 8,
+        SIZE_FLAG = 128
+    };
     struct trace_maker payload = {0};
 
     if (maker->block == 0 || maker->block_kind != BLOCK_EVENTS || maker->size - maker->block > 60000) {
@@ -208,13 +215,19 @@ void maker_event(struct trace_maker *maker, uint32_t id, uint64_t time, uint32_t
     }
     put_payload(&payload, maker->types[id], values);
     const bool numbered = maker->block_sequence != maker->sequence;
-    maker_put(maker, METADATA_FLAG | (numbered ? SEQUENCE_FLAG : 0) | STACK_FLAG | SIZE_FLAG, 1);
+    const bool told = maker->thread != 0;
+    maker_put(maker,
+              METADATA_FLAG | (numbered ? SEQUENCE_FLAG : 0) | (told ? THREAD_FLAG : 0) | STACK_FLAG |
+                  SIZE_FLAG,
+              1);
     maker_put_varuint(maker, id);
     if (numbered) {
         maker_put_varuint(maker, maker->sequence - maker->block_sequence);
         maker_put_varuint(maker, 0);
         maker_put_varuint(maker, 0);
     }
+    if (told)
+        maker_put_varuint(maker, maker->thread);
     maker_put_varuint(maker, stack);
     maker_put_varuint(maker, time - maker->last_time);
     maker_put_varuint(maker, payload.size);
@@ -232,6 +245,25 @@ void maker_stack(struct trace_maker *maker, uint32_t id, unsigned count, const u
     maker_put(maker, count * 8, 4);
     for (unsigned i = 0; i < count; i++)
         maker_put(maker, addresses[i], 8);
+    maker_close(maker);
+}
+
+void maker_thread(struct trace_maker *maker, uint32_t number, const char *name, uint32_t system_id)
+{
+    maker_open(maker, BLOCK_THREADS);
+    const size_t row = maker->size;
+    maker_put(maker, 0, 2);
+    maker_put_varuint(maker, number);
+    maker_put(maker, 1, 1);
+    maker_put_string(maker, name);
+    maker_put(maker, 4, 1);
+    maker_put_string(maker, "kind");
+    maker_put_string(maker, "worker");
+    maker_put(maker, 2, 1);
+    maker_put_varuint(maker, 4711);
+    maker_put(maker, 3, 1);
+    maker_put_varuint(maker, system_id);
+    put_later(maker, row, maker->size - row - 2, 2);
     maker_close(maker);
 }
 

@@ -32,7 +32,7 @@ enum {
     MADE_IMAGE
 };
 
-enum { BLOCK_EVENTS = 2, BLOCK_METADATA = 3, BLOCK_SEQUENCE_POINT = 4, BLOCK_STACKS = 5 };
+enum { BLOCK_EVENTS = 2, BLOCK_METADATA = 3, BLOCK_SEQUENCE_POINT = 4, BLOCK_STACKS = 5, BLOCK_THREADS = 6 };
 
 struct trace_maker {
     uint8_t *bytes;
@@ -41,6 +41,7 @@ struct trace_maker {
     unsigned block_kind;
     uint64_t last_time; /* of the event before, in this block */
     uint32_t sequence, block_sequence;
+    uint32_t thread; /* of the events that follow, by its number in the file; 0: none is told */
     char types[MAKER_KINDS][MAKER_FIELDS + 1]; /* of each row's fields: 1, 4, 8, s, v */
 };
 
@@ -65,6 +66,7 @@ void maker_event(struct trace_maker *maker, uint32_t id, uint64_t time, uint32_t
 #define MAKE(maker, id, time, stack, ...) maker_event(maker, id, time, stack, (const uint64_t[]){__VA_ARGS__})
 
 void maker_stack(struct trace_maker *maker, uint32_t id, unsigned count, const uint64_t *addresses);
+void maker_thread(struct trace_maker *maker, uint32_t number, const char *name, uint32_t system_id);
 void maker_sequence_point(struct trace_maker *maker, uint64_t time);
 void maker_end(struct trace_maker *maker); /* the mark */
 

@@ -1,7 +1,8 @@
 /*
  * trace_scenes.c - traces of programs that never were; declared in trace_maker.h
  *
- * `small`: few events, whose sums are known; in a second, or as many times faster as the amount says. `program`: of any length, with all that a report shows.
+ * `small`: few events, whose sums are known; in a second, or as many times faster as the amount says. `leaks`:
+ * what is left, and frees of what is not there. `program`: of any length, with all that a report shows.
  */
 #include <string.h>
 
@@ -14,7 +15,8 @@
 
 enum { COMMIT = 0x1000, RESERVE = 0x2000, DECOMMIT = 0x4000, RELEASE = 0x8000 };
 enum { OTHER, GC_HEAP, GC_TABLES, CODE, LOADER, VIEW };
-enum { FAILED = 0x8007000E, REASON_LIMIT = 3, LOW = 1, NEUTRAL, HIGH };
+enum { FAILED = 0x8007000E, INVALID_ADDRESS = 0x800701E7, NOT_OWNED = 0x80131022 };
+enum { REASON_LIMIT = 3, LOW = 1, NEUTRAL, HIGH };
 
 static double pace = 1;
 
@@ -90,6 +92,79 @@ static void few_events(struct trace_maker *maker, uint64_t faster)
     sample(maker, 1, 256 * MB + 64 * KB, uses, 8);
     MAKE(maker, MADE_CALLS, SECONDS(1), 0, (uintptr_t) "VirtualAlloc", 6, 1);
     MAKE(maker, MADE_CALLS, SECONDS(1), 0, (uintptr_t) "VirtualFree", 2, 0);
+    maker_end(maker);
+}
+
+/* ----------------------------------------------------------------------------------------------------------- leaks */
+
+static void reserve(struct trace_maker *maker, double time, uint32_t stack, unsigned use, uint64_t base,
+                    uint64_t bytes)
+{
+    MAKE(maker, MADE_ALLOC, SECONDS(time), stack, 0, bytes, RESERVE | COMMIT, 4, 2, use, 0, base, bytes,
+         base);
+}
+
+static void release(struct trace_maker *maker, double time, uint32_t stack, unsigned use, uint64_t base,
+                    uint64_t bytes)
+{
+    MAKE(maker, MADE_FREE, SECONDS(time), stack, base, 0, RELEASE, use, 0, bytes, bytes, base);
+}
+
+static void misuse(struct trace_maker *maker, double time, uint32_t stack, unsigned type, uint64_t address,
+                   uint64_t region)
+{
+    MAKE(maker, MADE_FREE, SECONDS(time), stack, address, 0, type, OTHER, NOT_OWNED, 0, 0, region);
+}
+
+/* Stacks 1 and 2 differ in their fourth frames; 3 reserves, too; 4 and 5 free; 6 frees what it must not. */
+static void leaks(struct trace_maker *maker)
+{
+    enum { FIRST = 70, SECOND = 200 }; /* threads */
+    const uint64_t heap = 0x20000000000, twice = 0x30000000000, later = 0x50000000000;
+    const uint64_t before = 0x60000000000, nobody = 0x70000000000;
+    uint64_t uses[6] = {64 * KB};
+
+    pace = 1;
+    begin(maker);
+    for (uint32_t i = 1; i <= 6; i++)
+        maker_stack(maker, i, 4,
+                    (const uint64_t[]){coreclr + (i <= 2 ? 0x1000 : i * 0x1000), coreclr + 0x10,
+                                       coreclr + 0x20, coreclr + i});
+    maker_thread(maker, FIRST, "first", 4711);
+    maker_thread(maker, SECOND, "", 4712);
+    maker->thread = FIRST;
+    MAKE(maker, MADE_REGION, SECONDS(0), 0, before, 64 * KB, 64 * KB, OTHER, RESERVE | COMMIT);
+    sample(maker, 0, 64 * KB, uses, 0);
+    reserve(maker, 0.1, 1, GC_HEAP, heap, MB);
+    reserve(maker, 0.2, 3, LOADER, twice, 64 * KB);
+    reserve(maker, 0.4, 2, GC_HEAP, heap + 2 * MB, 2 * MB);
+    reserve(maker, 0.45, 1, LOADER, heap + 8 * MB, 128 * KB);
+    release(maker, 0.5, 4, LOADER, twice, 64 * KB);
+    maker->thread = SECOND;
+    misuse(maker, 0.6, 6, RELEASE, twice, 0);
+    /* There again, and gone again: the last time is the one that counts. */
+    reserve(maker, 0.65, 1, CODE, twice, 64 * KB);
+    release(maker, 0.7, 5, CODE, twice, 64 * KB);
+    misuse(maker, 0.75, 6, DECOMMIT, twice + 4 * KB, 0);
+    misuse(maker, 0.8, 6, RELEASE, nobody, 0);
+    MAKE(maker, MADE_FREE, SECONDS(0.81), 6, heap, 4 * KB, RELEASE, GC_HEAP, INVALID_ADDRESS, 0, 0, heap);
+    /* And once more. Two threads at once; the one that succeeds is back later. */
+    reserve(maker, 0.82, 3, LOADER, twice, 64 * KB);
+    misuse(maker, 0.83, 6, RELEASE, twice, twice);
+    maker->thread = FIRST;
+    release(maker, 0.84, 4, LOADER, twice, 64 * KB);
+    /* Nobody's when it was freed; ours only later. */
+    misuse(maker, 0.85, 6, RELEASE, later, 0);
+    reserve(maker, 0.86, 3, LOADER, later, 64 * KB);
+    release(maker, 0.87, 4, LOADER, later, 64 * KB);
+    release(maker, 0.88, 4, OTHER, before, 64 * KB);
+    misuse(maker, 0.89, 6, RELEASE, before, 0);
+    MAKE(maker, MADE_VIEW_MAPPED, SECONDS(0.9), 3, 0x10000000000, 512 * KB, 0);
+    MAKE(maker, MADE_REGION, SECONDS(0.91), 0, before + MB, 64 * KB, 0, OTHER, RESERVE);
+    uses[OTHER] = 0;
+    uses[GC_HEAP] = 3 * MB;
+    uses[LOADER] = 128 * KB;
+    sample(maker, 1, 3 * MB + 192 * KB, uses, 0);
     maker_end(maker);
 }
 
@@ -184,6 +259,8 @@ bool maker_scene(struct trace_maker *maker, const char *scene, uint64_t amount)
 {
     if (strcmp(scene, "small") == 0)
         few_events(maker, amount);
+    else if (strcmp(scene, "leaks") == 0)
+        leaks(maker);
     else if (strcmp(scene, "program") == 0)
         program(maker, amount);
     else

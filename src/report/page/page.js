@@ -13,6 +13,8 @@ heading(data);
 figures(data);
 call_table(data);
 sites(data);
+owned(data);
+misused(data);
 compared(data);
 draw();
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw);

@@ -46,6 +46,13 @@ function call_table(data) {
 
 const share = (value, most) => make('span', {class: 'share', style: `width:${most ? Math.abs(value) / most * 100 : 0}%`});
 
+// The first rows; the others where they are asked for.
+function folded(columns, rows) {
+  const [first, rest] = [rows.slice(0, 15), rows.slice(15)];
+  return rest.length === 0 ? [table(columns, first)]
+    : [table(columns, first), make('details', {}, make('summary', {}, `${rest.length} more`), table(columns, rest))];
+}
+
 // Groups by the innermost frames; the stacks of each are inside, as far as they are among those that committed most.
 function sites(data) {
   by_id('sites-section').hidden = data.sites.length === 0;
@@ -69,11 +76,56 @@ function sites(data) {
     {title: 'stacks', number: true, cell: (site) => count(site.stacks)},
     {title: 'innermost frames', cell: name},
   ];
-  by_id('sites').replaceChildren(table(columns, data.site_groups.slice(0, 15)));
-  if (data.site_groups.length > 15) {
-    by_id('sites').append(make('details', {}, make('summary', {}, `${data.site_groups.length - 15} more`),
-      table(columns, data.site_groups.slice(15))));
-  }
+  by_id('sites').replaceChildren(...folded(columns, data.site_groups));
+}
+
+const frames = (stack) => make('code', {}, stack.join(' ← '));
+const age = (group) => group.oldest === null ? 'from before the trace' : group.oldest - group.youngest < 0.1
+  ? seconds(group.oldest) : `${seconds(group.youngest)} to ${seconds(group.oldest)}`;
+
+// Regions that are there at the end, by who reserved them and what for; each group opens to its regions.
+function owned(data) {
+  const {groups, group_count} = data.owned;
+  by_id('owned-section').hidden = groups.length === 0;
+  by_id('owned-hint').textContent = `${count(data.regions)} regions, by use and by the three innermost frames of who ` +
+    `reserved them${groups.length < group_count ? `; the first ${count(groups.length)} of ${count(group_count)} groups` : ''}. ` +
+    'Age: since then, at the end of the trace.';
+  const most = Math.max(...groups.map((group) => group.committed), 0);
+  const region = (one) => make('code', {}, `${hex(one.base)}  ${size(one.bytes)}, ${size(one.committed)} committed` +
+    (one.age === null ? '' : `, ${seconds(one.age)}`));
+  const site = (group) => make('details', {},
+    make('summary', {}, group.stack.length ? frames(group.stack) : group.oldest === null ? 'not in the trace' : 'no stack'),
+    ...group.regions.map(region),
+    group.regions.length < group.count ? make('code', {}, `and ${count(group.count - group.regions.length)} more`) : '');
+  by_id('owned').replaceChildren(...folded([
+    {title: 'committed', number: true, cell: (group) => mib(group.committed)},
+    {title: '', class: 'share-cell', cell: (group) => share(group.committed, most)},
+    {title: 'reserved', number: true, cell: (group) => size(group.bytes)},
+    {title: 'regions', number: true, cell: (group) => count(group.count)},
+    {title: 'use', class: 'short', cell: (group) => group.use},
+    {title: 'age', class: 'short', cell: age},
+    {title: 'reserved from', cell: site},
+  ], groups));
+}
+
+function misused(data) {
+  const {list, left_out, twice} = data.misuses;
+  by_id('misuse-section').hidden = list.length === 0;
+  by_id('misuse-hint').textContent = `${count(data.misuses.count)} frees of what is not owned; ${count(twice)} of them of what ` +
+    `had been freed before${left_out ? `, as far as is known: of ${count(left_out)} only the number is kept` : ''}.`;
+  const when = (time, stack) => [time === null ? 'before the trace ' : `${seconds(time)} `, stack.length ? frames(stack) : ''];
+  const first = ({first, seconds: time}) => make('span', {}, ...(first === null ? ['not in the trace'] : [
+    first.seconds > time ? 'by another thread, ' : '', ...when(first.seconds, first.stack)]));
+  by_id('misuses').replaceChildren(...folded([
+    {title: 'at', number: true, cell: (row) => seconds(row.seconds)},
+    {title: 'thread', number: true, cell: (row) => String(row.thread)},
+    {title: 'address', class: 'short', cell: (row) => make('code', {}, hex(row.address))},
+    {title: 'call', class: 'short', cell: (row) => row.call},
+    {title: 'from', cell: (row) => frames(row.stack)},
+    {title: 'freed first', cell: first},
+    {title: 'reserved', cell: (row) => make('span', {}, ...(row.first === null ? []
+      : when(row.first.reserved_seconds, row.first.reserved_stack)))},
+  ], list));
 }
 
 function compared(data) {

@@ -9,6 +9,7 @@
 
 #include "report/json.h"
 #include "report/load.h"
+#include "report/owned.h"
 #include "support/trace_maker.h"
 
 static void check_region(const struct region *region)
@@ -20,6 +21,32 @@ static void check_region(const struct region *region)
         DEMAND(run->start < run->end && run->start >= region->base && (i == 0 || run->start > last));
         DEMAND(run->end - region->base <= region->bytes);
         last = run->end;
+    }
+}
+
+/* All regions are in a group; every site that is named is there. */
+static void check_ends(const struct model *model)
+{
+    const struct misuses *misuses = &model->misuses;
+    struct owned owned;
+    uint32_t regions = 0;
+
+    DEMAND(hm_owned_find(&owned, model));
+    for (uint32_t i = 0; i < owned.group_count; i++) {
+        const struct owned_group *group = &owned.groups[i];
+        DEMAND(group->site <= owned.sites.count && group->oldest <= group->youngest);
+        DEMAND(i == 0 || group->committed <= owned.groups[i - 1].committed);
+        regions += group->count;
+    }
+    DEMAND(regions == model->regions.count);
+    hm_owned_clear(&owned);
+    for (uint32_t i = 0; i < model->regions.count; i++)
+        DEMAND(model->regions.list[i].site <= model->sites.count);
+    DEMAND(misuses->count <= MISUSES_MAX && misuses->twice <= misuses->count);
+    for (uint32_t i = 0; i < misuses->count; i++) {
+        const struct misuse *misuse = &misuses->list[i];
+        DEMAND(misuse->from <= model->sites.count && misuse->first.from <= model->sites.count &&
+               misuse->first.reserved_from <= model->sites.count);
     }
 }
 
@@ -45,6 +72,7 @@ static void check(const struct loaded *loaded)
     DEMAND(calls == counted);
     for (uint32_t i = 0; i + 1 < model->frames.count; i++)
         DEMAND(model->frames.list[i].time <= model->frames.list[i + 1].time);
+    check_ends(model);
 }
 
 static void write_all(const struct loaded *loaded)
@@ -63,12 +91,16 @@ static void write_all(const struct loaded *loaded)
 /* Few addresses and sizes, so that events meet. */
 static uint64_t number(struct input *input)
 {
+    enum { NOT_OWNED = 0x80131022 };
     static const uint64_t pages[] = {0, 1, 2, 3, 4, 8, 16, 17, 64, 1 << 20};
     const uint32_t kind = take_byte(input);
 
     if (kind < 0xF0)
         return pages[kind % 10] * 4096 + (kind >= 0x80 ? (uint64_t)(kind >> 4) << 24 : 0);
-    return kind == 0xFF ? UINT64_MAX : kind == 0xFE ? take_number(input, 8) : kind - 0xF0;
+    return kind == 0xFF   ? UINT64_MAX
+           : kind == 0xFE ? take_number(input, 8)
+           : kind == 0xFD ? NOT_OWNED
+                          : kind - 0xF0;
 }
 
 static void make_events(struct trace_maker *maker, struct input *input)
