@@ -80,7 +80,7 @@ export async function browse(chromium, address, {width, height, dark = false}) {
       const gone = new Promise((resolve) => program.once('exit', resolve));
       program.kill('SIGKILL');
       await gone;
-      rmSync(profile, {recursive: true, force: true, maxRetries: 5});
+      rmSync(profile, {recursive: true, force: true, maxRetries: 20});
     },
   };
   return page;
