@@ -29,6 +29,7 @@ fi
 manager="exact fresh watch foreign query heap load views verify shutdown process"
 budget="exact levels threads event low shared process"
 windows_rows="commit-refused process"
+control="own list process"
 framework4="null control first malloc callback second start late runs heap answers refusal low verify stop process"
 net="bound functions runs heap told low limit lowered verify process"
 clrgc="bound runs limit verify process"
@@ -62,6 +63,7 @@ test_rows() {
     are ok manager $manager
     are ok budget $budget
     are ok windows $windows_rows
+    are ok control $control
     for row in $figures; do is - "$row"; done
     for version in $versions; do
         if [ $version = 8 ]; then   # under Wine it does not live to that
@@ -76,8 +78,10 @@ test_rows() {
         is skipped "net$version-job.*"
     done
     [ -n "$versions" ] || is skipped net.bound
-    for row in windows.low-memory windows.placeholders "job.*" "framework4.*" "framework2.*"; do is skipped "$row"; done
-    known='^(windows\.(low-memory|placeholders)|job\.\*|framework[24]\.\*|net[0-9]+-job\.\*|net8\.lowered|net\.bound)$'
+    for row in windows.low-memory windows.placeholders control.others control.lower control.network "job.*" "framework4.*" "framework2.*"; do
+        is skipped "$row"
+    done
+    known='^(windows\.(low-memory|placeholders)|control\.(others|lower|network)|job\.\*|framework[24]\.\*|net[0-9]+-job\.\*|net8\.lowered|net\.bound)$'
     awk '$1 == "skipped" { print $2 }' "$work/out" | grep -vE "$known" > "$work/more" && wrong "skipped, too: $(cat "$work/more")"
     tr -d '\r' < "$work/text" | cmp -s - "$work/out" || wrong "--output has another text"
     grep -nE '[A-Za-z]:\\|/home/|/work/|users' "$work/out" && wrong "a path is in the text"
@@ -184,6 +188,10 @@ no-limits clrgc limit
 asleep budget low
 asleep net low
 other-error windows commit-refused
+old-limits control own
+for-everybody control list
+no-level control list
+name-taken control own list others lower network
 unbound net,clrgc bound
 newer-runtime net functions
 tight net,clrgc runs
@@ -191,7 +199,7 @@ no-heap net heap
 not-shown net told
 no-memory cost reserve commit
 crash-first machine $(echo $figures | tr ' ' '\n' | sed -n 's/^machine\.//p' | tr '\n' ' ') process
-crash-last manager,budget,windows,net,clrgc,cost process
+crash-last manager,budget,windows,control,net,clrgc,cost process
 hang budget process
 END
 }

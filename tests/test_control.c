@@ -217,22 +217,29 @@ static void start(void)
     assert_true(control_start(manager, &limits, read_now));
 }
 
+/* Of this process: TokenUser, TokenIntegrityLevel. */
+static void token_read(TOKEN_INFORMATION_CLASS what, void *bytes, DWORD size)
+{
+    DWORD length;
+    HANDLE token;
+
+    assert_true(OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token));
+    assert_true(GetTokenInformation(token, what, bytes, size, &length));
+    CloseHandle(token);
+}
+
 static void test_own_user_alone(void **state)
 {
     char bytes[sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE];
     const TOKEN_USER *user = (const TOKEN_USER *)bytes;
     BOOL present, by_default;
-    DWORD length;
-    HANDLE token;
     PSID owner;
     ACL *list;
     void *entry;
 
     (void)state;
     start();
-    assert_true(OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token));
-    assert_true(GetTokenInformation(token, TokenUser, bytes, sizeof bytes, &length));
-    CloseHandle(token);
+    token_read(TokenUser, bytes, sizeof bytes);
     assert_non_null(made.descriptor);
     assert_true(IsValidSecurityDescriptor(made.descriptor));
     assert_true(GetSecurityDescriptorOwner(made.descriptor, &owner, &by_default));
@@ -252,6 +259,30 @@ static void test_own_user_alone(void **state)
     assert_true(made.open & FILE_FLAG_FIRST_PIPE_INSTANCE);
     assert_true(made.mode & PIPE_REJECT_REMOTE_CLIENTS);
     assert_int_equal(made.instances, 1);
+}
+
+/* What the same user runs at a lower level neither writes nor reads. */
+static void test_own_level(void **state)
+{
+    char bytes[sizeof(TOKEN_MANDATORY_LABEL) + SECURITY_MAX_SID_SIZE];
+    const TOKEN_MANDATORY_LABEL *own = (const TOKEN_MANDATORY_LABEL *)bytes;
+    BOOL present, by_default;
+    ACL *list;
+    void *entry;
+
+    (void)state;
+    token_read(TokenIntegrityLevel, bytes, sizeof bytes);
+    assert_true(GetSecurityDescriptorSacl(made.descriptor, &present, &list, &by_default));
+    assert_true(present);
+    assert_non_null(list);
+    assert_true(IsValidAcl(list));
+    assert_int_equal(list->AceCount, 1);
+    assert_true(GetAce(list, 0, &entry));
+    const SYSTEM_MANDATORY_LABEL_ACE *label = entry;
+    assert_int_equal(label->Header.AceType, SYSTEM_MANDATORY_LABEL_ACE_TYPE);
+    assert_int_equal(label->Header.AceFlags, 0);
+    assert_true(EqualSid((PSID)&label->SidStart, own->Label.Sid));
+    assert_int_equal(label->Mask, SYSTEM_MANDATORY_LABEL_NO_WRITE_UP | SYSTEM_MANDATORY_LABEL_NO_READ_UP);
 }
 
 static void test_get(void **state)
@@ -428,19 +459,13 @@ static void test_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_taken_name),
-        cmocka_unit_test(test_bad_answers),
-        cmocka_unit_test(test_impostor),
-        cmocka_unit_test(test_own_user_alone),
-        cmocka_unit_test(test_get),
-        cmocka_unit_test(test_set_what_is_named),
-        cmocka_unit_test(test_refused_limits),
-        cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_in_pieces),
-        cmocka_unit_test(test_silent_askers),
-        cmocka_unit_test(test_answer_not_taken),
-        cmocka_unit_test(test_many_askers),
-        cmocka_unit_test(test_end),
+        cmocka_unit_test(test_taken_name),        cmocka_unit_test(test_bad_answers),
+        cmocka_unit_test(test_impostor),          cmocka_unit_test(test_own_user_alone),
+        cmocka_unit_test(test_own_level),         cmocka_unit_test(test_get),
+        cmocka_unit_test(test_set_what_is_named), cmocka_unit_test(test_refused_limits),
+        cmocka_unit_test(test_garbage),           cmocka_unit_test(test_in_pieces),
+        cmocka_unit_test(test_silent_askers),     cmocka_unit_test(test_answer_not_taken),
+        cmocka_unit_test(test_many_askers),       cmocka_unit_test(test_end),
     };
 
     control_pipe_name(name, GetCurrentProcessId());

@@ -35,7 +35,7 @@ static void say_not_connected(DWORD process, DWORD error)
         complain(L"%lu: no hostmem-run with --control has this process id", process);
         break;
     case ERROR_ACCESS_DENIED:
-        complain(L"%lu: takes limits from its own user only", process);
+        complain(L"%lu: takes limits from its own user only, elevated if it is", process);
         break;
     case ERROR_PIPE_BUSY:
     case ERROR_SEM_TIMEOUT:

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "tools/control_access.h"
 #include "tools/control_pipe.h"
 #include "tools/control_text.h"
 #include "tools/writer.h"
@@ -27,48 +28,13 @@ static atomic_bool has_set;
 enum { IDLE, SETTING, ENDED };
 static atomic_int phase;
 
-/* The user of this process, alone.  Owner as well: an owner may change the list. */
-struct access {
-    union {
-        TOKEN_USER user;
-        char bytes[sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE];
-    } token;
-    union {
-        ACL list;
-        char bytes[sizeof(ACL) + sizeof(ACCESS_ALLOWED_ACE) + SECURITY_MAX_SID_SIZE];
-    } acl;
-    SECURITY_DESCRIPTOR descriptor;
-};
-
-static bool access_make(struct access *access)
-{
-    /* In two steps: they have some in common, which the analyzer takes for a mistake in one expression. */
-    DWORD rights = FILE_GENERIC_READ;
-    rights |= FILE_GENERIC_WRITE;
-    HANDLE token;
-    DWORD length;
-
-    if (!OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &token))
-        return false;
-    const BOOL known = GetTokenInformation(token, TokenUser, &access->token, sizeof access->token, &length);
-    const DWORD error = GetLastError();
-    CloseHandle(token);
-    SetLastError(error);
-    PSID user = access->token.user.User.Sid;
-    return known && InitializeAcl(&access->acl.list, sizeof access->acl, ACL_REVISION) &&
-           AddAccessAllowedAce(&access->acl.list, ACL_REVISION, rights, user) &&
-           InitializeSecurityDescriptor(&access->descriptor, SECURITY_DESCRIPTOR_REVISION) &&
-           SetSecurityDescriptorOwner(&access->descriptor, user, FALSE) &&
-           SetSecurityDescriptorDacl(&access->descriptor, TRUE, &access->acl.list, FALSE);
-}
-
 static bool pipe_make(void)
 {
-    static struct access access;
+    static struct control_access access;
     SECURITY_ATTRIBUTES security = {.nLength = sizeof security, .lpSecurityDescriptor = &access.descriptor};
     wchar_t name[CONTROL_NAME];
 
-    if (!access_make(&access))
+    if (!control_access_make(&access))
         return false;
     control_pipe_name(name, GetCurrentProcessId());
     server.pipe =

@@ -1,8 +1,8 @@
 /*
  * control_server.h - --control: a running program takes new limits from its own user
  *
- * A named pipe (control_text.h has what is said over it), served by one thread, one asker after the other.  Its access list
- * names the user of this process and nobody else; other machines are turned away.
+ * A named pipe (control_text.h has what is said over it), served by one thread, one asker after the other.  Who may open it
+ * is in control_access.h; other machines are turned away.
  */
 #ifndef HOSTMEM_TOOLS_CONTROL_SERVER_H
 #define HOSTMEM_TOOLS_CONTROL_SERVER_H

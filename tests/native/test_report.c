@@ -80,9 +80,9 @@ static void test_small(void **state)
     assert_int_equal(model->state.committed[USE_GC_HEAP], 4 * MB);
     assert_int_equal(model->state.committed[USE_CODE], 0);
     assert_int_equal(model->state.committed[USE_OTHER], 64 * KB);
-    assert_int_equal(model->state.committed[USE_BLOCKS], 192 * KB);
+    assert_int_equal(model->state.committed[USE_BLOCKS], 180 * KB);
     assert_int_equal(model->differences, 0);
-    assert_int_equal(model->peak, 5 * MB + 192 * KB + 192 * KB);
+    assert_int_equal(model->peak, 5 * MB + 192 * KB + 180 * KB);
     assert_int_equal(model->row_count, 2);
     tell(&loaded);
     hm_unload(&loaded);

@@ -13,6 +13,9 @@
 #include "memory/quota.h"
 #include "memory/vm.h"
 #include "tools/check/runner.h"
+#include "tools/control_access.h"
+#include "tools/control_pipe.h"
+#include "tools/control_server.h"
 
 enum { PAGE = 4096 };
 
@@ -189,6 +192,38 @@ HRESULT __real_hostmem_bridge_is_heap(const void *address);
 HRESULT __wrap_hostmem_bridge_is_heap(const void *address)
 {
     return has_fault("no-heap") ? S_FALSE : __real_hostmem_bridge_is_heap(address);
+}
+
+bool __real_control_access_make(struct control_access *access);
+bool __wrap_control_access_make(struct control_access *access)
+{
+    bool made = __real_control_access_make(access);
+
+    if (has_fault("for-everybody"))
+        SetSecurityDescriptorDacl(&access->descriptor, TRUE, NULL, FALSE);
+    if (has_fault("no-level"))
+        SetSecurityDescriptorSacl(&access->descriptor, FALSE, NULL, FALSE);
+    return made;
+}
+
+/* Somebody has taken the name of the pipe. */
+bool __real_control_start(hostmem_manager *manager, const hostmem_limits *limits,
+                          void (*read)(struct report *report));
+bool __wrap_control_start(hostmem_manager *manager, const hostmem_limits *limits,
+                          void (*read)(struct report *report))
+{
+    wchar_t name[CONTROL_NAME];
+
+    control_pipe_name(name, GetCurrentProcessId());
+    if (has_fault("name-taken"))
+        CreateNamedPipeW(name, PIPE_ACCESS_DUPLEX, PIPE_TYPE_BYTE, 1, 512, 512, 0, NULL);
+    return __real_control_start(manager, limits, read);
+}
+
+HRESULT __real_hostmem_set_limits(hostmem_manager *manager, const hostmem_limits *limits);
+HRESULT __wrap_hostmem_set_limits(hostmem_manager *manager, const hostmem_limits *limits)
+{
+    return has_fault("old-limits") ? S_OK : __real_hostmem_set_limits(manager, limits);
 }
 
 int __real_runner_child(const struct part *const *parts, unsigned count, int argc, wchar_t **argv);

@@ -39,6 +39,7 @@ add_library(hostmem_check_objects OBJECT
     src/tools/check/hostmem_check.c
     src/tools/check/listener.c
     src/tools/check/part_budget.c
+    src/tools/check/part_control.c
     src/tools/check/part_cost.c
     src/tools/check/part_dotnet.c
     src/tools/check/part_framework.c
@@ -48,10 +49,17 @@ add_library(hostmem_check_objects OBJECT
     src/tools/check/recorder.c
     src/tools/check/rows.c
     src/tools/check/runner.c
+    src/tools/accounting.c
+    src/tools/control_access.c
+    src/tools/control_client.c
+    src/tools/control_pipe.c
+    src/tools/control_server.c
+    src/tools/control_text.c
     src/tools/dotnet_root.c
     src/tools/framework_host.c
     src/tools/pe_file.c
     src/tools/program.c
+    src/tools/report.c
     src/tools/runtime_config.c
     src/tools/writer.c)
 target_include_directories(hostmem_check_objects PRIVATE src include)

@@ -40,8 +40,8 @@ struct part {
     uint64_t job_limit;          /* its process is in a job with that memory limit; 0: none */
 };
 
-extern const struct part part_machine, part_manager, part_budget, part_windows, part_job, part_framework,
-    part_dotnet, part_dotnet_clrgc, part_dotnet_job, part_cost;
+extern const struct part part_machine, part_manager, part_budget, part_windows, part_job, part_control,
+    part_framework, part_dotnet, part_dotnet_clrgc, part_dotnet_job, part_cost;
 
 /* "8.0", or NULL: this is Windows. */
 const char *wine_version(void);

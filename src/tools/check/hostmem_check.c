@@ -18,7 +18,7 @@ enum { INSTANCES_MOST = 48, VERSIONS_MOST = 8, ONLY_MOST = 8 };
 enum { STATUS_RED = 1, STATUS_USAGE = 2 };
 
 static const struct part *const parts[] = {
-    &part_machine,   &part_manager, &part_budget,       &part_windows,    &part_job,
+    &part_machine,   &part_manager, &part_budget,       &part_windows,    &part_job, &part_control,
     &part_framework, &part_dotnet,  &part_dotnet_clrgc, &part_dotnet_job, &part_cost};
 
 static const char help[] =
