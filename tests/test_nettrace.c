@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "nettrace/block.h"
+#include "nettrace/clock.h"
 #include "nettrace/schema.h"
 #include "nettrace/stacks.h"
 #include "nettrace/threads.h"
@@ -140,11 +141,25 @@ static void test_threads(void **state)
     assert_false(added);
 }
 
+/* Stamps that rise ten times as fast as the counter: what is before the last look is before it in the file, too. */
+static void test_clock(void **state)
+{
+    (void)state;
+    const struct clock clock = {.first = {.stamp = UINT64_MAX - 999, .counter = 500},
+                                .last = {.stamp = 9000, .counter = 1500}};
+    assert_int_equal(clock_time(&clock, 9000), 1500);
+    assert_int_equal(clock_time(&clock, 8000), 1400);
+    assert_int_equal(clock_time(&clock, 9100), 1510);
+    assert_int_equal(clock_time(&clock, UINT64_MAX - 999), 500);
+    const struct clock fresh = {.first = {.stamp = 7, .counter = 9}, .last = {.stamp = 7, .counter = 9}};
+    assert_int_equal(clock_time(&fresh, 10), 12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers), cmocka_unit_test(test_schema),  cmocka_unit_test(test_events),
-        cmocka_unit_test(test_stacks),  cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_stacks),  cmocka_unit_test(test_threads), cmocka_unit_test(test_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,11 +39,13 @@ whole() {
 # ------------------------------------------------------------------------------------------------------------------------
 
 trace=$work/calls.nettrace
-make_calls() { # STATUS LANE_EVENTS THREADS PAIRS [killed]
-    local expected=$1
+make_calls() { # STATUS LANE_EVENTS THREADS PAIRS [killed]; $took is how many milliseconds it took
+    local expected=$1 started
+    started=$(date +%s%3N)
     shift
     "$root/scripts/windows-run" "$arch" --timeout 120 "$calls" "$(windows "$trace")" "$@" > "$work/made" 2> "$work/err"
     local status=$?
+    took=$(($(date +%s%3N) - started))
     checks=$((checks + 1))
     [ $status -eq "$expected" ] || wrong "trace_calls $*: status $status: $(head -n 3 "$work/err")"
 }
@@ -81,6 +83,7 @@ test_calls() {
     found '.sums["Alloc.Committed"] == 8000 * 65536 and .sums["Free.Decommitted"] == 8000 * 65536'
     found '.sums["Free.Released"] == 8000 * 65536 and .failed == {} and .sorted and .threads >= 2'
     found '.calls.VirtualAlloc == [8000, 0] and .calls.VirtualFree == [8000, 0]'
+    found ".milliseconds > 0 and .milliseconds <= $took"
 
     # A changed byte does not go unseen.
     cp "$work/trace.json" "$work/good.json"
@@ -123,6 +126,7 @@ test_calls() {
     checks=$((checks + 1))
     read_trace "$trace" && wrong "a trace of a killed process has an end"
     found '.counts.Alloc > 100 and .counts.Sample >= 2 and .counts.Calls == null'
+    found ".milliseconds > 1000 and .milliseconds <= $took"
 }
 
 # ------------------------------------------------------------------------------------------------------------------------

@@ -51,8 +51,10 @@ void hm_os_module_release(void);
 /* Let a moment pass; false: none may (a test). */
 bool hm_os_pause(DWORD milliseconds);
 
-/* Milliseconds since some moment; and the performance counter, with how often it counts a second. */
+/* Milliseconds since some moment; what is quickest to read of all that rises evenly, at a rate that nobody knows; and the
+ * performance counter, with how often it counts a second. */
 uint64_t hm_os_ticks(void);
+uint64_t hm_os_stamp(void);
 uint64_t hm_os_counter(void);
 uint64_t hm_os_counter_frequency(void);
 

@@ -3,7 +3,9 @@
  */
 #include "memory/os.h"
 
+#include <intrin.h>
 #include <psapi.h>
+#include <stdatomic.h>
 
 #include "maps/pages.h"
 
@@ -134,6 +136,30 @@ uint64_t hm_os_counter(void)
     LARGE_INTEGER counter;
     QueryPerformanceCounter(&counter);
     return (uint64_t)counter.QuadPart;
+}
+
+/* Does the processor's counter go on evenly, whatever the processor does?  Asking is slow where the machine is virtual. */
+static bool stamps_of_processor(void)
+{
+    static _Atomic int known; /* 1: it does; -1: it does not */
+    int answer = atomic_load_explicit(&known, memory_order_relaxed);
+    if (answer == 0) {
+        enum { EXTENDED = (int)0x80000000, POWER = (int)0x80000007, EDX = 3, INVARIANT_TSC = 1 << 8 };
+        int leaf[4];
+        __cpuid(leaf, EXTENDED);
+        if ((uint32_t)leaf[0] >= (uint32_t)POWER)
+            __cpuid(leaf, POWER);
+        else
+            leaf[EDX] = 0;
+        answer = leaf[EDX] & INVARIANT_TSC ? 1 : -1;
+        atomic_store_explicit(&known, answer, memory_order_relaxed);
+    }
+    return answer > 0;
+}
+
+uint64_t hm_os_stamp(void)
+{
+    return stamps_of_processor() ? __rdtsc() : hm_os_counter();
 }
 
 uint64_t hm_os_counter_frequency(void)

@@ -60,7 +60,7 @@ void hm_record(struct recorder *recorder, enum trace_kind kind, const uint64_t *
     struct trace_event *event = hm_ring_claim(&recorder->ring, lane_of(thread_here()), &half);
     if (event == NULL)
         return;
-    event->time = hm_os_counter();
+    event->time = hm_os_stamp();
     event->thread = GetCurrentThreadId();
     event->kind = (uint8_t)kind;
     event->frames = recorder->frames == 0 ? 0 : (uint8_t)hm_walk(event->frame, recorder->frames);

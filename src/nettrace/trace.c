@@ -10,6 +10,7 @@
 #include "maps/pages.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
+#include "nettrace/clock.h"
 #include "nettrace/modules.h"
 #include "nettrace/survey.h"
 
@@ -23,7 +24,7 @@ struct trace {
     bool ended;
     struct vm *vm; /* until it is ended */
     struct recorder *recorder;
-    uint64_t began;            /* counter */
+    struct clock clock;
     uint64_t sampled;          /* ticks */
     uint64_t lost[RING_LANES]; /* of each lane, as far as the file tells */
     void *noted;               /* what has images noted for stacks; the thread ends it */
@@ -66,12 +67,12 @@ static const char *version_text(uint64_t version, char text[24])
 static void write_event(struct trace *trace, unsigned lane, const struct trace_event *event)
 {
     char text[24];
-    if (event->time < trace->began) /* of a call that an earlier trace has given up */
+    if (event->time < trace->clock.first.stamp) /* of a call that an earlier trace has given up */
         return;
     const struct file_event out = {
         .capture = lane,
         .event = event->kind,
-        .time = event->time,
+        .time = clock_time(&trace->clock, event->time),
         .thread = event->thread,
         .figures = event->value,
         .text = event->kind == TRACE_RUNTIME_STARTED ? version_text(event->value[0], text) : NULL,
@@ -84,10 +85,11 @@ static void write_event(struct trace *trace, unsigned lane, const struct trace_e
 static void go_over_lanes(struct trace *trace, bool last)
 {
     struct ring *ring = &trace->recorder->ring;
+    hm_clock_look(&trace->clock);
     for (unsigned lane = 0; lane < RING_LANES; lane++) {
         const struct trace_event *event;
         for (unsigned i = 0; i < ring->slots && (event = hm_ring_next(ring, lane, last)) != NULL; i++) {
-            tell_lost(trace, lane, hm_ring_lost(ring, lane, false), event->time);
+            tell_lost(trace, lane, hm_ring_lost(ring, lane, false), clock_time(&trace->clock, event->time));
             write_event(trace, lane, event);
             hm_ring_free(ring, lane);
         }
@@ -140,7 +142,7 @@ static void begin(struct trace *trace)
 {
     for (unsigned lane = 0; lane < RING_LANES; lane++)
         trace->lost[lane] = hm_ring_lost(&trace->recorder->ring, lane, true);
-    hm_trace_file_begin(&trace->file, trace->began);
+    hm_trace_file_begin(&trace->file, trace->clock.first.counter);
     hm_survey_limits(&trace->file, trace->vm);
     hm_survey_regions(&trace->file, trace->vm);
     look_up(trace);
@@ -196,7 +198,7 @@ HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, stru
     trace->recorder = take_recorder(vm, options);
     HRESULT result = E_OUTOFMEMORY;
     if (trace->mutex != NULL && trace->recorder != NULL) {
-        trace->began = hm_os_counter();
+        hm_clock_start(&trace->clock);
         result = HOST_E_INVALIDOPERATION;
         if (atomic_compare_exchange_strong(&vm->recorders.running, &none, trace->recorder)) {
             result = set_out(trace, options->path);

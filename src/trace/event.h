@@ -33,7 +33,7 @@ enum trace_kind {
 enum { TRACE_VALUES = 10, TRACE_FRAMES_MOST = 24 };
 
 struct trace_event {
-    uint64_t time;   /* QueryPerformanceCounter */
+    uint64_t time;   /* hm_os_stamp */
     uint32_t thread; /* its id */
     uint32_t lost;   /* the ring's: of the lane so far */
     uint8_t kind;

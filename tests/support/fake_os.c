@@ -323,6 +323,11 @@ uint64_t hm_os_counter(void)
     return (uint64_t)counter.QuadPart;
 }
 
+uint64_t hm_os_stamp(void)
+{
+    return hm_os_counter();
+}
+
 uint64_t hm_os_counter_frequency(void)
 {
     LARGE_INTEGER frequency;
