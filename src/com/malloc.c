@@ -172,10 +172,8 @@ static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes,
     if (total < bytes || !charge_block(object, charge))
         return NULL;
     struct block_header *header = heap_alloc(object, total, charge);
-    if (header != NULL) {
+    if (header != NULL)
         header->bytes = bytes;
-        header->debug = NULL;
-    }
     return header;
 }
 

@@ -75,9 +75,10 @@ static void drop_if_stale(struct vm *vm, struct region_hold *hold)
 struct request {
     void *address;
     SIZE_T size;
-    DWORD type, protect;
+    DWORD type;
     unsigned level;
-    struct charge space, pages; /* address space is refused at any level alike */
+    DWORD protect;               /* not beside `type`: read as one, the two would wait for their stores */
+    struct charge pages, *space; /* space: of a reserve; NULL: none */
     /* What became of it, for the trace. */
     uint64_t committed, region; /* bytes newly committed; base of the region that it made or is in */
     hostmem_use use;
@@ -86,18 +87,20 @@ struct request {
 /* Both, or neither. */
 static HRESULT charge(struct vm *vm, struct request *request)
 {
-    if (!hm_quota_charge(&vm->quota, &request->space))
-        return hm_vm_refuse(vm, &request->space, request->level, request->use);
+    if (request->space != NULL && !hm_quota_charge(&vm->quota, request->space))
+        return hm_vm_refuse(vm, request->space, request->level, request->use);
     if (hm_quota_charge(&vm->quota, &request->pages))
         return S_OK;
-    hm_quota_cancel(&vm->quota, &request->space);
+    if (request->space != NULL)
+        hm_quota_cancel(&vm->quota, request->space);
     return hm_vm_refuse(vm, &request->pages, request->level, request->use);
 }
 
 static void cancel(struct vm *vm, const struct request *request)
 {
     hm_quota_cancel(&vm->quota, &request->pages);
-    hm_quota_cancel(&vm->quota, &request->space);
+    if (request->space != NULL)
+        hm_quota_cancel(&vm->quota, request->space);
 }
 
 /*
@@ -162,8 +165,12 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
                                    .protect = request->protect,
                                    .level = request->level,
                                    .use = guess_use(request->size, request->type, request->protect)};
-    request->space.bytes = reserve_bytes(request->address, request->size);
-    request->pages.bytes = commits ? request->space.bytes : 0;
+    /* Address space is refused at any level alike. */
+    struct charge space = {.bytes = reserve_bytes(request->address, request->size),
+                           .level = BUDGET_TASK,
+                           .kind = CHARGE_RESERVE};
+    request->space = &space;
+    request->pages.bytes = commits ? space.bytes : 0;
     request->pages.kind = charge_kind_of(origin.use);
     request->use = origin.use;
     HRESULT result = charge(vm, request);
@@ -172,7 +179,7 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
     uint32_t number = hm_region_take(table);
     if (number == 0) {
         cancel(vm, request);
-        return hm_vm_no_memory(vm, request->space.bytes, request->level, request->use);
+        return hm_vm_no_memory(vm, space.bytes, request->level, request->use);
     }
     void *base;
     result = allocate(vm, request, &base);
@@ -194,7 +201,7 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
     }
     request->region = origin.base;
     request->committed = commits ? bytes : 0;
-    hm_quota_settle(&vm->quota, &request->space, bytes);
+    hm_quota_settle(&vm->quota, &space, bytes);
     hm_vm_notify_overrun(vm, &request->pages, request->level, request->use,
                          hm_quota_settle(&vm->quota, &request->pages, request->committed));
     /* A call that still holds the region that was here before may have had its effect on this one
@@ -297,7 +304,6 @@ HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD
                               .type = type,
                               .protect = protect,
                               .level = level,
-                              .space = {.level = BUDGET_TASK, .kind = CHARGE_RESERVE},
                               .pages = {.level = level, .kind = CHARGE_COMMIT}};
     *memory = NULL;
     const HRESULT result = alloc(vm, &request, memory);
