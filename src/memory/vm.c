@@ -39,11 +39,11 @@ void hm_vm_destroy(struct vm *vm)
     hm_recorders_destroy(&vm->recorders);
 }
 
-/* Bytes committed in [start, end), within the allocation that `start` lies in; another one ends the walk. */
+/* Bytes committed in whole pages of [start, end), within the allocation that `start` lies in; another one ends the walk. */
 static uint64_t query_committed(uint64_t start, uint64_t end)
 {
     uint64_t committed = 0;
-    struct page_run run = {.end = page_floor(start)};
+    struct page_run run = {.end = start};
     while (hm_reconcile_next_run(&run, end))
         committed += run.committed ? run.end - run.start : 0;
     return committed;
@@ -129,7 +129,8 @@ static HRESULT allocate(struct vm *vm, struct request *request, void **memory)
     }
 }
 
-/* Length of the region that such a reserve makes; 0: none, Windows will refuse it. */
+/* Length of the region that such a reserve makes, from the granule on in which it begins, to the end of a page; 0: none, Windows
+ * will refuse it. */
 static uint64_t reserve_bytes(const void *address, SIZE_T size)
 {
     uint64_t start = (uintptr_t)address >> GRANULE_SHIFT << GRANULE_SHIFT;
@@ -187,28 +188,25 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
         hm_region_give(table, number);
         return result;
     }
-    uint64_t asked = request->address == NULL ? (uintptr_t)base : (uintptr_t)request->address;
-    uint64_t end = page_ceil(asked + (uint64_t)request->size);
-    uint64_t bytes = end - (uintptr_t)base;
     origin.base = (uintptr_t)base;
-    origin.pages = bytes >> PAGE_SHIFT;
+    origin.pages = space.bytes >> PAGE_SHIFT;
     origin.time = hm_os_ticks();
     if (!hm_region_publish(table, number, &origin)) {
         hm_os_virtual_free(base, 0, MEM_RELEASE);
         cancel(vm, request);
         hm_region_give(table, number);
-        return hm_vm_no_memory(vm, bytes, request->level, request->use);
+        return hm_vm_no_memory(vm, space.bytes, request->level, request->use);
     }
     request->region = origin.base;
-    request->committed = commits ? bytes : 0;
-    hm_quota_settle(&vm->quota, &space, bytes);
+    request->committed = request->pages.bytes;
+    hm_quota_settle(&vm->quota, &space, space.bytes);
     hm_vm_notify_overrun(vm, &request->pages, request->level, request->use,
                          hm_quota_settle(&vm->quota, &request->pages, request->committed));
     /* A call that still holds the region that was here before may have had its effect on this one
      * (reconcile_leave).  Without an address Windows would have to choose just that one at that moment: that is not
      * looked for, at a question to Windows for each reserve. */
     if (request->address != NULL)
-        hm_reconcile_range(table, origin.base, end);
+        hm_reconcile_range(table, origin.base, origin.base + space.bytes);
     *memory = base;
     return S_OK;
 }
