@@ -326,9 +326,10 @@ static void test_a_region_of_32_tib_has_no_record(void **state)
     origin.pages = ((uint64_t)1 << 33) - 1;
     assert_true(hm_region_publish(&table, number, &origin));
     uint64_t geometry;
-    assert_int_equal(hm_region_find(&table, 0x10000 + (origin.pages << 12) - 1, &geometry), number);
-    assert_int_equal(hm_region_find(&table, 0x10000 + (origin.pages << 12), &geometry), 0);
-    assert_int_equal(hm_region_find(&table, 0xffff, &geometry), 0);
+    unsigned kind;
+    assert_int_equal(hm_region_find(&table, 0x10000 + (origin.pages << 12) - 1, &geometry, &kind), number);
+    assert_int_equal(hm_region_find(&table, 0x10000 + (origin.pages << 12), &geometry, &kind), 0);
+    assert_int_equal(hm_region_find(&table, 0xffff, &geometry, &kind), 0);
 #endif
     hm_region_table_destroy(&table);
     assert_int_equal(stats.metadata, 0);

@@ -54,12 +54,14 @@ static void go(struct member *member, const struct place *place)
 static void look(struct member *member, const struct place *place)
 {
     uint64_t address = place->base + crew_random(member, PAGES) * (uint64_t)PAGE_BYTES, geometry;
+    unsigned kind;
     for (unsigned i = 0; i < KINDS; i++) {
-        unsigned kind = hm_region_kind_at(&table, address);
+        kind = hm_region_kind_at(&table, address);
         crew_check(member, kind == 0 || kind == place->kind, kind);
     }
-    if (hm_region_find(&table, address, &geometry) != 0) {
+    if (hm_region_find(&table, address, &geometry, &kind) != 0) {
         crew_check(member, geometry_base(geometry) == place->base, geometry_base(geometry));
+        crew_check(member, kind == place->kind, kind);
         found++;
     }
     struct region_hold hold;

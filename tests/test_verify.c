@@ -91,7 +91,8 @@ static hostmem_verify_report expect(struct damaged *d, hostmem_finding finding, 
 static uint32_t number_at(struct damaged *d, const void *address)
 {
     uint64_t geometry;
-    uint32_t number = hm_region_find(d->table, (uintptr_t)address, &geometry);
+    unsigned kind;
+    uint32_t number = hm_region_find(d->table, (uintptr_t)address, &geometry, &kind);
     assert_int_not_equal(number, 0);
     return number;
 }

@@ -138,45 +138,34 @@ static ULONG STDMETHODCALLTYPE malloc_Release(IHostMalloc *iface)
     return left;
 }
 
-/* False: refused, counted and notified. */
-static bool charge_block(struct malloc_object *object, struct charge *charge)
+/*
+ * A zeroed block of `bytes`, charged, with `extra` bytes behind it that are not the caller's; NULL: refused, or Windows has no
+ * memory.  It is asked again while it may be about to have more (patience.h).
+ */
+static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes, SIZE_T extra,
+                                     struct charge *charge)
 {
-    if (blocks_charge(&vm_of(object)->quota, charge))
-        return true;
-    hm_vm_refuse(vm_of(object), charge, charge->level, HOSTMEM_USE_OTHER);
-    return false;
-}
-
-/* HeapAlloc, and again while Windows may be about to have more (patience.h).  Charged already; on failure no more. */
-static void *heap_alloc(struct malloc_object *object, SIZE_T total, struct charge *charge)
-{
+    struct quota *quota = &vm_of(object)->quota;
+    const SIZE_T total = sizeof(struct block_header) + bytes + extra;
+    if (total < bytes)
+        return NULL;
     struct patience patience = patience_for(charge->level, total);
-    void *memory;
-    while ((memory = hm_os_heap_alloc(object->heap, total)) == NULL) {
-        hm_blocks_cancel(&vm_of(object)->quota, charge);
+    for (;;) {
+        if (!blocks_charge(quota, charge)) {
+            hm_vm_refuse(vm_of(object), charge, charge->level, HOSTMEM_USE_OTHER);
+            return NULL;
+        }
+        struct block_header *header = hm_os_heap_alloc(object->heap, total);
+        if (header != NULL) {
+            header->bytes = bytes;
+            return header;
+        }
+        hm_blocks_cancel(quota, charge);
         /* A heap leaves no last error; Windows out of memory is the only one there is. */
         if (!patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY))
             return NULL;
         stats_bump(&stats_of(object)->os_retries);
-        if (!charge_block(object, charge))
-            return NULL;
     }
-    return memory;
-}
-
-/* A zeroed block of `bytes`, charged, with `extra` bytes behind it that are not the caller's; NULL: refused. */
-static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes, SIZE_T extra,
-                                     struct charge *charge)
-{
-    SIZE_T total = sizeof(struct block_header) + bytes + extra;
-    if (total < bytes || !charge_block(object, charge))
-        return NULL;
-    struct block_header *header = heap_alloc(object, total, charge);
-    if (header != NULL) {
-        header->bytes = bytes;
-        header->debug = NULL;
-    }
-    return header;
 }
 
 /* Let the finished block be known as one; it is still to be counted. */
@@ -275,11 +264,6 @@ static const IHostMallocVtbl malloc_vtbl = {
     malloc_QueryInterface, malloc_AddRef, malloc_Release, malloc_Alloc, malloc_DebugAlloc, malloc_Free,
 };
 
-void hm_malloc_init(struct hostmem_manager *manager)
-{
-    hm_pool_init(&manager->mallocs, sizeof(struct malloc_object), 64, &manager->vm.stats.metadata);
-}
-
 HRESULT hm_malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out)
 {
     HRESULT result;
@@ -318,11 +302,15 @@ give_object:
     return result;
 }
 
-/* Another reference to object `number`; NULL: there is none to share. */
-static struct malloc_object *acquire(struct hostmem_manager *manager, uint32_t number)
+/* The first object above *number, up to `last`, that lives, with a reference; NULL: none. */
+static struct malloc_object *next_object(struct hostmem_manager *manager, uint32_t *number, uint32_t last)
 {
-    struct malloc_object *object = pool_item(&manager->mallocs, number);
-    return references_try_add(&object->references) ? object : NULL;
+    while (*number < last) {
+        struct malloc_object *object = pool_item(&manager->mallocs, ++*number);
+        if (references_try_add(&object->references))
+            return object;
+    }
+    return NULL;
 }
 
 HRESULT HOSTMEM_CALL hostmem_walk_blocks(hostmem_manager *manager, hostmem_block_callback callback,
@@ -331,12 +319,11 @@ HRESULT HOSTMEM_CALL hostmem_walk_blocks(hostmem_manager *manager, hostmem_block
     if (manager == NULL || callback == NULL)
         return E_POINTER;
     HRESULT result = S_OK;
+    const uint32_t last = pool_used(&manager->mallocs);
+    struct malloc_object *object;
+    uint32_t number = 0;
     manager_add_reference(manager); /* the callback may give back the caller's */
-    uint32_t used = pool_used(&manager->mallocs);
-    for (uint32_t number = 1; number <= used && result == S_OK; number++) {
-        struct malloc_object *object = acquire(manager, number);
-        if (object == NULL)
-            continue;
+    while (result == S_OK && (object = next_object(manager, &number, last)) != NULL) {
         result = walk(object, true, callback, context);
         IHostMalloc_Release(&object->iface);
     }
@@ -365,11 +352,10 @@ void hm_malloc_sum(struct hostmem_manager *manager, struct verify_blocks *sums)
         (struct verify_blocks){.pool = &manager->mallocs,
                                .blocks = atomic_load_explicit(&manager->orphans, memory_order_relaxed),
                                .bytes = atomic_load_explicit(&manager->orphan_bytes, memory_order_relaxed)};
-    uint32_t used = pool_used(&manager->mallocs);
-    for (uint32_t number = 1; number <= used; number++) {
-        struct malloc_object *object = acquire(manager, number);
-        if (object == NULL)
-            continue;
+    const uint32_t last = pool_used(&manager->mallocs);
+    struct malloc_object *object;
+    uint32_t number = 0;
+    while ((object = next_object(manager, &number, last)) != NULL) {
         sums->objects++;
         void *lost = first_lost(object);
         if (lost == NULL)

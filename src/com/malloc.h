@@ -23,9 +23,6 @@ struct malloc_object {
     uint32_t number;                 /* in the pool */
 };
 
-/* The pool of a new manager. */
-void hm_malloc_init(struct hostmem_manager *manager);
-
 /* IHostMemoryManager::CreateMalloc, arguments checked. */
 HRESULT hm_malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out);
 

@@ -249,7 +249,7 @@ HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_mana
     made->iface.lpVtbl = &manager_vtbl;
     made->use.lpVtbl = &region_use_vtbl;
     hm_manager_init(made);
-    hm_malloc_init(made);
+    hm_pool_init(&made->mallocs, sizeof(struct malloc_object), 64, &made->vm.stats.metadata);
     if (options != NULL)
         apply_options(made, options);
     if (made->options.event != NULL && !hm_pressure_join(&made->tenant)) {

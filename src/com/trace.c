@@ -3,8 +3,6 @@
  */
 #include "com/manager.h"
 
-#include "nettrace/trace.h"
-
 static HRESULT check(const hostmem_trace_options *options)
 {
     const uint32_t flags = HOSTMEM_TRACE_BLOCKS | HOSTMEM_TRACE_PROTECT | HOSTMEM_TRACE_STACKS,

@@ -208,8 +208,11 @@ static uint64_t apply_to_bits(struct commit_map *map, uint64_t pages, uint64_t f
 static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
                              enum operation operation)
 {
-    uint64_t skew = skew_of(map, pages);
-    return apply_to_bits(map, pages + skew, first + skew, count, operation);
+    const uint64_t skew = skew_of(map, pages), bit = (first + skew) % WORD_PAGES;
+    if (count == 0 || bit + count > WORD_PAGES)
+        return apply_to_bits(map, pages + skew, first + skew, count, operation);
+    _Atomic uint64_t *word = word_of(map, pages + skew, first + skew); /* mostly so */
+    return word == NULL ? 0 : apply_to_word(word, (unsigned)bit, count, operation);
 }
 
 uint64_t hm_commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)

@@ -23,13 +23,11 @@ static uint64_t smaller(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* A cell that holds another number, or is missing, stays. */
+/* A cell that holds another number stays. */
 static void erase_cell(_Atomic uint32_t *cell, uint32_t number)
 {
     uint32_t expected = number;
-    if (cell != NULL)
-        atomic_compare_exchange_strong_explicit(cell, &expected, 0, memory_order_acq_rel,
-                                                memory_order_relaxed);
+    atomic_compare_exchange_strong_explicit(cell, &expected, 0, memory_order_acq_rel, memory_order_relaxed);
 }
 
 enum { NODE = 1 << REGION_MAP_NODE_BITS };                  /* cells of a node */

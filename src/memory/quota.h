@@ -42,11 +42,6 @@ struct charge {
     unsigned overruns;       /* a bit for each budget in the row of which it holds nothing */
 };
 
-static inline bool charge_is_refused(const struct charge *charge)
-{
-    return charge->verdict >= CHARGE_OVER;
-}
-
 /* Does fail_after hold? */
 static inline bool quota_orders_failure(const struct quota *quota)
 {

@@ -28,7 +28,8 @@ static HRESULT refuse(struct vm *vm, hostmem_reason reason, uint64_t bytes, unsi
                       HRESULT result)
 {
     RECORD(vm, TRACE_REFUSAL, bytes, level, use, reason, hm_budget_used(&vm->quota.commit));
-    return stats_refuse(&vm->stats, reason, result);
+    stats_bump(&vm->stats.refused[reason]);
+    return result;
 }
 
 HRESULT hm_vm_refuse(struct vm *vm, const struct charge *charge, unsigned level, hostmem_use use)

@@ -24,16 +24,17 @@ static struct region *record(const struct region_table *table, uint32_t number)
     return pool_item(&table->records, number);
 }
 
-uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint64_t *geometry)
+uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint64_t *geometry,
+                        unsigned *kind)
 {
     uint32_t number = region_map_find(&table->map, address);
     while (number != 0) {
-        uint64_t word = atomic_load_explicit(&record(table, number)->geometry, memory_order_acquire);
+        const struct region *region = record(table, number);
+        *geometry = atomic_load_explicit(&region->geometry, memory_order_acquire);
+        *kind = atomic_load_explicit(&region->kind, memory_order_acquire);
         uint32_t again = region_map_find(&table->map, address);
-        if (again == number) {
-            *geometry = word;
-            return geometry_has(word, address) ? number : 0;
-        }
+        if (again == number) /* else the record may have been recycled before it was read */
+            return geometry_has(*geometry, address) ? number : 0;
         number = again;
     }
     return 0;
@@ -42,15 +43,8 @@ uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint
 unsigned hm_region_kind_at(const struct region_table *table, uint64_t address)
 {
     uint64_t geometry;
-    uint32_t number;
-    while ((number = hm_region_find(table, address, &geometry)) != 0) {
-        unsigned kind = atomic_load_explicit(&record(table, number)->kind, memory_order_acquire);
-        uint64_t again;
-        /* The record may have been recycled before its kind was read. */
-        if (hm_region_find(table, address, &again) == number && again == geometry)
-            return kind;
-    }
-    return 0;
+    unsigned kind;
+    return hm_region_find(table, address, &geometry, &kind) != 0 ? kind : 0;
 }
 
 uint32_t hm_region_take(struct region_table *table)

@@ -31,7 +31,7 @@ struct region {
     _Atomic uint64_t account; /* committed pages as they are charged, and the use they are charged for */
     uint64_t time;            /* of the reservation, or the report; of hm_os_ticks */
     uint32_t allocation_type;
-    _Atomic uint8_t kind; /* hostmem_region_kind; also read by whoever holds nothing (hm_region_kind_at) */
+    _Atomic uint8_t kind; /* hostmem_region_kind; also read by whoever holds nothing (hm_region_find) */
     uint8_t level;
 };
 
@@ -97,10 +97,11 @@ static inline bool geometry_has(uint64_t geometry, uint64_t address)
 void hm_region_table_init(struct region_table *table, struct stats *stats, struct quota *quota);
 void hm_region_table_destroy(struct region_table *table);
 
-/* The record number and geometry at an address; 0: nobody's.  No lock, nothing written. */
-uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint64_t *geometry);
+/* The record number, geometry and kind (HOSTMEM_REGION_...) at an address; 0: nobody's.  No lock, nothing shared is written. */
+uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint64_t *geometry,
+                        unsigned *kind);
 
-/* As hm_region_find, and the kind too: HOSTMEM_REGION_..., or 0. */
+/* The kind alone, or 0. */
 unsigned hm_region_kind_at(const struct region_table *table, uint64_t address);
 
 /* A record that nobody can find yet; 0: no memory. */

@@ -2,7 +2,8 @@
  * released.h - where the last regions that were released had been: to tell a second release from a stranger's address
  *
  * A ring, written by whoever releases, read by whoever frees what nobody owns.  A reader that meets a writer may miss an
- * entry, or see one that has just gone: it is a hint, and its reader asks Windows as well.
+ * entry, or see one that has just gone; of two writers at once one may be lost, or older entries go sooner: it is a hint,
+ * not worth a locked instruction, and its reader asks Windows as well.
  */
 #ifndef HOSTMEM_MEMORY_RELEASED_H
 #define HOSTMEM_MEMORY_RELEASED_H
@@ -20,8 +21,9 @@ struct released {
 
 static inline void released_note(struct released *released, uint64_t base)
 {
-    const uint32_t at = atomic_fetch_add_explicit(&released->next, 1, memory_order_relaxed) % RELEASED_KEPT;
-    atomic_store_explicit(&released->base[at], base, memory_order_relaxed);
+    const uint32_t next = atomic_load_explicit(&released->next, memory_order_relaxed);
+    atomic_store_explicit(&released->next, next + 1, memory_order_relaxed);
+    atomic_store_explicit(&released->base[next % RELEASED_KEPT], base, memory_order_relaxed);
 }
 
 static inline bool released_has(const struct released *released, uint64_t base)

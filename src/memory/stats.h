@@ -56,13 +56,6 @@ static inline void stats_bump(_Atomic uint64_t *counter)
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-/* The manager itself refuses memory: count that, and return `result`. */
-static inline HRESULT stats_refuse(struct stats *stats, hostmem_reason reason, HRESULT result)
-{
-    stats_bump(&stats->refused[reason]);
-    return result;
-}
-
 /* Committed pages of all regions. */
 static inline uint64_t stats_committed(const struct stats *stats)
 {

@@ -39,11 +39,11 @@ void hm_vm_destroy(struct vm *vm)
     hm_recorders_destroy(&vm->recorders);
 }
 
-/* Bytes committed in [start, end), within the allocation that `start` lies in; another one ends the walk. */
+/* Bytes committed in whole pages of [start, end), within the allocation that `start` lies in; another one ends the walk. */
 static uint64_t query_committed(uint64_t start, uint64_t end)
 {
     uint64_t committed = 0;
-    struct page_run run = {.end = page_floor(start)};
+    struct page_run run = {.end = start};
     while (hm_reconcile_next_run(&run, end))
         committed += run.committed ? run.end - run.start : 0;
     return committed;
@@ -75,9 +75,10 @@ static void drop_if_stale(struct vm *vm, struct region_hold *hold)
 struct request {
     void *address;
     SIZE_T size;
-    DWORD type, protect;
+    DWORD type;
     unsigned level;
-    struct charge space, pages; /* address space is refused at any level alike */
+    DWORD protect;               /* not beside `type`: read as one, the two would wait for their stores */
+    struct charge pages, *space; /* space: of a reserve; NULL: none */
     /* What became of it, for the trace. */
     uint64_t committed, region; /* bytes newly committed; base of the region that it made or is in */
     hostmem_use use;
@@ -86,18 +87,20 @@ struct request {
 /* Both, or neither. */
 static HRESULT charge(struct vm *vm, struct request *request)
 {
-    if (!hm_quota_charge(&vm->quota, &request->space))
-        return hm_vm_refuse(vm, &request->space, request->level, request->use);
+    if (request->space != NULL && !hm_quota_charge(&vm->quota, request->space))
+        return hm_vm_refuse(vm, request->space, request->level, request->use);
     if (hm_quota_charge(&vm->quota, &request->pages))
         return S_OK;
-    hm_quota_cancel(&vm->quota, &request->space);
+    if (request->space != NULL)
+        hm_quota_cancel(&vm->quota, request->space);
     return hm_vm_refuse(vm, &request->pages, request->level, request->use);
 }
 
 static void cancel(struct vm *vm, const struct request *request)
 {
     hm_quota_cancel(&vm->quota, &request->pages);
-    hm_quota_cancel(&vm->quota, &request->space);
+    if (request->space != NULL)
+        hm_quota_cancel(&vm->quota, request->space);
 }
 
 /*
@@ -126,7 +129,8 @@ static HRESULT allocate(struct vm *vm, struct request *request, void **memory)
     }
 }
 
-/* Length of the region that such a reserve makes; 0: none, Windows will refuse it. */
+/* Length of the region that such a reserve makes, from the granule on in which it begins, to the end of a page; 0: none, Windows
+ * will refuse it. */
 static uint64_t reserve_bytes(const void *address, SIZE_T size)
 {
     uint64_t start = (uintptr_t)address >> GRANULE_SHIFT << GRANULE_SHIFT;
@@ -162,8 +166,12 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
                                    .protect = request->protect,
                                    .level = request->level,
                                    .use = guess_use(request->size, request->type, request->protect)};
-    request->space.bytes = reserve_bytes(request->address, request->size);
-    request->pages.bytes = commits ? request->space.bytes : 0;
+    /* Address space is refused at any level alike. */
+    struct charge space = {.bytes = reserve_bytes(request->address, request->size),
+                           .level = BUDGET_TASK,
+                           .kind = CHARGE_RESERVE};
+    request->space = &space;
+    request->pages.bytes = commits ? space.bytes : 0;
     request->pages.kind = charge_kind_of(origin.use);
     request->use = origin.use;
     HRESULT result = charge(vm, request);
@@ -172,7 +180,7 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
     uint32_t number = hm_region_take(table);
     if (number == 0) {
         cancel(vm, request);
-        return hm_vm_no_memory(vm, request->space.bytes, request->level, request->use);
+        return hm_vm_no_memory(vm, space.bytes, request->level, request->use);
     }
     void *base;
     result = allocate(vm, request, &base);
@@ -180,28 +188,25 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
         hm_region_give(table, number);
         return result;
     }
-    uint64_t asked = request->address == NULL ? (uintptr_t)base : (uintptr_t)request->address;
-    uint64_t end = page_ceil(asked + (uint64_t)request->size);
-    uint64_t bytes = end - (uintptr_t)base;
     origin.base = (uintptr_t)base;
-    origin.pages = bytes >> PAGE_SHIFT;
+    origin.pages = space.bytes >> PAGE_SHIFT;
     origin.time = hm_os_ticks();
     if (!hm_region_publish(table, number, &origin)) {
         hm_os_virtual_free(base, 0, MEM_RELEASE);
         cancel(vm, request);
         hm_region_give(table, number);
-        return hm_vm_no_memory(vm, bytes, request->level, request->use);
+        return hm_vm_no_memory(vm, space.bytes, request->level, request->use);
     }
     request->region = origin.base;
-    request->committed = commits ? bytes : 0;
-    hm_quota_settle(&vm->quota, &request->space, bytes);
+    request->committed = request->pages.bytes;
+    hm_quota_settle(&vm->quota, &space, space.bytes);
     hm_vm_notify_overrun(vm, &request->pages, request->level, request->use,
                          hm_quota_settle(&vm->quota, &request->pages, request->committed));
     /* A call that still holds the region that was here before may have had its effect on this one
      * (reconcile_leave).  Without an address Windows would have to choose just that one at that moment: that is not
      * looked for, at a question to Windows for each reserve. */
     if (request->address != NULL)
-        hm_reconcile_range(table, origin.base, end);
+        hm_reconcile_range(table, origin.base, origin.base + space.bytes);
     *memory = base;
     return S_OK;
 }
@@ -297,7 +302,6 @@ HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD
                               .type = type,
                               .protect = protect,
                               .level = level,
-                              .space = {.level = BUDGET_TASK, .kind = CHARGE_RESERVE},
                               .pages = {.level = level, .kind = CHARGE_COMMIT}};
     *memory = NULL;
     const HRESULT result = alloc(vm, &request, memory);

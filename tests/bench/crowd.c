@@ -77,9 +77,10 @@ void crowd_look_up(unsigned thread, unsigned count, void *context)
 {
     struct crowd *crowd = context;
     uint64_t geometry, found = 0;
+    unsigned kind;
     (void)thread;
     for (unsigned i = 0; i < count; i++)
-        found += hm_region_find(crowd->table, crowd_next(crowd), &geometry) != 0;
+        found += hm_region_find(crowd->table, crowd_next(crowd), &geometry, &kind) != 0;
     crowd->found += found;
 }
 

@@ -302,11 +302,12 @@ static void look(struct member *member)
     struct place *place = &places[crew_random(member, PLACES)];
     uint64_t address = place->base + crew_random(member, (unsigned)place->pages) * (uint64_t)PAGE_BYTES;
     uint64_t geometry = 0;
-    uint32_t number = hm_region_find(&table, address, &geometry);
+    unsigned kind;
+    uint32_t number = hm_region_find(&table, address, &geometry, &kind);
     if (number != 0)
         crew_check(member, geometry_base(geometry) == place->base && geometry_pages(geometry) == place->pages,
                    number);
-    unsigned kind = hm_region_kind_at(&table, address);
+    kind = hm_region_kind_at(&table, address);
     crew_check(member, kind <= HOSTMEM_REGION_VIEW, kind);
     uint32_t used = pool_used(&table.records);
     struct region_hold hold;

@@ -79,11 +79,13 @@ static uint32_t number_of(const struct record *record)
 static void check_address(uint64_t address)
 {
     uint64_t geometry;
+    unsigned kind;
     struct record *expected = find(address);
-    DEMAND(hm_region_find(&table, address, &geometry) == number_of(expected));
+    DEMAND(hm_region_find(&table, address, &geometry, &kind) == number_of(expected));
     DEMAND(hm_region_kind_at(&table, address) == (expected == NULL ? 0 : expected->kind));
     if (expected == NULL)
         return;
+    DEMAND(kind == expected->kind);
     DEMAND(geometry_base(geometry) == expected->base && geometry_pages(geometry) == expected->pages);
     DEMAND(geometry_end(geometry) == expected->base + expected->pages * PAGE_BYTES);
 }
@@ -223,10 +225,11 @@ static bool overlaps(const struct record *record, const struct region_origin *or
 static void drop_stale(const struct region_origin *origin, bool done)
 {
     uint64_t geometry;
+    unsigned kind;
     for (struct record *r = records + 1; r <= records + RECORDS; r++) {
         if (!r->live || !overlaps(r, origin))
             continue;
-        if (!done && hm_region_find(&table, r->base, &geometry) == number_of(r))
+        if (!done && hm_region_find(&table, r->base, &geometry, &kind) == number_of(r))
             continue;
         r->live = false;
         r->at_work++;
