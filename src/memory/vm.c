@@ -77,37 +77,37 @@ struct request {
     SIZE_T size;
     DWORD type;
     unsigned level;
-    DWORD protect;               /* not beside `type`: read as one, the two would wait for their stores */
-    struct charge pages, *space; /* space: of a reserve; NULL: none */
+    DWORD protect; /* not beside `type`: read as one, the two would wait for their stores */
+    struct charge pages;
     /* What became of it, for the trace. */
     uint64_t committed, region; /* bytes newly committed; base of the region that it made or is in */
     hostmem_use use;
 };
 
-/* Both, or neither. */
-static HRESULT charge(struct vm *vm, struct request *request)
+/* Pages and address space (NULL: none): both, or neither. */
+static HRESULT charge(struct vm *vm, struct request *request, struct charge *space)
 {
-    if (request->space != NULL && !hm_quota_charge(&vm->quota, request->space))
-        return hm_vm_refuse(vm, request->space, request->level, request->use);
+    if (space != NULL && !hm_quota_charge(&vm->quota, space))
+        return hm_vm_refuse(vm, space, request->level, request->use);
     if (hm_quota_charge(&vm->quota, &request->pages))
         return S_OK;
-    if (request->space != NULL)
-        hm_quota_cancel(&vm->quota, request->space);
+    if (space != NULL)
+        hm_quota_cancel(&vm->quota, space);
     return hm_vm_refuse(vm, &request->pages, request->level, request->use);
 }
 
-static void cancel(struct vm *vm, const struct request *request)
+static void cancel(struct vm *vm, const struct request *request, const struct charge *space)
 {
     hm_quota_cancel(&vm->quota, &request->pages);
-    if (request->space != NULL)
-        hm_quota_cancel(&vm->quota, request->space);
+    if (space != NULL)
+        hm_quota_cancel(&vm->quota, space);
 }
 
 /*
  * VirtualAlloc, and for commits again, while Windows may be about to have more (patience.h): what was charged is given
  * back before each pause, and charged anew after it.  On failure nothing is charged any more.
  */
-static HRESULT allocate(struct vm *vm, struct request *request, void **memory)
+static HRESULT allocate(struct vm *vm, struct request *request, struct charge *space, void **memory)
 {
     struct patience patience = patience_for(request->level, request->size);
     const DWORD before = GetLastError();
@@ -119,11 +119,11 @@ static HRESULT allocate(struct vm *vm, struct request *request, void **memory)
             return S_OK;
         }
         HRESULT result = hresult_from_last_error();
-        cancel(vm, request);
+        cancel(vm, request, space);
         if (!(request->type & MEM_COMMIT) || !patience_again(&patience, GetLastError()))
             return result;
         stats_bump(&vm->stats.os_retries);
-        result = charge(vm, request);
+        result = charge(vm, request, space);
         if (result != S_OK)
             return result;
     }
@@ -170,20 +170,19 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
     struct charge space = {.bytes = reserve_bytes(request->address, request->size),
                            .level = BUDGET_TASK,
                            .kind = CHARGE_RESERVE};
-    request->space = &space;
     request->pages.bytes = commits ? space.bytes : 0;
     request->pages.kind = charge_kind_of(origin.use);
     request->use = origin.use;
-    HRESULT result = charge(vm, request);
+    HRESULT result = charge(vm, request, &space);
     if (result != S_OK)
         return result;
     uint32_t number = hm_region_take(table);
     if (number == 0) {
-        cancel(vm, request);
+        cancel(vm, request, &space);
         return hm_vm_no_memory(vm, space.bytes, request->level, request->use);
     }
     void *base;
-    result = allocate(vm, request, &base);
+    result = allocate(vm, request, &space, &base);
     if (result != S_OK) {
         hm_region_give(table, number);
         return result;
@@ -193,7 +192,7 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
     origin.time = hm_os_ticks();
     if (!hm_region_publish(table, number, &origin)) {
         hm_os_virtual_free(base, 0, MEM_RELEASE);
-        cancel(vm, request);
+        cancel(vm, request, &space);
         hm_region_give(table, number);
         return hm_vm_no_memory(vm, space.bytes, request->level, request->use);
     }
@@ -219,14 +218,14 @@ static HRESULT commit_owned(struct vm *vm, struct request *request, struct regio
     request->region = geometry_base(hold->geometry);
     request->use = region_use(hold->region);
     request->pages.kind = charge_kind_of(request->use);
-    HRESULT result = charge(vm, request);
+    HRESULT result = charge(vm, request, NULL);
     if (result == S_OK && !hm_region_prepare_commit(&vm->table, hold, first, count)) {
-        cancel(vm, request);
+        cancel(vm, request, NULL);
         result = hm_vm_no_memory(vm, request->pages.bytes, request->level, request->use);
     }
     if (result == S_OK) {
         overlap_begin(hold, first, count);
-        result = allocate(vm, request, memory);
+        result = allocate(vm, request, NULL, memory);
     }
     if (result != S_OK) {
         if (result == HRESULT_FROM_WIN32(ERROR_INVALID_ADDRESS))
@@ -257,7 +256,7 @@ static HRESULT commit_elsewhere(struct vm *vm, struct request *request, void **m
     uint64_t end = page_ceil((uintptr_t)request->address + (uint64_t)request->size);
     bool in_view = hm_region_kind_at(&vm->table, start) == HOSTMEM_REGION_VIEW;
     uint64_t before = end > start ? query_committed(start, end) : 0;
-    HRESULT result = allocate(vm, request, memory);
+    HRESULT result = allocate(vm, request, NULL, memory);
     if (result != S_OK)
         return result;
     uint64_t fresh = end - start - before; /* all of it is committed now */
