@@ -38,10 +38,14 @@ said() {
         wrong "no clear line: $*: $(head -n 3 "$work/err")"
 }
 if [ -z "$limits" ]; then
+    "$compare" --trace --quick --hostmem-run "$run" --json "$work/json" churn > "$work/out" 2> "$work/err" ||
+        wrong "--trace: $(tail -n 3 "$work/out" "$work/err")"
+    jq -e '[.results[] | [.measure, .bar, .rounds]] == [["wall", 1.05, 2], ["cpu", 0, 2], ["server", 0, 2]]' "$work/json" > /dev/null || wrong "--trace: not the bars: $(jq -c .results "$work/json")"
     said 2 "no such option '--nosuch'" --nosuch
     said 2 "no such program 'nosuch'" nosuch
     said 2 "above 0, not '0'" --runs 0
     said 2 "needs a value" --json
+    said 2 "two measurements" --limits --trace
     said 2 "grow has no smallest limit" --limits grow
     said 2 "there is no 'nosuch.exe'" --hostmem-run nosuch.exe
     printf '#!/bin/sh\nexit 0\n' > "$work/false.exe"   # no Windows program

@@ -160,9 +160,12 @@ static void sites(struct out *out, const struct model *model)
     uint32_t *order = hm_sites_by_bytes(&groups);
     if (order)
         hm_out_text(out, "\n  call sites, MiB   committed  reserved     calls\n");
-    for (uint32_t i = 0; order && i < groups.count && i < SITES_SHOWN; i++) {
+    for (uint32_t i = 0, shown = 0; order && i < groups.count && shown < SITES_SHOWN; i++) {
         const struct site *site = &groups.list[order[i]];
         char name[SITE_KEY_MAX];
+        if (site->calls == 0) /* of frees alone */
+            continue;
+        shown++;
         hm_site_name(model, site, SITE_FRAMES_SHOWN, " < ", name);
         hm_out_format(out, "  %26.1f %9.1f %9" PRIu64 "  ", mebibytes(site->committed),
                       mebibytes(site->reserved), site->calls);

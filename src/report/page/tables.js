@@ -76,7 +76,7 @@ function sites(data) {
     {title: 'stacks', number: true, cell: (site) => count(site.stacks)},
     {title: 'innermost frames', cell: name},
   ];
-  by_id('sites').replaceChildren(...folded(columns, data.site_groups));
+  by_id('sites').replaceChildren(...folded(columns, data.site_groups.filter((group) => group.calls)));   // not of frees alone
 }
 
 const frames = (stack) => make('code', {}, stack.join(' ← '));
