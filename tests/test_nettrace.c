@@ -155,11 +155,30 @@ static void test_clock(void **state)
     assert_int_equal(clock_time(&fresh, 10), 12);
 }
 
+/* The machine sleeps: stamps begin anew, or the counter has gone on alone.  Later times are right, at the same rate. */
+static void test_clock_leaps(void **state)
+{
+    (void)state;
+    static const struct moment after[] = {{.stamp = 20, .counter = 90000}, {.stamp = 9500, .counter = 90000}};
+    for (unsigned i = 0; i < 2; i++) {
+        struct clock clock = {.first = {.stamp = 5000, .counter = 1100}, .leap = 100};
+        clock.last = clock.first;
+        clock_move(&clock, (struct moment){.stamp = 9000, .counter = 1500});
+        assert_int_equal(clock_time(&clock, 8000), 1400);
+        clock_move(&clock, after[i]);
+        assert_int_equal(clock_time(&clock, after[i].stamp), 90000);
+        assert_int_equal(clock_time(&clock, after[i].stamp + 300), 90030);
+        clock_move(&clock, (struct moment){.stamp = after[i].stamp + 1000, .counter = 90100});
+        assert_int_equal(clock_time(&clock, after[i].stamp + 500), 90050);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_schema),  cmocka_unit_test(test_events),
-        cmocka_unit_test(test_stacks),  cmocka_unit_test(test_threads), cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_numbers),     cmocka_unit_test(test_schema),  cmocka_unit_test(test_events),
+        cmocka_unit_test(test_stacks),      cmocka_unit_test(test_threads), cmocka_unit_test(test_clock),
+        cmocka_unit_test(test_clock_leaps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -413,8 +413,8 @@ typedef struct hostmem_statistics {
     uint64_t notifications[HOSTMEM_PRESSURE_COUNT];
     /* VirtualFree and Free answered with HOST_E_INVALIDOPERATION. */
     uint64_t foreign_frees;
-    /* Of them, VirtualFree that was to release a region which had been released before: one of the last 64 (of those that
-     * threads release at once one may be missing), and nobody has had the address since.  Earlier ones, and what
+    /* Of them, VirtualFree that was to release a region which had been released before: one of the last 64 (where threads
+     * release at once, some may be missing), and nobody has had the address since.  Earlier ones, and what
      * IHostMalloc is asked to free twice, are foreign only. */
     uint64_t double_frees;
     /* Owned regions found gone: freed by raw VirtualFree behind the manager's back.  One whose base Windows

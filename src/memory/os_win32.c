@@ -138,20 +138,32 @@ uint64_t hm_os_counter(void)
     return (uint64_t)counter.QuadPart;
 }
 
-/* Does the processor's counter go on evenly, whatever the processor does?  Asking is slow where the machine is virtual. */
+uint64_t hm_os_counter_frequency(void)
+{
+    LARGE_INTEGER frequency;
+    QueryPerformanceFrequency(&frequency);
+    return (uint64_t)frequency.QuadPart;
+}
+
+/*
+ * Does the processor's counter rise evenly, whatever the processor does, and is it the same on all?  The first is said by the
+ * processor; the second is known by Windows, whose performance counter is made of it then: at 10 MHz (since Windows 10).
+ * Asking is slow where the machine is virtual.
+ */
 static bool stamps_of_processor(void)
 {
     static _Atomic int known; /* 1: it does; -1: it does not */
     int answer = atomic_load_explicit(&known, memory_order_relaxed);
     if (answer == 0) {
         enum { EXTENDED = (int)0x80000000, POWER = (int)0x80000007, EDX = 3, INVARIANT_TSC = 1 << 8 };
+        const uint64_t of_processors = 10000000; /* Hz */
         int leaf[4];
         __cpuid(leaf, EXTENDED);
         if ((uint32_t)leaf[0] >= (uint32_t)POWER)
             __cpuid(leaf, POWER);
         else
             leaf[EDX] = 0;
-        answer = leaf[EDX] & INVARIANT_TSC ? 1 : -1;
+        answer = leaf[EDX] & INVARIANT_TSC && hm_os_counter_frequency() == of_processors ? 1 : -1;
         atomic_store_explicit(&known, answer, memory_order_relaxed);
     }
     return answer > 0;
@@ -160,13 +172,6 @@ static bool stamps_of_processor(void)
 uint64_t hm_os_stamp(void)
 {
     return stamps_of_processor() ? __rdtsc() : hm_os_counter();
-}
-
-uint64_t hm_os_counter_frequency(void)
-{
-    LARGE_INTEGER frequency;
-    QueryPerformanceFrequency(&frequency);
-    return (uint64_t)frequency.QuadPart;
 }
 
 static const MEMORY_RESOURCE_NOTIFICATION_TYPE resource_types[2] = {LowMemoryResourceNotification,

@@ -33,7 +33,8 @@ uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint
         *geometry = atomic_load_explicit(&region->geometry, memory_order_acquire);
         *kind = atomic_load_explicit(&region->kind, memory_order_acquire);
         uint32_t again = region_map_find(&table->map, address);
-        if (again == number) /* else the record may have been recycled before it was read */
+        /* Else the record may have been recycled before it was read, or between its two figures. */
+        if (again == number && atomic_load_explicit(&region->geometry, memory_order_relaxed) == *geometry)
             return geometry_has(*geometry, address) ? number : 0;
         number = again;
     }

@@ -2,8 +2,8 @@
  * released.h - where the last regions that were released had been: to tell a second release from a stranger's address
  *
  * A ring, written by whoever releases, read by whoever frees what nobody owns.  A reader that meets a writer may miss an
- * entry, or see one that has just gone; of two writers at once one may be lost, or older entries go sooner: it is a hint,
- * not worth a locked instruction, and its reader asks Windows as well.
+ * entry, or see one that has just gone; where two write at once, some may be lost: it is a hint, not worth a locked
+ * instruction, and its reader asks Windows as well.
  */
 #ifndef HOSTMEM_MEMORY_RELEASED_H
 #define HOSTMEM_MEMORY_RELEASED_H

@@ -22,10 +22,12 @@ static struct moment look(void)
 
 void hm_clock_start(struct clock *clock)
 {
+    enum { LEAPS_A_SECOND = 100 }; /* 10 ms */
     clock->first = clock->last = look();
+    clock->leap = hm_os_counter_frequency() / LEAPS_A_SECOND;
 }
 
 void hm_clock_look(struct clock *clock)
 {
-    clock->last = look();
+    clock_move(clock, look());
 }

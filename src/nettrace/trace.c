@@ -64,15 +64,23 @@ static const char *version_text(uint64_t version, char text[24])
     return at;
 }
 
+/* An event that has come since the writer looked at the clock came before now. */
+static uint64_t time_of(const struct trace *trace, const struct trace_event *event)
+{
+    const uint64_t time = clock_time(&trace->clock, event->time);
+    if (event->time <= trace->clock.last.stamp)
+        return time;
+    const uint64_t now = hm_os_counter();
+    return time < now ? time : now;
+}
+
 static void write_event(struct trace *trace, unsigned lane, const struct trace_event *event)
 {
     char text[24];
-    if (event->time < trace->clock.first.stamp) /* of a call that an earlier trace has given up */
-        return;
     const struct file_event out = {
         .capture = lane,
         .event = event->kind,
-        .time = clock_time(&trace->clock, event->time),
+        .time = time_of(trace, event),
         .thread = event->thread,
         .figures = event->value,
         .text = event->kind == TRACE_RUNTIME_STARTED ? version_text(event->value[0], text) : NULL,
@@ -89,7 +97,7 @@ static void go_over_lanes(struct trace *trace, bool last)
     for (unsigned lane = 0; lane < RING_LANES; lane++) {
         const struct trace_event *event;
         for (unsigned i = 0; i < ring->slots && (event = hm_ring_next(ring, lane, last)) != NULL; i++) {
-            tell_lost(trace, lane, hm_ring_lost(ring, lane, false), clock_time(&trace->clock, event->time));
+            tell_lost(trace, lane, hm_ring_lost(ring, lane, false), time_of(trace, event));
             write_event(trace, lane, event);
             hm_ring_free(ring, lane);
         }
@@ -153,8 +161,12 @@ static struct recorder *take_recorder(struct vm *vm, const hostmem_trace_options
     const unsigned slots = options->lane_events != 0 ? options->lane_events : SLOTS_USUAL;
     const unsigned frames = options->flags & HOSTMEM_TRACE_STACKS ? TRACE_FRAMES_MOST : 0;
     struct recorder *recorder = hm_recorder_take(&vm->recorders, &vm->stats.metadata, slots, frames);
-    if (recorder != NULL)
-        recorder->flags = options->flags;
+    if (recorder == NULL)
+        return NULL;
+    recorder->flags = options->flags;
+    for (unsigned lane = 0; lane < RING_LANES; lane++) /* of calls that an earlier trace has not waited for */
+        while (hm_ring_next(&recorder->ring, lane, true) != NULL)
+            hm_ring_free(&recorder->ring, lane);
     return recorder;
 }
 

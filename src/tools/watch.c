@@ -13,9 +13,9 @@
 #include "tools/panel.h"
 #include "tools/writer.h"
 
-/* The runtime is asked ever more rarely, at last every 8 s: it answers between two collections only, and when memory is
- * low there is little time between them: lines would wait.  A trace wants to know when, and is not waited for.  The
- * program's end waits for its last answer for LAST_MS. */
+/* The runtime answers between two collections only, and when memory is low there is little time between them.  So where
+ * lines or samples would wait for it it is asked ever more rarely, at last every COUNT_MS.  The program's end waits for its
+ * last answer for LAST_MS. */
 enum { LINE_MS = 500, COUNT_MS = 8000, LAST_MS = 1000 };
 
 static hostmem_manager *watched_manager;
@@ -44,8 +44,6 @@ static void count_collections(void)
     for (unsigned generation = 0; generation < 3; generation++)
         atomic_store(&collections[generation], counts[generation]);
     atomic_store(&counted, true);
-    if (traced)
-        hostmem_trace_collections(watched_manager, counts);
 }
 
 struct watched watch_so_far(void)
@@ -57,6 +55,12 @@ struct watched watch_so_far(void)
     for (unsigned generation = 0; generation < 3; generation++)
         watched.collections[generation] = atomic_load(&collections[generation]);
     return watched;
+}
+
+static void trace_collections(struct watched watched)
+{
+    if (traced && watched.counted != WATCH_NEVER)
+        hostmem_trace_collections(watched_manager, watched.collections);
 }
 
 /* What there is to show now. */
@@ -161,8 +165,10 @@ static DWORD WINAPI watch_thread(void *context)
         if (GetTickCount64() >= count_due) {
             count_collections();
             count_due = GetTickCount64() + pause;
-            if (!traced && atomic_load(&counted) && pause < COUNT_MS)
+            if ((lines || sample_ms) && atomic_load(&counted) && pause < COUNT_MS)
                 pause *= 2;
+            if (!has_ended())
+                trace_collections(watch_so_far());
         }
         if (lines)
             look();
@@ -201,6 +207,7 @@ struct watched watch_end(bool threads_are_gone)
     SetEvent(end_wanted);
     const bool last = !threads_are_gone && WaitForSingleObject(end_done, LAST_MS) == WAIT_OBJECT_0;
     struct watched watched = watch_so_far();
+    trace_collections(watched);
     panel_close(); /* unless the thread has done it */
     if (last && watched.counted == WATCH_BEFORE)
         watched.counted = WATCH_AT_END;
