@@ -161,7 +161,7 @@ static void test_clock_leaps(void **state)
     (void)state;
     static const struct moment after[] = {{.stamp = 20, .counter = 90000}, {.stamp = 9500, .counter = 90000}};
     for (unsigned i = 0; i < 2; i++) {
-        struct clock clock = {.first = {.stamp = 5000, .counter = 1100}, .leap = 100};
+        struct clock clock = {.first = {.stamp = 5000, .counter = 1100}, .second = 10000};
         clock.last = clock.first;
         clock_move(&clock, (struct moment){.stamp = 9000, .counter = 1500});
         assert_int_equal(clock_time(&clock, 8000), 1400);

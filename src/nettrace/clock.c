@@ -22,9 +22,8 @@ static struct moment look(void)
 
 void hm_clock_start(struct clock *clock)
 {
-    enum { LEAPS_A_SECOND = 100 }; /* 10 ms */
+    clock->second = hm_os_counter_frequency();
     clock->first = clock->last = look();
-    clock->leap = hm_os_counter_frequency() / LEAPS_A_SECOND;
 }
 
 void hm_clock_look(struct clock *clock)

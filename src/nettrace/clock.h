@@ -16,7 +16,7 @@ struct moment {
 
 struct clock {
     struct moment first, last; /* as far apart as both have risen evenly */
-    uint64_t leap;             /* counts by which a look may differ from what was expected */
+    uint64_t second;           /* in counts */
 };
 
 void hm_clock_start(struct clock *clock);
@@ -34,9 +34,9 @@ static inline uint64_t clock_time(const struct clock *clock, uint64_t stamp)
 /* Another look.  While the machine sleeps one of the two may stand still or begin anew: the rate stays as it was. */
 static inline void clock_move(struct clock *clock, struct moment now)
 {
-    const uint64_t expected = clock_time(clock, now.stamp);
-    const int64_t leap = (int64_t)(now.counter - expected);
-    if (clock->last.stamp != clock->first.stamp && (uint64_t)(leap < 0 ? -leap : leap) > clock->leap)
+    const int64_t leap = (int64_t)(now.counter - clock_time(clock, now.stamp));
+    const uint64_t length = (uint64_t)(leap < 0 ? -leap : leap);
+    if (clock->last.stamp != clock->first.stamp && length > clock->second / 100)
         clock->first = (struct moment){.stamp = now.stamp - (clock->last.stamp - clock->first.stamp),
                                        .counter = now.counter - (clock->last.counter - clock->first.counter)};
     clock->last = now;

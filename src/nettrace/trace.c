@@ -64,23 +64,20 @@ static const char *version_text(uint64_t version, char text[24])
     return at;
 }
 
-/* An event that has come since the writer looked at the clock came before now. */
+/* Before the last look at the clock, or a little after it; else it was stamped before a leap, and nobody knows. */
 static uint64_t time_of(const struct trace *trace, const struct trace_event *event)
 {
-    const uint64_t time = clock_time(&trace->clock, event->time);
-    if (event->time <= trace->clock.last.stamp)
-        return time;
-    const uint64_t now = hm_os_counter();
-    return time < now ? time : now;
+    const uint64_t time = clock_time(&trace->clock, event->time), look = trace->clock.last.counter;
+    return (int64_t)(time - look) < (int64_t)trace->clock.second ? time : look - 1;
 }
 
-static void write_event(struct trace *trace, unsigned lane, const struct trace_event *event)
+static void write_event(struct trace *trace, unsigned lane, const struct trace_event *event, uint64_t time)
 {
     char text[24];
     const struct file_event out = {
         .capture = lane,
         .event = event->kind,
-        .time = time_of(trace, event),
+        .time = time,
         .thread = event->thread,
         .figures = event->value,
         .text = event->kind == TRACE_RUNTIME_STARTED ? version_text(event->value[0], text) : NULL,
@@ -89,7 +86,10 @@ static void write_event(struct trace *trace, unsigned lane, const struct trace_e
     hm_trace_file_add(&trace->file, &out);
 }
 
-/* What the lanes have.  last: nobody has time to finish any more. */
+/*
+ * What the lanes have.  last: nobody has time to finish any more.  Else events stay that came after the look at the clock:
+ * of those before it none comes later, so a sequence point can stand there, and what several lanes have can be put in order.
+ */
 static void go_over_lanes(struct trace *trace, bool last)
 {
     struct ring *ring = &trace->recorder->ring;
@@ -97,8 +97,11 @@ static void go_over_lanes(struct trace *trace, bool last)
     for (unsigned lane = 0; lane < RING_LANES; lane++) {
         const struct trace_event *event;
         for (unsigned i = 0; i < ring->slots && (event = hm_ring_next(ring, lane, last)) != NULL; i++) {
-            tell_lost(trace, lane, hm_ring_lost(ring, lane, false), time_of(trace, event));
-            write_event(trace, lane, event);
+            const uint64_t time = time_of(trace, event);
+            if (time >= trace->clock.last.counter && !last)
+                break;
+            tell_lost(trace, lane, hm_ring_lost(ring, lane, false), time);
+            write_event(trace, lane, event, time);
             hm_ring_free(ring, lane);
         }
         if (last)
@@ -112,7 +115,6 @@ static void look_up(struct trace *trace)
     hm_modules_look(&trace->modules, &trace->file);
     hm_survey_sample(&trace->file, trace->vm);
     trace->sampled = hm_os_ticks();
-    hm_trace_file_point(&trace->file, hm_os_counter());
 }
 
 static void release(struct trace *trace)
@@ -135,8 +137,10 @@ static void run(struct hm_os_thread *thread)
         ended = trace->ended;
         if (!ended) {
             go_over_lanes(trace, false);
-            if (hm_os_ticks() - trace->sampled >= SAMPLE_MS)
+            if (hm_os_ticks() - trace->sampled >= SAMPLE_MS) {
+                hm_trace_file_point(&trace->file, trace->clock.last.counter);
                 look_up(trace);
+            }
         }
         hm_os_mutex_unlock(trace->mutex);
     }

@@ -68,7 +68,7 @@ static inline void ring_finish(struct trace_event *event)
 
 /*
  * For the one reader: the next event of a lane; NULL: there is none, or its thread is in the middle of it and may have some
- * time yet.  last: no time.  hm_ring_next again only after ring_free.
+ * time yet.  last: no time.  hm_ring_next again gives the same, until hm_ring_free.
  */
 const struct trace_event *hm_ring_next(struct ring *ring, unsigned lane, bool last);
 void hm_ring_free(struct ring *ring, unsigned lane);
