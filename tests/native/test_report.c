@@ -20,6 +20,7 @@
 
 #define MB        ((uint64_t)1 << 20)
 #define KB        ((uint64_t)1 << 10)
+#define NOT_OWNED 0x80131022u
 #define AT(ticks) (1000 + (uint64_t)(ticks)) /* the clock of a maker starts there */
 
 static bool load_bytes(struct loaded *loaded, const void *bytes, size_t size)
@@ -45,6 +46,22 @@ static uint64_t tell(const struct loaded *loaded)
     assert_true(hm_report_comparison(&out, &reported, &reported));
     fclose(out.file);
     return out.bytes;
+}
+
+/* Its JSON, for free(). */
+static char *json_of(const struct loaded *loaded)
+{
+    struct out out = {.file = tmpfile()};
+    const struct reported reported = {"a.nettrace", loaded};
+
+    assert_non_null(out.file);
+    assert_true(hm_report_json(&out, &reported, NULL));
+    rewind(out.file);
+    char *text = calloc(1, out.bytes + 1);
+    assert_non_null(text);
+    assert_int_equal(fread(text, 1, out.bytes, out.file), out.bytes);
+    fclose(out.file);
+    return text;
 }
 
 /* ----------------------------------------------------------------------------------------------------- whole traces */
@@ -510,11 +527,33 @@ static void test_misuse(void **state)
     maker_free(&maker);
 }
 
+/* The address of no memory at all, and the last moment that there is: numbers, of which the page makes what it shows. */
+static void test_last_address(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_FREE, UINT64_MAX, 0, UINT64_MAX, 0, 0x8000, 0, NOT_OWNED, 0, 0, 0);
+    MAKE(&maker, MADE_CALLS, UINT64_MAX, 0, (uintptr_t) "VirtualFree", UINT64_MAX, 0);
+    maker_end(&maker);
+    memset(maker.bytes + 40, 0, 8); /* the clock at the start */
+    assert_true(load(&loaded, &maker));
+    char *json = json_of(&loaded);
+    assert_non_null(strstr(json, "\"address\": 18446744073709551615,"));
+    assert_non_null(strstr(json, "\"count\": 18446744073709551615,"));
+    assert_null(strstr(json, "{\"seconds\": null"));
+    free(json);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* So many releases and misuses as are kept, and some more. */
 static void test_many_misuses(void **state)
 {
     (void)state;
-    enum { RELEASE = 0x8000, NOT_OWNED = 0x80131022, MORE = 100 };
+    enum { RELEASE = 0x8000, MORE = 100 };
     struct trace_maker maker;
     struct loaded loaded;
 
@@ -544,7 +583,7 @@ static void test_many_misuses(void **state)
 static void test_threads(void **state)
 {
     (void)state;
-    enum { RELEASE = 0x8000, NOT_OWNED = 0x80131022 };
+    enum { RELEASE = 0x8000 };
     struct trace_maker maker;
     struct loaded loaded;
 
@@ -716,6 +755,7 @@ int main(void)
         cmocka_unit_test(test_recorder_not_told),
         cmocka_unit_test(test_owned),
         cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_last_address),
         cmocka_unit_test(test_many_misuses),
         cmocka_unit_test(test_threads),
     };
