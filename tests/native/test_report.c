@@ -462,6 +462,51 @@ static void assert_site(const struct model *model, uint32_t site, const char *ex
     assert_string_equal(name, expected);
 }
 
+/* A commit does not pass for a reservation that is not in the trace, wherever in the region it is; and the survey at the
+ * start, which may come behind it, tells the rest. */
+static void test_not_reserved_here(void **state)
+{
+    (void)state;
+    enum { COMMIT = 0x1000, RESERVE = 0x2000 };
+    struct trace_maker maker;
+    struct loaded loaded;
+    struct owned owned;
+
+    begin(&maker);
+    maker_stack(&maker, 1, 1, (const uint64_t[]){77});
+    MAKE(&maker, MADE_ALLOC, AT(1), 1, MB, 64 * KB, COMMIT, 4, 2, 1, 0, MB, 64 * KB, MB);
+    MAKE(&maker, MADE_REGION, AT(2), 0, MB, 4 * MB, 128 * KB, 1, RESERVE);
+    MAKE(&maker, MADE_SAMPLE, AT(3), 0, 4 * MB, 0, 0, 128 * KB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(4), 1, 0, 64 * KB, COMMIT, 4, 2, 1, 0, 8 * MB, 64 * KB, 8 * MB);
+    MAKE(&maker, MADE_LOST, AT(5), 0, 1);
+    MAKE(&maker, MADE_ALLOC, AT(6), 1, 16 * MB, 64 * KB, COMMIT, 4, 2, 1, 0, 16 * MB, 64 * KB, 16 * MB);
+    MAKE(&maker, MADE_SAMPLE, AT(7), 0, 6 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_REGION, AT(8), 0, 16 * MB, 2 * MB, 512 * KB, 1, RESERVE);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    struct model *model = &loaded.model;
+    const struct region *surveyed = hm_regions_find(&model->regions, MB);
+    const struct region *anywhere = hm_regions_find(&model->regions, 8 * MB);
+    const struct region *lost = hm_regions_find(&model->regions, 16 * MB);
+    assert_true(surveyed->since == NOT_SEEN && surveyed->site == 0);
+    assert_int_equal(surveyed->bytes, 4 * MB);
+    assert_int_equal(surveyed->committed, 128 * KB);
+    assert_true(anywhere->since == 4 && anywhere->site != 0); /* reserved without the flag, which does it */
+    assert_true(lost->since == NOT_SEEN && lost->site == 0);
+    assert_int_equal(lost->bytes, 2 * MB);
+    assert_int_equal(lost->committed, 512 * KB);
+    assert_int_equal(model->correction[USE_GC_HEAP],
+                     MB - 256 * KB); /* of the last sample; none by the first */
+    assert_int_equal(model->state.committed[USE_GC_HEAP], MB);
+    assert_int_equal(model->state.reserved, 6 * MB);
+    assert_int_equal(model->sites.list[anywhere->site].reserved, 64 * KB);
+    assert_true(hm_owned_find(&owned, model));
+    assert_int_equal(owned.group_count, 2);
+    hm_owned_clear(&owned);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* By who reserved it and what for; what was there before is apart, and has no age. */
 static void test_owned(void **state)
 {
@@ -753,6 +798,7 @@ int main(void)
         cmocka_unit_test(test_json_texts),
         cmocka_unit_test(test_compared),
         cmocka_unit_test(test_recorder_not_told),
+        cmocka_unit_test(test_not_reserved_here),
         cmocka_unit_test(test_owned),
         cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_last_address),
