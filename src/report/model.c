@@ -123,8 +123,7 @@ static void apply_free(struct model *model, const struct event *event)
 
     model->failed[METHOD_FREE] += values[FREE_RESULT] != 0;
     if (is_misuse(event))
-        hm_misuses_add(&model->misuses, event, hm_regions_find(&model->regions, values[FREE_ADDRESS]) != NULL,
-                       model->last_time);
+        hm_misuses_add(&model->misuses, event, &model->regions, model->last_time);
     if (values[FREE_RESULT] != 0)
         return;
     if (values[FREE_RELEASED] != 0)

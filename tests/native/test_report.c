@@ -594,6 +594,26 @@ static void test_last_address(void **state)
     maker_free(&maker);
 }
 
+/* Regions of 64 KiB, and a free of `thread` of what is not one. */
+static void reserve(struct trace_maker *maker, uint64_t time, uint64_t base)
+{
+    MAKE(maker, MADE_ALLOC, time, 0, 0, 64 * KB, 0x3000, 4, 2, 0, 0, base, 64 * KB, base);
+}
+
+static void release(struct trace_maker *maker, uint64_t time, uint64_t base)
+{
+    MAKE(maker, MADE_FREE, time, 0, base, 0, 0x8000, 0, 0, 64 * KB, 64 * KB, base);
+}
+
+static void misuse(struct trace_maker *maker, uint64_t time, uint32_t thread, unsigned type, uint64_t address)
+{
+    const uint32_t before = maker->thread;
+
+    maker->thread = thread;
+    MAKE(maker, MADE_FREE, time, 0, address, 0, type, 0, NOT_OWNED, 0, 0, 0);
+    maker->thread = before;
+}
+
 /* So many releases and misuses as are kept, and some more. */
 static void test_many_misuses(void **state)
 {
@@ -614,12 +634,78 @@ static void test_many_misuses(void **state)
     const struct misuses *misuses = &loaded.model.misuses;
     assert_int_equal(misuses->count, MISUSES_MAX);
     assert_int_equal(misuses->left_out, MORE);
-    assert_int_equal(misuses->twice, MISUSES_MAX - MORE); /* the first releases are forgotten */
-    assert_false(misuses->list[MORE - 1].twice);
-    assert_true(misuses->list[MORE].twice);
-    assert_int_equal(misuses->list[MORE].first.base, (MORE + 1) * MB);
-    assert_int_equal(misuses->list[MISUSES_MAX - 1].first.time, MISUSES_MAX);
+    assert_int_equal(misuses->twice,
+                     MISUSES_MAX); /* the first releases are forgotten: of them, none is kept */
+    for (uint64_t i = 0; i < MISUSES_MAX; i++) {
+        assert_true(misuses->list[i].twice);
+        assert_int_equal(misuses->list[i].first.base, (MORE + 1 + i) * MB);
+        assert_int_equal(misuses->list[i].first.time, MORE + 1 + i);
+    }
     tell(&loaded);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* A program that frees foreign memory all day, and twice what was ours: that is not left out. */
+static void test_twice_among_many(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    for (uint64_t i = 0; i < 2 * MISUSES_MAX; i++)
+        misuse(&maker, AT(i), 0, 0x8000, 64 * MB + i);
+    reserve(&maker, AT(2000), MB);
+    release(&maker, AT(2001), MB);
+    misuse(&maker, AT(2002), 0, 0x8000, MB);
+    misuse(&maker, AT(2003), 0, 0x8000, 64 * MB);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    const struct misuses *misuses = &loaded.model.misuses;
+    assert_int_equal(misuses->count, MISUSES_MAX);
+    assert_int_equal(misuses->left_out, MISUSES_MAX + 2);
+    assert_int_equal(misuses->twice, 1);
+    assert_int_equal(misuses->list[MISUSES_MAX - 2].time, MISUSES_MAX - 2); /* still the first ones */
+    assert_int_equal(misuses->list[MISUSES_MAX - 1].first.time, 2001);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* Which release explains a misuse: none before, if there was a region; none behind, if there was none, or if the thread is
+ * the same one, which cannot have been too late for itself. */
+static void test_which_release(void **state)
+{
+    (void)state;
+    enum { DECOMMIT = 0x4000 };
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    maker_thread(&maker, 1, "", 1111);
+    maker_thread(&maker, 2, "", 2222);
+    maker.thread = 1;
+    reserve(&maker, AT(1), MB);
+    release(&maker, AT(2), MB);
+    reserve(&maker, AT(3), MB);
+    misuse(&maker, AT(4), 2, DECOMMIT, MB + 4 * KB); /* within; the other one is back later */
+    release(&maker, AT(5), MB);
+    misuse(&maker, AT(10), 2, 0x8000, 2 * MB); /* nobody's, as far as is known */
+    MAKE(&maker, MADE_LOST, AT(11), 0, 1);
+    release(&maker, AT(12), 2 * MB); /* whose reservation was lost */
+    reserve(&maker, AT(20), 3 * MB);
+    misuse(&maker, AT(21), 1, DECOMMIT, 3 * MB + 4 * KB);
+    release(&maker, AT(22), 3 * MB);
+    MAKE(&maker, MADE_VIEW_MAPPED, AT(30), 0, MB, 64 * KB, 0);
+    misuse(&maker, AT(31), 1, DECOMMIT, MB + 4 * KB);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    const struct misuses *misuses = &loaded.model.misuses;
+    assert_int_equal(misuses->count, 4);
+    assert_true(misuses->list[0].twice);
+    assert_int_equal(misuses->list[0].first.time, 5);
+    for (uint32_t i = 1; i < 4; i++)
+        assert_false(misuses->list[i].twice);
     hm_unload(&loaded);
     maker_free(&maker);
 }
@@ -803,6 +889,8 @@ int main(void)
         cmocka_unit_test(test_misuse),
         cmocka_unit_test(test_last_address),
         cmocka_unit_test(test_many_misuses),
+        cmocka_unit_test(test_twice_among_many),
+        cmocka_unit_test(test_which_release),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
