@@ -100,7 +100,7 @@ void hm_json_misuses(struct out *out, const struct model *model)
     for (uint32_t i = 0; i < misuses->count; i++) {
         const struct misuse *misuse = &misuses->list[i];
         key_seconds(out, i == 0 ? "{" : ",\n   {", "seconds", model, misuse->time);
-        key_number(out, ", ", "thread", misuse->thread);
+        key_known(out, ", ", "thread", misuse->thread == 0 ? UNKNOWN : misuse->thread);
         key_number(out, ", ", "address", misuse->address);
         key_text(out, ", ", "call", misuse->decommits ? "decommit" : "release");
         stack_of(out, "stack", model, misuse->from);

@@ -48,6 +48,17 @@ static uint64_t tell(const struct loaded *loaded)
     return out.bytes;
 }
 
+static char *what_is_in(struct out *out)
+{
+    char *text = calloc(1, out->bytes + 1);
+
+    assert_non_null(text);
+    rewind(out->file);
+    assert_int_equal(fread(text, 1, out->bytes, out->file), out->bytes);
+    fclose(out->file);
+    return text;
+}
+
 /* Its JSON, for free(). */
 static char *json_of(const struct loaded *loaded)
 {
@@ -56,12 +67,18 @@ static char *json_of(const struct loaded *loaded)
 
     assert_non_null(out.file);
     assert_true(hm_report_json(&out, &reported, NULL));
-    rewind(out.file);
-    char *text = calloc(1, out.bytes + 1);
-    assert_non_null(text);
-    assert_int_equal(fread(text, 1, out.bytes, out.file), out.bytes);
-    fclose(out.file);
-    return text;
+    return what_is_in(&out);
+}
+
+/* Its text, for free(). */
+static char *text_of(const struct loaded *loaded)
+{
+    struct out out = {.file = tmpfile()};
+    const struct reported reported = {"a.nettrace", loaded};
+
+    assert_non_null(out.file);
+    hm_report_text(&out, &reported);
+    return what_is_in(&out);
 }
 
 /* ----------------------------------------------------------------------------------------------------- whole traces */
@@ -710,6 +727,39 @@ static void test_which_release(void **state)
     maker_free(&maker);
 }
 
+/* What is not known is not told as if it was: when, and by which thread; and how much was left out. */
+static void test_not_known(void **state)
+{
+    (void)state;
+    for (unsigned lost = 0; lost < 2; lost++) {
+        struct trace_maker maker;
+        struct loaded loaded;
+
+        begin(&maker);
+        if (lost)
+            MAKE(&maker, MADE_LOST, AT(0), 0, 1);
+        MAKE(&maker, MADE_REGION, AT(0), 0, 4 * MB, 64 * KB, 64 * KB, 0, 0x3000);
+        release(&maker, AT(1), MB);
+        for (uint64_t i = 0; i <= MISUSES_MAX - 1 + lost; i++)
+            misuse(&maker, AT(2), 0, 0x8000, MB);
+        maker_end(&maker);
+        assert_true(load(&loaded, &maker));
+        char *text = text_of(&loaded), *json = json_of(&loaded);
+        assert_non_null(
+            strstr(text, lost ? ", there before the trace, or lost\n" : ", there before the trace\n"));
+        assert_non_null(
+            strstr(text, lost ? "reserved before the trace, or lost\n" : "reserved before the trace\n"));
+        assert_non_null(strstr(text, lost ? "before, as far as is known: of 1 only the number is kept\n"
+                                          : "512 of what was freed before\n"));
+        assert_non_null(strstr(text, "0x100000\n"));
+        assert_non_null(strstr(json, "\"thread\": null, "));
+        free(text);
+        free(json);
+        hm_unload(&loaded);
+        maker_free(&maker);
+    }
+}
+
 /* A thread's number is another thread's when all were forgotten. */
 static void test_threads(void **state)
 {
@@ -891,6 +941,7 @@ int main(void)
         cmocka_unit_test(test_many_misuses),
         cmocka_unit_test(test_twice_among_many),
         cmocka_unit_test(test_which_release),
+        cmocka_unit_test(test_not_known),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
