@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -865,6 +866,33 @@ static void test_table(void **state)
     hm_table_clear(&table);
 }
 
+/* Keys that a multiplication by the golden ratio, which everybody takes, has all go to one place. */
+static void test_table_hostile(void **state)
+{
+    (void)state;
+    enum { KEYS = 4000 };
+    const uint64_t golden = 0x9E3779B97F4A7C15u;
+    static uint64_t keys[KEYS];
+    uint64_t inverse = golden;
+    struct table table = {0};
+
+    for (unsigned i = 0; i < 6; i++)
+        inverse *= 2 - golden * inverse;
+    for (uint64_t i = 0; i < KEYS; i++) {
+        const uint64_t stirred = i * inverse;
+        keys[i] = stirred ^ stirred >> 29 ^ stirred >> 58;
+    }
+    const clock_t start = clock();
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_non_null(hm_table_add(&table, keys[i], KEYS));
+    for (unsigned i = 0; i < KEYS; i++) {
+        hm_table_remove(&table, keys[i]);
+        assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
+    }
+    assert_int_equal(table.count, 0);
+    hm_table_clear(&table);
+}
+
 /* No text of a trace can end the element that it is in, or be no JSON. */
 static void test_json_texts(void **state)
 {
@@ -931,6 +959,7 @@ int main(void)
         cmocka_unit_test(test_fields_by_name),
         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_table_hostile),
         cmocka_unit_test(test_json_texts),
         cmocka_unit_test(test_compared),
         cmocka_unit_test(test_recorder_not_told),
