@@ -14,8 +14,8 @@
 
 enum { STATUS_DONE = 0, STATUS_WRONG = 1, STATUS_USAGE = 2 };
 
-/* What the map may take of a page, which should stay under 2 MB. */
-enum { FRAME_BYTES = 1200000 };
+/* What the map may take, at first, and all of the data, for which the map gives way: a page stays under 2 MB. */
+enum { FRAME_BYTES = 1200000, DATA_BYTES = 1880000 };
 
 static const char help[] =
     "usage: hostmem-report FILE.nettrace [options]\n"
@@ -147,6 +147,18 @@ static bool load(struct loaded *loaded, const char *name, int *status)
     return told;
 }
 
+static void fit(struct loaded *first, const struct reported *reported, const struct reported *second)
+{
+    struct frames *frames = &first->model.frames;
+
+    for (uint64_t bytes = FRAME_BYTES;; bytes /= 2) {
+        struct out counted = {0};
+        hm_frames_fit(frames, bytes);
+        if (!hm_report_json(&counted, reported, second) || counted.bytes <= DATA_BYTES || bytes == 0)
+            return;
+    }
+}
+
 static int write_page(const struct options *options, const struct reported *first,
                       const struct reported *second)
 {
@@ -202,7 +214,8 @@ int report_main(int argc, char **argv)
     if (told) {
         const struct reported of_first = {options.file, &first}, of_second = {options.other, &second};
         const struct reported *other = options.other ? &of_second : NULL;
-        hm_frames_fit(&first.model.frames, FRAME_BYTES);
+        if (options.html || options.json)
+            fit(&first, &of_first, other);
         const int written =
             options.html ? write_page(&options, &of_first, other) : write_stdout(&options, &of_first, other);
         status = written == STATUS_DONE ? status : written;

@@ -83,7 +83,7 @@ static void figures(struct out *out, const struct model *model)
     key_number(out, ",\n ", "regions", model->regions.count);
     key(out, ",\n ", "limits");
     for (unsigned i = 0; i < LIMITS_COUNT; i++)
-        key_number(out, i == 0 ? "{" : ", ", limit_keys[i], model->state.limits[i]);
+        key_known(out, i == 0 ? "{" : ", ", limit_keys[i], model->state.limits[i]);
     hm_out_text(out, "}");
     key(out, ",\n ", "refusals");
     key_number(out, "{", "count", model->refusals);

@@ -20,6 +20,14 @@ static void key_moment(struct out *out, const char *before, const char *name, co
         seconds(out, hm_model_seconds(model, time));
 }
 
+/* One that is in the trace. */
+static void key_seconds(struct out *out, const char *before, const char *name, const struct model *model,
+                        uint64_t time)
+{
+    key(out, before, name);
+    seconds(out, hm_model_seconds(model, time));
+}
+
 static uint64_t age_of(const struct model *model, uint64_t since)
 {
     return since == NOT_SEEN ? NOT_SEEN : model->last_time - since;
@@ -91,14 +99,14 @@ void hm_json_misuses(struct out *out, const struct model *model)
     hm_out_text(out, "[");
     for (uint32_t i = 0; i < misuses->count; i++) {
         const struct misuse *misuse = &misuses->list[i];
-        key_moment(out, i == 0 ? "{" : ",\n   {", "seconds", model, misuse->time);
-        key_number(out, ", ", "thread", misuse->thread);
+        key_seconds(out, i == 0 ? "{" : ",\n   {", "seconds", model, misuse->time);
+        key_known(out, ", ", "thread", misuse->thread == 0 ? UNKNOWN : misuse->thread);
         key_number(out, ", ", "address", misuse->address);
         key_text(out, ", ", "call", misuse->decommits ? "decommit" : "release");
         stack_of(out, "stack", model, misuse->from);
         key(out, ",\n    ", "first");
         if (misuse->twice) {
-            key_moment(out, "{", "seconds", model, misuse->first.time);
+            key_seconds(out, "{", "seconds", model, misuse->first.time);
             stack_of(out, "stack", model, misuse->first.from);
             key_number(out, ", ", "base", misuse->first.base);
             key_number(out, ", ", "bytes", misuse->first.bytes);

@@ -17,6 +17,13 @@ static inline void key(struct out *out, const char *before, const char *name)
 static inline void key_number(struct out *out, const char *before, const char *name, uint64_t number)
 {
     key(out, before, name);
+    hm_out_number(out, number);
+}
+
+/* null: UNKNOWN. */
+static inline void key_known(struct out *out, const char *before, const char *name, uint64_t number)
+{
+    key(out, before, name);
     if (number == UNKNOWN)
         hm_out_text(out, "null");
     else

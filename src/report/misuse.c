@@ -4,11 +4,15 @@
 #include "report/misuse.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "report/array.h"
 
 enum { MEM_DECOMMIT_FLAG = 0x4000 };
 enum { RACERS = 64 }; /* threads that may be at the same free at once */
+
+/* Of those that the list has no room for: each may take a look at all regions, and a hostile file has many. */
+enum { LOOKED_AT_MAX = 8192 };
 
 static bool covers(const struct release *release, uint64_t address)
 {
@@ -22,39 +26,68 @@ static void explain(struct misuses *misuses, struct misuse *misuse, const struct
     misuses->twice++;
 }
 
-void hm_misuses_add(struct misuses *misuses, const struct event *event, bool there, uint64_t time)
+/* The last release there, if it can be the one that a free is about: not when there is a region again. */
+static const struct release *release_before(const struct misuses *misuses, uint64_t address, bool there)
 {
-    struct misuse *list = NULL;
+    for (uint32_t back = 1; back <= misuses->release_count && !there; back++) {
+        const struct release *release = &misuses->releases[(misuses->released - back) % RELEASES_KEPT];
+        if (covers(release, address))
+            return release;
+    }
+    return NULL;
+}
 
-    if (misuses->count < MISUSES_MAX)
-        list = array_room(misuses->list, misuses->count, &misuses->capacity, 16, sizeof *list);
+/* The list is full: the last one of which nothing is known goes, and those behind it move up. */
+static void make_room(struct misuses *misuses)
+{
+    uint32_t at = misuses->count - 1;
+
+    while (misuses->list[at].twice)
+        at--;
+    misuses->count--;
+    memmove(&misuses->list[at], &misuses->list[at + 1], (misuses->count - at) * sizeof *misuses->list);
+}
+
+void hm_misuses_add(struct misuses *misuses, const struct event *event, const struct regions *regions,
+                    uint64_t time)
+{
+    struct misuse misuse = {.time = time,
+                            .address = event->values[FREE_ADDRESS],
+                            .thread = event->thread,
+                            .from = event->site,
+                            .decommits = event->values[FREE_TYPE] & MEM_DECOMMIT_FLAG};
+    const bool full = misuses->count == MISUSES_MAX;
+
+    if (full) {
+        misuses->left_out++;
+        if (misuses->twice == misuses->count || misuses->left_out > LOOKED_AT_MAX)
+            return;
+    }
+    misuse.there = hm_regions_cover(regions, misuse.address);
+    const struct release *release = release_before(misuses, misuse.address, misuse.there);
+    if (full && !release)
+        return;
+    if (full)
+        make_room(misuses);
+    struct misuse *list = array_room(misuses->list, misuses->count, &misuses->capacity, 16, sizeof *list);
     if (!list) {
         misuses->left_out++;
         return;
     }
     misuses->list = list;
-    struct misuse *misuse = &list[misuses->count++];
-    *misuse = (struct misuse){.time = time,
-                              .address = event->values[FREE_ADDRESS],
-                              .thread = event->thread,
-                              .from = event->site,
-                              .decommits = event->values[FREE_TYPE] & MEM_DECOMMIT_FLAG};
-    for (uint32_t back = 1; back <= misuses->release_count && !there; back++) { /* the last one first */
-        const struct release *release = &misuses->releases[(misuses->released - back) % RELEASES_KEPT];
-        if (covers(release, misuse->address)) {
-            explain(misuses, misuse, release);
-            return;
-        }
-    }
+    list[misuses->count++] = misuse;
+    if (release)
+        explain(misuses, &list[misuses->count - 1], release);
 }
 
-/* A free is recorded when it has returned: the one that came too late for this region may have been told of before. It
- * was there then, so nothing else can have been wrong with that one. */
+/* A free is recorded when it has returned: the one of another thread that came too late for this region may have been told
+ * of before. It was there then, so nothing else can have been wrong with that one. */
 static void explain_late(struct misuses *misuses, const struct release *release)
 {
     for (uint32_t back = 1; back <= misuses->count && back <= RACERS; back++) {
         struct misuse *misuse = &misuses->list[misuses->count - back];
-        if (!misuse->twice && covers(release, misuse->address) &&
+        const bool same_thread = misuse->thread != 0 && misuse->thread == release->thread;
+        if (!misuse->twice && misuse->there && !same_thread && covers(release, misuse->address) &&
             (release->since == NOT_SEEN || release->since <= misuse->time))
             explain(misuses, misuse, release);
     }
@@ -68,7 +101,8 @@ void hm_misuses_release(struct misuses *misuses, const struct event *event, cons
                                     .since = region ? region->since : NOT_SEEN,
                                     .time = time,
                                     .reserved_from = region ? region->site : 0,
-                                    .from = event->site};
+                                    .from = event->site,
+                                    .thread = event->thread};
 
     explain_late(misuses, &release);
     if (misuses->release_count < RELEASES_KEPT) {

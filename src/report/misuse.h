@@ -16,13 +16,14 @@ enum { MISUSES_MAX = 512, RELEASES_KEPT = 4096 };
 struct release {
     uint64_t base, bytes;
     uint64_t since, time;
-    uint32_t reserved_from, from;
+    uint32_t reserved_from, from, thread;
 };
 
 struct misuse {
     uint64_t time, address;
     uint32_t thread, from;
     bool decommits;       /* it was to give back pages, not the region */
+    bool there;           /* then, there was a region at its address */
     bool twice;           /* there is a release of what it means */
     struct release first; /* later than the misuse: two threads were at it, and the other one got it */
 };
@@ -42,8 +43,9 @@ static inline bool is_misuse(const struct event *event)
     return event->kind == EVENT_FREE && event->values[FREE_RESULT] == 0x80131022;
 }
 
-/* A free that is a misuse, at `time`. there: what it means is owned, so that no release before tells of it. */
-void hm_misuses_add(struct misuses *misuses, const struct event *event, bool there, uint64_t time);
+/* A free that is a misuse, at `time`, when there were these regions. */
+void hm_misuses_add(struct misuses *misuses, const struct event *event, const struct regions *regions,
+                    uint64_t time);
 
 /* A region goes; NULL: its reservation was lost. */
 void hm_misuses_release(struct misuses *misuses, const struct event *event, const struct region *region,

@@ -83,10 +83,8 @@ static void apply_alloc(struct model *model, const struct event *event)
     const uint64_t *values = event->values;
     struct site *site = event->site ? &model->sites.list[event->site] : NULL;
     const bool failed = values[ALLOC_RESULT] != 0;
-    const bool reserves =
-        !failed &&
-        (values[ALLOC_REGION] == values[ALLOC_ADDRESS] &&
-         (values[ALLOC_TYPE] & MEM_RESERVE_FLAG || !hm_regions_find(&model->regions, values[ALLOC_REGION])));
+    const bool reserves = !failed && values[ALLOC_REGION] == values[ALLOC_ADDRESS] &&
+                          (values[ALLOC_TYPE] & MEM_RESERVE_FLAG || values[ALLOC_ASKED] == 0);
 
     model->failed[METHOD_ALLOC] += failed;
     if (site) {
@@ -125,8 +123,7 @@ static void apply_free(struct model *model, const struct event *event)
 
     model->failed[METHOD_FREE] += values[FREE_RESULT] != 0;
     if (is_misuse(event))
-        hm_misuses_add(&model->misuses, event, hm_regions_find(&model->regions, values[FREE_ADDRESS]) != NULL,
-                       model->last_time);
+        hm_misuses_add(&model->misuses, event, &model->regions, model->last_time);
     if (values[FREE_RESULT] != 0)
         return;
     if (values[FREE_RELEASED] != 0)
@@ -169,6 +166,23 @@ static void apply_view(struct model *model, const struct event *event)
         model->sampled || event->site ? model->last_time : NOT_SEEN; /* those from before come first */
 }
 
+/* Of a region whose reservation was not seen, calls have told a part only. Sums that a sample has put right have the
+ * rest. */
+static void catch_up(struct model *model, struct region *region, const uint64_t *values)
+{
+    const uint64_t bytes = less(values[REGION_BYTES], region->bytes);
+    const uint64_t committed = less(values[REGION_COMMITTED], region->committed);
+
+    region->bytes += bytes;
+    region->committed += committed;
+    if (region->committed == region->bytes)
+        hm_regions_commit(&model->regions, region, region->base, region->bytes);
+    if (model->sampled && !model->in_doubt)
+        return;
+    model->counted[region->use] += committed;
+    model->counted_reserved += region->use == USE_VIEW ? 0 : bytes;
+}
+
 /* Owned already, or of another use than it had seemed. */
 static void apply_region(struct model *model, const uint64_t *values)
 {
@@ -180,6 +194,8 @@ static void apply_region(struct model *model, const uint64_t *values)
         model->counted[use] += region->committed;
         region->use = (uint8_t)use;
         model->regions.changes++;
+        if (region->since == NOT_SEEN)
+            catch_up(model, region, values);
         return;
     }
     region = hm_regions_make(&model->regions, values[REGION_BASE]);

@@ -9,7 +9,7 @@
 
 void hm_out_bytes(struct out *out, const char *bytes, size_t count)
 {
-    if (fwrite(bytes, 1, count, out->file) != count)
+    if (out->file && fwrite(bytes, 1, count, out->file) != count)
         out->failed = true;
     out->bytes += count;
 }

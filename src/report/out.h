@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 struct out {
-    FILE *file;
+    FILE *file;     /* NULL: bytes are only counted */
     uint64_t bytes; /* written so far */
     bool failed;
 };

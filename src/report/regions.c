@@ -37,6 +37,16 @@ struct region *hm_regions_make(struct regions *regions, uint64_t base)
     return &regions->list[*index];
 }
 
+bool hm_regions_cover(const struct regions *regions, uint64_t address)
+{
+    for (uint32_t i = 0; i < regions->count; i++) {
+        const struct region *region = &regions->list[i];
+        if (address == region->base || (address >= region->base && address - region->base < region->bytes))
+            return true;
+    }
+    return false;
+}
+
 /* The last one takes its place. */
 void hm_regions_remove(struct regions *regions, struct region *region)
 {

@@ -50,6 +50,7 @@ struct regions {
 /* The region with this base, made if there is none. NULL: there is no room. */
 struct region *hm_regions_make(struct regions *regions, uint64_t base);
 struct region *hm_regions_find(struct regions *regions, uint64_t base);
+bool hm_regions_cover(const struct regions *regions, uint64_t address); /* looks at each */
 void hm_regions_remove(struct regions *regions, struct region *region);
 
 void hm_regions_commit(struct regions *regions, struct region *region, uint64_t address, uint64_t bytes);

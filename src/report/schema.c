@@ -47,7 +47,7 @@ static const struct known_event {
 } known[EVENT_KINDS] = {
     [EVENT_ALLOC] = {hostmem,
                      "Alloc",
-                     {"Bytes", "Type", "Level", "Use", "Result", "Address", "Committed", "Region"}},
+                     {"Asked", "Bytes", "Type", "Level", "Use", "Result", "Address", "Committed", "Region"}},
     [EVENT_FREE] = {hostmem,
                     "Free",
                     {"Address", "Bytes", "Type", "Result", "Decommitted", "Released", "Region"}},

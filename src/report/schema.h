@@ -35,6 +35,7 @@ enum event_kind {
 
 /* Indices of fields: those that events of one kind have, by kind. */
 enum {
+    ALLOC_ASKED,
     ALLOC_BYTES,
     ALLOC_TYPE,
     ALLOC_LEVEL,

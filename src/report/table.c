@@ -4,12 +4,20 @@
 #include "report/table.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 static uint32_t home_of(const struct table *table, uint64_t key)
 {
-    key ^= key >> 29; /* bases of regions differ in the middle only */
-    key *= 0x9E3779B97F4A7C15u;
-    return (uint32_t)(key >> 32) & (table->capacity - 1);
+    key = (key ^ table->seed) * 0x9E3779B97F4A7C15u;
+    key = (key ^ key >> 32) * (table->seed | 1);
+    return (uint32_t)((key >> 32) * table->capacity >> 32);
+}
+
+/* Which no file knows that is made to have all its keys in one place. */
+static uint64_t seed_of(const void *memory)
+{
+    const uint64_t seed = (uintptr_t)memory ^ (uint64_t)time(NULL) << 32 ^ (uint64_t)clock() << 16;
+    return (seed ^ seed >> 31) * 0xBF58476D1CE4E5B9u;
 }
 
 /* Where the key is, or would go. There is always a free entry. */
@@ -36,6 +44,7 @@ static bool grow(struct table *table)
     larger.entries = calloc(larger.capacity, sizeof *larger.entries);
     if (!larger.entries)
         return false;
+    larger.seed = seed_of(larger.entries);
     for (uint32_t i = 0; i < table->capacity; i++)
         if (table->entries[i].used)
             *entry_of(&larger, table->entries[i].key) = table->entries[i];
@@ -60,24 +69,23 @@ uint32_t *hm_table_add(struct table *table, uint64_t key, uint32_t limit)
     return &entry->value;
 }
 
-/* The entries behind it that would not be found any more are put anew. */
+/* An entry behind it moves into the hole where it would not be found any more, and leaves one of its own. */
 void hm_table_remove(struct table *table, uint64_t key)
 {
     if (!hm_table_find(table, key))
         return;
-    struct table_entry *hole = entry_of(table, key);
-    uint32_t at = (uint32_t)(hole - table->entries);
+    const uint32_t mask = table->capacity - 1;
+    uint32_t hole = (uint32_t)(entry_of(table, key) - table->entries);
 
-    hole->used = false;
-    table->count--;
-    for (;;) {
-        at = (at + 1) & (table->capacity - 1);
-        if (!table->entries[at].used)
-            return;
-        const struct table_entry moved = table->entries[at];
-        table->entries[at].used = false;
-        *entry_of(table, moved.key) = moved;
+    for (uint32_t at = (hole + 1) & mask; table->entries[at].used; at = (at + 1) & mask) {
+        const uint32_t home = home_of(table, table->entries[at].key);
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            table->entries[hole] = table->entries[at];
+            hole = at;
+        }
     }
+    table->entries[hole].used = false;
+    table->count--;
 }
 
 void hm_table_clear(struct table *table)

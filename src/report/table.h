@@ -1,7 +1,8 @@
 /*
  * table.h - numbers by number: a hash table with open addressing that grows up to a limit of its own
  *
- * The limit is what keeps a hostile file from having all memory: beyond it a new key is not taken.
+ * The limit is what keeps a hostile file from having all memory: beyond it a new key is not taken. Where keys go, a file
+ * cannot know, or it would have all the time.
  */
 #ifndef HOSTMEM_REPORT_TABLE_H
 #define HOSTMEM_REPORT_TABLE_H
@@ -18,6 +19,7 @@ struct table_entry {
 struct table {
     struct table_entry *entries;
     uint32_t capacity, count; /* capacity: 0 or a power of 2 */
+    uint64_t seed;            /* of where a key goes */
 };
 
 /* NULL: there is none. */

@@ -188,16 +188,24 @@ static void from(struct out *out, const struct model *model, const struct site *
     hm_out_foreign(out, name);
 }
 
-static void owned_group(struct out *out, const struct model *model, const struct owned *owned,
+/* When somebody reserved what is not seen to be reserved. */
+static const char *not_seen(const struct loaded *loaded)
+{
+    return loaded_lost(loaded) || loaded->model.regions.left_out ? "before the trace, or lost"
+                                                                 : "before the trace";
+}
+
+static void owned_group(struct out *out, const struct loaded *loaded, const struct owned *owned,
                         const struct owned_group *group)
 {
+    const struct model *model = &loaded->model;
     const double oldest = hm_model_seconds(model, model->last_time - group->oldest);
     const double youngest = hm_model_seconds(model, model->last_time - group->youngest);
 
     hm_out_format(out, "  %26.1f %9.1f %9" PRIu32 "  %s", mebibytes(group->committed),
                   mebibytes(group->bytes), group->count, hm_use_names[group->use]);
     if (group->oldest == NOT_SEEN)
-        hm_out_text(out, ", there before the trace");
+        hm_out_format(out, ", there %s", not_seen(loaded));
     else if (oldest - youngest < 0.1)
         hm_out_format(out, ", %.1f s old", oldest);
     else
@@ -206,26 +214,29 @@ static void owned_group(struct out *out, const struct model *model, const struct
     hm_out_text(out, "\n");
 }
 
-static void owned_regions(struct out *out, const struct model *model)
+static void owned_regions(struct out *out, const struct loaded *loaded)
 {
     struct owned owned;
 
-    if (hm_owned_find(&owned, model) && owned.group_count != 0) {
+    if (hm_owned_find(&owned, &loaded->model) && owned.group_count != 0) {
         hm_out_text(out, "\n  still owned, MiB  committed  reserved   regions\n");
         for (uint32_t i = 0; i < owned.group_count && i < OWNED_SHOWN; i++)
-            owned_group(out, model, &owned, &owned.groups[i]);
+            owned_group(out, loaded, &owned, &owned.groups[i]);
         if (owned.group_count > OWNED_SHOWN)
             hm_out_format(out, "  and %" PRIu32 " more\n", owned.group_count - OWNED_SHOWN);
     }
     hm_owned_clear(&owned);
 }
 
-static void misuse_lines(struct out *out, const struct model *model, const struct misuse *misuse)
+static void misuse_lines(struct out *out, const struct loaded *loaded, const struct misuse *misuse)
 {
+    const struct model *model = &loaded->model;
     const struct release *first = &misuse->first;
 
-    hm_out_format(out, "  %9.3f s  0x%" PRIx64 "%s, thread %" PRIu32, hm_model_seconds(model, misuse->time),
-                  misuse->address, misuse->decommits ? " (decommit)" : "", misuse->thread);
+    hm_out_format(out, "  %9.3f s  0x%" PRIx64 "%s", hm_model_seconds(model, misuse->time), misuse->address,
+                  misuse->decommits ? " (decommit)" : "");
+    if (misuse->thread != 0)
+        hm_out_format(out, ", thread %" PRIu32, misuse->thread);
     from(out, model, sites_at(&model->sites, misuse->from));
     hm_out_text(out, "\n");
     if (!misuse->twice)
@@ -236,26 +247,28 @@ static void misuse_lines(struct out *out, const struct model *model, const struc
     from(out, model, sites_at(&model->sites, first->from));
     hm_out_text(out, "\n               reserved ");
     if (first->since == NOT_SEEN)
-        hm_out_text(out, "before the trace");
+        hm_out_text(out, not_seen(loaded));
     else
         hm_out_format(out, "at %.3f s", hm_model_seconds(model, first->since));
     from(out, model, sites_at(&model->sites, first->reserved_from));
     hm_out_text(out, "\n");
 }
 
-static void misuses(struct out *out, const struct model *model)
+static void misuses(struct out *out, const struct loaded *loaded)
 {
-    const struct misuses *all = &model->misuses;
+    const struct misuses *all = &loaded->model.misuses;
     const uint64_t count = all->count + all->left_out;
 
     if (count == 0)
         return;
-    hm_out_format(out,
-                  "\n  misused      %" PRIu64 " frees of what is not owned, %" PRIu64
-                  " of what was freed before\n",
-                  count, all->twice);
+    hm_out_format(
+        out, "\n  misused      %" PRIu64 " frees of what is not owned, %" PRIu64 " of what was freed before",
+        count, all->twice);
+    if (all->left_out != 0)
+        hm_out_format(out, ", as far as is known: of %" PRIu64 " only the number is kept", all->left_out);
+    hm_out_text(out, "\n");
     for (uint32_t i = 0; i < all->count && i < MISUSES_SHOWN; i++)
-        misuse_lines(out, model, &all->list[i]);
+        misuse_lines(out, loaded, &all->list[i]);
     if (count > MISUSES_SHOWN)
         hm_out_format(out, "  and %" PRIu64 " more\n", count - MISUSES_SHOWN);
 }
@@ -270,8 +283,8 @@ void hm_report_text(struct out *out, const struct reported *reported)
     happenings(out, model);
     calls(out, model);
     sites(out, model);
-    owned_regions(out, model);
-    misuses(out, model);
+    owned_regions(out, reported->loaded);
+    misuses(out, reported->loaded);
 }
 
 /* ------------------------------------------------------------------------------------------------------ comparison */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -20,6 +21,7 @@
 
 #define MB        ((uint64_t)1 << 20)
 #define KB        ((uint64_t)1 << 10)
+#define NOT_OWNED 0x80131022u
 #define AT(ticks) (1000 + (uint64_t)(ticks)) /* the clock of a maker starts there */
 
 static bool load_bytes(struct loaded *loaded, const void *bytes, size_t size)
@@ -45,6 +47,39 @@ static uint64_t tell(const struct loaded *loaded)
     assert_true(hm_report_comparison(&out, &reported, &reported));
     fclose(out.file);
     return out.bytes;
+}
+
+static char *what_is_in(struct out *out)
+{
+    char *text = calloc(1, out->bytes + 1);
+
+    assert_non_null(text);
+    rewind(out->file);
+    assert_int_equal(fread(text, 1, out->bytes, out->file), out->bytes);
+    fclose(out->file);
+    return text;
+}
+
+/* Its JSON, for free(). */
+static char *json_of(const struct loaded *loaded)
+{
+    struct out out = {.file = tmpfile()};
+    const struct reported reported = {"a.nettrace", loaded};
+
+    assert_non_null(out.file);
+    assert_true(hm_report_json(&out, &reported, NULL));
+    return what_is_in(&out);
+}
+
+/* Its text, for free(). */
+static char *text_of(const struct loaded *loaded)
+{
+    struct out out = {.file = tmpfile()};
+    const struct reported reported = {"a.nettrace", loaded};
+
+    assert_non_null(out.file);
+    hm_report_text(&out, &reported);
+    return what_is_in(&out);
 }
 
 /* ----------------------------------------------------------------------------------------------------- whole traces */
@@ -445,6 +480,51 @@ static void assert_site(const struct model *model, uint32_t site, const char *ex
     assert_string_equal(name, expected);
 }
 
+/* A commit does not pass for a reservation that is not in the trace, wherever in the region it is; and the survey at the
+ * start, which may come behind it, tells the rest. */
+static void test_not_reserved_here(void **state)
+{
+    (void)state;
+    enum { COMMIT = 0x1000, RESERVE = 0x2000 };
+    struct trace_maker maker;
+    struct loaded loaded;
+    struct owned owned;
+
+    begin(&maker);
+    maker_stack(&maker, 1, 1, (const uint64_t[]){77});
+    MAKE(&maker, MADE_ALLOC, AT(1), 1, MB, 64 * KB, COMMIT, 4, 2, 1, 0, MB, 64 * KB, MB);
+    MAKE(&maker, MADE_REGION, AT(2), 0, MB, 4 * MB, 128 * KB, 1, RESERVE);
+    MAKE(&maker, MADE_SAMPLE, AT(3), 0, 4 * MB, 0, 0, 128 * KB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(4), 1, 0, 64 * KB, COMMIT, 4, 2, 1, 0, 8 * MB, 64 * KB, 8 * MB);
+    MAKE(&maker, MADE_LOST, AT(5), 0, 1);
+    MAKE(&maker, MADE_ALLOC, AT(6), 1, 16 * MB, 64 * KB, COMMIT, 4, 2, 1, 0, 16 * MB, 64 * KB, 16 * MB);
+    MAKE(&maker, MADE_SAMPLE, AT(7), 0, 6 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_REGION, AT(8), 0, 16 * MB, 2 * MB, 512 * KB, 1, RESERVE);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    struct model *model = &loaded.model;
+    const struct region *surveyed = hm_regions_find(&model->regions, MB);
+    const struct region *anywhere = hm_regions_find(&model->regions, 8 * MB);
+    const struct region *lost = hm_regions_find(&model->regions, 16 * MB);
+    assert_true(surveyed->since == NOT_SEEN && surveyed->site == 0);
+    assert_int_equal(surveyed->bytes, 4 * MB);
+    assert_int_equal(surveyed->committed, 128 * KB);
+    assert_true(anywhere->since == 4 && anywhere->site != 0); /* reserved without the flag, which does it */
+    assert_true(lost->since == NOT_SEEN && lost->site == 0);
+    assert_int_equal(lost->bytes, 2 * MB);
+    assert_int_equal(lost->committed, 512 * KB);
+    assert_int_equal(model->correction[USE_GC_HEAP],
+                     MB - 256 * KB); /* of the last sample; none by the first */
+    assert_int_equal(model->state.committed[USE_GC_HEAP], MB);
+    assert_int_equal(model->state.reserved, 6 * MB);
+    assert_int_equal(model->sites.list[anywhere->site].reserved, 64 * KB);
+    assert_true(hm_owned_find(&owned, model));
+    assert_int_equal(owned.group_count, 2);
+    hm_owned_clear(&owned);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* By who reserved it and what for; what was there before is apart, and has no age. */
 static void test_owned(void **state)
 {
@@ -510,11 +590,53 @@ static void test_misuse(void **state)
     maker_free(&maker);
 }
 
+/* The address of no memory at all, and the last moment that there is: numbers, of which the page makes what it shows. */
+static void test_last_address(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_FREE, UINT64_MAX, 0, UINT64_MAX, 0, 0x8000, 0, NOT_OWNED, 0, 0, 0);
+    MAKE(&maker, MADE_CALLS, UINT64_MAX, 0, (uintptr_t) "VirtualFree", UINT64_MAX, 0);
+    maker_end(&maker);
+    memset(maker.bytes + 40, 0, 8); /* the clock at the start */
+    assert_true(load(&loaded, &maker));
+    char *json = json_of(&loaded);
+    assert_non_null(strstr(json, "\"address\": 18446744073709551615,"));
+    assert_non_null(strstr(json, "\"count\": 18446744073709551615,"));
+    assert_null(strstr(json, "{\"seconds\": null"));
+    free(json);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* Regions of 64 KiB, and a free of `thread` of what is not one. */
+static void reserve(struct trace_maker *maker, uint64_t time, uint64_t base)
+{
+    MAKE(maker, MADE_ALLOC, time, 0, 0, 64 * KB, 0x3000, 4, 2, 0, 0, base, 64 * KB, base);
+}
+
+static void release(struct trace_maker *maker, uint64_t time, uint64_t base)
+{
+    MAKE(maker, MADE_FREE, time, 0, base, 0, 0x8000, 0, 0, 64 * KB, 64 * KB, base);
+}
+
+static void misuse(struct trace_maker *maker, uint64_t time, uint32_t thread, unsigned type, uint64_t address)
+{
+    const uint32_t before = maker->thread;
+
+    maker->thread = thread;
+    MAKE(maker, MADE_FREE, time, 0, address, 0, type, 0, NOT_OWNED, 0, 0, 0);
+    maker->thread = before;
+}
+
 /* So many releases and misuses as are kept, and some more. */
 static void test_many_misuses(void **state)
 {
     (void)state;
-    enum { RELEASE = 0x8000, NOT_OWNED = 0x80131022, MORE = 100 };
+    enum { RELEASE = 0x8000, MORE = 100 };
     struct trace_maker maker;
     struct loaded loaded;
 
@@ -530,21 +652,120 @@ static void test_many_misuses(void **state)
     const struct misuses *misuses = &loaded.model.misuses;
     assert_int_equal(misuses->count, MISUSES_MAX);
     assert_int_equal(misuses->left_out, MORE);
-    assert_int_equal(misuses->twice, MISUSES_MAX - MORE); /* the first releases are forgotten */
-    assert_false(misuses->list[MORE - 1].twice);
-    assert_true(misuses->list[MORE].twice);
-    assert_int_equal(misuses->list[MORE].first.base, (MORE + 1) * MB);
-    assert_int_equal(misuses->list[MISUSES_MAX - 1].first.time, MISUSES_MAX);
+    assert_int_equal(misuses->twice,
+                     MISUSES_MAX); /* the first releases are forgotten: of them, none is kept */
+    for (uint64_t i = 0; i < MISUSES_MAX; i++) {
+        assert_true(misuses->list[i].twice);
+        assert_int_equal(misuses->list[i].first.base, (MORE + 1 + i) * MB);
+        assert_int_equal(misuses->list[i].first.time, MORE + 1 + i);
+    }
     tell(&loaded);
     hm_unload(&loaded);
     maker_free(&maker);
+}
+
+/* A program that frees foreign memory all day, and twice what was ours: that is not left out. */
+static void test_twice_among_many(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    for (uint64_t i = 0; i < 2 * MISUSES_MAX; i++)
+        misuse(&maker, AT(i), 0, 0x8000, 64 * MB + i);
+    reserve(&maker, AT(2000), MB);
+    release(&maker, AT(2001), MB);
+    misuse(&maker, AT(2002), 0, 0x8000, MB);
+    misuse(&maker, AT(2003), 0, 0x8000, 64 * MB);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    const struct misuses *misuses = &loaded.model.misuses;
+    assert_int_equal(misuses->count, MISUSES_MAX);
+    assert_int_equal(misuses->left_out, MISUSES_MAX + 2);
+    assert_int_equal(misuses->twice, 1);
+    assert_int_equal(misuses->list[MISUSES_MAX - 2].time, MISUSES_MAX - 2); /* still the first ones */
+    assert_int_equal(misuses->list[MISUSES_MAX - 1].first.time, 2001);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* Which release explains a misuse: none before, if there was a region; none behind, if there was none, or if the thread is
+ * the same one, which cannot have been too late for itself. */
+static void test_which_release(void **state)
+{
+    (void)state;
+    enum { DECOMMIT = 0x4000 };
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    maker_thread(&maker, 1, "", 1111);
+    maker_thread(&maker, 2, "", 2222);
+    maker.thread = 1;
+    reserve(&maker, AT(1), MB);
+    release(&maker, AT(2), MB);
+    reserve(&maker, AT(3), MB);
+    misuse(&maker, AT(4), 2, DECOMMIT, MB + 4 * KB); /* within; the other one is back later */
+    release(&maker, AT(5), MB);
+    misuse(&maker, AT(10), 2, 0x8000, 2 * MB); /* nobody's, as far as is known */
+    MAKE(&maker, MADE_LOST, AT(11), 0, 1);
+    release(&maker, AT(12), 2 * MB); /* whose reservation was lost */
+    reserve(&maker, AT(20), 3 * MB);
+    misuse(&maker, AT(21), 1, DECOMMIT, 3 * MB + 4 * KB);
+    release(&maker, AT(22), 3 * MB);
+    MAKE(&maker, MADE_VIEW_MAPPED, AT(30), 0, MB, 64 * KB, 0);
+    misuse(&maker, AT(31), 1, DECOMMIT, MB + 4 * KB);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    const struct misuses *misuses = &loaded.model.misuses;
+    assert_int_equal(misuses->count, 4);
+    assert_true(misuses->list[0].twice);
+    assert_int_equal(misuses->list[0].first.time, 5);
+    for (uint32_t i = 1; i < 4; i++)
+        assert_false(misuses->list[i].twice);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* What is not known is not told as if it was: when, and by which thread; and how much was left out. */
+static void test_not_known(void **state)
+{
+    (void)state;
+    for (unsigned lost = 0; lost < 2; lost++) {
+        struct trace_maker maker;
+        struct loaded loaded;
+
+        begin(&maker);
+        if (lost)
+            MAKE(&maker, MADE_LOST, AT(0), 0, 1);
+        MAKE(&maker, MADE_REGION, AT(0), 0, 4 * MB, 64 * KB, 64 * KB, 0, 0x3000);
+        release(&maker, AT(1), MB);
+        for (uint64_t i = 0; i <= MISUSES_MAX - 1 + lost; i++)
+            misuse(&maker, AT(2), 0, 0x8000, MB);
+        maker_end(&maker);
+        assert_true(load(&loaded, &maker));
+        char *text = text_of(&loaded), *json = json_of(&loaded);
+        assert_non_null(
+            strstr(text, lost ? ", there before the trace, or lost\n" : ", there before the trace\n"));
+        assert_non_null(
+            strstr(text, lost ? "reserved before the trace, or lost\n" : "reserved before the trace\n"));
+        assert_non_null(strstr(text, lost ? "before, as far as is known: of 1 only the number is kept\n"
+                                          : "512 of what was freed before\n"));
+        assert_non_null(strstr(text, "0x100000\n"));
+        assert_non_null(strstr(json, "\"thread\": null, "));
+        free(text);
+        free(json);
+        hm_unload(&loaded);
+        maker_free(&maker);
+    }
 }
 
 /* A thread's number is another thread's when all were forgotten. */
 static void test_threads(void **state)
 {
     (void)state;
-    enum { RELEASE = 0x8000, NOT_OWNED = 0x80131022 };
+    enum { RELEASE = 0x8000 };
     struct trace_maker maker;
     struct loaded loaded;
 
@@ -645,6 +866,33 @@ static void test_table(void **state)
     hm_table_clear(&table);
 }
 
+/* Keys that a multiplication by the golden ratio, which everybody takes, has all go to one place. */
+static void test_table_hostile(void **state)
+{
+    (void)state;
+    enum { KEYS = 4000 };
+    const uint64_t golden = 0x9E3779B97F4A7C15u;
+    static uint64_t keys[KEYS];
+    uint64_t inverse = golden;
+    struct table table = {0};
+
+    for (unsigned i = 0; i < 6; i++)
+        inverse *= 2 - golden * inverse;
+    for (uint64_t i = 0; i < KEYS; i++) {
+        const uint64_t stirred = i * inverse;
+        keys[i] = stirred ^ stirred >> 29 ^ stirred >> 58;
+    }
+    const clock_t start = clock();
+    for (unsigned i = 0; i < KEYS; i++)
+        assert_non_null(hm_table_add(&table, keys[i], KEYS));
+    for (unsigned i = 0; i < KEYS; i++) {
+        hm_table_remove(&table, keys[i]);
+        assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
+    }
+    assert_int_equal(table.count, 0);
+    hm_table_clear(&table);
+}
+
 /* No text of a trace can end the element that it is in, or be no JSON. */
 static void test_json_texts(void **state)
 {
@@ -711,12 +959,18 @@ int main(void)
         cmocka_unit_test(test_fields_by_name),
         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_table),
+        cmocka_unit_test(test_table_hostile),
         cmocka_unit_test(test_json_texts),
         cmocka_unit_test(test_compared),
         cmocka_unit_test(test_recorder_not_told),
+        cmocka_unit_test(test_not_reserved_here),
         cmocka_unit_test(test_owned),
         cmocka_unit_test(test_misuse),
+        cmocka_unit_test(test_last_address),
         cmocka_unit_test(test_many_misuses),
+        cmocka_unit_test(test_twice_among_many),
+        cmocka_unit_test(test_which_release),
+        cmocka_unit_test(test_not_known),
         cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,10 @@ else
     run big.nettrace --html page.html
     [ $status -eq 0 ] && [ "$(stat -c %s page.html)" -lt 2000000 ] ||
         wrong "a million events: status $status, $(stat -c %s page.html) bytes, $(cat err)"
+    make crowded crowded.nettrace || exit 1
+    run crowded.nettrace --html crowded.html
+    [ $status -eq 0 ] && [ "$(stat -c %s crowded.html)" -lt 2000000 ] ||
+        wrong "as much as there can be: status $status, $(stat -c %s crowded.html) bytes, $(cat err)"
     echo "test_report: a million events: $((SECONDS - started)) s, $(stat -c %s page.html) bytes"
 fi
 

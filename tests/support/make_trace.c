@@ -11,7 +11,7 @@ int main(int argc, char **argv)
     struct trace_maker maker = {0};
 
     if (argc < 3 || !maker_scene(&maker, argv[1], argc > 3 ? strtoull(argv[3], NULL, 10) : 0)) {
-        fputs("usage: make_trace small|leaks|program FILE [AMOUNT]\n", stderr);
+        fputs("usage: make_trace small|leaks|program|crowded FILE [AMOUNT]\n", stderr);
         return 2;
     }
     FILE *file = fopen(argv[2], "wb");

@@ -2,7 +2,8 @@
  * trace_scenes.c - traces of programs that never were; declared in trace_maker.h
  *
  * `small`: few events, whose sums are known; in a second, or as many times faster as the amount says. `leaks`:
- * what is left, and frees of what is not there. `program`: of any length, with all that a report shows.
+ * what is left, and frees of what is not there. `program`: of any length, with all that a report shows. `crowded`: as much
+ * as a report keeps, of everything, and long names.
  */
 #include <string.h>
 
@@ -256,6 +257,46 @@ static void program(struct trace_maker *maker, uint64_t amount)
     maker_end(maker);
 }
 
+/* --------------------------------------------------------------------------------------------------------- crowded */
+
+/* At every moment of the map all regions are others; each is freed twice, by stacks of their own. */
+static void crowded(struct trace_maker *maker)
+{
+    enum { MOMENTS = 95, REGIONS = 330, STACKS = 2500, DEPTH = 24, MISUSES = 600 };
+    const uint64_t base = 0x7FF100000000, image = 0x7FFA00000000;
+    const uint64_t uses[6] = {123456789, 234567891, 345678912, 45678912, 56789123, 67891234};
+    unsigned misuses = 0;
+
+    pace = 1;
+    begin(maker);
+    MAKE(maker, MADE_IMAGE, SECONDS(0), 0, 3, 4711, image, image + 512 * MB, 0,
+         (uintptr_t) "C:\\app\\Microsoft.Extensions.DependencyInjection.Abstractions.dll", 0);
+    for (uint32_t i = 0; i < STACKS; i++) {
+        uint64_t stack[DEPTH];
+        for (unsigned frame = 0; frame < DEPTH; frame++)
+            stack[frame] = image + (uint64_t)(i * DEPTH + frame) * 0x1235;
+        maker_stack(maker, 10 + i, DEPTH, stack);
+    }
+    MAKE(maker, MADE_LIMITS, SECONDS(0), 0, 640 * MB, 320 * MB, 160 * MB, 560 * MB, 480 * MB, 600 * MB);
+    for (unsigned moment = 0; moment < MOMENTS; moment++) {
+        for (unsigned i = 0; i < REGIONS; i++) {
+            const double time = 0.005 + moment * 0.02 + 0.018 * i / REGIONS;
+            const uint64_t bytes = 64 * MB - i * 4 * KB;
+            const uint64_t region = base + ((uint64_t)moment * REGIONS + i) * 64 * MB;
+            const uint64_t last = region - (uint64_t)REGIONS * 64 * MB;
+            if (i % 40 == 0)
+                sample(maker, time, 1234567890 + i, uses, moment);
+            if (moment != 0) {
+                release(maker, time, 10 + i * 3 % STACKS, i % 5, last, bytes);
+                if (misuses++ < MISUSES)
+                    misuse(maker, time, 10 + misuses * 7 % STACKS, RELEASE, last, 0);
+            }
+            reserve(maker, time, 10 + (i * 5 + moment) % STACKS, i % 5, region, bytes);
+        }
+    }
+    maker_end(maker);
+}
+
 bool maker_scene(struct trace_maker *maker, const char *scene, uint64_t amount)
 {
     if (strcmp(scene, "small") == 0)
@@ -264,6 +305,8 @@ bool maker_scene(struct trace_maker *maker, const char *scene, uint64_t amount)
         leaks(maker);
     else if (strcmp(scene, "program") == 0)
         program(maker, amount);
+    else if (strcmp(scene, "crowded") == 0)
+        crowded(maker);
     else
         return false;
     return true;

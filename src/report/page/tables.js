@@ -80,7 +80,8 @@ function sites(data) {
 }
 
 const frames = (stack) => make('code', {}, stack.join(' ← '));
-const age = (group) => group.oldest === null ? 'from before the trace' : group.oldest - group.youngest < 0.1
+const not_seen = (data) => data.lost || data.owned.events_left_out ? 'before the trace, or lost' : 'before the trace';
+const age = (data, group) => group.oldest === null ? `there ${not_seen(data)}` : group.oldest - group.youngest < 0.1
   ? seconds(group.oldest) : `${seconds(group.youngest)} to ${seconds(group.oldest)}`;
 
 // Regions that are there at the end, by who reserved them and what for; each group opens to its regions.
@@ -103,7 +104,7 @@ function owned(data) {
     {title: 'reserved', number: true, cell: (group) => size(group.bytes)},
     {title: 'regions', number: true, cell: (group) => count(group.count)},
     {title: 'use', class: 'short', cell: (group) => group.use},
-    {title: 'age', class: 'short', cell: age},
+    {title: 'age', class: 'short', cell: (group) => age(data, group)},
     {title: 'reserved from', cell: site},
   ], groups));
 }
@@ -113,12 +114,12 @@ function misused(data) {
   by_id('misuse-section').hidden = list.length === 0;
   by_id('misuse-hint').textContent = `${count(data.misuses.count)} frees of what is not owned; ${count(twice)} of them of what ` +
     `had been freed before${left_out ? `, as far as is known: of ${count(left_out)} only the number is kept` : ''}.`;
-  const when = (time, stack) => [time === null ? 'before the trace ' : `${seconds(time)} `, stack.length ? frames(stack) : ''];
+  const when = (time, stack) => [time === null ? `${not_seen(data)} ` : `${seconds(time)} `, stack.length ? frames(stack) : ''];
   const first = ({first, seconds: time}) => make('span', {}, ...(first === null ? ['not in the trace'] : [
     first.seconds > time ? 'by another thread, ' : '', ...when(first.seconds, first.stack)]));
   by_id('misuses').replaceChildren(...folded([
     {title: 'at', number: true, cell: (row) => seconds(row.seconds)},
-    {title: 'thread', number: true, cell: (row) => String(row.thread)},
+    {title: 'thread', number: true, cell: (row) => row.thread === null ? '' : String(row.thread)},
     {title: 'address', class: 'short', cell: (row) => make('code', {}, hex(row.address))},
     {title: 'call', class: 'short', cell: (row) => row.call},
     {title: 'from', cell: (row) => frames(row.stack)},
