@@ -228,6 +228,21 @@ static void token_read(TOKEN_INFORMATION_CLASS what, void *bytes, DWORD size)
     CloseHandle(token);
 }
 
+/* The one entry of a list, which is there (an absent one lets in everybody), and of this type. */
+static const void *only_entry(ACL *list, BYTE type)
+{
+    void *entry;
+
+    assert_non_null(list);
+    assert_true(IsValidAcl(list));
+    assert_int_equal(list->AceCount, 1);
+    assert_true(GetAce(list, 0, &entry));
+    const ACE_HEADER *header = entry;
+    assert_int_equal(header->AceType, type);
+    assert_int_equal(header->AceFlags, 0);
+    return entry;
+}
+
 static void test_own_user_alone(void **state)
 {
     char bytes[sizeof(TOKEN_USER) + SECURITY_MAX_SID_SIZE];
@@ -235,7 +250,6 @@ static void test_own_user_alone(void **state)
     BOOL present, by_default;
     PSID owner;
     ACL *list;
-    void *entry;
 
     (void)state;
     start();
@@ -246,13 +260,7 @@ static void test_own_user_alone(void **state)
     assert_true(owner && EqualSid(owner, user->User.Sid));
     assert_true(GetSecurityDescriptorDacl(made.descriptor, &present, &list, &by_default));
     assert_true(present);
-    assert_non_null(list); /* an absent list lets in everybody */
-    assert_true(IsValidAcl(list));
-    assert_int_equal(list->AceCount, 1);
-    assert_true(GetAce(list, 0, &entry));
-    const ACCESS_ALLOWED_ACE *allowed = entry;
-    assert_int_equal(allowed->Header.AceType, ACCESS_ALLOWED_ACE_TYPE);
-    assert_int_equal(allowed->Header.AceFlags, 0);
+    const ACCESS_ALLOWED_ACE *allowed = only_entry(list, ACCESS_ALLOWED_ACE_TYPE);
     assert_true(EqualSid((PSID)&allowed->SidStart, user->User.Sid));
     assert_int_equal(allowed->Mask & (WRITE_DAC | WRITE_OWNER), 0);
 
@@ -268,19 +276,12 @@ static void test_own_level(void **state)
     const TOKEN_MANDATORY_LABEL *own = (const TOKEN_MANDATORY_LABEL *)bytes;
     BOOL present, by_default;
     ACL *list;
-    void *entry;
 
     (void)state;
     token_read(TokenIntegrityLevel, bytes, sizeof bytes);
     assert_true(GetSecurityDescriptorSacl(made.descriptor, &present, &list, &by_default));
     assert_true(present);
-    assert_non_null(list);
-    assert_true(IsValidAcl(list));
-    assert_int_equal(list->AceCount, 1);
-    assert_true(GetAce(list, 0, &entry));
-    const SYSTEM_MANDATORY_LABEL_ACE *label = entry;
-    assert_int_equal(label->Header.AceType, SYSTEM_MANDATORY_LABEL_ACE_TYPE);
-    assert_int_equal(label->Header.AceFlags, 0);
+    const SYSTEM_MANDATORY_LABEL_ACE *label = only_entry(list, SYSTEM_MANDATORY_LABEL_ACE_TYPE);
     assert_true(EqualSid((PSID)&label->SidStart, own->Label.Sid));
     assert_int_equal(label->Mask, SYSTEM_MANDATORY_LABEL_NO_WRITE_UP | SYSTEM_MANDATORY_LABEL_NO_READ_UP);
 }

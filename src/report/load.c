@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "report/array.h"
+
 enum { EVENTS_MAX = 1 << 18 };
 
 struct loader {

@@ -14,11 +14,6 @@ enum { RACERS = 64 }; /* threads that may be at the same free at once */
 /* Of those that the list has no room for: each may take a look at all regions, and a hostile file has many. */
 enum { LOOKED_AT_MAX = 8192 };
 
-static bool covers(const struct release *release, uint64_t address)
-{
-    return address == release->base || (address >= release->base && address - release->base < release->bytes);
-}
-
 static void explain(struct misuses *misuses, struct misuse *misuse, const struct release *release)
 {
     misuse->twice = true;
@@ -31,7 +26,7 @@ static const struct release *release_before(const struct misuses *misuses, uint6
 {
     for (uint32_t back = 1; back <= misuses->release_count && !there; back++) {
         const struct release *release = &misuses->releases[(misuses->released - back) % RELEASES_KEPT];
-        if (covers(release, address))
+        if (range_covers(release->base, release->bytes, address))
             return release;
     }
     return NULL;
@@ -87,7 +82,8 @@ static void explain_late(struct misuses *misuses, const struct release *release)
     for (uint32_t back = 1; back <= misuses->count && back <= RACERS; back++) {
         struct misuse *misuse = &misuses->list[misuses->count - back];
         const bool same_thread = misuse->thread != 0 && misuse->thread == release->thread;
-        if (!misuse->twice && misuse->there && !same_thread && covers(release, misuse->address) &&
+        if (!misuse->twice && misuse->there && !same_thread &&
+            range_covers(release->base, release->bytes, misuse->address) &&
             (release->since == NOT_SEEN || release->since <= misuse->time))
             explain(misuses, misuse, release);
     }

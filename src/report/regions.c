@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "report/array.h"
+
 enum { REGIONS_MAX = 65536, RUNS_MAX = 1 << 20, REGION_RUNS_MAX = 1024 };
 
 struct region *hm_regions_find(struct regions *regions, uint64_t base)
@@ -39,11 +40,9 @@ struct region *hm_regions_make(struct regions *regions, uint64_t base)
 
 bool hm_regions_cover(const struct regions *regions, uint64_t address)
 {
-    for (uint32_t i = 0; i < regions->count; i++) {
-        const struct region *region = &regions->list[i];
-        if (address == region->base || (address >= region->base && address - region->base < region->bytes))
+    for (uint32_t i = 0; i < regions->count; i++)
+        if (range_covers(regions->list[i].base, regions->list[i].bytes, address))
             return true;
-    }
     return false;
 }
 

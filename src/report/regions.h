@@ -47,6 +47,12 @@ struct regions {
     uint64_t changes;  /* so far: who has seen as many has seen all */
 };
 
+/* Of what has no bytes that are known, the base is there. */
+static inline bool range_covers(uint64_t base, uint64_t bytes, uint64_t address)
+{
+    return address == base || (address >= base && address - base < bytes);
+}
+
 /* The region with this base, made if there is none. NULL: there is no room. */
 struct region *hm_regions_make(struct regions *regions, uint64_t base);
 struct region *hm_regions_find(struct regions *regions, uint64_t base);

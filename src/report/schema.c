@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "report/array.h"
+
 enum { ROWS_MAX = 65536, FIELDS_MAX = 64, TEXTS_MAX = 16384, TEXT_BYTES_MAX = 1024 };
 
 enum type {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "report/array.h"
+
 enum { SITES_MAX = 4096, STACKS_MAX = 1 << 18, IMAGES_MAX = 4096 };
 
 static uint64_t hash_of(const uint64_t *frames, uint32_t depth)

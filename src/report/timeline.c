@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "report/array.h"
+
 uint64_t hm_state_total(const struct state *state)
 {
     uint64_t total = 0;

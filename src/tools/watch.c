@@ -170,10 +170,11 @@ static DWORD WINAPI watch_thread(void *context)
             if (!has_ended())
                 trace_collections(watch_so_far());
         }
-        if (lines)
+        if (lines) {
             look();
-        if (lines && !has_ended())
-            show();
+            if (!has_ended())
+                show();
+        }
         due = GetTickCount64() + LINE_MS;
     }
     panel_close();
