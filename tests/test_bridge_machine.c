@@ -495,6 +495,54 @@ static void each_function_is_counted(void **state)
     FreeLibrary(version);
 }
 
+/* A collector with the host's limit for its own hears of high load only when next to nothing is left of it. */
+static void high_load(void **state)
+{
+    static const struct {
+        uint64_t used;
+        DWORD told, to_the_collector_of_a_busy_machine;
+    } rows[] = {{89, 89, 89}, {90, 89, 90}, {97, 89, 97}, {98, 98, 98}, {100, 100, 100}};
+    const struct fake_calls *calls = &fake->calls;
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits;
+    BOOL in_job;
+
+    (void)state;
+    set_limit(100 * MIB, 0);
+    WAIT_UNTIL(fake->gc.refresh_sees == 100 * MIB);
+    for (unsigned i = 0; i < sizeof rows / sizeof *rows; ++i) {
+        LPVOID block = calls->alloc(NULL, rows[i].used * MIB, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+        assert_non_null(block);
+        WAIT_UNTIL(machine_memory(calls).dwMemoryLoad == rows[i].told);
+        assert_true(machine_memory(calls).ullAvailPhys == (100 - rows[i].used) * MIB);
+
+        machine.memory.dwMemoryLoad = 91;
+        assert_int_equal(machine_memory(calls).dwMemoryLoad, rows[i].to_the_collector_of_a_busy_machine);
+        machine_reset();
+
+        machine.in_job = machine.answers_job = TRUE; /* a real one, of which our limit is a part */
+        machine.job.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_PROCESS_MEMORY;
+        machine.job.ProcessMemoryLimit = 200 << 20;
+        assert_true(calls->in_job(GetCurrentProcess(), NULL, &in_job));
+        assert_true(calls->job_limits(NULL, JobObjectExtendedLimitInformation, &limits, sizeof limits, NULL));
+        assert_int_equal(machine_memory(calls).dwMemoryLoad, rows[i].used);
+        machine_reset();
+        assert_true(calls->in_job(GetCurrentProcess(), NULL, &in_job));
+
+        assert_true(calls->free(block, 0, MEM_RELEASE));
+    }
+
+    /* One that has not taken the limit: what it knows of it is the load. */
+    fake->gc.committed = 60 * MIB;
+    set_limit(50 * MIB, 0);
+    WAIT_UNTIL(fake->gc.refresh_sees == 50 * MIB);
+    LPVOID block = calls->alloc(NULL, 47 * MIB, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    assert_non_null(block);
+    assert_int_equal(machine_memory(calls).dwMemoryLoad, 94);
+    fake->gc.committed = 0;
+    WAIT_UNTIL(machine_memory(calls).dwMemoryLoad == 89);
+    assert_true(calls->free(block, 0, MEM_RELEASE));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -511,6 +559,7 @@ int main(void)
         cmocka_unit_test_setup(a_burst_is_few_refreshes, each_setup),
         cmocka_unit_test_setup(collections, each_setup),
         cmocka_unit_test_setup(each_function_is_counted, each_setup),
+        cmocka_unit_test_setup(high_load, each_setup),
     };
 
     return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -99,9 +99,11 @@
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
  * the least of the machine, task_limit and heap_limit (the shared budget's if that is less), though not below 32 MiB
  * before the runtime has started: .NET 10 reserves twice the total for its heap.  So the collector works harder before it
- * runs into a refusal, and programs that trim their caches at GCMemoryInfo.HighMemoryLoadThresholdBytes see it at nine
- * tenths of what is shown, or at the program's own System.GC.HighMemoryPercent.  K32GetProcessMemoryInfo gives, in a job
- * with a limit, a working set that is GetMemoryLoad's part of it.
+ * runs into a refusal, and programs that trim their caches at GCMemoryInfo.HighMemoryLoadThresholdBytes, nine tenths of what
+ * is shown or the program's own System.GC.HighMemoryPercent, get there.  A collector that has the limits of a hostmem
+ * manager for its own (below) is told 89 % of them from there up to 97 %, unless the machine or a job is at 90 % itself: told more,
+ * it would collect in full again and again before it is at its limit, where it does so by itself.  K32GetProcessMemoryInfo
+ * gives, in a job with a limit, a working set that is this load's part of it.
  *
  * Limits of the heap.  What holds is the least of: the host's task_limit and heap_limit; the program's own (environment
  * and runtimeconfig.json: GCHeapHardLimit, or GCHeapHardLimitPercent of the total that is shown); three quarters of the

@@ -9,6 +9,7 @@
 #include "bridge/managed.h"
 #include "bridge/notification.h"
 #include "com/manager.h"
+#include "memory/memory_load.h"
 
 typedef BOOL(WINAPI *memory_status_function)(LPMEMORYSTATUSEX);
 typedef BOOL(WINAPI *process_memory_function)(HANDLE, PROCESS_MEMORY_COUNTERS *, DWORD);
@@ -122,6 +123,24 @@ static uint64_t shown_total(IHostMemoryManager *manager, uint64_t real)
     return least(real, size);
 }
 
+/*
+ * A collector that has the host's limit for its own collects in full when it gets there.  Told of high load before, it does
+ * so again and again within the last tenth, and a program that has nothing to trim loses a fifth of its time.  So our limits
+ * are high load when next to nothing is left of them; what the machine is, or its job, is high load from the mark on.
+ */
+static DWORD load_to_tell(IHostMemoryManager *manager, DWORD load, DWORD machine)
+{
+    enum { HIGH = 90, NEARLY_ALL = 98 };
+    struct hostmem_manager *own = hm_manager_of(manager);
+    struct memory_load limits = {.available = SIZE_MAX};
+
+    if (!own || load < HIGH || load >= NEARLY_ALL || hm_managed_hard_limit() > shown(manager) ||
+        atomic_load_explicit(&real_job, memory_order_relaxed) != UINT64_MAX)
+        return load;
+    hm_memory_load_tighten(&limits, &own->vm.quota);
+    return limits.percent < load || machine >= HIGH ? load : HIGH - 1;
+}
+
 static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
 {
     DWORD load;
@@ -130,7 +149,7 @@ static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
     atomic_store_explicit(&real_total, usable(status), memory_order_relaxed);
     status->ullTotalPhys = shown_total(manager, status->ullTotalPhys);
     if (IHostMemoryManager_GetMemoryLoad(manager, &load, &available) == S_OK) {
-        status->dwMemoryLoad = load;
+        status->dwMemoryLoad = load_to_tell(manager, load, status->dwMemoryLoad);
         status->ullAvailPhys = available > status->ullTotalVirtual ? status->ullAvailVirtual : available;
     }
     status->ullAvailPhys = least(status->ullAvailPhys, status->ullTotalPhys);
@@ -150,9 +169,10 @@ static void show_process(IHostMemoryManager *manager, PROCESS_MEMORY_COUNTERS *c
         return;
     const uint64_t size = least(limit, shown(manager)); /* a job that is shown is more */
     const uint64_t used = size - least(size, available);
-    const uint64_t by_load = limit / 100 * load + limit % 100 * load / 100,
+    const DWORD told = load_to_tell(manager, load, 0);
+    const uint64_t by_load = limit / 100 * told + limit % 100 * told / 100,
                    by_rest = size == limit ? used : (uint64_t)((double)limit * (double)used / (double)size);
-    counters->WorkingSetSize = (SIZE_T)(by_load > by_rest ? by_load : by_rest);
+    counters->WorkingSetSize = (SIZE_T)(told < load || by_load > by_rest ? by_load : by_rest);
 }
 
 /* The limit of a job; UINT64_MAX: none that a collector minds. */

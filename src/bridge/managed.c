@@ -408,6 +408,11 @@ uint64_t hm_managed_refreshes(void)
     return atomic_load(&refreshes);
 }
 
+uint64_t hm_managed_hard_limit(void)
+{
+    return atomic_load(&in_force);
+}
+
 /* GCHighMemPercent as the collector makes it a threshold; older ones do not tell what theirs is without it. */
 static uint64_t high_percent(void)
 {
@@ -428,7 +433,7 @@ void hm_managed_get_limit(hostmem_bridge_collector_limit *limit)
     limit->owner = atomic_load(&in_force_owner);
     limit->fixed = takes == TAKES_NONE || !hm_hard_limit_may_change(&settings);
     limit->beyond_start = atomic_load(&beyond_start);
-    limit->hard_limit = atomic_load(&in_force);
+    limit->hard_limit = hm_managed_hard_limit();
     limit->pending = atomic_load(&pending);
     limit->available = limit->hard_limit != HOSTMEM_UNLIMITED ? limit->hard_limit : physical;
     limit->high_load = physical / 100 * high_percent() + physical % 100 * high_percent() / 100;

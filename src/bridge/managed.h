@@ -60,7 +60,10 @@ void hm_managed_runs(void);
 /* How often the collector has taken a limit. */
 uint64_t hm_managed_refreshes(void);
 
-/* What is in force there, as far as it can be derived. */
+/* The collector's hard limit, as far as it can be derived, or HARD_LIMIT_NONE.  No lock. */
+uint64_t hm_managed_hard_limit(void);
+
+/* The same, and whose it is and what else there is to know of it. */
 void hm_managed_get_limit(hostmem_bridge_collector_limit *limit);
 
 #endif
