@@ -149,57 +149,77 @@ static void run(struct hm_os_thread *thread)
     release(trace);
 }
 
-/* Events that were lost before are another trace's. */
 static void begin(struct trace *trace)
 {
-    for (unsigned lane = 0; lane < RING_LANES; lane++)
-        trace->lost[lane] = hm_ring_lost(&trace->recorder->ring, lane, true);
     hm_trace_file_begin(&trace->file, trace->clock.first.counter);
     hm_survey_limits(&trace->file, trace->vm);
     hm_survey_regions(&trace->file, trace->vm);
     look_up(trace);
+    hm_trace_file_flush(&trace->file);
 }
 
-static struct recorder *take_recorder(struct vm *vm, const hostmem_trace_options *options)
+/* Events that an earlier trace has not waited for are dropped; those that are lost by now are not this one's. */
+static bool take_recorder(struct trace *trace, const hostmem_trace_options *options)
 {
+    struct vm *vm = trace->vm;
     const unsigned slots = options->lane_events != 0 ? options->lane_events : SLOTS_USUAL;
     const unsigned frames = options->flags & HOSTMEM_TRACE_STACKS ? TRACE_FRAMES_MOST : 0;
     struct recorder *recorder = hm_recorder_take(&vm->recorders, &vm->stats.metadata, slots, frames);
+    trace->recorder = recorder;
     if (recorder == NULL)
-        return NULL;
+        return false;
     recorder->flags = options->flags;
-    for (unsigned lane = 0; lane < RING_LANES; lane++) /* of calls that an earlier trace has not waited for */
+    for (unsigned lane = 0; lane < RING_LANES; lane++) {
         while (hm_ring_next(&recorder->ring, lane, true) != NULL)
             hm_ring_free(&recorder->ring, lane);
-    return recorder;
+        trace->lost[lane] = hm_ring_lost(&recorder->ring, lane, true);
+    }
+    return true;
 }
 
-/* The file and the thread; all else is there. */
+/* The file and the thread; all else is there, and calls are recorded. */
 static HRESULT set_out(struct trace *trace, const wchar_t *path)
 {
     trace->file.file = hm_os_file_create(path);
     if (trace->file.file == NULL)
         return hresult_from_last_error();
     begin(trace);
-    if (trace->file.error != 0 || !hm_os_module_keep()) {
-        hm_os_close(trace->file.file);
-        return trace->file.error != 0 ? hresult_from_win32(trace->file.error) : E_OUTOFMEMORY;
+    const HRESULT result = trace->file.error != 0 ? hresult_from_win32(trace->file.error) : E_OUTOFMEMORY;
+    if (trace->file.error == 0 && hm_os_module_keep()) {
+        trace->references = 2;
+        if (hm_os_thread_start(&trace->thread))
+            return S_OK;
+        trace->references = 1;
+        hm_os_module_release();
     }
+    hm_os_close(trace->file.file);
+    return result;
+}
+
+/* In this order: a call that is recorded may walk up its stack, and finds what images are there now. */
+static HRESULT record(struct trace *trace, const wchar_t *path)
+{
+    struct recorder *none = NULL;
     HRESULT result = trace->recorder->frames == 0 ? S_OK : hm_modules_note(&trace->modules, &trace->noted);
-    trace->references = 2;
-    if (result == S_OK && hm_os_thread_start(&trace->thread))
-        return S_OK;
-    trace->references = 1;
+    if (result != S_OK)
+        return result;
+    hm_clock_start(&trace->clock);
+    result = HOST_E_INVALIDOPERATION;
+    if (atomic_compare_exchange_strong(&trace->vm->recorders.running, &none, trace->recorder)) {
+        result = set_out(trace, path);
+        if (result == S_OK)
+            return S_OK;
+        atomic_store(&trace->vm->recorders.running, NULL);
+    }
     if (trace->noted != NULL)
         hm_modules_forget(trace->noted);
-    hm_os_module_release();
-    hm_os_close(trace->file.file);
-    return result == S_OK ? E_OUTOFMEMORY : result;
+    return result;
 }
 
 HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, struct trace **out)
 {
-    struct recorder *none = NULL;
+    if (recording(&vm->recorders) != NULL)
+        return HOST_E_INVALIDOPERATION;
     struct trace *trace = pages_take(sizeof *trace);
     if (trace == NULL)
         return E_OUTOFMEMORY;
@@ -211,19 +231,11 @@ HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, stru
     trace->references = 1;
     trace->vm = vm;
     trace->mutex = hm_os_mutex_create();
-    trace->recorder = take_recorder(vm, options);
-    HRESULT result = E_OUTOFMEMORY;
-    if (trace->mutex != NULL && trace->recorder != NULL) {
-        hm_clock_start(&trace->clock);
-        result = HOST_E_INVALIDOPERATION;
-        if (atomic_compare_exchange_strong(&vm->recorders.running, &none, trace->recorder)) {
-            result = set_out(trace, options->path);
-            if (result == S_OK) {
-                *out = trace;
-                return S_OK;
-            }
-            atomic_store(&vm->recorders.running, NULL);
-        }
+    const bool ready = take_recorder(trace, options) && trace->mutex != NULL;
+    const HRESULT result = ready ? record(trace, options->path) : E_OUTOFMEMORY;
+    if (result == S_OK) {
+        *out = trace;
+        return S_OK;
     }
     if (trace->recorder != NULL)
         hm_recorder_give(&vm->recorders, trace->recorder);
@@ -234,6 +246,7 @@ HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, stru
 HRESULT hm_trace_end(struct trace *trace)
 {
     hm_os_mutex_lock(trace->mutex);
+    trace->ended = true;
     struct recorder *recorder = trace->recorder;
     struct survey_calls calls;
     atomic_store(&trace->vm->recorders.running, NULL);
@@ -245,7 +258,6 @@ HRESULT hm_trace_end(struct trace *trace)
     hm_trace_file_end(&trace->file);
     hm_os_close(trace->file.file);
     const DWORD error = trace->file.error;
-    trace->ended = true;
     hm_recorder_give(&trace->vm->recorders, recorder);
     hm_os_mutex_unlock(trace->mutex);
     hm_shared_handle_set(&hm_record_due);
