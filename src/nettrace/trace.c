@@ -4,6 +4,8 @@
  * Whoever has the mutex writes: the thread every now and then, and in the end whoever ends the trace, for whom the thread
  * need not be there any more.  Where it was killed while it wrote, what it had taken out of a ring is missing, and the
  * sequence of the next event shows it; a block that it had not written to its end is overwritten.
+ *
+ * Whoever ends it may have the loader lock: nothing that takes that is done with the mutex.
  */
 #include "nettrace/trace.h"
 
@@ -110,11 +112,27 @@ static void go_over_lanes(struct trace *trace, bool last)
     hm_trace_file_flush(&trace->file);
 }
 
-static void look_up(struct trace *trace)
+static void sample(struct trace *trace)
 {
-    hm_modules_look(&trace->modules, &trace->file);
     hm_survey_sample(&trace->file, trace->vm);
     trace->sampled = hm_os_ticks();
+}
+
+/* For whoever is to write; false: it has been ended. */
+static bool lock(struct trace *trace)
+{
+    hm_os_mutex_lock(trace->mutex);
+    return !trace->ended;
+}
+
+static void tell_modules(struct trace *trace)
+{
+    hm_modules_look(&trace->modules);
+    while (hm_modules_next(&trace->modules)) {
+        if (lock(trace))
+            hm_modules_tell(&trace->modules, &trace->file);
+        hm_os_mutex_unlock(trace->mutex);
+    }
 }
 
 static void release(struct trace *trace)
@@ -131,18 +149,21 @@ static void run(struct hm_os_thread *thread)
 {
     struct trace *trace = CONTAINING_RECORD(thread, struct trace, thread);
     const struct hm_os_resources none = {.low = false};
-    for (bool ended = false; !ended;) {
+    for (bool goes_on = true; goes_on;) {
+        bool due = false;
         hm_os_wait(shared_handle(&hm_record_due), &none, LOOK_MS);
-        hm_os_mutex_lock(trace->mutex);
-        ended = trace->ended;
-        if (!ended) {
+        goes_on = lock(trace);
+        if (goes_on) {
             go_over_lanes(trace, false);
-            if (hm_os_ticks() - trace->sampled >= SAMPLE_MS) {
+            due = hm_os_ticks() - trace->sampled >= SAMPLE_MS;
+            if (due) {
                 hm_trace_file_point(&trace->file, trace->clock.last.counter);
-                look_up(trace);
+                sample(trace);
             }
         }
         hm_os_mutex_unlock(trace->mutex);
+        if (due)
+            tell_modules(trace);
     }
     if (trace->noted != NULL)
         hm_modules_forget(trace->noted);
@@ -154,7 +175,8 @@ static void begin(struct trace *trace)
     hm_trace_file_begin(&trace->file, trace->clock.first.counter);
     hm_survey_limits(&trace->file, trace->vm);
     hm_survey_regions(&trace->file, trace->vm);
-    look_up(trace);
+    sample(trace);
+    tell_modules(trace);
     hm_trace_file_flush(&trace->file);
 }
 
@@ -245,7 +267,7 @@ HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, stru
 
 HRESULT hm_trace_end(struct trace *trace)
 {
-    hm_os_mutex_lock(trace->mutex);
+    lock(trace);
     trace->ended = true;
     struct recorder *recorder = trace->recorder;
     struct survey_calls calls;
