@@ -121,7 +121,9 @@ static void sample(struct trace *trace)
 /* For whoever is to write; false: it has been ended. */
 static bool lock(struct trace *trace)
 {
-    hm_os_mutex_lock(trace->mutex);
+    const bool whole = hm_os_mutex_lock(trace->mutex);
+    if (!whole && !trace->ended)
+        hm_trace_file_take_over(&trace->file);
     return !trace->ended;
 }
 
