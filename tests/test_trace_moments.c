@@ -120,7 +120,8 @@ enum place {
     BEFORE_A_SLOT_IS_FREE,
     WHEN_A_BLOCK_IS_WRITTEN,
     BEFORE_THE_NEXT_BLOCK,
-    PLACES
+    PLACES,
+    BEFORE_LOST_IS_TOLD = PLACES
 };
 
 static _Thread_local bool ours; /* no thread of the library's */
@@ -146,6 +147,7 @@ void __real_hm_event_block_add(struct event_block *block, const struct event_hea
 void __real_hm_event_block_begin(struct event_block *block);
 void __real_hm_thread_row(struct bytes *block, uint64_t number, const char *name, uint64_t process,
                           uint64_t system);
+void __real_hm_trace_file_add(struct trace_file *file, const struct file_event *event);
 void __real_hm_ring_free(struct ring *ring, unsigned lane);
 bool __real_hm_os_file_write(HANDLE file, uint64_t offset, const void *bytes, size_t count);
 
@@ -174,6 +176,13 @@ void __wrap_hm_thread_row(struct bytes *block, uint64_t number, const char *name
     if (is_to_die(BEFORE_A_THREADS_ROW) && system == caller)
         die();
     __real_hm_thread_row(block, number, name, process, system);
+}
+
+void __wrap_hm_trace_file_add(struct trace_file *file, const struct file_event *event)
+{
+    if (is_to_die(BEFORE_LOST_IS_TOLD) && event->event == TRACE_LOST)
+        die();
+    __real_hm_trace_file_add(file, event);
 }
 
 void __wrap_hm_ring_free(struct ring *ring, unsigned lane)
@@ -238,6 +247,32 @@ static void test_a_writer_that_dies(void **state)
 {
     for (int place = NOWHERE + 1; place < PLACES; place++)
         die_at(*state, (enum place)place);
+}
+
+/* It has seen that events are lost, and the file does not say so yet. */
+static void test_a_writer_that_dies_before_it_tells(void **state)
+{
+    enum { SLOTS = 4 };
+    unsigned made = 0;
+    struct fixture *f = *state;
+    struct trace_read found;
+    ours = true;
+    dying = CreateEventW(NULL, FALSE, FALSE, NULL);
+    assert_hresult(start(f->manager, 0, SLOTS), S_OK);
+    atomic_store(&to_die_at, BEFORE_LOST_IS_TOLD);
+    for (; made < 20 * SLOTS; made += 2)
+        reserve_and_release(f, 1);
+    /* The next event that finds room tells the writer. */
+    for (; made < 1000 && WaitForSingleObject(dying, 100) != WAIT_OBJECT_0; made += 2)
+        reserve_and_release(f, 1);
+    assert_int_equal(WaitForSingleObject(victim, WAIT_MS), WAIT_OBJECT_0);
+    assert_hresult(hostmem_trace_stop(f->manager), S_OK);
+    read_trace(path, &found);
+    assert_true(found.complete);
+    assert_true(found.told > 0);
+    assert_true(found.count[TRACE_ALLOC] + found.count[TRACE_FREE] + found.lost >= made);
+    CloseHandle(victim);
+    CloseHandle(dying);
 }
 
 /* Whoever ends a trace may have the loader lock, and the trace's thread may want it: a process of its own, which hangs if one
@@ -314,6 +349,7 @@ int main(int argc, char **argv)
         trace_test(test_lost_while_the_file_is_opened),
         trace_test(test_no_stale_image_is_walked),
         trace_test(test_a_writer_that_dies),
+        trace_test(test_a_writer_that_dies_before_it_tells),
         cmocka_unit_test(test_stop_with_the_loader_lock),
     };
     (void)argv;

@@ -40,7 +40,6 @@ static void tell_lost(struct trace *trace, unsigned lane, uint64_t lost, uint64_
     const uint64_t fresh = lost - trace->lost[lane];
     if ((int64_t)fresh <= 0)
         return;
-    trace->lost[lane] = lost;
     const struct file_event event = {.capture = lane,
                                      .event = TRACE_LOST,
                                      .time = time,
@@ -48,6 +47,7 @@ static void tell_lost(struct trace *trace, unsigned lane, uint64_t lost, uint64_
                                      .skipped = (uint32_t)fresh,
                                      .figures = &fresh};
     hm_trace_file_add(&trace->file, &event);
+    trace->lost[lane] = lost;
 }
 
 /* "11.0.26.53018", from four times 16 bits. */
