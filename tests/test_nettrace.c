@@ -93,6 +93,11 @@ static void test_events(void **state)
     assert_int_equal(memory[3], BLOCK_EVENT);
     assert_int_equal(memory[8] | memory[9] << 8, 1000);
     assert_int_equal(memory[16] | memory[17] << 8, 1003);
+    /* The number wraps around: an event it is. */
+    hm_event_block_begin(&block);
+    head.sequence = 0;
+    hm_event_block_add(&block, &head, &payload);
+    assert_false(event_block_is_empty(&block));
 }
 
 static void test_stacks(void **state)

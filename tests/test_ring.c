@@ -94,6 +94,27 @@ static void test_full(void **state)
     unmake(made);
 }
 
+/* Drops are told when their number has wrapped around, too. */
+static void test_lost_without_end(void **state)
+{
+    struct made *made = make(SLOTS, 0);
+    struct ring_lane *lane = &made->ring.lane[LANE];
+    const uint64_t before = lane->told = UINT32_MAX - 1;
+    (void)state;
+    lane->dropped = UINT32_MAX - 1;
+    for (uint64_t i = 0; i < SLOTS; i++)
+        write_one(made, i);
+    for (unsigned i = 0; i < 4; i++)
+        assert_null(claim(made, 99));
+    assert_int_equal(hm_ring_lost(&made->ring, LANE, true), before + 4);
+    for (uint64_t i = 0; i < SLOTS; i++)
+        read_one(made, i, before);
+    write_one(made, 100);
+    read_one(made, 100, before + 4);
+    assert_int_equal(hm_ring_lost(&made->ring, LANE, true), before + 4);
+    unmake(made);
+}
+
 static void test_half(void **state)
 {
     struct made *made = make(SLOTS, 0);
@@ -253,9 +274,10 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_order), cmocka_unit_test(test_full),   cmocka_unit_test(test_half),
-        cmocka_unit_test(test_late),     cmocka_unit_test(test_killed), cmocka_unit_test(test_last),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_in_order), cmocka_unit_test(test_full),
+        cmocka_unit_test(test_half),     cmocka_unit_test(test_lost_without_end),
+        cmocka_unit_test(test_late),     cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_last),     cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -174,6 +174,73 @@ static void test_unknown(void **state)
     assert_null(hm_images_find(&hm_process_images, (uintptr_t)module));
 }
 
+/* Windows' list of modules, or what a test says of it. */
+
+BOOL WINAPI __real_K32EnumProcessModules(HANDLE process, HMODULE *list, DWORD bytes, DWORD *needed);
+BOOL WINAPI __wrap_K32EnumProcessModules(HANDLE process, HMODULE *list, DWORD bytes, DWORD *needed);
+
+static unsigned failures;
+static HMODULE only;
+
+BOOL WINAPI __wrap_K32EnumProcessModules(HANDLE process, HMODULE *list, DWORD bytes, DWORD *needed)
+{
+    if (failures != 0) {
+        failures--;
+        SetLastError(ERROR_PARTIAL_COPY);
+        return FALSE;
+    }
+    if (only == NULL)
+        return __real_K32EnumProcessModules(process, list, bytes, needed);
+    list[0] = only;
+    *needed = sizeof only;
+    return TRUE;
+}
+
+/* Windows does not say what is there: for a moment, or at all.  What was noted stays, and was told of once. */
+static void test_no_list(void **state)
+{
+    static struct modules told;
+    void *other = NULL;
+    (void)state;
+    failures = 1;
+    assert_int_equal(hm_modules_note(&modules, &other), S_OK);
+    hm_modules_forget(other);
+    deeper(2);
+    assert_same();
+    failures = 1000;
+    assert_int_equal(hm_modules_note(&modules, &other), HRESULT_FROM_WIN32(ERROR_PARTIAL_COPY));
+    assert_null(other);
+    deeper(2);
+    assert_same();
+    failures = 0;
+    for (hm_modules_look(&told); hm_modules_next(&told);)
+        ;
+    failures = 1000;
+    hm_modules_look(&told);
+    failures = 0;
+    hm_modules_look(&told);
+    assert_false(hm_modules_next(&told));
+}
+
+/* What is listed is gone, and within another image by now: no reference to that is left. */
+static void test_within_another(void **state)
+{
+    static struct modules told;
+    void *other;
+    HMODULE module = LoadLibraryW(L"hid.dll");
+    (void)state;
+    assert_non_null(module);
+    only = (HMODULE)(void *)((char *)module + 4096);
+    hm_images_add(&hm_process_images, (uintptr_t)only, 4096, (void *)only, 1);
+    assert_int_equal(hm_modules_note(&modules, &other), S_OK);
+    hm_modules_forget(other);
+    hm_modules_look(&told);
+    assert_false(hm_modules_next(&told));
+    only = NULL;
+    FreeLibrary(module);
+    assert_null(GetModuleHandleW(L"hid.dll"));
+}
+
 /* Whatever the unwind data and the stack hold, nothing else is read, and the walk ends. */
 static void test_rubbish(void **state)
 {
@@ -221,6 +288,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_as_windows, note, forget),
         cmocka_unit_test_setup_teardown(test_through_others, note, forget),
         cmocka_unit_test_setup_teardown(test_unknown, note, forget),
+        cmocka_unit_test_setup_teardown(test_no_list, note, forget),
+        cmocka_unit_test_setup_teardown(test_within_another, note, forget),
         cmocka_unit_test(test_rubbish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

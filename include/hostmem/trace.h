@@ -58,7 +58,7 @@ typedef struct hostmem_trace_options {
  * Returns S_OK; E_POINTER: an argument or the path is NULL; E_INVALIDARG: a size that this version does not know, unknown
  * flags, lane_events that are none of the above, reserved not 0; HOST_E_INVALIDOPERATION: the manager is traced already;
  * HOST_E_CLRNOTAVAILABLE: after hostmem_shutdown; E_NOTIMPL: HOSTMEM_TRACE_STACKS on x86; E_OUTOFMEMORY;
- * HRESULT_FROM_WIN32: what Windows says of the file, which may have been emptied.
+ * HRESULT_FROM_WIN32: what Windows says of the file, which may have been emptied, or of the process's modules (with stacks).
  */
 HRESULT HOSTMEM_CALL hostmem_trace_start(hostmem_manager *manager, const hostmem_trace_options *options);
 
@@ -84,7 +84,7 @@ HRESULT HOSTMEM_CALL hostmem_trace_collections(hostmem_manager *manager, const u
  *
  * The caller's thread writes what there is, how often each method was called, and the end of the file; calls that are under
  * way meanwhile may be missing.  It waits for the library's thread while that writes, and for nothing else: it may be called
- * while the process ends, when there is no other thread any more.  The manager's end does the same.  A process that ends
+ * under the loader lock, and while the process ends, when there is no other thread any more.  The manager's end does the same.  A process that ends
  * without it leaves a file that can be read to its last block.
  *
  * Returns S_OK; S_FALSE: the manager is not traced; E_POINTER: manager is NULL; E_OUTOFMEMORY or HRESULT_FROM_WIN32: Windows

@@ -81,7 +81,7 @@ struct hm_os_thread {
 };
 bool hm_os_thread_start(struct hm_os_thread *thread); /* which stays until `run` does not need it any more */
 HANDLE hm_os_mutex_create(void);
-void hm_os_mutex_lock(HANDLE mutex);
+bool hm_os_mutex_lock(HANDLE mutex); /* false: whoever had it was killed; the caller has it now */
 void hm_os_mutex_unlock(HANDLE mutex);
 void hm_os_close(HANDLE handle);
 

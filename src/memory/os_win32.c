@@ -243,9 +243,9 @@ HANDLE hm_os_mutex_create(void)
     return CreateMutexW(NULL, FALSE, NULL);
 }
 
-void hm_os_mutex_lock(HANDLE mutex)
+bool hm_os_mutex_lock(HANDLE mutex)
 {
-    WaitForSingleObject(mutex, INFINITE); /* abandoned is as good: what it guards is changed by one store */
+    return WaitForSingleObject(mutex, INFINITE) != WAIT_ABANDONED;
 }
 
 void hm_os_mutex_unlock(HANDLE mutex)

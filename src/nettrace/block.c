@@ -3,7 +3,7 @@
  */
 #include "nettrace/block.h"
 
-enum { BLOCK_HEADER = 4, EVENT_HEADER = 20, COMPRESSED = 1 };
+enum { BLOCK_HEADER = 4, EVENT_HEADER = EVENT_BLOCK_HEAD - BLOCK_HEADER, COMPRESSED = 1 };
 
 void hm_block_begin(struct bytes *block)
 {

@@ -37,7 +37,7 @@ void hm_thread_row(struct bytes *block, uint64_t number, const char *name, uint6
 struct event_head {
     uint32_t event;    /* in the metadata */
     uint32_t capture;  /* thread index of the lane */
-    uint32_t sequence; /* in the lane, from 1 */
+    uint32_t sequence; /* in the lane, from 1; it wraps around */
     uint32_t thread;   /* index */
     uint32_t stack;    /* 0: none */
     uint64_t time;
@@ -51,7 +51,8 @@ struct event_block {
     size_t before_bytes;
 };
 
-enum { EVENT_ROOM = 64 }; /* for all of an event but its payload */
+enum { EVENT_BLOCK_HEAD = 24 }; /* bytes before the first event */
+enum { EVENT_ROOM = 64 };       /* for all of an event but its payload */
 
 void hm_event_block_begin(struct event_block *block);
 void hm_event_block_add(struct event_block *block, const struct event_head *head,
@@ -60,7 +61,7 @@ void hm_event_block_end(struct event_block *block);
 
 static inline bool event_block_is_empty(const struct event_block *block)
 {
-    return block->before.sequence == 0;
+    return block->bytes.used == EVENT_BLOCK_HEAD;
 }
 
 static inline bool event_block_has_room(const struct event_block *block, size_t payload)

@@ -11,12 +11,16 @@
 #include "nettrace/schema.h"
 #include "trace/walk.h"
 
-/* A reference to the image at an address; false: there is none any more. */
-static bool hold(HMODULE module, HMODULE *held)
+/* A reference to the image, so that it stays; false: it is gone, and another may lie there. */
+static bool hold(HMODULE module)
 {
-    return GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (const wchar_t *)(void *)module,
-                              held) &&
-           *held == module;
+    HMODULE held;
+    if (!GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, (const wchar_t *)(void *)module, &held))
+        return false;
+    if (held == module)
+        return true;
+    FreeLibrary(held);
+    return false;
 }
 
 static const IMAGE_NT_HEADERS *headers_of(HMODULE module)
@@ -87,13 +91,14 @@ static void put_string(struct bytes *text, const char *string)
 }
 
 /* In JSON, as the TraceEvent library wants it of a PE image. */
-static const char *describe_pdb(struct modules *modules, HMODULE module)
+static void describe_pdb(struct modules *modules, HMODULE module)
 {
     size_t name_bytes;
     const struct pdb *pdb = pdb_of(module, &name_bytes);
-    struct bytes text = {.at = (uint8_t *)modules->text, .room = sizeof modules->text - 1};
+    struct bytes text = {.at = (uint8_t *)modules->pdb, .room = sizeof modules->pdb - 1};
+    modules->pdb[0] = 0;
     if (pdb == NULL)
-        return NULL;
+        return;
     put_string(&text, "{\"type\":\"PE\",\"name\":\"");
     for (size_t i = 0; i < name_bytes && pdb->name[i] != 0; i++) {
         if (pdb->name[i] == '\\' || pdb->name[i] == '"')
@@ -112,17 +117,15 @@ static const char *describe_pdb(struct modules *modules, HMODULE module)
     for (unsigned i = 0; i < sizeof pdb->guid.Data4; i++)
         put_hex(&text, pdb->guid.Data4[i], 2);
     put_string(&text, "\"}");
-    modules->text[text.used] = 0;
-    return text.overrun ? NULL : modules->text;
+    modules->pdb[text.overrun ? 0 : text.used] = 0;
 }
 
-static const char *path_of(struct modules *modules, HMODULE module)
+static void describe_name(struct modules *modules, HMODULE module)
 {
     const DWORD length = GetModuleFileNameW(module, modules->path, MODULE_PATH);
-    const int bytes = WideCharToMultiByte(CP_UTF8, 0, modules->path, (int)length, modules->text,
-                                          sizeof modules->text - 1, NULL, NULL);
-    modules->text[bytes > 0 ? bytes : 0] = 0;
-    return modules->text;
+    const int bytes = WideCharToMultiByte(CP_UTF8, 0, modules->path, (int)length, modules->name,
+                                          sizeof modules->name - 1, NULL, NULL);
+    modules->name[bytes > 0 ? bytes : 0] = 0;
 }
 
 /* With the earliest time that may still come: it was loaded before its first call was seen, and after the last look. */
@@ -136,27 +139,28 @@ static void add(struct trace_file *file, unsigned event, const uint64_t *figures
     hm_trace_file_add(file, &mapping);
 }
 
-static void tell(struct modules *modules, struct trace_file *file, HMODULE module)
+void hm_modules_tell(struct modules *modules, struct trace_file *file)
 {
-    HMODULE held = NULL;
-    if (!hold(module, &held))
-        return;
-    const uint64_t id = ++modules->ids, base = (uintptr_t)module;
-    const char *pdb = describe_pdb(modules, module);
-    if (pdb != NULL)
-        add(file, SCHEMA_MAPPING_METADATA, &id, pdb);
-    const uint64_t figures[] = {id, base, base + image_bytes(module), 0, pdb != NULL ? id : 0};
-    add(file, SCHEMA_MAPPING, figures, path_of(modules, module));
-    FreeLibrary(held);
+    const uint64_t id = ++modules->ids;
+    const bool pdb = modules->pdb[0] != 0;
+    const uint64_t figures[] = {id, modules->base, modules->base + modules->bytes, 0, pdb ? id : 0};
+    if (pdb)
+        add(file, SCHEMA_MAPPING_METADATA, &id, modules->pdb);
+    add(file, SCHEMA_MAPPING, figures, modules->name);
 }
 
+/* 0: Windows does not say, as the last error tells; while the list changes it may not, so it is asked again. */
 static unsigned list(HMODULE *modules)
 {
-    DWORD bytes = 0;
-    if (!K32EnumProcessModules(GetCurrentProcess(), modules, MODULES_MOST * sizeof *modules, &bytes))
-        return 0;
-    const unsigned count = bytes / sizeof *modules;
-    return count < MODULES_MOST ? count : MODULES_MOST;
+    enum { TIMES = 4 };
+    for (unsigned i = 0; i < TIMES; i++) {
+        DWORD bytes = 0;
+        if (K32EnumProcessModules(GetCurrentProcess(), modules, MODULES_MOST * sizeof *modules, &bytes)) {
+            const unsigned count = bytes / sizeof *modules;
+            return count < MODULES_MOST ? count : MODULES_MOST;
+        }
+    }
+    return 0;
 }
 
 static bool has(const HMODULE *modules, unsigned count, HMODULE module)
@@ -167,15 +171,34 @@ static bool has(const HMODULE *modules, unsigned count, HMODULE module)
     return false;
 }
 
-void hm_modules_look(struct modules *modules, struct trace_file *file)
+void hm_modules_look(struct modules *modules)
 {
     const unsigned count = list(modules->now);
+    if (count == 0)
+        return;
+    modules->fresh_count = 0;
     for (unsigned i = 0; i < count; i++)
         if (!has(modules->known, modules->count, modules->now[i]))
-            tell(modules, file, modules->now[i]);
+            modules->fresh[modules->fresh_count++] = modules->now[i];
     for (unsigned i = 0; i < count; i++)
         modules->known[i] = modules->now[i];
     modules->count = count;
+}
+
+bool hm_modules_next(struct modules *modules)
+{
+    while (modules->fresh_count != 0) {
+        const HMODULE module = modules->fresh[--modules->fresh_count];
+        if (!hold(module))
+            continue;
+        modules->base = (uintptr_t)module;
+        modules->bytes = image_bytes(module);
+        describe_name(modules, module);
+        describe_pdb(modules, module);
+        FreeLibrary(module);
+        return true;
+    }
+    return false;
 }
 
 /* ---- for stacks */
@@ -222,17 +245,16 @@ static void drop_stale(uint32_t before, const HMODULE *modules, unsigned count)
     for (uint32_t i = 0; i < before && i < IMAGES_MOST; i++) {
         const struct image *image = &hm_process_images.image[i];
         const HMODULE module = (HMODULE)(uintptr_t)atomic_load(&image->base);
-        HMODULE held = NULL;
         DWORD bytes = 0;
         if (module == NULL)
             continue;
-        const bool same = has(modules, count, module) && hold(module, &held) &&
-                          image->function == directory(module, IMAGE_DIRECTORY_ENTRY_EXCEPTION, &bytes) &&
-                          image->functions == bytes / sizeof *image->function;
-        if (!same)
+        const bool held = has(modules, count, module) && hold(module);
+        if (!held || image->bytes != image_bytes(module) ||
+            image->function != directory(module, IMAGE_DIRECTORY_ENTRY_EXCEPTION, &bytes) ||
+            image->functions != bytes / sizeof *image->function)
             hm_images_remove(&hm_process_images, (uintptr_t)module);
-        if (held != NULL)
-            FreeLibrary(held);
+        if (held)
+            FreeLibrary(module);
     }
 }
 
@@ -243,14 +265,18 @@ HRESULT hm_modules_note(struct modules *modules, void **cookie)
     if (listen == NULL || listen(0, loader_calls, NULL, cookie) < 0)
         return HRESULT_FROM_WIN32(ERROR_PROC_NOT_FOUND);
     const unsigned count = list(modules->now);
-    drop_stale(before, modules->now, count);
-    for (unsigned i = 0; i < count; i++) {
-        HMODULE held = NULL;
-        if (hold(modules->now[i], &held)) {
-            note(modules->now[i]);
-            FreeLibrary(held);
-        }
+    if (count == 0) {
+        const HRESULT result = hresult_from_last_error();
+        hm_modules_forget(*cookie);
+        *cookie = NULL;
+        return result;
     }
+    drop_stale(before, modules->now, count);
+    for (unsigned i = 0; i < count; i++)
+        if (hold(modules->now[i])) {
+            note(modules->now[i]);
+            FreeLibrary(modules->now[i]);
+        }
     return S_OK;
 }
 

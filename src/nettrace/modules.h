@@ -10,15 +10,23 @@ enum { MODULES_MOST = 1024, MODULE_PATH = 1024 };
 
 /* What a trace has told of already. */
 struct modules {
-    unsigned count;
+    unsigned count, fresh_count;
     uint64_t ids; /* of mappings, so far */
-    HMODULE known[MODULES_MOST], now[MODULES_MOST];
+    HMODULE known[MODULES_MOST], now[MODULES_MOST], fresh[MODULES_MOST];
     wchar_t path[MODULE_PATH];
-    char text[3 * MODULE_PATH];
+    /* Of the last that hm_modules_next came to; pdb: empty, if it has none. */
+    uint64_t base, bytes;
+    char name[3 * MODULE_PATH], pdb[3 * MODULE_PATH];
 };
 
-/* Those that are there and were not the last time, as events. */
-void hm_modules_look(struct modules *modules, struct trace_file *file);
+/*
+ * hm_modules_look finds those that are there and were not the last time; hm_modules_next goes on to the next of them, and
+ * false: there is none; hm_modules_tell writes that one down as events.  hm_modules_next takes the loader lock, and may run
+ * code of the image: not with a lock that somebody there may wait for.
+ */
+void hm_modules_look(struct modules *modules);
+bool hm_modules_next(struct modules *modules);
+void hm_modules_tell(struct modules *modules, struct trace_file *file);
 
 /*
  * Have hm_process_images be right from now on; *cookie is for hm_modules_forget.  S_OK, or what Windows says.  Both take

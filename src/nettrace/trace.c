@@ -4,6 +4,8 @@
  * Whoever has the mutex writes: the thread every now and then, and in the end whoever ends the trace, for whom the thread
  * need not be there any more.  Where it was killed while it wrote, what it had taken out of a ring is missing, and the
  * sequence of the next event shows it; a block that it had not written to its end is overwritten.
+ *
+ * Whoever ends it may have the loader lock: nothing that takes that is done with the mutex.
  */
 #include "nettrace/trace.h"
 
@@ -38,7 +40,6 @@ static void tell_lost(struct trace *trace, unsigned lane, uint64_t lost, uint64_
     const uint64_t fresh = lost - trace->lost[lane];
     if ((int64_t)fresh <= 0)
         return;
-    trace->lost[lane] = lost;
     const struct file_event event = {.capture = lane,
                                      .event = TRACE_LOST,
                                      .time = time,
@@ -46,6 +47,7 @@ static void tell_lost(struct trace *trace, unsigned lane, uint64_t lost, uint64_
                                      .skipped = (uint32_t)fresh,
                                      .figures = &fresh};
     hm_trace_file_add(&trace->file, &event);
+    trace->lost[lane] = lost;
 }
 
 /* "11.0.26.53018", from four times 16 bits. */
@@ -110,11 +112,29 @@ static void go_over_lanes(struct trace *trace, bool last)
     hm_trace_file_flush(&trace->file);
 }
 
-static void look_up(struct trace *trace)
+static void sample(struct trace *trace)
 {
-    hm_modules_look(&trace->modules, &trace->file);
     hm_survey_sample(&trace->file, trace->vm);
     trace->sampled = hm_os_ticks();
+}
+
+/* For whoever is to write; false: it has been ended. */
+static bool lock(struct trace *trace)
+{
+    const bool whole = hm_os_mutex_lock(trace->mutex);
+    if (!whole && !trace->ended)
+        hm_trace_file_take_over(&trace->file);
+    return !trace->ended;
+}
+
+static void tell_modules(struct trace *trace)
+{
+    hm_modules_look(&trace->modules);
+    while (hm_modules_next(&trace->modules)) {
+        if (lock(trace))
+            hm_modules_tell(&trace->modules, &trace->file);
+        hm_os_mutex_unlock(trace->mutex);
+    }
 }
 
 static void release(struct trace *trace)
@@ -131,75 +151,99 @@ static void run(struct hm_os_thread *thread)
 {
     struct trace *trace = CONTAINING_RECORD(thread, struct trace, thread);
     const struct hm_os_resources none = {.low = false};
-    for (bool ended = false; !ended;) {
+    for (bool goes_on = true; goes_on;) {
+        bool due = false;
         hm_os_wait(shared_handle(&hm_record_due), &none, LOOK_MS);
-        hm_os_mutex_lock(trace->mutex);
-        ended = trace->ended;
-        if (!ended) {
+        goes_on = lock(trace);
+        if (goes_on) {
             go_over_lanes(trace, false);
-            if (hm_os_ticks() - trace->sampled >= SAMPLE_MS) {
+            due = hm_os_ticks() - trace->sampled >= SAMPLE_MS;
+            if (due) {
                 hm_trace_file_point(&trace->file, trace->clock.last.counter);
-                look_up(trace);
+                sample(trace);
             }
         }
         hm_os_mutex_unlock(trace->mutex);
+        if (due)
+            tell_modules(trace);
     }
     if (trace->noted != NULL)
         hm_modules_forget(trace->noted);
     release(trace);
 }
 
-/* Events that were lost before are another trace's. */
 static void begin(struct trace *trace)
 {
-    for (unsigned lane = 0; lane < RING_LANES; lane++)
-        trace->lost[lane] = hm_ring_lost(&trace->recorder->ring, lane, true);
     hm_trace_file_begin(&trace->file, trace->clock.first.counter);
     hm_survey_limits(&trace->file, trace->vm);
     hm_survey_regions(&trace->file, trace->vm);
-    look_up(trace);
+    sample(trace);
+    tell_modules(trace);
+    hm_trace_file_flush(&trace->file);
 }
 
-static struct recorder *take_recorder(struct vm *vm, const hostmem_trace_options *options)
+/* Events that an earlier trace has not waited for are dropped; those that are lost by now are not this one's. */
+static bool take_recorder(struct trace *trace, const hostmem_trace_options *options)
 {
+    struct vm *vm = trace->vm;
     const unsigned slots = options->lane_events != 0 ? options->lane_events : SLOTS_USUAL;
     const unsigned frames = options->flags & HOSTMEM_TRACE_STACKS ? TRACE_FRAMES_MOST : 0;
     struct recorder *recorder = hm_recorder_take(&vm->recorders, &vm->stats.metadata, slots, frames);
+    trace->recorder = recorder;
     if (recorder == NULL)
-        return NULL;
+        return false;
     recorder->flags = options->flags;
-    for (unsigned lane = 0; lane < RING_LANES; lane++) /* of calls that an earlier trace has not waited for */
+    for (unsigned lane = 0; lane < RING_LANES; lane++) {
         while (hm_ring_next(&recorder->ring, lane, true) != NULL)
             hm_ring_free(&recorder->ring, lane);
-    return recorder;
+        trace->lost[lane] = hm_ring_lost(&recorder->ring, lane, true);
+    }
+    return true;
 }
 
-/* The file and the thread; all else is there. */
+/* The file and the thread; all else is there, and calls are recorded. */
 static HRESULT set_out(struct trace *trace, const wchar_t *path)
 {
     trace->file.file = hm_os_file_create(path);
     if (trace->file.file == NULL)
         return hresult_from_last_error();
     begin(trace);
-    if (trace->file.error != 0 || !hm_os_module_keep()) {
-        hm_os_close(trace->file.file);
-        return trace->file.error != 0 ? hresult_from_win32(trace->file.error) : E_OUTOFMEMORY;
+    const HRESULT result = trace->file.error != 0 ? hresult_from_win32(trace->file.error) : E_OUTOFMEMORY;
+    if (trace->file.error == 0 && hm_os_module_keep()) {
+        trace->references = 2;
+        if (hm_os_thread_start(&trace->thread))
+            return S_OK;
+        trace->references = 1;
+        hm_os_module_release();
     }
+    hm_os_close(trace->file.file);
+    return result;
+}
+
+/* In this order: a call that is recorded may walk up its stack, and finds what images are there now. */
+static HRESULT record(struct trace *trace, const wchar_t *path)
+{
+    struct recorder *none = NULL;
     HRESULT result = trace->recorder->frames == 0 ? S_OK : hm_modules_note(&trace->modules, &trace->noted);
-    trace->references = 2;
-    if (result == S_OK && hm_os_thread_start(&trace->thread))
-        return S_OK;
-    trace->references = 1;
+    if (result != S_OK)
+        return result;
+    hm_clock_start(&trace->clock);
+    result = HOST_E_INVALIDOPERATION;
+    if (atomic_compare_exchange_strong(&trace->vm->recorders.running, &none, trace->recorder)) {
+        result = set_out(trace, path);
+        if (result == S_OK)
+            return S_OK;
+        atomic_store(&trace->vm->recorders.running, NULL);
+    }
     if (trace->noted != NULL)
         hm_modules_forget(trace->noted);
-    hm_os_module_release();
-    hm_os_close(trace->file.file);
-    return result == S_OK ? E_OUTOFMEMORY : result;
+    return result;
 }
 
 HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, struct trace **out)
 {
-    struct recorder *none = NULL;
+    if (recording(&vm->recorders) != NULL)
+        return HOST_E_INVALIDOPERATION;
     struct trace *trace = pages_take(sizeof *trace);
     if (trace == NULL)
         return E_OUTOFMEMORY;
@@ -211,19 +255,11 @@ HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, stru
     trace->references = 1;
     trace->vm = vm;
     trace->mutex = hm_os_mutex_create();
-    trace->recorder = take_recorder(vm, options);
-    HRESULT result = E_OUTOFMEMORY;
-    if (trace->mutex != NULL && trace->recorder != NULL) {
-        hm_clock_start(&trace->clock);
-        result = HOST_E_INVALIDOPERATION;
-        if (atomic_compare_exchange_strong(&vm->recorders.running, &none, trace->recorder)) {
-            result = set_out(trace, options->path);
-            if (result == S_OK) {
-                *out = trace;
-                return S_OK;
-            }
-            atomic_store(&vm->recorders.running, NULL);
-        }
+    const bool ready = take_recorder(trace, options) && trace->mutex != NULL;
+    const HRESULT result = ready ? record(trace, options->path) : E_OUTOFMEMORY;
+    if (result == S_OK) {
+        *out = trace;
+        return S_OK;
     }
     if (trace->recorder != NULL)
         hm_recorder_give(&vm->recorders, trace->recorder);
@@ -233,7 +269,8 @@ HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, stru
 
 HRESULT hm_trace_end(struct trace *trace)
 {
-    hm_os_mutex_lock(trace->mutex);
+    lock(trace);
+    trace->ended = true;
     struct recorder *recorder = trace->recorder;
     struct survey_calls calls;
     atomic_store(&trace->vm->recorders.running, NULL);
@@ -245,7 +282,6 @@ HRESULT hm_trace_end(struct trace *trace)
     hm_trace_file_end(&trace->file);
     hm_os_close(trace->file.file);
     const DWORD error = trace->file.error;
-    trace->ended = true;
     hm_recorder_give(&trace->vm->recorders, recorder);
     hm_os_mutex_unlock(trace->mutex);
     hm_shared_handle_set(&hm_record_due);

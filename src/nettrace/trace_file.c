@@ -32,6 +32,13 @@ static void describe_captures(struct trace_file *file)
     hm_thread_row(&file->new_threads, CAPTURE_IMAGES + 1, "hostmem images", file->process, 0);
 }
 
+static void begin_blocks(struct trace_file *file)
+{
+    hm_event_block_begin(&file->events);
+    hm_stacks_forget(&file->stacks);
+    hm_block_begin(&file->new_threads);
+}
+
 void hm_trace_file_begin(struct trace_file *file, uint64_t now)
 {
     SYSTEMTIME utc;
@@ -55,9 +62,7 @@ void hm_trace_file_begin(struct trace_file *file, uint64_t now)
     file->events.bytes = (struct bytes){.at = file->events_memory, .room = EVENTS_ROOM};
     file->new_threads = (struct bytes){.at = file->threads_memory, .room = THREADS_ROOM};
     file->stacks.block = (struct bytes){.at = file->stacks_memory, .room = STACKS_ROOM};
-    hm_event_block_begin(&file->events);
-    hm_stacks_forget(&file->stacks);
-    hm_block_begin(&file->new_threads);
+    begin_blocks(file);
     describe_captures(file);
 }
 
@@ -100,14 +105,14 @@ static void write_point(struct trace_file *file, uint64_t now, bool forget)
             continue;
         put_varuint(&block, capture + 1);
         put_varuint(&block, file->capture[capture].sequence);
-        if (forget)
-            file->capture[capture].sequence = 0;
     }
     hm_block_end(&block, BLOCK_SEQUENCE_POINT);
     write(file, &block);
     file->point = now;
     hm_stacks_forget(&file->stacks);
     if (forget) {
+        for (unsigned capture = 0; capture < CAPTURES; capture++)
+            file->capture[capture].sequence = 0;
         file->threads = (struct threads){0};
         describe_captures(file);
     }
@@ -116,6 +121,16 @@ static void write_point(struct trace_file *file, uint64_t now, bool forget)
 void hm_trace_file_point(struct trace_file *file, uint64_t now)
 {
     write_point(file, now, false);
+}
+
+void hm_trace_file_take_over(struct trace_file *file)
+{
+    uint64_t latest = file->point;
+    for (unsigned capture = 0; capture < CAPTURES; capture++)
+        if (latest < file->capture[capture].time)
+            latest = file->capture[capture].time;
+    begin_blocks(file);
+    write_point(file, latest, true);
 }
 
 static uint32_t number_of(struct trace_file *file, uint32_t thread)
@@ -146,16 +161,16 @@ void hm_trace_file_add(struct trace_file *file, const struct file_event *event)
         time = file->point;
     if (time < file->capture[event->capture].time)
         time = file->capture[event->capture].time;
-    file->open = event->capture;
-    file->capture[event->capture].time = time;
-    file->capture[event->capture].sequence += event->skipped + 1;
     const struct event_head head = {.event = event->event,
                                     .capture = event->capture + 1,
-                                    .sequence = file->capture[event->capture].sequence,
+                                    .sequence = file->capture[event->capture].sequence + event->skipped + 1,
                                     .thread = thread,
                                     .stack = hm_stacks_id(&file->stacks, event->frame, event->frames),
                                     .time = time};
     hm_event_block_add(&file->events, &head, &payload);
+    file->open = event->capture;
+    file->capture[event->capture].time = time;
+    file->capture[event->capture].sequence = head.sequence;
 }
 
 void hm_trace_file_end(struct trace_file *file)

@@ -42,6 +42,12 @@ struct trace_file {
 void hm_trace_file_begin(struct trace_file *file, uint64_t now);
 
 /*
+ * Whoever wrote was killed, and anything but what is in the file may be half done.  Blocks that are not there yet are dropped,
+ * which the numbers of later events show, and what later ones refer to is told again.
+ */
+void hm_trace_file_take_over(struct trace_file *file);
+
+/*
  * One event, captured by `capture`.  An earlier time than that of the capture's last event, or of the last sequence point,
  * is written as that: its thread was held up.  skipped: so many of the capture have been lost before it.
  */

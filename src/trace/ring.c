@@ -66,9 +66,9 @@ const struct trace_event *hm_ring_next(struct ring *ring, unsigned lane_number, 
         struct ring_slot *slot = slot_at(ring, lane_number, place);
         const uint64_t turn = atomic_load_explicit(&slot->turn, memory_order_acquire);
         if (turn == place + 1) {
-            const uint32_t lost = slot->event.lost;
-            if ((int32_t)(lost - lane->told) > 0)
-                lane->told = lost;
+            const uint32_t more = slot->event.lost - (uint32_t)lane->told;
+            if ((int32_t)more > 0)
+                lane->told += more;
             return &slot->event;
         }
         if (turn == place) {
@@ -98,6 +98,7 @@ void hm_ring_free(struct ring *ring, unsigned lane_number)
 uint64_t hm_ring_lost(const struct ring *ring, unsigned lane_number, bool all)
 {
     const struct ring_lane *lane = &ring->lane[lane_number];
-    const uint32_t dropped = all ? atomic_load_explicit(&lane->dropped, memory_order_relaxed) : lane->told;
-    return lane->given_up + dropped;
+    const uint64_t told = lane->given_up + lane->told;
+    return all ? told + (uint32_t)(atomic_load_explicit(&lane->dropped, memory_order_relaxed) - lane->told)
+               : told;
 }

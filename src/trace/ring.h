@@ -36,7 +36,7 @@ struct ring_lane {
     /* The reader's. */
     uint64_t stuck;    /* one more than the place of a slot that was not finished when it last looked */
     uint64_t given_up; /* such slots that it went past */
-    uint32_t told;     /* drops that the events taken out tell of */
+    uint64_t told;     /* drops that the events taken out tell of */
 };
 
 struct ring {

@@ -355,9 +355,9 @@ HANDLE hm_os_mutex_create(void)
     return fails(FAKE_OS_MUTEX) ? NULL : counted(CreateMutexW(NULL, FALSE, NULL));
 }
 
-void hm_os_mutex_lock(HANDLE mutex)
+bool hm_os_mutex_lock(HANDLE mutex)
 {
-    WaitForSingleObject(mutex, INFINITE);
+    return WaitForSingleObject(mutex, INFINITE) != WAIT_ABANDONED;
 }
 
 void hm_os_mutex_unlock(HANDLE mutex)

@@ -1,4 +1,5 @@
-/* A DLL that calls back when the process ends, where all other threads have been killed. */
+/* A DLL that calls back when it is unloaded, with the loader lock held; at the end of the process all other threads have been
+ * killed. */
 #include <windows.h>
 
 __declspec(dllexport) void on_exit_call(void (*function)(void));
@@ -12,8 +13,8 @@ void on_exit_call(void (*function)(void))
 
 BOOL WINAPI DllMain(HINSTANCE module, DWORD reason, LPVOID process_ends)
 {
-    (void)module;
-    if (reason == DLL_PROCESS_DETACH && process_ends != NULL && call != NULL)
+    (void)module, (void)process_ends;
+    if (reason == DLL_PROCESS_DETACH && call != NULL)
         call();
     return TRUE;
 }

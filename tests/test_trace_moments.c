@@ -1,0 +1,359 @@
+/*
+ * test_trace_moments.c - a trace when its file is being opened, when its thread dies, and when the loader lock is held
+ *
+ * Functions of the library are wrapped, so that things happen just there.  What is in the file is read by hostmem-report's
+ * reader.
+ */
+#include "support/manager_fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <hostmem/trace.h>
+
+#include "nettrace/trace_file.h"
+#include "support/read_trace.h"
+#include "trace/walk.h"
+
+enum { WAIT_MS = 20000 };
+
+static wchar_t path[MAX_PATH];
+
+static int setup(void **state)
+{
+    wchar_t folder[MAX_PATH];
+    return GetTempPathW(MAX_PATH, folder) == 0 || GetTempFileNameW(folder, L"hm", 0, path) == 0
+               ? -1
+               : fixture_setup(state);
+}
+
+static int teardown(void **state)
+{
+    int result = fixture_teardown(state);
+    DeleteFileW(path);
+    return result;
+}
+
+#define trace_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+static HRESULT start(hostmem_manager *manager, uint32_t flags, uint32_t lane_events)
+{
+    const hostmem_trace_options options = {
+        .size = sizeof options, .flags = flags, .path = path, .lane_events = lane_events};
+    return hostmem_trace_start(manager, &options);
+}
+
+static void reserve_and_release(struct fixture *f, unsigned granules)
+{
+    void *base = fixture_alloc(f, NULL, granules * GRANULE, MEM_RESERVE, PAGE_READWRITE);
+    fixture_free(f, base, 0, MEM_RELEASE);
+}
+
+/* The file is being opened: calls are recorded already */
+
+static void (*at_file)(void);
+static struct fixture *at_file_fixture;
+
+HANDLE __real_hm_os_file_create(const wchar_t *name);
+
+HANDLE __wrap_hm_os_file_create(const wchar_t *name)
+{
+    if (at_file != NULL)
+        at_file();
+    return __real_hm_os_file_create(name);
+}
+
+static void make_ten_pairs(void)
+{
+    for (unsigned i = 0; i < 10; i++)
+        reserve_and_release(at_file_fixture, 1);
+}
+
+static void test_lost_while_the_file_is_opened(void **state)
+{
+    struct trace_read found;
+    at_file_fixture = *state;
+    at_file = make_ten_pairs;
+    assert_hresult(start(at_file_fixture->manager, 0, 4), S_OK);
+    at_file = NULL;
+    assert_hresult(hostmem_trace_stop(at_file_fixture->manager), S_OK);
+    read_trace(path, &found);
+    assert_true(found.complete);
+    assert_int_equal(found.count[TRACE_ALLOC] + found.count[TRACE_FREE], 4);
+    assert_int_equal(found.lost, 16);
+    assert_int_equal(found.told, 16);
+}
+
+/* An image that was unloaded while nobody listened: what lies there now is no unwind data. */
+static void *gone;
+static bool is_found, own_is_found;
+
+static void look_for_images(void)
+{
+    is_found = hm_images_find(&hm_process_images, (uintptr_t)gone) != NULL;
+    own_is_found = hm_images_find(&hm_process_images, (uintptr_t)GetModuleHandleW(NULL)) != NULL;
+}
+
+static void test_no_stale_image_is_walked(void **state)
+{
+    struct fixture *f = *state;
+    if (sizeof(void *) == 4)
+        skip();
+    gone = VirtualAlloc(NULL, GRANULE, MEM_RESERVE, PAGE_NOACCESS);
+    hm_images_add(&hm_process_images, (uintptr_t)gone, GRANULE, gone, 1);
+    look_for_images();
+    assert_true(is_found && !own_is_found);
+    at_file = look_for_images;
+    assert_hresult(start(f->manager, HOSTMEM_TRACE_STACKS, 4), S_OK);
+    at_file = NULL;
+    assert_hresult(hostmem_trace_stop(f->manager), S_OK);
+    assert_true(!is_found && own_is_found);
+    VirtualFree(gone, 0, MEM_RELEASE);
+}
+
+/* The thread of the trace is killed, as at the end of a process, while it writes */
+
+enum place {
+    NOWHERE,
+    IN_AN_EVENT,
+    BEFORE_A_THREADS_ROW,
+    BEFORE_A_SLOT_IS_FREE,
+    WHEN_A_BLOCK_IS_WRITTEN,
+    BEFORE_THE_NEXT_BLOCK,
+    PLACES,
+    BEFORE_LOST_IS_TOLD = PLACES
+};
+
+static _Thread_local bool ours; /* no thread of the library's */
+static _Atomic enum place to_die_at;
+static HANDLE dying, victim;
+
+static bool is_to_die(enum place place)
+{
+    return atomic_load(&to_die_at) == place && !ours;
+}
+
+static _Noreturn void die(void)
+{
+    atomic_store(&to_die_at, NOWHERE);
+    DuplicateHandle(GetCurrentProcess(), GetCurrentThread(), GetCurrentProcess(), &victim, SYNCHRONIZE, FALSE,
+                    0);
+    SetEvent(dying);
+    ExitThread(0);
+}
+
+void __real_hm_event_block_add(struct event_block *block, const struct event_head *head,
+                               const struct bytes *payload);
+void __real_hm_event_block_begin(struct event_block *block);
+void __real_hm_thread_row(struct bytes *block, uint64_t number, const char *name, uint64_t process,
+                          uint64_t system);
+void __real_hm_trace_file_add(struct trace_file *file, const struct file_event *event);
+void __real_hm_ring_free(struct ring *ring, unsigned lane);
+bool __real_hm_os_file_write(HANDLE file, uint64_t offset, const void *bytes, size_t count);
+
+void __wrap_hm_event_block_add(struct event_block *block, const struct event_head *head,
+                               const struct bytes *payload)
+{
+    if (is_to_die(IN_AN_EVENT)) {
+        put_number(&block->bytes, 0x0587, 3);
+        die();
+    }
+    __real_hm_event_block_add(block, head, payload);
+}
+
+void __wrap_hm_event_block_begin(struct event_block *block)
+{
+    if (is_to_die(BEFORE_THE_NEXT_BLOCK) && block->before.event == TRACE_FREE)
+        die();
+    __real_hm_event_block_begin(block);
+}
+
+static DWORD caller; /* the thread whose calls are recorded */
+
+void __wrap_hm_thread_row(struct bytes *block, uint64_t number, const char *name, uint64_t process,
+                          uint64_t system)
+{
+    if (is_to_die(BEFORE_A_THREADS_ROW) && system == caller)
+        die();
+    __real_hm_thread_row(block, number, name, process, system);
+}
+
+void __wrap_hm_trace_file_add(struct trace_file *file, const struct file_event *event)
+{
+    if (is_to_die(BEFORE_LOST_IS_TOLD) && event->event == TRACE_LOST)
+        die();
+    __real_hm_trace_file_add(file, event);
+}
+
+void __wrap_hm_ring_free(struct ring *ring, unsigned lane)
+{
+    if (is_to_die(BEFORE_A_SLOT_IS_FREE))
+        die();
+    __real_hm_ring_free(ring, lane);
+}
+
+bool __wrap_hm_os_file_write(HANDLE file, uint64_t offset, const void *bytes, size_t count)
+{
+    const bool written = __real_hm_os_file_write(file, offset, bytes, count);
+    if (is_to_die(WHEN_A_BLOCK_IS_WRITTEN))
+        die();
+    return written;
+}
+
+enum { PAIRS = 8 };
+
+static DWORD WINAPI make_calls(void *fixture)
+{
+    ours = true;
+    caller = GetCurrentThreadId();
+    for (unsigned i = 1; i <= PAIRS; i++)
+        reserve_and_release(fixture, i);
+    const bool died = WaitForSingleObject(dying, WAIT_MS) == WAIT_OBJECT_0 &&
+                      WaitForSingleObject(victim, WAIT_MS) == WAIT_OBJECT_0;
+    for (unsigned i = PAIRS + 1; i <= 2 * PAIRS; i++)
+        reserve_and_release(fixture, i);
+    return died;
+}
+
+static void die_at(struct fixture *f, enum place place)
+{
+    struct trace_read found;
+    DWORD died = false;
+    ours = true;
+    dying = CreateEventW(NULL, FALSE, FALSE, NULL);
+    assert_hresult(start(f->manager, 0, 64), S_OK);
+    atomic_store(&to_die_at, place);
+    HANDLE thread = CreateThread(NULL, 0, make_calls, f, 0, NULL);
+    assert_int_equal(WaitForSingleObject(thread, 3 * WAIT_MS), WAIT_OBJECT_0);
+    GetExitCodeThread(thread, &died);
+    assert_true(died);
+    assert_hresult(hostmem_trace_stop(f->manager), S_OK);
+    read_trace(path, &found);
+    print_message("    place %d: %u and %u events, %u lost, %u without a thread\n", place,
+                  found.count[TRACE_ALLOC], found.count[TRACE_FREE], (unsigned)found.lost,
+                  found.unknown_threads);
+    assert_true(found.complete);
+    assert_int_equal(found.unknown_threads, 0);
+    assert_int_equal(found.reserved_rubbish, 0);
+    for (unsigned i = 1; i <= 2 * PAIRS; i++)
+        assert_true(found.reserved[i] == 1 || (found.reserved[i] == 0 && i <= PAIRS));
+    assert_true(found.count[TRACE_ALLOC] + found.count[TRACE_FREE] + found.lost >= 4 * PAIRS);
+    CloseHandle(thread);
+    CloseHandle(victim);
+    CloseHandle(dying);
+}
+
+static void test_a_writer_that_dies(void **state)
+{
+    for (int place = NOWHERE + 1; place < PLACES; place++)
+        die_at(*state, (enum place)place);
+}
+
+/* It has seen that events are lost, and the file does not say so yet. */
+static void test_a_writer_that_dies_before_it_tells(void **state)
+{
+    enum { SLOTS = 4 };
+    unsigned made = 0;
+    struct fixture *f = *state;
+    struct trace_read found;
+    ours = true;
+    dying = CreateEventW(NULL, FALSE, FALSE, NULL);
+    assert_hresult(start(f->manager, 0, SLOTS), S_OK);
+    atomic_store(&to_die_at, BEFORE_LOST_IS_TOLD);
+    for (; made < 20 * SLOTS; made += 2)
+        reserve_and_release(f, 1);
+    /* The next event that finds room tells the writer. */
+    for (; made < 1000 && WaitForSingleObject(dying, 100) != WAIT_OBJECT_0; made += 2)
+        reserve_and_release(f, 1);
+    assert_int_equal(WaitForSingleObject(victim, WAIT_MS), WAIT_OBJECT_0);
+    assert_hresult(hostmem_trace_stop(f->manager), S_OK);
+    read_trace(path, &found);
+    assert_true(found.complete);
+    assert_true(found.told > 0);
+    assert_true(found.count[TRACE_ALLOC] + found.count[TRACE_FREE] + found.lost >= made);
+    CloseHandle(victim);
+    CloseHandle(dying);
+}
+
+/* Whoever ends a trace may have the loader lock, and the trace's thread may want it: a process of its own, which hangs if one
+ * waits for the other. */
+
+static HANDLE pointing;
+static hostmem_manager *to_stop;
+static HRESULT stopped;
+
+void __real_hm_trace_file_point(struct trace_file *file, uint64_t now);
+
+void __wrap_hm_trace_file_point(struct trace_file *file, uint64_t now)
+{
+    if (pointing != NULL && !ours)
+        SetEvent(pointing);
+    __real_hm_trace_file_point(file, now);
+}
+
+/* A module that the trace's thread has not seen, and the moment at which it is about to look. */
+static void stop_with_the_loader_lock(void)
+{
+    LoadLibraryW(L"hid.dll");
+    ResetEvent(pointing);
+    WaitForSingleObject(pointing, 2000);
+    stopped = hostmem_trace_stop(to_stop);
+}
+
+static int stop_in_dllmain(void)
+{
+    struct trace_read found;
+    wchar_t folder[MAX_PATH];
+    ours = true;
+    pointing = CreateEventW(NULL, FALSE, FALSE, NULL);
+    if (GetTempPathW(MAX_PATH, folder) == 0 || GetTempFileNameW(folder, L"hm", 0, path) == 0 ||
+        hostmem_create(NULL, &to_stop) != S_OK || start(to_stop, 0, 64) != S_OK ||
+        WaitForSingleObject(pointing, WAIT_MS) != WAIT_OBJECT_0) /* a thread starts with the loader lock */
+        return 1;
+    HMODULE module = LoadLibraryA("on_exit.dll");
+    void (*on_exit_call)(void (*)(void)) = (void *)GetProcAddress(module, "on_exit_call");
+    if (on_exit_call == NULL)
+        return 2;
+    on_exit_call(stop_with_the_loader_lock);
+    stopped = E_FAIL;
+    FreeLibrary(module);
+    read_trace(path, &found);
+    DeleteFileW(path);
+    hostmem_release(to_stop);
+    return stopped == S_OK && found.complete ? 42 : 3;
+}
+
+static void test_stop_with_the_loader_lock(void **state)
+{
+    char program[MAX_PATH], command[MAX_PATH + 20];
+    STARTUPINFOA info = {.cb = sizeof info};
+    PROCESS_INFORMATION process;
+    DWORD code = 0;
+    (void)state;
+    assert_in_range(GetModuleFileNameA(NULL, program, MAX_PATH), 1, MAX_PATH - 1);
+    snprintf(command, sizeof command, "\"%s\" stop", program);
+    assert_true(CreateProcessA(program, command, NULL, NULL, FALSE, 0, NULL, NULL, &info, &process));
+    DWORD result = WaitForSingleObject(process.hProcess, WAIT_MS);
+    if (result != WAIT_OBJECT_0)
+        TerminateProcess(process.hProcess, 1);
+    assert_int_equal(result, WAIT_OBJECT_0);
+    GetExitCodeProcess(process.hProcess, &code);
+    assert_int_equal(code, 42);
+    CloseHandle(process.hThread);
+    CloseHandle(process.hProcess);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        trace_test(test_lost_while_the_file_is_opened),
+        trace_test(test_no_stale_image_is_walked),
+        trace_test(test_a_writer_that_dies),
+        trace_test(test_a_writer_that_dies_before_it_tells),
+        cmocka_unit_test(test_stop_with_the_loader_lock),
+    };
+    (void)argv;
+    if (argc == 2)
+        return stop_in_dllmain();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
