@@ -266,11 +266,16 @@ bool hm_region_unpublish(struct region_table *table, struct region_hold *hold)
     return true;
 }
 
-void hm_region_restore(struct region_table *table, struct region_hold *hold)
+bool hm_region_restore(struct region_table *table, struct region_hold *hold)
 {
-    hm_region_map_publish(&table->map, geometry_base(hold->geometry) >> GRANULE_SHIFT,
-                          geometry_granules(hold->geometry), hold->number);
+    const uint64_t granule = geometry_base(hold->geometry) >> GRANULE_SHIFT,
+                   granules = geometry_granules(hold->geometry);
+    /* Looked for first, since cells of another size may be another's. */
+    if (hm_region_map_first(&table->map, granule, granules) != 0 ||
+        !hm_region_map_restore(&table->map, granule, granules, hold->number))
+        return false;
     atomic_fetch_or_explicit(&hold->region->state, LIVE, memory_order_acq_rel);
+    return true;
 }
 
 bool hm_region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,

@@ -162,11 +162,11 @@ static inline bool region_undisturbed(const struct region_hold *hold)
 }
 
 /*
- * Take an entered region out of the table; false: another thread was first.  Afterwards the caller either
- * leaves (the last to leave recycles the record) or calls hm_region_restore.
+ * Take an entered region out of the table; false: another thread was first.  Afterwards the caller leaves (the last to leave
+ * recycles the record), or calls hm_region_restore before that: false, its place is another region's by now.
  */
 bool hm_region_unpublish(struct region_table *table, struct region_hold *hold);
-void hm_region_restore(struct region_table *table, struct region_hold *hold);
+bool hm_region_restore(struct region_table *table, struct region_hold *hold);
 
 /* Turn bits of an entered region, and what is charged follows.  prepare: so that set cannot fail.  `charge` is what the
  * pages have been charged already, and receives the bytes that it came to; the result is that of hm_quota_settle. */

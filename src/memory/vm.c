@@ -366,13 +366,12 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address, s
         return S_OK;
     }
     DWORD error = GetLastError();
-    if (!hm_reconcile_still_there(hold)) {
+    if (!hm_reconcile_still_there(hold) || !hm_region_restore(&vm->table, hold)) {
         stats_bump(&vm->stats.stale_regions);
         hm_region_leave_unchanged(&vm->table, hold);
     } else {
         /* Calls that came meanwhile found no region and were passed on as foreign. */
-        hm_region_restore(&vm->table, hold);
-        hm_reconcile_leave(&vm->table, hold, 0, 0);
+        hm_region_leave(&vm->table, hold);
         hm_reconcile_range(&vm->table, geometry_base(hold->geometry), geometry_end(hold->geometry));
     }
     SetLastError(error);
@@ -427,7 +426,7 @@ static HRESULT free_owned(struct vm *vm, void *address, SIZE_T size, DWORD type,
     }
     /* A kind of free that we do not know, or a size that wraps: see what it has done. */
     drop_if_gone(vm, &hold);
-    hm_reconcile_leave(&vm->table, &hold, 0, 0);
+    hm_region_leave(&vm->table, &hold);
     hm_reconcile_range(&vm->table, geometry_base(hold.geometry), geometry_end(hold.geometry));
     return S_OK;
 }

@@ -233,8 +233,8 @@ static void release(struct member *member, struct place *place, struct region_ho
         releases++;
         return;
     }
-    hm_region_restore(&table, hold);
-    hm_reconcile_leave(&table, hold, 0, 0);
+    crew_check(member, hm_region_restore(&table, hold), hold->number);
+    hm_region_leave(&table, hold);
     hm_reconcile_range(&table, place->base, place->base + place->pages * PAGE_BYTES);
     restores++;
 }

@@ -399,7 +399,7 @@ static void end_commit(struct hold *hold)
 
 static void restore(struct hold *hold)
 {
-    hm_region_restore(&table, &hold->real);
+    DEMAND(hm_region_restore(&table, &hold->real));
     hold->record->live = true;
     hold->record->refused = hold->will_restore = false;
 }
