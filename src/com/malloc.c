@@ -175,7 +175,7 @@ enum outcome { MADE, REFUSED, SHORT_OF_MEMORY, SHORT_OF_METADATA };
 
 /* Charge a block, have it from the heap, zeroed, and let it be known as one; it is still to be counted.  `site`: NULL from
  * Alloc.  If it is not made, nothing is charged. */
-static inline enum outcome try_block(struct malloc_object *object, struct charge *charge,
+static inline enum outcome try_block(struct malloc_object *object, struct charge *charge, unsigned level,
                                      const struct site *site, void **memory)
 {
     struct vm *vm = vm_of(object);
@@ -184,7 +184,7 @@ static inline enum outcome try_block(struct malloc_object *object, struct charge
     if (total < bytes)
         return REFUSED;
     if (!blocks_charge(&vm->quota, charge)) {
-        hm_vm_refuse(vm, charge, charge->level, HOSTMEM_USE_OTHER);
+        hm_vm_refuse(vm, charge, level, HOSTMEM_USE_OTHER);
         return REFUSED;
     }
     struct block_header *header = hm_os_heap_alloc(object->heap, total);
@@ -202,24 +202,25 @@ static inline enum outcome try_block(struct malloc_object *object, struct charge
     }
     const struct budget *overrun = blocks_settle(&vm->quota, charge);
     if (overrun != NULL)
-        hm_vm_notify_overrun(vm, charge, charge->level, HOSTMEM_USE_OTHER, overrun);
+        hm_vm_notify_overrun(vm, charge, level, HOSTMEM_USE_OTHER, overrun);
     *memory = header + 1;
-    RECORD_TOO(vm, HOSTMEM_TRACE_BLOCKS, TRACE_BLOCK_ALLOC, (uintptr_t)*memory, bytes, charge->level);
+    RECORD_TOO(vm, HOSTMEM_TRACE_BLOCKS, TRACE_BLOCK_ALLOC, (uintptr_t)*memory, bytes, level);
     return MADE;
 }
 
 /* As alloc_again of vm.c.  A heap leaves no last error; Windows out of memory is the only one there is. */
 static NOT_INLINE enum outcome try_again(struct malloc_object *object, enum outcome outcome,
-                                         struct charge *charge, const struct site *site, void **memory)
+                                         struct charge *charge, unsigned level, const struct site *site,
+                                         void **memory)
 {
     struct vm *vm = vm_of(object);
-    struct patience patience = patience_for(charge->level, charge->bytes);
+    struct patience patience = patience_for(level, charge->bytes);
     while (outcome > REFUSED && patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY)) {
         stats_bump(&vm->stats.os_retries);
-        outcome = try_block(object, charge, site, memory);
+        outcome = try_block(object, charge, level, site, memory);
     }
     if (outcome == SHORT_OF_METADATA)
-        hm_vm_no_memory(vm, charge->bytes, charge->level, HOSTMEM_USE_OTHER);
+        hm_vm_no_memory(vm, charge->bytes, level, HOSTMEM_USE_OTHER);
     return outcome;
 }
 
@@ -227,13 +228,14 @@ static inline HRESULT alloc(struct malloc_object *object, hostmem_method method,
                             const struct site *site, void **memory)
 {
     HRESULT result = E_POINTER;
+    level = level_or_none(level);
     if (memory != NULL) {
         const DWORD before = GetLastError();
         struct charge charge = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT};
         *memory = NULL;
-        enum outcome outcome = try_block(object, &charge, site, memory);
+        enum outcome outcome = try_block(object, &charge, level, site, memory);
         if (outcome != MADE) {
-            outcome = try_again(object, outcome, &charge, site, memory);
+            outcome = try_again(object, outcome, &charge, level, site, memory);
             if (outcome == MADE) /* that says nothing of the failures before */
                 SetLastError(before);
         }

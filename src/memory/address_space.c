@@ -39,6 +39,7 @@ void hm_address_space_acquired(struct vm *vm, void *address)
                                    .pages = bytes >> PAGE_SHIFT,
                                    .kind = HOSTMEM_REGION_VIEW,
                                    .level = HOSTMEM_LEVEL_NONE,
+                                   .use = HOSTMEM_USE_VIEW,
                                    .time = hm_os_ticks()};
     if (number != 0 && hm_region_publish(&vm->table, number, &origin))
         RECORD(vm, TRACE_VIEW_MAPPED, base, bytes);

@@ -63,12 +63,6 @@ static enum stats_counter kind_counter(const struct region *region)
     return region->kind == HOSTMEM_REGION_VIEW ? STATS_VIEWS : STATS_REGIONS;
 }
 
-/*
- *      account  | committed pages, signed 56 | use 8 |
- *
- * One word, so that whoever turned bits learns for what use they are charged in the step that counts them: a change of
- * use moves just the pages that were counted before it.  (Signed, for bits may be cleared before they are counted.)
- */
 static uint64_t in_account(uint64_t pages)
 {
     return pages << 8;
@@ -108,7 +102,7 @@ bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use
                                           memory_order_relaxed, memory_order_relaxed))
         ;
     const hostmem_use before = account & 0xFF;
-    const uint64_t bytes = (uint64_t)((int64_t)account >> 8) << PAGE_SHIFT;
+    const uint64_t bytes = account_pages(account) << PAGE_SHIFT;
     if (before != use && bytes != 0) {
         gauge_sub(&table->stats->by_use[before], bytes);
         hm_quota_move(table->quota, charge_kind_of(before), charge_kind_of(use), bytes);
@@ -182,6 +176,7 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
         !hm_region_map_prepare(&table->map, granule, granules))
         return false;
     drop_stale(table, granule, granules); /* first, so that no peak holds both */
+    atomic_store_explicit(&region->account, origin->use, memory_order_relaxed);
     if (origin->kind == HOSTMEM_REGION_PRIVATE) {
         if (!hm_commit_map_init(&region->commit, &table->bits, origin->pages, origin->base >> PAGE_SHIFT))
             return false;
@@ -192,14 +187,13 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
             }
             hm_commit_map_set(&region->commit, origin->pages, 0, origin->pages);
         }
-        atomic_store_explicit(&region->account, origin->use, memory_order_relaxed);
         if (origin->committed)
             count_use(table->stats, add_committed(region, origin->pages), origin->pages << PAGE_SHIFT);
     } else {
         gauge_add(&table->stats->mapped, origin->pages << PAGE_SHIFT);
     }
     atomic_store_explicit(&region->kind, (uint8_t)origin->kind, memory_order_release);
-    region->level = (uint8_t)(origin->level > HOSTMEM_LEVEL_NONE ? HOSTMEM_LEVEL_NONE : origin->level);
+    region->level = (uint8_t)level_or_none(origin->level);
     region->time = origin->time;
     region->allocation_type = origin->type;
     region->allocation_protect = origin->protect;
@@ -315,14 +309,6 @@ uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_
 {
     uint64_t pages = geometry_pages(hold->geometry);
     return (count - hm_commit_map_count(&hold->region->commit, pages, first, count)) << PAGE_SHIFT;
-}
-
-uint64_t hm_region_committed(struct region_hold *hold)
-{
-    uint64_t pages = geometry_pages(hold->geometry);
-    return hold->region->kind == HOSTMEM_REGION_PRIVATE
-               ? hm_commit_map_count(&hold->region->commit, pages, 0, pages)
-               : 0;
 }
 
 bool hm_region_agrees(struct region_hold *hold, uint64_t first, uint64_t count, bool committed)

@@ -191,6 +191,17 @@ static inline uint64_t region_pages_within(const struct region_hold *hold, uint6
 /* Bytes of these pages that are not noted as committed. */
 uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count);
 
+/*
+ *      account  | committed pages, signed 56 | use 8 |
+ *
+ * One word, so that whoever turned bits learns for what use they are charged in the step that counts them: a change of
+ * use moves just the pages that were counted before it.  (Signed, for bits may be cleared before they are counted.)
+ */
+static inline uint64_t account_pages(uint64_t account)
+{
+    return (uint64_t)((int64_t)account >> 8);
+}
+
 /* What the region's pages are charged for. */
 static inline hostmem_use region_use(const struct region *region)
 {
@@ -206,7 +217,13 @@ static inline enum charge_kind charge_kind_of(hostmem_use use)
 }
 
 /* Committed pages of an entered region. */
-uint64_t hm_region_committed(struct region_hold *hold);
+static inline uint64_t region_committed(const struct region_hold *hold)
+{
+    const uint64_t pages = counted(
+                       account_pages(atomic_load_explicit(&hold->region->account, memory_order_relaxed))),
+                   most = geometry_pages(hold->geometry);
+    return pages < most ? pages : most; /* those that are just being turned may count twice */
+}
 
 /* Are all of the pages noted as committed, or none of them? */
 bool hm_region_agrees(struct region_hold *hold, uint64_t first, uint64_t count, bool committed);

@@ -116,8 +116,15 @@ static bool check_region(struct verify *verify, struct region_hold *hold)
         note(verify, HOSTMEM_FINDING_BITS, base, 0, 0);
         return true;
     }
-    verify->by_use[use] += hm_region_committed(hold) << PAGE_SHIFT;
-    return check_pages(verify, hold);
+    const uint64_t noted = hm_commit_map_count(&hold->region->commit, pages, 0, pages) << PAGE_SHIFT;
+    const uint64_t sum = account_pages(atomic_load_explicit(&hold->region->account, memory_order_relaxed))
+                         << PAGE_SHIFT;
+    verify->by_use[use] += noted;
+    if (!check_pages(verify, hold))
+        return false;
+    if (sum != noted)
+        note(verify, HOSTMEM_FINDING_COMMITTED, base, noted, sum);
+    return true;
 }
 
 static void check_record(struct verify *verify, uint32_t number)

@@ -327,7 +327,7 @@ static NOT_INLINE HRESULT alloc_again(struct vm *vm, struct request *request, HR
 HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                     void **memory)
 {
-    struct request request = request_for(address, size, type, protect, level);
+    struct request request = request_for(address, size, type, protect, level_or_none(level));
     const DWORD before = GetLastError();
     *memory = NULL;
     HRESULT result = alloc(vm, &request, memory);
@@ -336,9 +336,8 @@ HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD
         if (result == S_OK) /* that says nothing of the failures before */
             SetLastError(before);
     }
-    RECORD(vm, TRACE_ALLOC, (uintptr_t)address, size, type, protect,
-           level < HOSTMEM_LEVEL_NONE ? level : HOSTMEM_LEVEL_NONE, request.use, (uint32_t)result,
-           (uintptr_t)*memory, request.committed, request.region);
+    RECORD(vm, TRACE_ALLOC, (uintptr_t)address, size, type, protect, request.level, request.use,
+           (uint32_t)result, (uintptr_t)*memory, request.committed, request.region);
     return result;
 }
 
@@ -360,7 +359,7 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address, s
     released_note(&vm->released, geometry_base(hold->geometry));
     if (hm_os_virtual_free(address, 0, MEM_RELEASE)) {
         if (recording(&vm->recorders) != NULL)
-            freed->decommitted = hm_region_committed(hold) << PAGE_SHIFT;
+            freed->decommitted = region_committed(hold) << PAGE_SHIFT;
         freed->released = geometry_pages(hold->geometry) << PAGE_SHIFT;
         hm_region_leave_unchanged(&vm->table, hold);
         return S_OK;
@@ -460,7 +459,7 @@ unsigned hm_vm_region_figures(struct region_hold *hold, uint64_t figures[TRACE_V
 {
     figures[0] = geometry_base(hold->geometry);
     figures[1] = geometry_pages(hold->geometry) << PAGE_SHIFT;
-    figures[2] = hm_region_committed(hold) << PAGE_SHIFT;
+    figures[2] = region_committed(hold) << PAGE_SHIFT;
     figures[3] = region_use(hold->region);
     figures[4] = hold->region->allocation_type;
     return 5;

@@ -313,7 +313,7 @@ static void look(struct member *member)
     struct region_hold hold;
     if (used == 0 || !hm_region_enter_number(&table, 1 + crew_random(member, used), &hold))
         return;
-    uint64_t committed = hm_region_committed(&hold);
+    uint64_t committed = region_committed(&hold);
     crew_check(member, committed <= geometry_pages(hold.geometry), committed);
     crew_check(member, hold.region->level <= HOSTMEM_LEVEL_NONE, hold.region->level);
     hm_region_leave_unchanged(&table, &hold);
@@ -331,7 +331,7 @@ static void check_books(struct member *member)
             crew_check(member, use_of(place) == FREE, place - places);
             continue;
         }
-        uint64_t noted = hm_region_committed(&hold);
+        uint64_t noted = region_committed(&hold);
         if (hold.region->kind == HOSTMEM_REGION_VIEW) {
             seen_views++;
             mapped += place->pages;

@@ -525,7 +525,7 @@ static void go_on(struct input *input, struct hold *hold, uint32_t operation)
         commit(input, hold);
     }
     if (hold->open)
-        DEMAND(hm_region_committed(&hold->real) ==
+        DEMAND(region_committed(&hold->real) ==
                (hold->record->kind == HOSTMEM_REGION_VIEW ? 0 : hold->record->set));
 }
 
