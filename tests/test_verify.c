@@ -514,7 +514,7 @@ static void test_a_region_at_work(void **state)
     struct damaged *d = *state;
     struct region_hold hold;
     hostmem_verify_report report = {.size = sizeof report};
-    assert_true(hm_region_enter(d->table, (uintptr_t)d->little, REGION_COMMIT, &hold));
+    assert_true(hm_region_enter(d->table, (uintptr_t)d->little, &hold));
     hm_commit_map_set(&record_at(d, d->little)->commit, SMALL_PAGES, 20, 1);
     gauge_add(&d->table->stats->by_use[HOSTMEM_USE_OTHER], PAGE);
     assert_hresult(hostmem_verify(d->f.manager, &report), S_OK);

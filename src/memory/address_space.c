@@ -52,7 +52,7 @@ void hm_address_space_released(struct vm *vm, void *address)
 {
     uint64_t base = (uintptr_t)address;
     struct region_hold hold;
-    if (!hm_region_enter(&vm->table, base, REGION_CHANGE, &hold))
+    if (!hm_region_enter(&vm->table, base, &hold))
         return;
     DWORD error = GetLastError();
     if (hold.region->kind == HOSTMEM_REGION_VIEW && geometry_base(hold.geometry) == base &&

@@ -9,8 +9,10 @@
 
 #include "memory/region.h"
 
-/* End the work of a hold that changed the given pages, and see that they are noted as they are. */
-void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count);
+/* End the work of a hold that committed the given pages, or changed them otherwise, and see that they are noted as they
+ * are. */
+void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count,
+                        bool commits);
 
 /* See that the pages of [start, end) in the region at `start`, if it is one of ours, are noted as they
  * are. */

@@ -94,7 +94,7 @@ static void refund_committed(struct region_table *table, struct region *region, 
 bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use use)
 {
     struct region_hold hold;
-    if (!region_enter_owned(table, address, REGION_LOOK, &hold))
+    if (!region_enter_owned(table, address, &hold))
         return false;
     uint64_t account = atomic_load_explicit(&hold.region->account, memory_order_relaxed);
     while ((account & 0xFF) != use && !atomic_compare_exchange_weak_explicit(
@@ -138,7 +138,6 @@ bool hm_region_enter_number(struct region_table *table, uint32_t number, struct 
                                                     memory_order_acq_rel, memory_order_relaxed));
     *hold = (struct region_hold){.region = region,
                                  .number = number,
-                                 .work = REGION_LOOK,
                                  .entered = state + AT_WORK_ONE,
                                  .geometry = atomic_load_explicit(&region->geometry, memory_order_acquire)};
     return true;
@@ -207,13 +206,11 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
     return true;
 }
 
-bool hm_region_enter(struct region_table *table, uint64_t address, enum region_work work,
-                     struct region_hold *hold)
+bool hm_region_enter(struct region_table *table, uint64_t address, struct region_hold *hold)
 {
     uint32_t number;
     while ((number = region_map_find(&table->map, address)) != 0) {
         if (hm_region_enter_number(table, number, hold)) {
-            hold->work = work;
             /* A live one that has the address is it: another comes there only when this one is not live any more. */
             if (geometry_has(hold->geometry, address))
                 return true;

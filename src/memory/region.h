@@ -44,12 +44,6 @@ struct region_table {
     struct region_map map;
 };
 
-enum region_work {
-    REGION_COMMIT, /* turns bits on */
-    REGION_CHANGE, /* turns bits off, copies Windows' picture into them, or releases */
-    REGION_LOOK    /* reads only: nobody reacts to it */
-};
-
 /* Parts of the state word. */
 #define LIVE        ((uint64_t)1)
 #define AT_WORK_ONE ((uint64_t)1 << 1)
@@ -60,7 +54,6 @@ enum region_work {
 struct region_hold {
     struct region *region;
     uint32_t number;
-    enum region_work work;
     uint32_t versions; /* of its pages, before Windows was asked (overlap.h) */
     uint64_t entered;  /* state as it was right after entering */
     uint64_t geometry;
@@ -129,10 +122,9 @@ struct region_origin {
 bool hm_region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin);
 
 /* Begin work in the region at `address`; false: nobody's, or being released. */
-bool hm_region_enter(struct region_table *table, uint64_t address, enum region_work work,
-                     struct region_hold *hold);
+bool hm_region_enter(struct region_table *table, uint64_t address, struct region_hold *hold);
 
-/* As hm_region_enter with REGION_LOOK, by number, for a walk; false: the record is free. */
+/* As hm_region_enter, by number, for a walk; false: the record is free. */
 bool hm_region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold);
 
 /* End the work of a hold that changed something.  False: the region was released meanwhile, and Windows may have meant its
@@ -143,10 +135,9 @@ bool hm_region_leave(struct region_table *table, struct region_hold *hold);
 void hm_region_leave_unchanged(struct region_table *table, struct region_hold *hold);
 
 /* As hm_region_enter, but for views. */
-static inline bool region_enter_owned(struct region_table *table, uint64_t address, enum region_work work,
-                                      struct region_hold *hold)
+static inline bool region_enter_owned(struct region_table *table, uint64_t address, struct region_hold *hold)
 {
-    if (!hm_region_enter(table, address, work, hold))
+    if (!hm_region_enter(table, address, hold))
         return false;
     if (hold->region->kind == HOSTMEM_REGION_PRIVATE)
         return true;

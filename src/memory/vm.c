@@ -247,7 +247,7 @@ static HRESULT commit_owned(struct vm *vm, struct request *request, struct regio
     const struct budget *overrun = hm_region_set_committed(&vm->table, hold, first, count, &request->pages);
     request->committed = request->pages.bytes;
     hm_vm_notify_overrun(vm, &request->pages, request->level, request->use, overrun);
-    hm_reconcile_leave(&vm->table, hold, first, count);
+    hm_reconcile_leave(&vm->table, hold, first, count, true);
     return S_OK;
 }
 
@@ -294,7 +294,7 @@ static HRESULT alloc(struct vm *vm, struct request *request, void **memory)
         return reserve(vm, request, memory);
     if ((type & (MEM_COMMIT | MEM_RESET)) == MEM_COMMIT) {
         struct region_hold hold;
-        if (region_enter_owned(&vm->table, (uintptr_t)request->address, REGION_COMMIT, &hold))
+        if (region_enter_owned(&vm->table, (uintptr_t)request->address, &hold))
             return commit_owned(vm, request, &hold, memory);
         return commit_elsewhere(vm, request, memory);
     }
@@ -394,7 +394,7 @@ static void note_double_free(struct vm *vm, const void *address)
 static HRESULT free_owned(struct vm *vm, void *address, SIZE_T size, DWORD type, struct freed *freed)
 {
     struct region_hold hold;
-    if (!region_enter_owned(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold)) {
+    if (!region_enter_owned(&vm->table, (uintptr_t)address, &hold)) {
         if (type == MEM_RELEASE)
             note_double_free(vm, address);
         return HOST_E_INVALIDOPERATION;
@@ -420,7 +420,7 @@ static HRESULT free_owned(struct vm *vm, void *address, SIZE_T size, DWORD type,
     }
     if (type == MEM_DECOMMIT && fits(&hold, (uintptr_t)address, size)) {
         freed->decommitted = hm_region_set_decommitted(&vm->table, &hold, first, count);
-        hm_reconcile_leave(&vm->table, &hold, first, count);
+        hm_reconcile_leave(&vm->table, &hold, first, count, false);
         return S_OK;
     }
     /* A kind of free that we do not know, or a size that wraps: see what it has done. */
@@ -484,7 +484,7 @@ HRESULT hm_vm_set_use(struct vm *vm, void *address, hostmem_use use)
     struct region_hold hold;
     if (!hm_region_set_use(&vm->table, (uintptr_t)address, use))
         return HOST_E_INVALIDOPERATION;
-    if (recorder != NULL && region_enter_owned(&vm->table, (uintptr_t)address, REGION_LOOK, &hold)) {
+    if (recorder != NULL && region_enter_owned(&vm->table, (uintptr_t)address, &hold)) {
         uint64_t figures[TRACE_VALUES];
         const unsigned count = hm_vm_region_figures(&hold, figures);
         hm_region_leave_unchanged(&vm->table, &hold);

@@ -193,7 +193,7 @@ static void commit(struct member *member, struct place *place, struct region_hol
     }
     dawdle(member);
     hm_region_set_committed(&table, hold, first, count, &charge);
-    hm_reconcile_leave(&table, hold, first, count);
+    hm_reconcile_leave(&table, hold, first, count, true);
     commits++;
 }
 
@@ -208,7 +208,7 @@ static void decommit(struct member *member, struct place *place, struct region_h
     }
     dawdle(member);
     hm_region_set_decommitted(&table, hold, first, count);
-    hm_reconcile_leave(&table, hold, first, count);
+    hm_reconcile_leave(&table, hold, first, count, false);
     decommits++;
 }
 
@@ -253,7 +253,7 @@ static void map_view(struct member *member, struct place *place)
     deallocate(place, allocation);
     views++;
     struct region_hold hold;
-    if (crew_random(member, 8) == 0 || !hm_region_enter(&table, place->base, REGION_CHANGE, &hold))
+    if (crew_random(member, 8) == 0 || !hm_region_enter(&table, place->base, &hold))
         return;
     if (hold.region->kind == HOSTMEM_REGION_VIEW)
         hm_region_unpublish(&table, &hold);
@@ -280,8 +280,7 @@ static void work_once(struct member *member)
         return;
     }
     bool commits_pages = what < 55;
-    if (!hm_region_enter(&table, place->base + first * PAGE_BYTES,
-                         commits_pages ? REGION_COMMIT : REGION_CHANGE, &hold))
+    if (!hm_region_enter(&table, place->base + first * PAGE_BYTES, &hold))
         return;
     if (hold.region->kind == HOSTMEM_REGION_VIEW)
         hm_region_leave_unchanged(&table, &hold);
@@ -327,7 +326,7 @@ static void check_books(struct member *member)
     uint64_t by_use[HOSTMEM_USE_COUNT] = {0};
     for (struct place *place = places; place < places + PLACES; place++) {
         struct region_hold hold;
-        if (!hm_region_enter(&table, place->base, REGION_LOOK, &hold)) {
+        if (!hm_region_enter(&table, place->base, &hold)) {
             crew_check(member, use_of(place) == FREE, place - places);
             continue;
         }
