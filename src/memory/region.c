@@ -91,14 +91,11 @@ static void refund_committed(struct region_table *table, struct region *region, 
     hm_quota_refund(table->quota, charge_kind_of(use), pages << PAGE_SHIFT);
 }
 
-bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use use)
+void hm_region_set_use(struct region_table *table, struct region_hold *hold, hostmem_use use)
 {
-    struct region_hold hold;
-    if (!region_enter_owned(table, address, &hold))
-        return false;
-    uint64_t account = atomic_load_explicit(&hold.region->account, memory_order_relaxed);
+    uint64_t account = atomic_load_explicit(&hold->region->account, memory_order_relaxed);
     while ((account & 0xFF) != use && !atomic_compare_exchange_weak_explicit(
-                                          &hold.region->account, &account, (account & ~(uint64_t)0xFF) | use,
+                                          &hold->region->account, &account, (account & ~(uint64_t)0xFF) | use,
                                           memory_order_relaxed, memory_order_relaxed))
         ;
     const hostmem_use before = account & 0xFF;
@@ -108,8 +105,6 @@ bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use
         hm_quota_move(table->quota, charge_kind_of(before), charge_kind_of(use), bytes);
         count_use(table->stats, use, bytes);
     }
-    hm_region_leave_unchanged(table, &hold);
-    return true;
 }
 
 /* Nobody can find the record and nobody is in it: refund and recycle. */

@@ -199,8 +199,8 @@ static inline hostmem_use region_use(const struct region *region)
     return (hostmem_use)(atomic_load_explicit(&region->account, memory_order_relaxed) & 0xFF);
 }
 
-/* Change that; what is committed already moves along.  False: nobody's region. */
-bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use use);
+/* Change that, of an entered region of ours; what is committed already moves along. */
+void hm_region_set_use(struct region_table *table, struct region_hold *hold, hostmem_use use);
 
 static inline enum charge_kind charge_kind_of(hostmem_use use)
 {

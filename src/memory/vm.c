@@ -482,13 +482,13 @@ HRESULT hm_vm_set_use(struct vm *vm, void *address, hostmem_use use)
 {
     struct recorder *recorder = recording(&vm->recorders);
     struct region_hold hold;
-    if (!hm_region_set_use(&vm->table, (uintptr_t)address, use))
+    if (!region_enter_owned(&vm->table, (uintptr_t)address, &hold))
         return HOST_E_INVALIDOPERATION;
-    if (recorder != NULL && region_enter_owned(&vm->table, (uintptr_t)address, &hold)) {
+    hm_region_set_use(&vm->table, &hold, use);
+    if (recorder != NULL) {
         uint64_t figures[TRACE_VALUES];
-        const unsigned count = hm_vm_region_figures(&hold, figures);
-        hm_region_leave_unchanged(&vm->table, &hold);
-        hm_record(recorder, TRACE_REGION, figures, count);
+        hm_record(recorder, TRACE_REGION, figures, hm_vm_region_figures(&hold, figures));
     }
+    hm_region_leave_unchanged(&vm->table, &hold);
     return S_OK;
 }

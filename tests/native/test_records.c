@@ -276,7 +276,11 @@ static void work_once(struct member *member)
         count = 1 + count % 100;
     struct region_hold hold;
     if (what == 8) {
-        uses += hm_region_set_use(&table, place->base + first * PAGE_BYTES, any_use(member));
+        if (region_enter_owned(&table, place->base + first * PAGE_BYTES, &hold)) {
+            hm_region_set_use(&table, &hold, any_use(member));
+            hm_region_leave_unchanged(&table, &hold);
+            uses++;
+        }
         return;
     }
     bool commits_pages = what < 55;

@@ -493,7 +493,12 @@ static void change_use(struct input *input)
     hostmem_use use = take_use(input);
     struct record *record = find(address);
     bool ours = record != NULL && record->kind == HOSTMEM_REGION_PRIVATE;
-    DEMAND(hm_region_set_use(&table, address, use) == ours);
+    struct region_hold hold;
+    DEMAND(region_enter_owned(&table, address, &hold) == ours);
+    if (ours) {
+        hm_region_set_use(&table, &hold, use);
+        hm_region_leave_unchanged(&table, &hold);
+    }
     if (ours)
         record->use = use;
 }
