@@ -35,11 +35,6 @@ static struct malloc_object *impl_from_IHostMalloc(IHostMalloc *iface)
     return CONTAINING_RECORD(iface, struct malloc_object, iface);
 }
 
-static struct stats *stats_of(struct malloc_object *object)
-{
-    return &object->manager->vm.stats;
-}
-
 static struct vm *vm_of(struct malloc_object *object)
 {
     return &object->manager->vm;
@@ -121,7 +116,8 @@ static void malloc_destroy(struct malloc_object *object)
     walk(object, false, add_block, &left);
     atomic_fetch_add_explicit(&manager->orphans, left.blocks, memory_order_relaxed);
     atomic_fetch_add_explicit(&manager->orphan_bytes, left.bytes, memory_order_relaxed);
-    if (hm_block_map_next(object->blocks, 0) == 0)
+    if (hm_block_map_next(object->blocks, 0) ==
+        0) /* the walk counts none where the heap's lock cannot be had */
         hm_os_heap_destroy(object->heap);
     hm_block_map_destroy(object->blocks);
     hm_pages_release(object->blocks, sizeof *object->blocks);
@@ -241,7 +237,7 @@ static inline HRESULT alloc(struct malloc_object *object, hostmem_method method,
         }
         result = outcome == MADE ? S_OK : E_OUTOFMEMORY;
     }
-    return hm_stats_call(stats_of(object), method, level, result);
+    return hm_stats_call(&vm_of(object)->stats, method, level, result);
 }
 
 static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes, EMemoryCriticalLevel level,
@@ -263,7 +259,7 @@ static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
     struct malloc_object *object = impl_from_IHostMalloc(iface);
     HRESULT result = S_OK;
     if (memory == NULL) {
-        hm_stats_count(stats_of(object), STATS_BLOCKS, 1); /* one more than this call takes off */
+        hm_stats_count(&vm_of(object)->stats, STATS_BLOCKS, 1); /* one more than this call takes off */
     } else if (!hm_block_map_remove(object->blocks, (uintptr_t)memory)) {
         result = HOST_E_INVALIDOPERATION;
     } else {
@@ -272,12 +268,12 @@ static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
         /* Before somebody else can be given it. */
         RECORD_TOO(vm_of(object), HOSTMEM_TRACE_BLOCKS, TRACE_BLOCK_FREE, (uintptr_t)memory, bytes);
         if (!hm_os_heap_free(object->heap, header)) {
-            hm_stats_count(stats_of(object), STATS_BLOCKS, -1); /* a block no more */
+            hm_stats_count(&vm_of(object)->stats, STATS_BLOCKS, -1); /* a block no more */
             result = E_FAIL;
         }
         blocks_refund(&vm_of(object)->quota, bytes);
     }
-    return hm_stats_call(stats_of(object), HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result);
+    return hm_stats_call(&vm_of(object)->stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result);
 }
 
 static const IHostMallocVtbl malloc_vtbl = {
