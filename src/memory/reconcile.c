@@ -22,8 +22,10 @@ bool hm_reconcile_still_there(const struct region_hold *hold)
 bool hm_reconcile_next_run(struct page_run *run, uint64_t end)
 {
     MEMORY_BASIC_INFORMATION info;
-    if (run->end >= end || hm_os_virtual_query((void *)(uintptr_t)run->end, &info, sizeof info) == 0 ||
-        info.State == MEM_FREE)
+    if (run->end >= end)
+        return false;
+    run->unknown = hm_os_virtual_query((void *)(uintptr_t)run->end, &info, sizeof info) == 0;
+    if (run->unknown || info.State == MEM_FREE)
         return false;
     if (run->allocation == 0)
         run->allocation = (uintptr_t)info.AllocationBase;

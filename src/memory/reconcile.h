@@ -23,9 +23,10 @@ struct page_run {
     uint64_t allocation, start, end;
     DWORD type; /* MEM_PRIVATE, MEM_MAPPED, MEM_IMAGE */
     bool committed;
+    bool unknown; /* Windows did not say what follows */
 };
 
-/* What follows the run, up to `end`; false: nothing of the allocation. */
+/* What follows the run, up to `end`; false: nothing of the allocation, or it is unknown. */
 bool hm_reconcile_next_run(struct page_run *run, uint64_t end);
 
 /* Is the held region's memory still what was allocated for it?  False: freed behind our back. */

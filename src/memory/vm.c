@@ -423,7 +423,8 @@ static HRESULT free_owned(struct vm *vm, void *address, SIZE_T size, DWORD type,
         hm_reconcile_leave(&vm->table, &hold, first, count, false);
         return S_OK;
     }
-    /* A kind of free that we do not know, or a size that wraps: see what it has done. */
+    /* A kind of free that we do not know, or a size that wraps: see what it has done.  If the memory has gone, then by this
+     * very call: no stale region is counted. */
     drop_if_gone(vm, &hold);
     hm_region_leave(&vm->table, &hold);
     hm_reconcile_range(&vm->table, geometry_base(hold.geometry), geometry_end(hold.geometry));
