@@ -155,9 +155,13 @@ static void test_heap(void **state)
                 const EMemoryCriticalLevel level = (EMemoryCriticalLevel)levels[l].level;
                 void *block = (void *)1;
                 fake_os_fail_times(FAKE_OS_HEAP_ALLOC, 1, failures, 0); /* a heap leaves no error */
+                SetLastError(NO_ERROR_SET);
                 HRESULT result = debug ? IHostMalloc_DebugAlloc(heap, 100, level, file, 1, &block)
                                        : IHostMalloc_Alloc(heap, 100, level, &block);
+                const DWORD error = GetLastError();
                 assert_hresult(result, granted ? S_OK : E_OUTOFMEMORY);
+                if (granted)
+                    assert_int_equal(error, NO_ERROR_SET);
                 assert_int_equal(fake_os_count(FAKE_OS_HEAP_ALLOC), granted ? failures + 1 : failures);
                 retries += (uint64_t)(granted ? failures : levels[l].pauses);
                 hostmem_statistics books = fixture_books(f->manager);
@@ -499,14 +503,12 @@ static void test_an_overrun_after_a_race(void **state)
             assert_hresult(hm_vm_set_use(&l.f.manager->vm, race.region, HOSTMEM_USE_GC_HEAP), S_OK);
             fixture_alloc(&l.f, race.region, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
             void *memory;
-            fake_os_in_pause(decommit_and_commit_elsewhere);
-            fake_os_fail(FAKE_OS_ALLOC, 1, ERROR_COMMITMENT_LIMIT);
+            fake_os_before_alloc(decommit_and_commit_elsewhere);
             /* Two pages are charged, and four come. */
             assert_hresult(IHostMemoryManager_VirtualAlloc(l.f.memory, race.region, 6 * PAGE, MEM_COMMIT,
                                                            PAGE_READWRITE, (EMemoryCriticalLevel)level,
                                                            &memory),
                            S_OK);
-            fake_os_in_pause(NULL);
             for (unsigned i = 0; i < 10000 && events == 0; i++)
                 Sleep(1);
             hostmem_statistics now = fixture_books(l.f.manager);
@@ -528,6 +530,37 @@ static void test_an_overrun_after_a_race(void **state)
         }
 }
 
+/* The same race in a pause: what is asked for after it is what is needed then, and there is no room for that. */
+static void test_asked_anew_after_a_pause(void **state)
+{
+    (void)state;
+    static const hostmem_limits none = {.size = sizeof none, .limit = HOSTMEM_UNLIMITED};
+    const hostmem_limits limits = {.size = sizeof limits, .limit = 6 * PAGE};
+    for (unsigned level = eTaskCritical; level <= eAppDomainCritical; level++) {
+        struct limited l = limited_make(&limits, &none);
+        race.f = &l.f;
+        race.region = fixture_alloc(&l.f, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE);
+        fixture_alloc(&l.f, race.region, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
+        void *memory = (void *)1;
+        fake_os_in_pause(decommit_and_commit_elsewhere);
+        fake_os_fail(FAKE_OS_ALLOC, 1, ERROR_COMMITMENT_LIMIT);
+        assert_hresult(IHostMemoryManager_VirtualAlloc(l.f.memory, race.region, 6 * PAGE, MEM_COMMIT,
+                                                       PAGE_READWRITE, (EMemoryCriticalLevel)level, &memory),
+                       E_OUTOFMEMORY);
+        fake_os_in_pause(NULL);
+        assert_null(memory);
+        hostmem_statistics now = fixture_books(l.f.manager);
+        assert_int_equal(now.os_retries, 1);
+        assert_int_equal(now.refusals, 1);
+        assert_int_equal(now.charged.now, 4 * PAGE);
+        assert_int_equal(now.charged.peak, 4 * PAGE);
+        assert_int_equal(now.overrun.count, 0);
+        fixture_free(&l.f, race.region, 0, MEM_RELEASE);
+        fixture_free(&l.f, race.taken, 0, MEM_RELEASE);
+        limited_end(&l);
+    }
+}
+
 #define patience_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -543,6 +576,7 @@ int main(void)
         patience_test(test_nothing_is_held_in_a_pause),
         patience_test(test_overruns_pause),
         patience_test(test_an_overrun_after_a_race),
+        patience_test(test_asked_anew_after_a_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "support/crew.h"
 #include "support/free_space.h"
 #include "support/late.h"
+#include "support/verified.h"
 
 static char *free_place(SIZE_T size)
 {
@@ -375,6 +376,48 @@ static void test_a_release_that_is_refused(void **state)
     }
 }
 
+/* Its memory has gone behind our back when its release asks Windows, and the refusal finds the address given away again: to a
+ * region of the same size, to a smaller one, or to one that gets there as the old one is put back. */
+static void test_a_refused_release_and_a_successor(void **state)
+{
+    struct fixture *f = *state;
+    const SIZE_T node = (SIZE_T)64 << 20; /* of the region map */
+    static const struct {
+        SIZE_T nodes; /* 0: two granules */
+        bool smaller, as_it_is_put_back;
+    } rows[] = {{0, false, false}, {0, true, false}, {1, false, false},
+                {1, true, false},  {0, false, true}, {1, false, true}};
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const SIZE_T size = rows[i].nodes == 0 ? 2 * GRANULE : rows[i].nodes * node;
+        char *place = free_place(size + node);
+        char *base = (char *)(((uintptr_t)place + node - 1) & ~(uintptr_t)(node - 1));
+        const uint64_t stale = fixture_books(f->manager).stale_regions;
+        fixture_alloc(f, base, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+        struct late release = {.method = FREE, .address = base, .type = MEM_RELEASE, .stop = BEFORE_FREE};
+        late_begin(f, &release);
+        assert_true(VirtualFree(base, 0, MEM_RELEASE));
+        late_go_to(&release, AFTER_FREE, 0);
+        const SIZE_T successor = rows[i].smaller ? GRANULE : size;
+        if (rows[i].as_it_is_put_back) {
+            /* Windows has given it away, and nobody can find it yet. */
+            assert_ptr_equal(VirtualAlloc(base, size, MEM_RESERVE, PAGE_READWRITE), base);
+            late_go_to(&release, BEFORE_RESTORE, 0);
+            assert_true(VirtualFree(base, 0, MEM_RELEASE));
+        }
+        fixture_alloc(f, base, successor, MEM_RESERVE, PAGE_READWRITE);
+        fixture_alloc(f, base, 3 * PAGE, MEM_COMMIT, PAGE_READWRITE);
+        assert_true(FAILED(late_end(&release))); /* as Windows puts it */
+        assert_books_equal_windows(f->manager);
+        assert_true(verified(f->manager));
+        hostmem_statistics books = fixture_books(f->manager);
+        assert_int_equal(books.regions, 1);
+        assert_int_equal(books.reserved.now, successor);
+        assert_int_equal(books.charged.now, 3 * PAGE);
+        assert_int_equal(books.stale_regions - stale, 1);
+        fixture_free(f, base, 0, MEM_RELEASE);
+    }
+}
+
 /* Shutting down, and failing to protect */
 
 struct callback {
@@ -439,12 +482,19 @@ static void test_a_protect_that_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        fixture_test(test_overlaps_on_disjoint_pages),  fixture_test(test_overlaps_on_the_same_pages),
-        fixture_test(test_a_region_being_released),     fixture_test(test_a_region_being_published),
-        fixture_test(test_a_region_in_place_of_a_view), fixture_test(test_a_region_in_place_of_two_views),
-        fixture_test(test_a_view_mapped_again),         fixture_test(test_late_for_its_region),
-        fixture_test(test_early_for_its_region),        fixture_test(test_commits_from_outside),
-        fixture_test(test_a_release_that_is_refused),   fixture_test(test_a_callback_after_the_shutdown),
+        fixture_test(test_overlaps_on_disjoint_pages),
+        fixture_test(test_overlaps_on_the_same_pages),
+        fixture_test(test_a_region_being_released),
+        fixture_test(test_a_region_being_published),
+        fixture_test(test_a_region_in_place_of_a_view),
+        fixture_test(test_a_region_in_place_of_two_views),
+        fixture_test(test_a_view_mapped_again),
+        fixture_test(test_late_for_its_region),
+        fixture_test(test_early_for_its_region),
+        fixture_test(test_commits_from_outside),
+        fixture_test(test_a_release_that_is_refused),
+        fixture_test(test_a_refused_release_and_a_successor),
+        fixture_test(test_a_callback_after_the_shutdown),
         fixture_test(test_a_protect_that_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

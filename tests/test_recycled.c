@@ -61,7 +61,7 @@ static void come(struct member *member, const struct place *place)
 static void go(struct member *member, const struct place *place)
 {
     struct region_hold hold;
-    bool there = hm_region_enter(&table, place->base, REGION_CHANGE, &hold);
+    bool there = hm_region_enter(&table, place->base, &hold);
     crew_check(member, there, place->kind);
     if (there) {
         crew_check(member, hm_region_unpublish(&table, &hold), hold.number);
@@ -83,7 +83,7 @@ static void look(struct member *member, const struct place *place)
         found++;
     }
     struct region_hold hold;
-    if (!hm_region_enter(&table, address, REGION_LOOK, &hold))
+    if (!hm_region_enter(&table, address, &hold))
         return;
     crew_check(member, geometry_base(hold.geometry) == place->base, geometry_base(hold.geometry));
     crew_check(member, comes(place->base, geometry_pages(hold.geometry), hold.region->kind),

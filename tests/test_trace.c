@@ -7,6 +7,10 @@
 
 #include <hostmem/trace.h>
 
+#include <stdatomic.h>
+
+#include "com/manager.h"
+#include "memory/lane.h"
 #include "support/fake_os.h"
 #include "support/fake_pages.h"
 
@@ -224,6 +228,74 @@ static void test_last_error(void **state)
 }
 
 /* Several at once, each with its file; and one that stops while the other goes on. */
+static atomic_uint events, wrong_levels;
+
+static void HOSTMEM_CALL see_level(const hostmem_event *event, void *context)
+{
+    (void)context;
+    if (event->kind == HOSTMEM_EVENT_PRESSURE)
+        return;
+    wrong_levels += event->critical_level != HOSTMEM_LEVEL_NONE;
+    events++;
+}
+
+/* A criticality that is none of the three is told as such everywhere: to the host, and in each event of a trace. */
+static void test_a_level_of_no_name(void **state)
+{
+    static const struct {
+        enum trace_kind kind;
+        unsigned level; /* which of its values is that */
+    } levels[] = {{TRACE_ALLOC, 4}, {TRACE_REFUSAL, 1}, {TRACE_OVERRUN, 1}, {TRACE_BLOCK_ALLOC, 2}};
+    (void)state;
+    struct fixture f;
+    for (unsigned strict = 0; strict < 2; strict++) {
+        const hostmem_limits limits = {
+            .size = sizeof limits, .flags = strict ? HOSTMEM_LIMITS_STRICT : 0, .limit = PAGE};
+        const hostmem_options options = {.size = sizeof options, .limits = &limits, .event = see_level};
+        events = wrong_levels = 0;
+        assert_hresult(hostmem_create(&options, &f.manager), S_OK);
+        assert_hresult(hostmem_get_memory_manager(f.manager, &f.memory), S_OK);
+        struct vm *vm = &f.manager->vm;
+        struct recorder *recorder = hm_recorder_take(&vm->recorders, &vm->stats.metadata, 64, 0);
+        assert_non_null(recorder);
+        recorder->flags = HOSTMEM_TRACE_BLOCKS;
+        atomic_store(&vm->recorders.running, recorder);
+        const EMemoryCriticalLevel none = (EMemoryCriticalLevel)7;
+        const HRESULT expected = strict ? E_OUTOFMEMORY : S_OK;
+        void *memory, *block;
+        IHostMalloc *heap;
+        assert_hresult(IHostMemoryManager_CreateMalloc(f.memory, MALLOC_THREADSAFE, &heap), S_OK);
+        assert_hresult(IHostMemoryManager_VirtualAlloc(f.memory, NULL, 2 * PAGE, MEM_COMMIT, PAGE_READWRITE,
+                                                       none, &memory),
+                       expected);
+        assert_hresult(IHostMalloc_Alloc(heap, 2 * PAGE, none, &block), expected);
+        atomic_store(&vm->recorders.running, NULL);
+        const unsigned lane = lane_of(thread_here());
+        const struct trace_event *event;
+        unsigned seen = 0;
+        for (; (event = hm_ring_next(&recorder->ring, lane, true)) != NULL;
+             hm_ring_free(&recorder->ring, lane))
+            for (unsigned i = 0; i < sizeof levels / sizeof *levels; i++)
+                if (event->kind == levels[i].kind) {
+                    assert_int_equal(event->value[levels[i].level], HOSTMEM_LEVEL_NONE);
+                    seen++;
+                }
+        assert_int_equal(seen, strict ? 3 : 4);
+        hm_recorder_give(&vm->recorders, recorder);
+        for (unsigned i = 0; i < 1000 && events < 2; i++)
+            Sleep(10);
+        assert_int_equal(events, 2);
+        assert_int_equal(wrong_levels, 0);
+        if (!strict) {
+            fixture_free(&f, memory, 0, MEM_RELEASE);
+            assert_hresult(IHostMalloc_Free(heap, block), S_OK);
+        }
+        assert_int_equal(IHostMalloc_Release(heap), 0);
+        IHostMemoryManager_Release(f.memory);
+        hostmem_release(f.manager);
+    }
+}
+
 static void test_two_managers(void **state)
 {
     struct fixture *f = *state;
@@ -244,10 +316,15 @@ static void test_two_managers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        trace_test(test_misuse),           trace_test(test_once_at_a_time),
-        trace_test(test_again_and_again),  trace_test(test_end_of_the_manager),
-        trace_test(test_start_that_fails), trace_test(test_full_disk),
-        trace_test(test_last_error),       trace_test(test_two_managers),
+        trace_test(test_misuse),
+        trace_test(test_once_at_a_time),
+        trace_test(test_again_and_again),
+        trace_test(test_end_of_the_manager),
+        trace_test(test_start_that_fails),
+        trace_test(test_full_disk),
+        trace_test(test_last_error),
+        trace_test(test_two_managers),
+        trace_test(test_a_level_of_no_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -102,6 +102,16 @@ static struct region *record_at(struct damaged *d, const void *address)
     return pool_item(&d->table->records, number_at(d, address));
 }
 
+/* Bytes of its pages that are noted as committed. */
+static uint64_t committed_at(struct damaged *d, const void *base)
+{
+    struct region *region = record_at(d, base);
+    const uint64_t pages = geometry_pages(region->geometry);
+    const uint64_t noted = hm_commit_map_count(&region->commit, pages, 0, pages) * PAGE;
+    assert_true(noted > PAGE);
+    return noted;
+}
+
 static uint64_t granule_of(const void *address)
 {
     return (uintptr_t)address >> GRANULE_SHIFT;
@@ -135,6 +145,7 @@ static void test_good_books(void **state)
     assert_int_equal(report.skipped, 0);
     assert_int_equal(report.disturbed, 0);
     assert_int_equal(report.flags, 0);
+    assert_int_equal(region_use(record_at(d, d->view)), HOSTMEM_USE_VIEW);
 }
 
 /* Blocks that outlive their heap stay in the books, and regions in a whole 64 MiB or 64 GiB are spans there. */
@@ -189,6 +200,25 @@ static void test_a_page_noted_wrongly(void **state)
     assert_non_null(VirtualAlloc(d->middle + 100 * PAGE, PAGE, MEM_COMMIT, PAGE_READWRITE));
 }
 
+/* The region's own sum of them, by which it is told, traced and charged. */
+static void test_a_sum_of_pages_that_is_wrong(void **state)
+{
+    struct damaged *d = *state;
+    char *bases[] = {d->little, d->middle, d->big};
+    for (unsigned i = 0; i < 3; i++) {
+        struct region *region = record_at(d, bases[i]);
+        const uint64_t good = atomic_load(&region->account);
+        const uint64_t noted = committed_at(d, bases[i]);
+        for (int more = 0; more < 2; more++) {
+            atomic_store(&region->account, more ? good + (1 << 8) : good - (1 << 8));
+            hostmem_verify_report report = expect(d, HOSTMEM_FINDING_COMMITTED, bases[i]);
+            assert_int_equal(report.expected, noted);
+            assert_int_equal(report.found, more ? noted + PAGE : noted - PAGE);
+        }
+        atomic_store(&region->account, good);
+    }
+}
+
 static void test_bits_of_no_page(void **state)
 {
     struct damaged *d = *state;
@@ -212,7 +242,7 @@ static void test_bits_of_no_page(void **state)
     expect(d, HOSTMEM_FINDING_BITS, d->middle);
     *middle = kept;
     struct commit_map *big = &record_at(d, d->big)->commit;
-    _Atomic(struct row *) *place = &big->directory->stripe[(16000 + big->skew) / 16384];
+    _Atomic(void *) *place = &big->directory->stripe[(16000 + big->skew) / 16384];
     struct row *stripe = atomic_load(place);
     atomic_store(place, (struct row *)elsewhere);
     expect(d, HOSTMEM_FINDING_BITS, d->big);
@@ -484,7 +514,7 @@ static void test_a_region_at_work(void **state)
     struct damaged *d = *state;
     struct region_hold hold;
     hostmem_verify_report report = {.size = sizeof report};
-    assert_true(hm_region_enter(d->table, (uintptr_t)d->little, REGION_COMMIT, &hold));
+    assert_true(hm_region_enter(d->table, (uintptr_t)d->little, &hold));
     hm_commit_map_set(&record_at(d, d->little)->commit, SMALL_PAGES, 20, 1);
     gauge_add(&d->table->stats->by_use[HOSTMEM_USE_OTHER], PAGE);
     assert_hresult(hostmem_verify(d->f.manager, &report), S_OK);
@@ -512,6 +542,7 @@ int main(void)
         verify_test(test_good_books),
         verify_test(test_leaked_blocks_and_spans),
         verify_test(test_a_page_noted_wrongly),
+        verify_test(test_a_sum_of_pages_that_is_wrong),
         verify_test(test_bits_of_no_page),
         verify_test(test_an_entry_that_is_missing_or_wrong),
         verify_test(test_entries_that_lead_astray),

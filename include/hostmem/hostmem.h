@@ -21,9 +21,9 @@
  * threads are suspended, except where its comment says otherwise.  IHostMemoryManager::VirtualQuery,
  * VirtualProtect, VirtualAlloc, VirtualFree and GetMemoryLoad take no lock at all; IHostMalloc takes the lock
  * of its private heap, unless that heap was made without MALLOC_THREADSAFE.  None of these waits for another
- * thread; a commit or an Alloc for which Windows has no memory is tried again, since a page file may be growing:
- * 2 times if it is eTaskCritical, 8 times if eAppDomainCritical, 40 times if eProcessCritical, after a pause of
- * 5 ms each (as long as Sleep(5) takes).
+ * thread; a commit or an Alloc for which Windows has no memory is tried again, since a page file may be growing, and so
+ * is a VirtualAlloc or an Alloc for whose entry the library has none: 2 times if it is eTaskCritical, 8 times if
+ * eAppDomainCritical, 40 times if eProcessCritical, after a pause of 5 ms each (as long as Sleep(5) takes).
  *
  * Callbacks into the CLR (OnMemoryNotification) and into the host (hostmem_event_callback) are made on a thread
  * of the library's, with no lock held: one thread for all managers, which exists as long as a manager that has
@@ -270,13 +270,14 @@ enum { HOSTMEM_PRESSURE_COUNT = 4 };
 
 /* Something that the host may want to act on.  Bytes, unless a count. */
 typedef struct hostmem_event {
-    uint32_t size;           /* sizeof(hostmem_event) */
-    uint32_t kind;           /* hostmem_event_kind */
-    uint32_t reason;         /* hostmem_reason; of a refusal or an overrun */
-    uint32_t critical_level; /* EMemoryCriticalLevel of the call; HOSTMEM_LEVEL_NONE: of no call */
-    uint64_t bytes;          /* newly committed (or reserved) by the call */
-    uint64_t limit;    /* what it ran into; for pressure: what eTaskCritical may hold, or process_soft */
-    uint64_t used;     /* of it, at that moment; for an overrun: with the call's bytes */
+    uint32_t size;   /* sizeof(hostmem_event) */
+    uint32_t kind;   /* hostmem_event_kind */
+    uint32_t reason; /* hostmem_reason; of a refusal or an overrun */
+    uint32_t
+        critical_level; /* EMemoryCriticalLevel of the call; HOSTMEM_LEVEL_NONE: of no call, or another number */
+    uint64_t bytes;     /* newly committed (or reserved) by the call */
+    uint64_t limit;     /* what it ran into; for pressure: what eTaskCritical may hold, or process_soft */
+    uint64_t used;      /* of it, at that moment; for an overrun: with the call's bytes */
     uint32_t pressure; /* EMemoryAvailable as last notified to the CLR */
     uint32_t lost;     /* events for which there was no room since the one before was read */
 } hostmem_event;
@@ -404,7 +405,7 @@ typedef struct hostmem_statistics {
     hostmem_overrun overrun, heap_overrun;
     /* The whole process as last sampled for process_soft, and the most so far; 0: never. */
     hostmem_gauge process;
-    uint64_t os_retries; /* commits tried again after a failure of Windows */
+    uint64_t os_retries; /* calls tried again after Windows had no memory for them, or for their entry */
     /* Commits and decommits whose pages were compared with VirtualQuery afterwards, since an opposite call for the same
      * 4 MiB was under way at the same time. */
     uint64_t os_compared;

@@ -37,7 +37,9 @@ typedef enum hostmem_finding {
     HOSTMEM_FINDING_CHARGED,
     HOSTMEM_FINDING_USE,          /* committed for one use */
     HOSTMEM_FINDING_HEAP_CHARGED, /* against heap_limit */
-    HOSTMEM_FINDING_SHARED        /* the shared budget holds less (found) than this manager's part of it */
+    HOSTMEM_FINDING_SHARED,       /* the shared budget holds less (found) than this manager's part of it */
+    /* At an address. */
+    HOSTMEM_FINDING_COMMITTED /* of a region; bytes of the pages that are noted as committed, and the region's sum */
 } hostmem_finding;
 
 typedef struct hostmem_verify_report {
@@ -60,8 +62,8 @@ typedef struct hostmem_verify_report {
  *   manager   the manager.
  *   report    size set by the caller; receives what was looked at, and the first difference.  May be NULL.
  *
- * Every region's record, every entry of the ownership table, each page of owned regions against VirtualQuery, every
- * block of an IHostMalloc, the sums against hostmem_statistics and the budgets.  It changes nothing and repairs nothing.
+ * Every region's record, every entry of the ownership table, each page of owned regions against VirtualQuery, and the
+ * number of those that are committed; every block of an IHostMalloc; the sums against hostmem_statistics and the budgets.  It changes nothing and repairs nothing.
  * The time it takes grows with all of that; most of it is VirtualQuery's.
  *
  * Takes no lock but those of IHostMalloc heaps; a heap without MALLOC_THREADSAFE must not be in use by another thread

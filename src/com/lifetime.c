@@ -105,12 +105,11 @@ static HRESULT walk_regions(struct hostmem_manager *manager, bool stop_early,
                                  .kind = hold.region->kind,
                                  .base = (void *)(uintptr_t)geometry_base(hold.geometry),
                                  .reserved = geometry_pages(hold.geometry) << PAGE_SHIFT,
-                                 .committed = hm_region_committed(&hold) << PAGE_SHIFT,
+                                 .committed = region_committed(&hold) << PAGE_SHIFT,
                                  .allocation_type = hold.region->allocation_type,
                                  .allocation_protect = hold.region->allocation_protect,
                                  .critical_level = hold.region->level,
-                                 .use = hold.region->kind == HOSTMEM_REGION_VIEW ? HOSTMEM_USE_VIEW
-                                                                                 : region_use(hold.region),
+                                 .use = region_use(hold.region),
                                  .age = now > hold.region->time ? now - hold.region->time : 0};
         hm_region_leave_unchanged(table, &hold);
         HRESULT result = callback(&region, context);

@@ -20,18 +20,13 @@ static uint64_t unless_zero(uint64_t figure, uint64_t otherwise)
     return figure != 0 ? figure : otherwise;
 }
 
-static uint64_t default_soft(uint64_t task_limit)
-{
-    return task_limit == HOSTMEM_UNLIMITED ? HOSTMEM_UNLIMITED : task_limit - task_limit / 8;
-}
-
 void hm_limits_set(struct quota *quota, const hostmem_limits *limits)
 {
     uint64_t task_limit = unless_zero(limits->task_limit, limits->limit);
     const struct budget_limits commit = {.limit = limits->limit,
                                          .task_limit = task_limit,
                                          .margin = limits->margin,
-                                         .soft = unless_zero(limits->soft, default_soft(task_limit)),
+                                         .soft = unless_zero(limits->soft, budget_default_soft(task_limit)),
                                          .strict = (limits->flags & HOSTMEM_LIMITS_STRICT) != 0};
     const struct budget_limits process = {.limit = BUDGET_UNLIMITED,
                                           .task_limit = BUDGET_UNLIMITED,

@@ -8,6 +8,7 @@
 #include "com/malloc.h"
 
 #include "com/unknown.h"
+#include "maps/compiler.h"
 #include "maps/pages.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
@@ -32,11 +33,6 @@ _Static_assert(sizeof(struct block_header) == BLOCK_MAP_ALIGN, "blocks keep the 
 static struct malloc_object *impl_from_IHostMalloc(IHostMalloc *iface)
 {
     return CONTAINING_RECORD(iface, struct malloc_object, iface);
-}
-
-static struct stats *stats_of(struct malloc_object *object)
-{
-    return &object->manager->vm.stats;
 }
 
 static struct vm *vm_of(struct malloc_object *object)
@@ -120,7 +116,8 @@ static void malloc_destroy(struct malloc_object *object)
     walk(object, false, add_block, &left);
     atomic_fetch_add_explicit(&manager->orphans, left.blocks, memory_order_relaxed);
     atomic_fetch_add_explicit(&manager->orphan_bytes, left.bytes, memory_order_relaxed);
-    if (hm_block_map_next(object->blocks, 0) == 0)
+    if (hm_block_map_next(object->blocks, 0) ==
+        0) /* the walk counts none where the heap's lock cannot be had */
         hm_os_heap_destroy(object->heap);
     hm_block_map_destroy(object->blocks);
     hm_pages_release(object->blocks, sizeof *object->blocks);
@@ -138,68 +135,6 @@ static ULONG STDMETHODCALLTYPE malloc_Release(IHostMalloc *iface)
     return left;
 }
 
-/*
- * A zeroed block of `bytes`, charged, with `extra` bytes behind it that are not the caller's; NULL: refused, or Windows has no
- * memory.  It is asked again while it may be about to have more (patience.h).
- */
-static struct block_header *allocate(struct malloc_object *object, SIZE_T bytes, SIZE_T extra,
-                                     struct charge *charge)
-{
-    struct quota *quota = &vm_of(object)->quota;
-    const SIZE_T total = sizeof(struct block_header) + bytes + extra;
-    if (total < bytes)
-        return NULL;
-    struct patience patience = patience_for(charge->level, total);
-    for (;;) {
-        if (!blocks_charge(quota, charge)) {
-            hm_vm_refuse(vm_of(object), charge, charge->level, HOSTMEM_USE_OTHER);
-            return NULL;
-        }
-        struct block_header *header = hm_os_heap_alloc(object->heap, total);
-        if (header != NULL) {
-            header->bytes = bytes;
-            return header;
-        }
-        hm_blocks_cancel(quota, charge);
-        /* A heap leaves no last error; Windows out of memory is the only one there is. */
-        if (!patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY))
-            return NULL;
-        stats_bump(&stats_of(object)->os_retries);
-    }
-}
-
-/* Let the finished block be known as one; it is still to be counted. */
-static HRESULT publish(struct malloc_object *object, struct block_header *header, const struct charge *charge,
-                       void **memory)
-{
-    if (!hm_block_map_add(object->blocks, (uintptr_t)(header + 1))) {
-        hm_os_heap_free(object->heap, header);
-        hm_blocks_cancel(&vm_of(object)->quota, charge);
-        return hm_vm_no_memory(vm_of(object), charge->bytes, charge->level, HOSTMEM_USE_OTHER);
-    }
-    const struct budget *overrun = blocks_settle(&vm_of(object)->quota, charge);
-    if (overrun != NULL)
-        hm_vm_notify_overrun(vm_of(object), charge, charge->level, HOSTMEM_USE_OTHER, overrun);
-    *memory = header + 1;
-    RECORD_TOO(vm_of(object), HOSTMEM_TRACE_BLOCKS, TRACE_BLOCK_ALLOC, (uintptr_t)*memory, header->bytes,
-               charge->level);
-    return S_OK;
-}
-
-static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes, EMemoryCriticalLevel level,
-                                              void **memory)
-{
-    struct malloc_object *object = impl_from_IHostMalloc(iface);
-    HRESULT result = E_POINTER;
-    if (memory != NULL) {
-        *memory = NULL;
-        struct charge charge = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT};
-        struct block_header *header = allocate(object, bytes, 0, &charge);
-        result = header == NULL ? E_OUTOFMEMORY : publish(object, header, &charge, memory);
-    }
-    return hm_stats_call(stats_of(object), HOSTMEM_MALLOC_ALLOC, level, result);
-}
-
 /* The end of a file name tells more than its beginning. */
 static void copy_file_name(struct debug_info *debug, const char *file)
 {
@@ -215,27 +150,108 @@ static void copy_file_name(struct debug_info *debug, const char *file)
         debug->file[i] = file[i];
 }
 
+/* Where a block came from. */
+struct site {
+    const char *file;
+    int line;
+};
+
+/* Behind the caller's bytes, with what it takes to align it. */
+enum { DEBUG_ALIGN = _Alignof(struct debug_info), DEBUG_BYTES = sizeof(struct debug_info) + DEBUG_ALIGN - 1 };
+
+static void note_site(struct block_header *header, const struct site *site)
+{
+    uintptr_t behind = (uintptr_t)(header + 1) + header->bytes + DEBUG_ALIGN - 1;
+    header->debug = (struct debug_info *)(behind & ~(uintptr_t)(DEBUG_ALIGN - 1));
+    header->debug->line = site->line;
+    copy_file_name(header->debug, site->file);
+}
+
+enum outcome { MADE, REFUSED, SHORT_OF_MEMORY, SHORT_OF_METADATA };
+
+/* Charge a block, have it from the heap, zeroed, and let it be known as one; it is still to be counted.  `site`: NULL from
+ * Alloc.  If it is not made, nothing is charged. */
+static inline enum outcome try_block(struct malloc_object *object, struct charge *charge, unsigned level,
+                                     const struct site *site, void **memory)
+{
+    struct vm *vm = vm_of(object);
+    const SIZE_T bytes = (SIZE_T)charge->bytes;
+    const SIZE_T total = sizeof(struct block_header) + bytes + (site != NULL ? DEBUG_BYTES : 0);
+    if (total < bytes)
+        return REFUSED;
+    if (!blocks_charge(&vm->quota, charge)) {
+        hm_vm_refuse(vm, charge, level, HOSTMEM_USE_OTHER);
+        return REFUSED;
+    }
+    struct block_header *header = hm_os_heap_alloc(object->heap, total);
+    if (header == NULL) {
+        hm_blocks_cancel(&vm->quota, charge);
+        return SHORT_OF_MEMORY;
+    }
+    header->bytes = bytes;
+    if (site != NULL)
+        note_site(header, site);
+    if (!hm_block_map_add(object->blocks, (uintptr_t)(header + 1))) {
+        hm_os_heap_free(object->heap, header);
+        hm_blocks_cancel(&vm->quota, charge);
+        return SHORT_OF_METADATA;
+    }
+    const struct budget *overrun = blocks_settle(&vm->quota, charge);
+    if (overrun != NULL)
+        hm_vm_notify_overrun(vm, charge, level, HOSTMEM_USE_OTHER, overrun);
+    *memory = header + 1;
+    RECORD_TOO(vm, HOSTMEM_TRACE_BLOCKS, TRACE_BLOCK_ALLOC, (uintptr_t)*memory, bytes, level);
+    return MADE;
+}
+
+/* As alloc_again of vm.c.  A heap leaves no last error; Windows out of memory is the only one there is. */
+static NOT_INLINE enum outcome try_again(struct malloc_object *object, enum outcome outcome,
+                                         struct charge *charge, unsigned level, const struct site *site,
+                                         void **memory)
+{
+    struct vm *vm = vm_of(object);
+    struct patience patience = patience_for(level, charge->bytes);
+    while (outcome > REFUSED && patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY)) {
+        stats_bump(&vm->stats.os_retries);
+        outcome = try_block(object, charge, level, site, memory);
+    }
+    if (outcome == SHORT_OF_METADATA)
+        hm_vm_no_memory(vm, charge->bytes, level, HOSTMEM_USE_OTHER);
+    return outcome;
+}
+
+static inline HRESULT alloc(struct malloc_object *object, hostmem_method method, SIZE_T bytes, unsigned level,
+                            const struct site *site, void **memory)
+{
+    HRESULT result = E_POINTER;
+    level = level_or_none(level);
+    if (memory != NULL) {
+        const DWORD before = GetLastError();
+        struct charge charge = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT};
+        *memory = NULL;
+        enum outcome outcome = try_block(object, &charge, level, site, memory);
+        if (outcome != MADE) {
+            outcome = try_again(object, outcome, &charge, level, site, memory);
+            if (outcome == MADE) /* that says nothing of the failures before */
+                SetLastError(before);
+        }
+        result = outcome == MADE ? S_OK : E_OUTOFMEMORY;
+    }
+    return hm_stats_call(&vm_of(object)->stats, method, level, result);
+}
+
+static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes, EMemoryCriticalLevel level,
+                                              void **memory)
+{
+    return alloc(impl_from_IHostMalloc(iface), HOSTMEM_MALLOC_ALLOC, bytes, level, NULL, memory);
+}
+
 static HRESULT STDMETHODCALLTYPE malloc_DebugAlloc(IHostMalloc *iface, SIZE_T bytes,
                                                    EMemoryCriticalLevel level, char *file, int line,
                                                    void **memory)
 {
-    struct malloc_object *object = impl_from_IHostMalloc(iface);
-    HRESULT result = E_POINTER;
-    if (memory != NULL) {
-        *memory = NULL;
-        const SIZE_T align = _Alignof(struct debug_info);
-        struct charge charge = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT};
-        struct block_header *header = allocate(object, bytes, sizeof(struct debug_info) + align - 1, &charge);
-        result = E_OUTOFMEMORY;
-        if (header != NULL) {
-            uintptr_t behind = ((uintptr_t)(header + 1) + bytes + align - 1) & ~(uintptr_t)(align - 1);
-            header->debug = (struct debug_info *)behind;
-            header->debug->line = line;
-            copy_file_name(header->debug, file);
-            result = publish(object, header, &charge, memory);
-        }
-    }
-    return hm_stats_call(stats_of(object), HOSTMEM_MALLOC_DEBUG_ALLOC, level, result);
+    const struct site site = {file, line};
+    return alloc(impl_from_IHostMalloc(iface), HOSTMEM_MALLOC_DEBUG_ALLOC, bytes, level, &site, memory);
 }
 
 static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
@@ -243,7 +259,7 @@ static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
     struct malloc_object *object = impl_from_IHostMalloc(iface);
     HRESULT result = S_OK;
     if (memory == NULL) {
-        hm_stats_count(stats_of(object), STATS_BLOCKS, 1); /* one more than this call takes off */
+        hm_stats_count(&vm_of(object)->stats, STATS_BLOCKS, 1); /* one more than this call takes off */
     } else if (!hm_block_map_remove(object->blocks, (uintptr_t)memory)) {
         result = HOST_E_INVALIDOPERATION;
     } else {
@@ -252,12 +268,12 @@ static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
         /* Before somebody else can be given it. */
         RECORD_TOO(vm_of(object), HOSTMEM_TRACE_BLOCKS, TRACE_BLOCK_FREE, (uintptr_t)memory, bytes);
         if (!hm_os_heap_free(object->heap, header)) {
-            hm_stats_count(stats_of(object), STATS_BLOCKS, -1); /* a block no more */
+            hm_stats_count(&vm_of(object)->stats, STATS_BLOCKS, -1); /* a block no more */
             result = E_FAIL;
         }
         blocks_refund(&vm_of(object)->quota, bytes);
     }
-    return hm_stats_call(stats_of(object), HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result);
+    return hm_stats_call(&vm_of(object)->stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result);
 }
 
 static const IHostMallocVtbl malloc_vtbl = {

@@ -28,7 +28,7 @@ static bool is_of_a_region(uint32_t finding)
 {
     return finding == HOSTMEM_FINDING_RECORD || finding == HOSTMEM_FINDING_ENTRY ||
            finding == HOSTMEM_FINDING_GONE || finding == HOSTMEM_FINDING_PAGE ||
-           finding == HOSTMEM_FINDING_BITS;
+           finding == HOSTMEM_FINDING_BITS || finding == HOSTMEM_FINDING_COMMITTED;
 }
 
 HRESULT HOSTMEM_CALL hostmem_verify(hostmem_manager *manager, hostmem_verify_report *report)

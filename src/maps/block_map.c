@@ -19,27 +19,6 @@ void hm_block_map_destroy(struct block_map *map)
     hm_pool_destroy(&map->middles);
 }
 
-static void *make_node(_Atomic(void *) *slot, struct pool *make)
-{
-    void *node = NULL;
-    uint32_t number = hm_pool_take(make);
-    if (number == 0)
-        return NULL;
-    void *fresh = pool_item(make, number);
-    if (atomic_compare_exchange_strong_explicit(slot, &node, fresh, memory_order_acq_rel,
-                                                memory_order_acquire))
-        return fresh;
-    hm_pool_give(make, number);
-    return node;
-}
-
-/* The node in `slot`, made when missing and `make` is given. */
-static inline void *node_of(_Atomic(void *) *slot, struct pool *make)
-{
-    void *node = atomic_load_explicit(slot, memory_order_acquire);
-    return node != NULL || make == NULL ? node : make_node(slot, make);
-}
-
 /* The leaf for `address`; NULL: beyond the address space, missing, or no memory. */
 static inline _Atomic uint8_t *leaf_of(const struct block_map *map, uintptr_t address, bool make)
 {
@@ -48,8 +27,8 @@ static inline _Atomic uint8_t *leaf_of(const struct block_map *map, uintptr_t ad
     uintptr_t root = leaf / BLOCK_MAP_MIDDLE;
     if (root >= BLOCK_MAP_ROOT)
         return NULL;
-    _Atomic(void *) *middle = node_of(&m->root[root], make ? &m->middles : NULL);
-    return middle == NULL ? NULL : node_of(&middle[leaf % BLOCK_MAP_MIDDLE], make ? &m->leaves : NULL);
+    _Atomic(void *) *middle = pool_node(&m->root[root], make ? &m->middles : NULL);
+    return middle == NULL ? NULL : pool_node(&middle[leaf % BLOCK_MAP_MIDDLE], make ? &m->leaves : NULL);
 }
 
 /* In its leaf. */

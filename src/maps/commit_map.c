@@ -62,21 +62,22 @@ void hm_bit_store_destroy(struct bit_store *store)
         hm_pool_destroy(&store->classes[c]);
 }
 
-/* An item for bits or pointers of `bytes`. */
+/* Of items for bits or pointers of `bytes`. */
+static struct pool *pool_for(struct bit_store *store, size_t bytes)
+{
+    return &store->classes[class_for(bytes)];
+}
+
 static void *take_item(struct bit_store *store, size_t bytes)
 {
-    struct pool *pool = &store->classes[class_for(bytes)];
+    struct pool *pool = pool_for(store, bytes);
     uint32_t number = hm_pool_take(pool);
-    if (number == 0)
-        return NULL;
-    void *item = pool_item(pool, number);
-    atomic_store_explicit((_Atomic uint32_t *)item, 0, memory_order_relaxed);
-    return item;
+    return number == 0 ? NULL : pool_item(pool, number);
 }
 
 static void give_item(struct bit_store *store, void *item, size_t bytes)
 {
-    struct pool *pool = &store->classes[class_for(bytes)];
+    struct pool *pool = pool_for(store, bytes);
     hm_pool_give(pool, hm_pool_number(pool, item));
 }
 
@@ -140,17 +141,10 @@ bool hm_commit_map_prepare(struct commit_map *map, struct bit_store *store, uint
     pages += skew_of(map, pages);
     if (pages <= STRIPE_PAGES || count == 0)
         return true;
-    for (uint64_t s = first / STRIPE_PAGES; s <= (first + count - 1) / STRIPE_PAGES; s++) {
-        struct row *stripe = stripe_of(map, s * STRIPE_PAGES);
-        if (stripe != NULL)
-            continue;
-        struct row *fresh = take_item(store, STRIPE_BYTES);
-        if (fresh == NULL)
+    struct pool *stripes = pool_for(store, STRIPE_BYTES);
+    for (uint64_t s = first / STRIPE_PAGES; s <= (first + count - 1) / STRIPE_PAGES; s++)
+        if (pool_node(&map->directory->stripe[s], stripes) == NULL)
             return false;
-        if (!atomic_compare_exchange_strong_explicit(&map->directory->stripe[s], &stripe, fresh,
-                                                     memory_order_acq_rel, memory_order_acquire))
-            give_rows(store, fresh, STRIPE_BYTES);
-    }
     return true;
 }
 

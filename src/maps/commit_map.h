@@ -29,7 +29,7 @@ struct row; /* of words */
 
 struct directory {
     uint64_t unused;
-    _Atomic(struct row *) stripe[]; /* NULL: nothing committed there */
+    _Atomic(void *) stripe[]; /* a struct row *; NULL: nothing committed there */
 };
 
 struct commit_map {

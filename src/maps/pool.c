@@ -112,6 +112,20 @@ void hm_pool_give(struct pool *pool, uint32_t number)
                                                     memory_order_relaxed));
 }
 
+void *hm_pool_install(struct pool *pool, _Atomic(void *) *slot)
+{
+    void *node = NULL;
+    uint32_t number = hm_pool_take(pool);
+    if (number == 0)
+        return NULL;
+    void *fresh = pool_item(pool, number);
+    if (atomic_compare_exchange_strong_explicit(slot, &node, fresh, memory_order_acq_rel,
+                                                memory_order_acquire))
+        return fresh;
+    hm_pool_give(pool, number); /* as it was: nobody has seen it */
+    return node;
+}
+
 bool hm_pool_count_free(const struct pool *pool, uint32_t *count)
 {
     uint32_t used = pool_used(pool);

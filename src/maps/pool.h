@@ -5,8 +5,8 @@
  * hm_pool_destroy: a reader with an old number reads something stale, never something unmapped.  Everything except init
  * and destroy is lock-free.
  *
- * The first four bytes of a free item are the pool's (_Atomic uint32_t, the free list's link); the rest is left as the
- * giver left it.  Items that were never taken before are zero.
+ * The first four bytes of a free item are the pool's (_Atomic uint32_t, the free list's link), and 0 when it is taken; the
+ * rest is left as the giver left it.  Items that were never taken before are zero.
  */
 #ifndef HOSTMEM_MAPS_POOL_H
 #define HOSTMEM_MAPS_POOL_H
@@ -62,6 +62,16 @@ static inline unsigned pool_chunk_of(const struct pool *pool, uint32_t i, uint32
     unsigned k = highest_bit((i >> pool->first_shift) + 1);
     *before = i - (((1u << k) - 1) << pool->first_shift);
     return k;
+}
+
+/* Put an item into an empty slot, unless another thread is first: its item is in the slot then.  NULL: no memory. */
+void *hm_pool_install(struct pool *pool, _Atomic(void *) *slot);
+
+/* What the slot leads to; if that is nothing and `make` is given, an item of it is installed.  NULL: nothing, or no memory. */
+static inline void *pool_node(_Atomic(void *) *slot, struct pool *make)
+{
+    void *node = atomic_load_explicit(slot, memory_order_acquire);
+    return node != NULL || make == NULL ? node : hm_pool_install(make, slot);
 }
 
 /* Where item `number` (1 .. used) is. */

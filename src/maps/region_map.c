@@ -45,27 +45,6 @@ void hm_region_map_destroy(struct region_map *map)
     hm_pool_destroy(&map->middles);
 }
 
-static void *make_child(struct region_map_slot *slot, struct pool *make)
-{
-    void *child = NULL;
-    uint32_t number = hm_pool_take(make);
-    if (number == 0)
-        return NULL;
-    void *fresh = pool_item(make, number);
-    if (atomic_compare_exchange_strong_explicit(&slot->child, &child, fresh, memory_order_acq_rel,
-                                                memory_order_acquire))
-        return fresh;
-    hm_pool_give(make, number); /* still zero: nobody has seen it */
-    return child;
-}
-
-/* The node below `slot`, made when it is missing and `make` is given; NULL: missing or no memory. */
-static inline void *child_of(struct region_map_slot *slot, struct pool *make)
-{
-    void *child = atomic_load_explicit(&slot->child, memory_order_acquire);
-    return child != NULL || make == NULL ? child : make_child(slot, make);
-}
-
 /*
  * The largest cells that begin at `granule` and lie within `count` granules, as many as are in one node.  `cell` NULL:
  * the node is missing (and, with `make`, there was no memory); `step` then skips what is missing.
@@ -76,7 +55,7 @@ static struct run run_at(struct region_map *map, uint64_t granule, uint64_t coun
     if (granule % ROOT_SPAN == 0 && count >= ROOT_SPAN)
         return (struct run){&slot->span, sizeof *slot, count / ROOT_SPAN, count / ROOT_SPAN * ROOT_SPAN};
     uint64_t left = ROOT_SPAN - granule % ROOT_SPAN; /* granules of this node */
-    struct region_map_slot *middle = child_of(slot, make ? &map->middles : NULL);
+    struct region_map_slot *middle = pool_node(&slot->child, make ? &map->middles : NULL);
     if (middle == NULL)
         return (struct run){.step = left};
     slot = &middle[granule >> REGION_MAP_NODE_BITS & (NODE - 1)];
@@ -85,7 +64,7 @@ static struct run run_at(struct region_map *map, uint64_t granule, uint64_t coun
         return (struct run){&slot->span, sizeof *slot, cells, cells * NODE};
     }
     left = NODE - granule % NODE;
-    _Atomic uint32_t *leaf = child_of(slot, make ? &map->leaves : NULL);
+    _Atomic uint32_t *leaf = pool_node(&slot->child, make ? &map->leaves : NULL);
     if (leaf == NULL)
         return (struct run){.step = left};
     uint64_t cells = smaller(count, left);
@@ -184,6 +163,24 @@ void hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t co
         granule += run.step;
         count -= run.step;
     }
+}
+
+bool hm_region_map_restore(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+{
+    bool empty = true;
+    for (uint64_t at = granule; at < granule + count && empty;) {
+        struct run run = run_at(map, at, granule + count - at, false);
+        at += run.step;
+        for (_Atomic uint32_t *cell = run.cell; run.cells != 0 && empty;
+             run.cells--, cell = next_cell(&run, cell)) {
+            uint32_t expected = 0;
+            empty = atomic_compare_exchange_strong_explicit(cell, &expected, number, memory_order_acq_rel,
+                                                            memory_order_relaxed);
+        }
+    }
+    if (!empty)
+        hm_region_map_erase(map, granule, count, number);
+    return empty;
 }
 
 void hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)

@@ -39,6 +39,7 @@ void hm_address_space_acquired(struct vm *vm, void *address)
                                    .pages = bytes >> PAGE_SHIFT,
                                    .kind = HOSTMEM_REGION_VIEW,
                                    .level = HOSTMEM_LEVEL_NONE,
+                                   .use = HOSTMEM_USE_VIEW,
                                    .time = hm_os_ticks()};
     if (number != 0 && hm_region_publish(&vm->table, number, &origin))
         RECORD(vm, TRACE_VIEW_MAPPED, base, bytes);
@@ -51,7 +52,7 @@ void hm_address_space_released(struct vm *vm, void *address)
 {
     uint64_t base = (uintptr_t)address;
     struct region_hold hold;
-    if (!hm_region_enter(&vm->table, base, REGION_CHANGE, &hold))
+    if (!hm_region_enter(&vm->table, base, &hold))
         return;
     DWORD error = GetLastError();
     if (hold.region->kind == HOSTMEM_REGION_VIEW && geometry_base(hold.geometry) == base &&

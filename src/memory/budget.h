@@ -43,6 +43,12 @@ struct budget {
     void (*crossed)(void);
 };
 
+/* The soft limit for whoever names none: seven eighths of what eTaskCritical may have. */
+static inline uint64_t budget_default_soft(uint64_t task_limit)
+{
+    return task_limit == BUDGET_UNLIMITED ? BUDGET_UNLIMITED : task_limit - task_limit / 8;
+}
+
 /* No limits. */
 void hm_budget_init(struct budget *budget);
 

@@ -34,11 +34,10 @@ static inline bool overlap_was_long(const struct region_hold *hold, uint64_t cou
     return ended * blocks > UINT16_MAX / 2; /* a call that writes again advances them again */
 }
 
-/* After the bits of these pages were turned.  True: compare them, if the region is still there. */
-static inline bool overlap_end(const struct region_hold *hold, uint64_t first, uint64_t count)
+/* After the bits of these pages were turned: all on (`commits`), or else.  True: compare them, if the region is still there. */
+static inline bool overlap_end(const struct region_hold *hold, uint64_t first, uint64_t count, bool commits)
 {
     const uint32_t commit_ended = 1 << 16, change_ended = 1;
-    const bool commits = hold->work == REGION_COMMIT;
     if (region_undisturbed(hold))
         return false;
     uint32_t before = overlap_versions(hold, first, count, commits ? commit_ended : change_ended);

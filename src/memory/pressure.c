@@ -1,5 +1,5 @@
 /*
- * pressure.c - the pressure thread; the argument is in pressure.h
+ * pressure.c - the pressure thread; the argument is in docs/architecture.md
  */
 #include "memory/pressure.h"
 

@@ -27,9 +27,7 @@ static struct budget_limits flat(uint64_t limit, uint64_t soft)
 void hm_quota_set(struct quota *quota, const struct budget_limits *commit, uint64_t heap_limit,
                   uint64_t reserve_limit, uint64_t fail_after)
 {
-    const uint64_t heap_soft =
-        heap_limit == BUDGET_UNLIMITED ? BUDGET_UNLIMITED : heap_limit - heap_limit / 8;
-    const struct budget_limits heap = flat(heap_limit, heap_soft),
+    const struct budget_limits heap = flat(heap_limit, budget_default_soft(heap_limit)),
                                reserve = flat(reserve_limit, BUDGET_UNLIMITED),
                                charges = flat(fail_after, BUDGET_UNLIMITED);
     atomic_store_explicit(&quota->charges.used, 0, memory_order_relaxed);

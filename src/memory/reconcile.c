@@ -22,8 +22,10 @@ bool hm_reconcile_still_there(const struct region_hold *hold)
 bool hm_reconcile_next_run(struct page_run *run, uint64_t end)
 {
     MEMORY_BASIC_INFORMATION info;
-    if (run->end >= end || hm_os_virtual_query((void *)(uintptr_t)run->end, &info, sizeof info) == 0 ||
-        info.State == MEM_FREE)
+    if (run->end >= end)
+        return false;
+    run->unknown = hm_os_virtual_query((void *)(uintptr_t)run->end, &info, sizeof info) == 0;
+    if (run->unknown || info.State == MEM_FREE)
         return false;
     if (run->allocation == 0)
         run->allocation = (uintptr_t)info.AllocationBase;
@@ -67,18 +69,18 @@ static void settle(struct region_table *table, struct region_hold *hold, uint64_
     DWORD error = GetLastError();
     bool overlapped = true;
     while (overlapped && !compare(table, hold, first, count, false)) {
-        hold->work = REGION_CHANGE;
         overlap_begin(hold, first, count);
         compare(table, hold, first, count, true);
-        overlapped = overlap_end(hold, first, count);
+        overlapped = overlap_end(hold, first, count, false);
     }
     SetLastError(error);
 }
 
-void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
+void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count,
+                        bool commits)
 {
     uint64_t start = base_of(hold) + (first << PAGE_SHIFT);
-    if (overlap_end(hold, first, count)) {
+    if (overlap_end(hold, first, count, commits)) {
         stats_bump(&table->stats->os_compared);
         settle(table, hold, first, count);
     }
@@ -89,12 +91,12 @@ void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, ui
 void hm_reconcile_range(struct region_table *table, uint64_t start, uint64_t end)
 {
     struct region_hold hold;
-    if (end <= start || !region_enter_owned(table, start, REGION_CHANGE, &hold))
+    if (end <= start || !region_enter_owned(table, start, &hold))
         return;
     uint64_t first;
     uint64_t count = region_pages_within(&hold, start, end - start, &first);
     /* Windows was asked by somebody who was not in the region: those who are will compare, if they end after this. */
-    overlap_end(&hold, first, count);
+    overlap_end(&hold, first, count, false);
     settle(table, &hold, first, count);
     hm_region_leave(table, &hold);
 }

@@ -9,8 +9,10 @@
 
 #include "memory/region.h"
 
-/* End the work of a hold that changed the given pages, and see that they are noted as they are. */
-void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count);
+/* End the work of a hold that committed the given pages, or changed them otherwise, and see that they are noted as they
+ * are. */
+void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count,
+                        bool commits);
 
 /* See that the pages of [start, end) in the region at `start`, if it is one of ours, are noted as they
  * are. */
@@ -21,9 +23,10 @@ struct page_run {
     uint64_t allocation, start, end;
     DWORD type; /* MEM_PRIVATE, MEM_MAPPED, MEM_IMAGE */
     bool committed;
+    bool unknown; /* Windows did not say what follows */
 };
 
-/* What follows the run, up to `end`; false: nothing of the allocation. */
+/* What follows the run, up to `end`; false: nothing of the allocation, or it is unknown. */
 bool hm_reconcile_next_run(struct page_run *run, uint64_t end);
 
 /* Is the held region's memory still what was allocated for it?  False: freed behind our back. */

@@ -63,12 +63,6 @@ static enum stats_counter kind_counter(const struct region *region)
     return region->kind == HOSTMEM_REGION_VIEW ? STATS_VIEWS : STATS_REGIONS;
 }
 
-/*
- *      account  | committed pages, signed 56 | use 8 |
- *
- * One word, so that whoever turned bits learns for what use they are charged in the step that counts them: a change of
- * use moves just the pages that were counted before it.  (Signed, for bits may be cleared before they are counted.)
- */
 static uint64_t in_account(uint64_t pages)
 {
     return pages << 8;
@@ -97,25 +91,20 @@ static void refund_committed(struct region_table *table, struct region *region, 
     hm_quota_refund(table->quota, charge_kind_of(use), pages << PAGE_SHIFT);
 }
 
-bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use use)
+void hm_region_set_use(struct region_table *table, struct region_hold *hold, hostmem_use use)
 {
-    struct region_hold hold;
-    if (!region_enter_owned(table, address, REGION_LOOK, &hold))
-        return false;
-    uint64_t account = atomic_load_explicit(&hold.region->account, memory_order_relaxed);
+    uint64_t account = atomic_load_explicit(&hold->region->account, memory_order_relaxed);
     while ((account & 0xFF) != use && !atomic_compare_exchange_weak_explicit(
-                                          &hold.region->account, &account, (account & ~(uint64_t)0xFF) | use,
+                                          &hold->region->account, &account, (account & ~(uint64_t)0xFF) | use,
                                           memory_order_relaxed, memory_order_relaxed))
         ;
     const hostmem_use before = account & 0xFF;
-    const uint64_t bytes = (uint64_t)((int64_t)account >> 8) << PAGE_SHIFT;
+    const uint64_t bytes = account_pages(account) << PAGE_SHIFT;
     if (before != use && bytes != 0) {
         gauge_sub(&table->stats->by_use[before], bytes);
         hm_quota_move(table->quota, charge_kind_of(before), charge_kind_of(use), bytes);
         count_use(table->stats, use, bytes);
     }
-    hm_region_leave_unchanged(table, &hold);
-    return true;
 }
 
 /* Nobody can find the record and nobody is in it: refund and recycle. */
@@ -144,7 +133,6 @@ bool hm_region_enter_number(struct region_table *table, uint32_t number, struct 
                                                     memory_order_acq_rel, memory_order_relaxed));
     *hold = (struct region_hold){.region = region,
                                  .number = number,
-                                 .work = REGION_LOOK,
                                  .entered = state + AT_WORK_ONE,
                                  .geometry = atomic_load_explicit(&region->geometry, memory_order_acquire)};
     return true;
@@ -182,6 +170,7 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
         !hm_region_map_prepare(&table->map, granule, granules))
         return false;
     drop_stale(table, granule, granules); /* first, so that no peak holds both */
+    atomic_store_explicit(&region->account, origin->use, memory_order_relaxed);
     if (origin->kind == HOSTMEM_REGION_PRIVATE) {
         if (!hm_commit_map_init(&region->commit, &table->bits, origin->pages, origin->base >> PAGE_SHIFT))
             return false;
@@ -192,14 +181,13 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
             }
             hm_commit_map_set(&region->commit, origin->pages, 0, origin->pages);
         }
-        atomic_store_explicit(&region->account, origin->use, memory_order_relaxed);
         if (origin->committed)
             count_use(table->stats, add_committed(region, origin->pages), origin->pages << PAGE_SHIFT);
     } else {
         gauge_add(&table->stats->mapped, origin->pages << PAGE_SHIFT);
     }
     atomic_store_explicit(&region->kind, (uint8_t)origin->kind, memory_order_release);
-    region->level = (uint8_t)(origin->level > HOSTMEM_LEVEL_NONE ? HOSTMEM_LEVEL_NONE : origin->level);
+    region->level = (uint8_t)level_or_none(origin->level);
     region->time = origin->time;
     region->allocation_type = origin->type;
     region->allocation_protect = origin->protect;
@@ -213,13 +201,11 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
     return true;
 }
 
-bool hm_region_enter(struct region_table *table, uint64_t address, enum region_work work,
-                     struct region_hold *hold)
+bool hm_region_enter(struct region_table *table, uint64_t address, struct region_hold *hold)
 {
     uint32_t number;
     while ((number = region_map_find(&table->map, address)) != 0) {
         if (hm_region_enter_number(table, number, hold)) {
-            hold->work = work;
             /* A live one that has the address is it: another comes there only when this one is not live any more. */
             if (geometry_has(hold->geometry, address))
                 return true;
@@ -266,11 +252,16 @@ bool hm_region_unpublish(struct region_table *table, struct region_hold *hold)
     return true;
 }
 
-void hm_region_restore(struct region_table *table, struct region_hold *hold)
+bool hm_region_restore(struct region_table *table, struct region_hold *hold)
 {
-    hm_region_map_publish(&table->map, geometry_base(hold->geometry) >> GRANULE_SHIFT,
-                          geometry_granules(hold->geometry), hold->number);
+    const uint64_t granule = geometry_base(hold->geometry) >> GRANULE_SHIFT,
+                   granules = geometry_granules(hold->geometry);
+    /* Looked for first, since cells of another size may be another's. */
+    if (hm_region_map_first(&table->map, granule, granules) != 0 ||
+        !hm_region_map_restore(&table->map, granule, granules, hold->number))
+        return false;
     atomic_fetch_or_explicit(&hold->region->state, LIVE, memory_order_acq_rel);
+    return true;
 }
 
 bool hm_region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,
@@ -310,14 +301,6 @@ uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_
 {
     uint64_t pages = geometry_pages(hold->geometry);
     return (count - hm_commit_map_count(&hold->region->commit, pages, first, count)) << PAGE_SHIFT;
-}
-
-uint64_t hm_region_committed(struct region_hold *hold)
-{
-    uint64_t pages = geometry_pages(hold->geometry);
-    return hold->region->kind == HOSTMEM_REGION_PRIVATE
-               ? hm_commit_map_count(&hold->region->commit, pages, 0, pages)
-               : 0;
 }
 
 bool hm_region_agrees(struct region_hold *hold, uint64_t first, uint64_t count, bool committed)

@@ -44,12 +44,6 @@ struct region_table {
     struct region_map map;
 };
 
-enum region_work {
-    REGION_COMMIT, /* turns bits on */
-    REGION_CHANGE, /* turns bits off, copies Windows' picture into them, or releases */
-    REGION_LOOK    /* reads only: nobody reacts to it */
-};
-
 /* Parts of the state word. */
 #define LIVE        ((uint64_t)1)
 #define AT_WORK_ONE ((uint64_t)1 << 1)
@@ -60,7 +54,6 @@ enum region_work {
 struct region_hold {
     struct region *region;
     uint32_t number;
-    enum region_work work;
     uint32_t versions; /* of its pages, before Windows was asked (overlap.h) */
     uint64_t entered;  /* state as it was right after entering */
     uint64_t geometry;
@@ -129,10 +122,9 @@ struct region_origin {
 bool hm_region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin);
 
 /* Begin work in the region at `address`; false: nobody's, or being released. */
-bool hm_region_enter(struct region_table *table, uint64_t address, enum region_work work,
-                     struct region_hold *hold);
+bool hm_region_enter(struct region_table *table, uint64_t address, struct region_hold *hold);
 
-/* As hm_region_enter with REGION_LOOK, by number, for a walk; false: the record is free. */
+/* As hm_region_enter, by number, for a walk; false: the record is free. */
 bool hm_region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold);
 
 /* End the work of a hold that changed something.  False: the region was released meanwhile, and Windows may have meant its
@@ -143,10 +135,9 @@ bool hm_region_leave(struct region_table *table, struct region_hold *hold);
 void hm_region_leave_unchanged(struct region_table *table, struct region_hold *hold);
 
 /* As hm_region_enter, but for views. */
-static inline bool region_enter_owned(struct region_table *table, uint64_t address, enum region_work work,
-                                      struct region_hold *hold)
+static inline bool region_enter_owned(struct region_table *table, uint64_t address, struct region_hold *hold)
 {
-    if (!hm_region_enter(table, address, work, hold))
+    if (!hm_region_enter(table, address, hold))
         return false;
     if (hold->region->kind == HOSTMEM_REGION_PRIVATE)
         return true;
@@ -162,11 +153,11 @@ static inline bool region_undisturbed(const struct region_hold *hold)
 }
 
 /*
- * Take an entered region out of the table; false: another thread was first.  Afterwards the caller either
- * leaves (the last to leave recycles the record) or calls hm_region_restore.
+ * Take an entered region out of the table; false: another thread was first.  Afterwards the caller leaves (the last to leave
+ * recycles the record), or calls hm_region_restore before that: false, its place is another region's by now.
  */
 bool hm_region_unpublish(struct region_table *table, struct region_hold *hold);
-void hm_region_restore(struct region_table *table, struct region_hold *hold);
+bool hm_region_restore(struct region_table *table, struct region_hold *hold);
 
 /* Turn bits of an entered region, and what is charged follows.  prepare: so that set cannot fail.  `charge` is what the
  * pages have been charged already, and receives the bytes that it came to; the result is that of hm_quota_settle. */
@@ -191,14 +182,25 @@ static inline uint64_t region_pages_within(const struct region_hold *hold, uint6
 /* Bytes of these pages that are not noted as committed. */
 uint64_t hm_region_uncommitted(struct region_hold *hold, uint64_t first, uint64_t count);
 
+/*
+ *      account  | committed pages, signed 56 | use 8 |
+ *
+ * One word, so that whoever turned bits learns for what use they are charged in the step that counts them: a change of
+ * use moves just the pages that were counted before it.  (Signed, for bits may be cleared before they are counted.)
+ */
+static inline uint64_t account_pages(uint64_t account)
+{
+    return (uint64_t)((int64_t)account >> 8);
+}
+
 /* What the region's pages are charged for. */
 static inline hostmem_use region_use(const struct region *region)
 {
     return (hostmem_use)(atomic_load_explicit(&region->account, memory_order_relaxed) & 0xFF);
 }
 
-/* Change that; what is committed already moves along.  False: nobody's region. */
-bool hm_region_set_use(struct region_table *table, uint64_t address, hostmem_use use);
+/* Change that, of an entered region of ours; what is committed already moves along. */
+void hm_region_set_use(struct region_table *table, struct region_hold *hold, hostmem_use use);
 
 static inline enum charge_kind charge_kind_of(hostmem_use use)
 {
@@ -206,7 +208,13 @@ static inline enum charge_kind charge_kind_of(hostmem_use use)
 }
 
 /* Committed pages of an entered region. */
-uint64_t hm_region_committed(struct region_hold *hold);
+static inline uint64_t region_committed(const struct region_hold *hold)
+{
+    const uint64_t pages = counted(
+                       account_pages(atomic_load_explicit(&hold->region->account, memory_order_relaxed))),
+                   most = geometry_pages(hold->geometry);
+    return pages < most ? pages : most; /* those that are just being turned may count twice */
+}
 
 /* Are all of the pages noted as committed, or none of them? */
 bool hm_region_agrees(struct region_hold *hold, uint64_t first, uint64_t count, bool committed);

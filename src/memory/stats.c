@@ -54,8 +54,7 @@ HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level
 {
     bool shared;
     struct lane_counters *here = counters_here(stats, &shared);
-    if (level > HOSTMEM_LEVEL_NONE)
-        level = HOSTMEM_LEVEL_NONE;
+    level = level_or_none(level);
     if (result != S_OK)
         add(&here->method[method][level].failures, 1, shared);
     if (result == HOST_E_INVALIDOPERATION)

@@ -51,6 +51,12 @@ extern const char *const hm_stats_method_names[HOSTMEM_METHOD_COUNT];
 /* Committed inside views, of all managers of the process. */
 extern _Atomic uint64_t hm_views_committed;
 
+/* What is none of the three levels is counted and told as that. */
+static inline unsigned level_or_none(unsigned level)
+{
+    return level < HOSTMEM_LEVEL_NONE ? level : HOSTMEM_LEVEL_NONE;
+}
+
 static inline void stats_bump(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);

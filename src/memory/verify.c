@@ -4,7 +4,7 @@
 #include "memory/verify.h"
 
 #include "maps/compiler.h"
-#include "memory/os.h"
+#include "memory/reconcile.h"
 
 struct verify {
     struct vm *vm;
@@ -59,32 +59,24 @@ static uint64_t first_wrong(struct region_hold *hold, uint64_t page, uint64_t co
 static bool check_pages(struct verify *verify, struct region_hold *hold)
 {
     const uint64_t base = geometry_base(hold->geometry), end = geometry_end(hold->geometry);
-    MEMORY_BASIC_INFORMATION info;
-    for (uint64_t at = base; at < end;) {
-        if (hm_os_virtual_query((void *)(uintptr_t)at, &info, sizeof info) == 0)
-            return false;
-        if (info.State == MEM_FREE || (uintptr_t)info.AllocationBase != base || info.Type != MEM_PRIVATE) {
-            note(verify, HOSTMEM_FINDING_GONE, base, end - base, at - base);
-            return true;
-        }
-        bool committed = info.State == MEM_COMMIT;
-        uint64_t run_end = (uint64_t)(uintptr_t)info.BaseAddress + info.RegionSize;
-        if (run_end > end) {
-            note(verify, HOSTMEM_FINDING_GONE, base, end - base, run_end - base);
-            run_end = end;
-        }
-        uint64_t page = (at - base) >> PAGE_SHIFT, count = (run_end - at) >> PAGE_SHIFT;
-        if (!hm_region_agrees(hold, page, count, committed)) {
-            uint64_t wrong = base + (first_wrong(hold, page, count, committed) << PAGE_SHIFT);
-            note(verify, HOSTMEM_FINDING_PAGE, wrong, committed, !committed);
+    struct page_run run = {.allocation = base, .end = base};
+    uint64_t fit = base;
+    /* And on beyond the end, where there is to be nothing of the allocation. */
+    while (hm_reconcile_next_run(&run, UINT64_MAX) && run.type == MEM_PRIVATE) {
+        fit = run.end;
+        const uint64_t page = (run.start - base) >> PAGE_SHIFT, count = (run.end - run.start) >> PAGE_SHIFT;
+        if (fit > end)
+            break;
+        if (!hm_region_agrees(hold, page, count, run.committed)) {
+            uint64_t wrong = base + (first_wrong(hold, page, count, run.committed) << PAGE_SHIFT);
+            note(verify, HOSTMEM_FINDING_PAGE, wrong, run.committed, !run.committed);
         }
         verify->report->pages += count;
-        at = run_end;
     }
-    /* What follows may be a run of another protection, and still the same allocation. */
-    if (hm_os_virtual_query((void *)(uintptr_t)end, &info, sizeof info) != 0 && info.State != MEM_FREE &&
-        (uintptr_t)info.AllocationBase == base)
-        note(verify, HOSTMEM_FINDING_GONE, base, end - base, end + info.RegionSize - base);
+    if (fit < end && run.unknown)
+        return false;
+    if (fit != end)
+        note(verify, HOSTMEM_FINDING_GONE, base, end - base, fit - base);
     return true;
 }
 
@@ -116,8 +108,15 @@ static bool check_region(struct verify *verify, struct region_hold *hold)
         note(verify, HOSTMEM_FINDING_BITS, base, 0, 0);
         return true;
     }
-    verify->by_use[use] += hm_region_committed(hold) << PAGE_SHIFT;
-    return check_pages(verify, hold);
+    const uint64_t noted = hm_commit_map_count(&hold->region->commit, pages, 0, pages) << PAGE_SHIFT;
+    const uint64_t sum = account_pages(atomic_load_explicit(&hold->region->account, memory_order_relaxed))
+                         << PAGE_SHIFT;
+    verify->by_use[use] += noted;
+    if (!check_pages(verify, hold))
+        return false;
+    if (sum != noted)
+        note(verify, HOSTMEM_FINDING_COMMITTED, base, noted, sum);
+    return true;
 }
 
 static void check_record(struct verify *verify, uint32_t number)

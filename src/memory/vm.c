@@ -6,6 +6,7 @@
  */
 #include "memory/vm.h"
 
+#include "maps/compiler.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
 #include "memory/overlap.h"
@@ -44,8 +45,10 @@ static uint64_t query_committed(uint64_t start, uint64_t end)
 {
     uint64_t committed = 0;
     struct page_run run = {.end = start};
+    DWORD error = GetLastError();
     while (hm_reconcile_next_run(&run, end))
         committed += run.committed ? run.end - run.start : 0;
+    SetLastError(error);
     return committed;
 }
 
@@ -82,7 +85,28 @@ struct request {
     /* What became of it, for the trace. */
     uint64_t committed, region; /* bytes newly committed; base of the region that it made or is in */
     hostmem_use use;
+    /* What there was too little of, if that may pass; and for how many bytes the metadata were to be. */
+    enum { SHORT_OF_NOTHING, SHORT_OF_MEMORY, SHORT_OF_METADATA } shortage;
+    uint64_t unnoted;
 };
+
+static inline struct request request_for(void *address, SIZE_T size, DWORD type, DWORD protect,
+                                         unsigned level)
+{
+    return (struct request){.address = address,
+                            .size = size,
+                            .type = type,
+                            .protect = protect,
+                            .level = level,
+                            .pages = {.level = level, .kind = CHARGE_COMMIT}};
+}
+
+static HRESULT short_of_metadata(struct request *request, uint64_t bytes)
+{
+    request->shortage = SHORT_OF_METADATA;
+    request->unnoted = bytes;
+    return E_OUTOFMEMORY;
+}
 
 /* Pages and address space (NULL: none): both, or neither. */
 static HRESULT charge(struct vm *vm, struct request *request, struct charge *space)
@@ -103,30 +127,17 @@ static void cancel(struct vm *vm, const struct request *request, const struct ch
         hm_quota_cancel(&vm->quota, space);
 }
 
-/*
- * VirtualAlloc, and for commits again, while Windows may be about to have more (patience.h): what was charged is given
- * back before each pause, and charged anew after it.  On failure nothing is charged any more.
- */
+/* VirtualAlloc.  On failure nothing is charged any more. */
 static HRESULT allocate(struct vm *vm, struct request *request, struct charge *space, void **memory)
 {
-    struct patience patience = patience_for(request->level, request->size);
-    const DWORD before = GetLastError();
-    for (bool again = false;; again = true) {
-        *memory = hm_os_virtual_alloc(request->address, request->size, request->type, request->protect);
-        if (*memory != NULL) {
-            if (again) /* success says nothing of the failures before */
-                SetLastError(before);
-            return S_OK;
-        }
-        HRESULT result = hresult_from_last_error();
-        cancel(vm, request, space);
-        if (!(request->type & MEM_COMMIT) || !patience_again(&patience, GetLastError()))
-            return result;
-        stats_bump(&vm->stats.os_retries);
-        result = charge(vm, request, space);
-        if (result != S_OK)
-            return result;
-    }
+    *memory = hm_os_virtual_alloc(request->address, request->size, request->type, request->protect);
+    if (*memory != NULL)
+        return S_OK;
+    HRESULT result = hresult_from_last_error();
+    cancel(vm, request, space);
+    if (request->type & MEM_COMMIT)
+        request->shortage = SHORT_OF_MEMORY;
+    return result;
 }
 
 /* Length of the region that such a reserve makes, from the granule on in which it begins, to the end of a page; 0: none, Windows
@@ -179,7 +190,7 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
     uint32_t number = hm_region_take(table);
     if (number == 0) {
         cancel(vm, request, &space);
-        return hm_vm_no_memory(vm, space.bytes, request->level, request->use);
+        return short_of_metadata(request, space.bytes);
     }
     void *base;
     result = allocate(vm, request, &space, &base);
@@ -194,7 +205,7 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
         hm_os_virtual_free(base, 0, MEM_RELEASE);
         cancel(vm, request, &space);
         hm_region_give(table, number);
-        return hm_vm_no_memory(vm, space.bytes, request->level, request->use);
+        return short_of_metadata(request, space.bytes);
     }
     request->region = origin.base;
     request->committed = request->pages.bytes;
@@ -221,7 +232,7 @@ static HRESULT commit_owned(struct vm *vm, struct request *request, struct regio
     HRESULT result = charge(vm, request, NULL);
     if (result == S_OK && !hm_region_prepare_commit(&vm->table, hold, first, count)) {
         cancel(vm, request, NULL);
-        result = hm_vm_no_memory(vm, request->pages.bytes, request->level, request->use);
+        result = short_of_metadata(request, request->pages.bytes);
     }
     if (result == S_OK) {
         overlap_begin(hold, first, count);
@@ -236,7 +247,7 @@ static HRESULT commit_owned(struct vm *vm, struct request *request, struct regio
     const struct budget *overrun = hm_region_set_committed(&vm->table, hold, first, count, &request->pages);
     request->committed = request->pages.bytes;
     hm_vm_notify_overrun(vm, &request->pages, request->level, request->use, overrun);
-    hm_reconcile_leave(&vm->table, hold, first, count);
+    hm_reconcile_leave(&vm->table, hold, first, count, true);
     return S_OK;
 }
 
@@ -283,7 +294,7 @@ static HRESULT alloc(struct vm *vm, struct request *request, void **memory)
         return reserve(vm, request, memory);
     if ((type & (MEM_COMMIT | MEM_RESET)) == MEM_COMMIT) {
         struct region_hold hold;
-        if (region_enter_owned(&vm->table, (uintptr_t)request->address, REGION_COMMIT, &hold))
+        if (region_enter_owned(&vm->table, (uintptr_t)request->address, &hold))
             return commit_owned(vm, request, &hold, memory);
         return commit_elsewhere(vm, request, memory);
     }
@@ -293,20 +304,40 @@ static HRESULT alloc(struct vm *vm, struct request *request, void **memory)
     return *memory != NULL ? S_OK : hresult_from_last_error();
 }
 
+/*
+ * A call that failed, again while Windows may be about to have more (patience.h), be it for the call or for the library's own
+ * pages.  Each try is all of the call: in the pauses it holds nothing.
+ */
+static NOT_INLINE HRESULT alloc_again(struct vm *vm, struct request *request, HRESULT result, void **memory)
+{
+    struct patience patience = patience_for(request->level, request->type & MEM_COMMIT ? request->size : 0);
+    while (request->shortage != SHORT_OF_NOTHING &&
+           patience_again(&patience, request->shortage == SHORT_OF_METADATA ? ERROR_NOT_ENOUGH_MEMORY
+                                                                            : GetLastError())) {
+        stats_bump(&vm->stats.os_retries);
+        *request =
+            request_for(request->address, request->size, request->type, request->protect, request->level);
+        result = alloc(vm, request, memory);
+    }
+    if (request->shortage == SHORT_OF_METADATA)
+        hm_vm_no_memory(vm, request->unnoted, request->level, request->use);
+    return result;
+}
+
 HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                     void **memory)
 {
-    struct request request = {.address = address,
-                              .size = size,
-                              .type = type,
-                              .protect = protect,
-                              .level = level,
-                              .pages = {.level = level, .kind = CHARGE_COMMIT}};
+    struct request request = request_for(address, size, type, protect, level_or_none(level));
+    const DWORD before = GetLastError();
     *memory = NULL;
-    const HRESULT result = alloc(vm, &request, memory);
-    RECORD(vm, TRACE_ALLOC, (uintptr_t)address, size, type, protect,
-           level < HOSTMEM_LEVEL_NONE ? level : HOSTMEM_LEVEL_NONE, request.use, (uint32_t)result,
-           (uintptr_t)*memory, request.committed, request.region);
+    HRESULT result = alloc(vm, &request, memory);
+    if (result != S_OK) {
+        result = alloc_again(vm, &request, result, memory);
+        if (result == S_OK) /* that says nothing of the failures before */
+            SetLastError(before);
+    }
+    RECORD(vm, TRACE_ALLOC, (uintptr_t)address, size, type, protect, request.level, request.use,
+           (uint32_t)result, (uintptr_t)*memory, request.committed, request.region);
     return result;
 }
 
@@ -328,19 +359,18 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address, s
     released_note(&vm->released, geometry_base(hold->geometry));
     if (hm_os_virtual_free(address, 0, MEM_RELEASE)) {
         if (recording(&vm->recorders) != NULL)
-            freed->decommitted = hm_region_committed(hold) << PAGE_SHIFT;
+            freed->decommitted = region_committed(hold) << PAGE_SHIFT;
         freed->released = geometry_pages(hold->geometry) << PAGE_SHIFT;
         hm_region_leave_unchanged(&vm->table, hold);
         return S_OK;
     }
     DWORD error = GetLastError();
-    if (!hm_reconcile_still_there(hold)) {
+    if (!hm_reconcile_still_there(hold) || !hm_region_restore(&vm->table, hold)) {
         stats_bump(&vm->stats.stale_regions);
         hm_region_leave_unchanged(&vm->table, hold);
     } else {
         /* Calls that came meanwhile found no region and were passed on as foreign. */
-        hm_region_restore(&vm->table, hold);
-        hm_reconcile_leave(&vm->table, hold, 0, 0);
+        hm_region_leave(&vm->table, hold);
         hm_reconcile_range(&vm->table, geometry_base(hold->geometry), geometry_end(hold->geometry));
     }
     SetLastError(error);
@@ -364,7 +394,7 @@ static void note_double_free(struct vm *vm, const void *address)
 static HRESULT free_owned(struct vm *vm, void *address, SIZE_T size, DWORD type, struct freed *freed)
 {
     struct region_hold hold;
-    if (!region_enter_owned(&vm->table, (uintptr_t)address, REGION_CHANGE, &hold)) {
+    if (!region_enter_owned(&vm->table, (uintptr_t)address, &hold)) {
         if (type == MEM_RELEASE)
             note_double_free(vm, address);
         return HOST_E_INVALIDOPERATION;
@@ -390,12 +420,13 @@ static HRESULT free_owned(struct vm *vm, void *address, SIZE_T size, DWORD type,
     }
     if (type == MEM_DECOMMIT && fits(&hold, (uintptr_t)address, size)) {
         freed->decommitted = hm_region_set_decommitted(&vm->table, &hold, first, count);
-        hm_reconcile_leave(&vm->table, &hold, first, count);
+        hm_reconcile_leave(&vm->table, &hold, first, count, false);
         return S_OK;
     }
-    /* A kind of free that we do not know, or a size that wraps: see what it has done. */
+    /* A kind of free that we do not know, or a size that wraps: see what it has done.  If the memory has gone, then by this
+     * very call: no stale region is counted. */
     drop_if_gone(vm, &hold);
-    hm_reconcile_leave(&vm->table, &hold, 0, 0);
+    hm_region_leave(&vm->table, &hold);
     hm_reconcile_range(&vm->table, geometry_base(hold.geometry), geometry_end(hold.geometry));
     return S_OK;
 }
@@ -429,7 +460,7 @@ unsigned hm_vm_region_figures(struct region_hold *hold, uint64_t figures[TRACE_V
 {
     figures[0] = geometry_base(hold->geometry);
     figures[1] = geometry_pages(hold->geometry) << PAGE_SHIFT;
-    figures[2] = hm_region_committed(hold) << PAGE_SHIFT;
+    figures[2] = region_committed(hold) << PAGE_SHIFT;
     figures[3] = region_use(hold->region);
     figures[4] = hold->region->allocation_type;
     return 5;
@@ -452,13 +483,13 @@ HRESULT hm_vm_set_use(struct vm *vm, void *address, hostmem_use use)
 {
     struct recorder *recorder = recording(&vm->recorders);
     struct region_hold hold;
-    if (!hm_region_set_use(&vm->table, (uintptr_t)address, use))
+    if (!region_enter_owned(&vm->table, (uintptr_t)address, &hold))
         return HOST_E_INVALIDOPERATION;
-    if (recorder != NULL && region_enter_owned(&vm->table, (uintptr_t)address, REGION_LOOK, &hold)) {
+    hm_region_set_use(&vm->table, &hold, use);
+    if (recorder != NULL) {
         uint64_t figures[TRACE_VALUES];
-        const unsigned count = hm_vm_region_figures(&hold, figures);
-        hm_region_leave_unchanged(&vm->table, &hold);
-        hm_record(recorder, TRACE_REGION, figures, count);
+        hm_record(recorder, TRACE_REGION, figures, hm_vm_region_figures(&hold, figures));
     }
+    hm_region_leave_unchanged(&vm->table, &hold);
     return S_OK;
 }

@@ -44,7 +44,7 @@ static void publish(struct region_table *table, uint64_t base)
 static void drop(struct region_table *table, uint64_t base)
 {
     struct region_hold hold;
-    if (hm_region_enter(table, base, REGION_CHANGE, &hold)) {
+    if (hm_region_enter(table, base, &hold)) {
         hm_region_unpublish(table, &hold);
         hm_region_leave_unchanged(table, &hold);
     }

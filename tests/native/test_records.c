@@ -193,7 +193,7 @@ static void commit(struct member *member, struct place *place, struct region_hol
     }
     dawdle(member);
     hm_region_set_committed(&table, hold, first, count, &charge);
-    hm_reconcile_leave(&table, hold, first, count);
+    hm_reconcile_leave(&table, hold, first, count, true);
     commits++;
 }
 
@@ -208,7 +208,7 @@ static void decommit(struct member *member, struct place *place, struct region_h
     }
     dawdle(member);
     hm_region_set_decommitted(&table, hold, first, count);
-    hm_reconcile_leave(&table, hold, first, count);
+    hm_reconcile_leave(&table, hold, first, count, false);
     decommits++;
 }
 
@@ -233,8 +233,8 @@ static void release(struct member *member, struct place *place, struct region_ho
         releases++;
         return;
     }
-    hm_region_restore(&table, hold);
-    hm_reconcile_leave(&table, hold, 0, 0);
+    crew_check(member, hm_region_restore(&table, hold), hold->number);
+    hm_region_leave(&table, hold);
     hm_reconcile_range(&table, place->base, place->base + place->pages * PAGE_BYTES);
     restores++;
 }
@@ -253,7 +253,7 @@ static void map_view(struct member *member, struct place *place)
     deallocate(place, allocation);
     views++;
     struct region_hold hold;
-    if (crew_random(member, 8) == 0 || !hm_region_enter(&table, place->base, REGION_CHANGE, &hold))
+    if (crew_random(member, 8) == 0 || !hm_region_enter(&table, place->base, &hold))
         return;
     if (hold.region->kind == HOSTMEM_REGION_VIEW)
         hm_region_unpublish(&table, &hold);
@@ -276,12 +276,15 @@ static void work_once(struct member *member)
         count = 1 + count % 100;
     struct region_hold hold;
     if (what == 8) {
-        uses += hm_region_set_use(&table, place->base + first * PAGE_BYTES, any_use(member));
+        if (region_enter_owned(&table, place->base + first * PAGE_BYTES, &hold)) {
+            hm_region_set_use(&table, &hold, any_use(member));
+            hm_region_leave_unchanged(&table, &hold);
+            uses++;
+        }
         return;
     }
     bool commits_pages = what < 55;
-    if (!hm_region_enter(&table, place->base + first * PAGE_BYTES,
-                         commits_pages ? REGION_COMMIT : REGION_CHANGE, &hold))
+    if (!hm_region_enter(&table, place->base + first * PAGE_BYTES, &hold))
         return;
     if (hold.region->kind == HOSTMEM_REGION_VIEW)
         hm_region_leave_unchanged(&table, &hold);
@@ -313,7 +316,7 @@ static void look(struct member *member)
     struct region_hold hold;
     if (used == 0 || !hm_region_enter_number(&table, 1 + crew_random(member, used), &hold))
         return;
-    uint64_t committed = hm_region_committed(&hold);
+    uint64_t committed = region_committed(&hold);
     crew_check(member, committed <= geometry_pages(hold.geometry), committed);
     crew_check(member, hold.region->level <= HOSTMEM_LEVEL_NONE, hold.region->level);
     hm_region_leave_unchanged(&table, &hold);
@@ -327,11 +330,11 @@ static void check_books(struct member *member)
     uint64_t by_use[HOSTMEM_USE_COUNT] = {0};
     for (struct place *place = places; place < places + PLACES; place++) {
         struct region_hold hold;
-        if (!hm_region_enter(&table, place->base, REGION_LOOK, &hold)) {
+        if (!hm_region_enter(&table, place->base, &hold)) {
             crew_check(member, use_of(place) == FREE, place - places);
             continue;
         }
-        uint64_t noted = hm_region_committed(&hold);
+        uint64_t noted = region_committed(&hold);
         if (hold.region->kind == HOSTMEM_REGION_VIEW) {
             seen_views++;
             mapped += place->pages;

@@ -16,6 +16,7 @@ static atomic_long outstanding, threads, handles, module_references;
 static struct os_memory memory_answer;
 static bool memory_set;
 static void (*before_free)(void *address);
+static void (*before_alloc)(void);
 static void (*in_pause)(void);
 static void (*_Atomic actions[FAKE_OS_MOMENTS])(void);
 static atomic_bool pauses_allowed;
@@ -88,6 +89,7 @@ void fake_os_reset(void)
     resources = (struct hm_os_resources){.low = false};
     ticks_ahead = 0;
     before_free = NULL;
+    before_alloc = NULL;
     in_pause = NULL;
     for (int moment = 0; moment < FAKE_OS_MOMENTS; moment++)
         actions[moment] = NULL;
@@ -104,6 +106,11 @@ void fake_os_before_free(void (*action)(void *address))
     before_free = action;
 }
 
+void fake_os_before_alloc(void (*action)(void))
+{
+    before_alloc = action;
+}
+
 static bool fails(enum fake_os_call call)
 {
     long count = ++plan[call].count;
@@ -116,6 +123,10 @@ static bool fails(enum fake_os_call call)
 
 void *hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
 {
+    void (*action)(void) = before_alloc;
+    before_alloc = NULL;
+    if (action != NULL)
+        action();
     void *memory = fails(FAKE_OS_ALLOC) ? NULL : VirtualAlloc(address, size, type, protect);
     if (memory != NULL && (address == NULL || (type & MEM_RESERVE)))
         outstanding++;

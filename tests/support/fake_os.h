@@ -84,4 +84,7 @@ void fake_os_stop_clock(void);
 /* Called inside hm_os_virtual_free, before Windows is asked; NULL: nothing. */
 void fake_os_before_free(void (*action)(void *address));
 
+/* Called once, inside the next hm_os_virtual_alloc, before Windows is asked; NULL: nothing. */
+void fake_os_before_alloc(void (*action)(void));
+
 #endif

@@ -83,6 +83,14 @@ void __wrap_hm_region_map_publish(struct region_map *map, uint64_t granule, uint
     pass(AFTER_PUBLISH);
 }
 
+bool __real_hm_region_map_restore(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+
+bool __wrap_hm_region_map_restore(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+{
+    pass(BEFORE_RESTORE);
+    return __real_hm_region_map_restore(map, granule, count, number);
+}
+
 static DWORD WINAPI late_run(void *context)
 {
     struct late *late = self = context;

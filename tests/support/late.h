@@ -1,8 +1,8 @@
 /*
  * late.h - a call that is stopped in the middle
  *
- * Hooks stand between the library and Windows, before hm_region_map_erase, and about hm_region_map_publish: linked in by --wrap
- * (tests/CMakeLists.txt). A late call runs on a thread of its own and stops where the test says; one that
+ * Hooks stand between the library and Windows, before hm_region_map_erase and _restore, and about hm_region_map_publish: linked in
+ * by --wrap (tests/CMakeLists.txt). A late call runs on a thread of its own and stops where the test says; one that
  * never comes there fails the test. The test's own thread plays everybody else, so each order of events is a
  * certain one.
  */
@@ -22,7 +22,8 @@ enum late_point {
     AFTER_QUERY,
     BEFORE_ERASE, /* LIVE has been taken away, the region's entries are there still */
     BEFORE_PUBLISH,
-    AFTER_PUBLISH /* the entries are there */
+    AFTER_PUBLISH, /* the entries are there */
+    BEFORE_RESTORE /* the entries of a refused release; nobody else's were there */
 };
 
 enum late_method { ALLOC, FREE, RELEASED };

@@ -33,6 +33,7 @@ static struct record {
 
 static struct hold {
     bool open;
+    enum work { COMMIT, CHANGE, LOOK } work;
     struct region_hold real;
     struct record *record;
     uint64_t range_first, range_count; /* that it might change */
@@ -154,7 +155,7 @@ static uint64_t skew_of(const struct record *record)
 static void count_ended(const struct hold *hold, bool end, unsigned *seen, unsigned *all)
 {
     struct record *record = hold->record;
-    bool commit = hold->real.work == REGION_COMMIT;
+    bool commit = hold->work == COMMIT;
     uint64_t skew = skew_of(record), begin = hold->range_first + skew, limit = begin + hold->range_count;
     *seen = *all = 0;
     for (uint64_t b = begin / BLOCK_PAGES; begin < limit && b * BLOCK_PAGES < limit; b++) {
@@ -182,7 +183,7 @@ static bool end_overlap(struct hold *hold)
 {
     unsigned seen, all;
     count_ended(hold, hold->record->at_work > 1, &seen, &all);
-    bool overlapped = overlap_end(&hold->real, hold->range_first, hold->range_count);
+    bool overlapped = overlap_end(&hold->real, hold->range_first, hold->range_count, hold->work == COMMIT);
     if (!hold->record->live)
         DEMAND(!overlapped);
     else if (overlapped)
@@ -190,7 +191,7 @@ static bool end_overlap(struct hold *hold)
     else
         DEMAND(seen == hold->seen);
     if (overlapped) { /* to stay, and write what is so */
-        hold->real.work = REGION_CHANGE;
+        hold->work = CHANGE;
         count_ended(hold, false, &hold->seen, &hold->all);
         overlap_begin(&hold->real, hold->range_first, hold->range_count);
     }
@@ -353,9 +354,9 @@ static uint64_t take_address(struct input *input)
 
 static void enter(struct input *input, struct hold *hold)
 {
-    static const enum region_work works[] = {REGION_COMMIT, REGION_CHANGE, REGION_LOOK, REGION_CHANGE};
+    static const enum work works[] = {COMMIT, CHANGE, LOOK, CHANGE};
     uint32_t how = take_byte(input);
-    enum region_work work = works[how % 4];
+    hold->work = works[how % 4];
     if (how & 0x80) {
         uint32_t number = 1 + how / 4 % RECORDS;
         if (number > pool_used(&table.records))
@@ -363,11 +364,11 @@ static void enter(struct input *input, struct hold *hold)
         hold->record = &records[number];
         hold->open = hm_region_enter_number(&table, number, &hold->real);
         DEMAND(hold->open == records[number].live);
-        work = REGION_LOOK;
+        hold->work = LOOK;
     } else {
         uint64_t address = take_address(input);
         hold->record = find(address);
-        hold->open = hm_region_enter(&table, address, work, &hold->real);
+        hold->open = hm_region_enter(&table, address, &hold->real);
         DEMAND(hold->open == (hold->record != NULL));
     }
     if (!hold->open)
@@ -375,12 +376,11 @@ static void enter(struct input *input, struct hold *hold)
     struct record *record = hold->record;
     record->at_work++;
     DEMAND(hold->real.number == number_of(record));
-    DEMAND(hold->real.work == work);
     DEMAND(geometry_base(hold->real.geometry) == record->base);
     DEMAND(geometry_pages(hold->real.geometry) == record->pages);
     DEMAND(hold->real.region->kind == record->kind && hold->real.region->level == record->level);
     hold->range_first = hold->range_count = hold->seen = hold->all = 0;
-    if (work != REGION_LOOK && record->kind != HOSTMEM_REGION_VIEW)
+    if (hold->work != LOOK && record->kind != HOSTMEM_REGION_VIEW)
         begin_overlap(input, hold);
 }
 
@@ -399,7 +399,7 @@ static void end_commit(struct hold *hold)
 
 static void restore(struct hold *hold)
 {
-    hm_region_restore(&table, &hold->real);
+    DEMAND(hm_region_restore(&table, &hold->real));
     hold->record->live = true;
     hold->record->refused = hold->will_restore = false;
 }
@@ -411,7 +411,7 @@ static void leave(struct hold *hold, bool unchanged)
         end_commit(hold);
     if (hold->will_restore)
         restore(hold);
-    if (unchanged || hold->real.work == REGION_LOOK) {
+    if (unchanged || hold->work == LOOK) {
         hm_region_leave_unchanged(&table, &hold->real);
         hold->open = false;
         leave_record(record);
@@ -493,7 +493,12 @@ static void change_use(struct input *input)
     hostmem_use use = take_use(input);
     struct record *record = find(address);
     bool ours = record != NULL && record->kind == HOSTMEM_REGION_PRIVATE;
-    DEMAND(hm_region_set_use(&table, address, use) == ours);
+    struct region_hold hold;
+    DEMAND(region_enter_owned(&table, address, &hold) == ours);
+    if (ours) {
+        hm_region_set_use(&table, &hold, use);
+        hm_region_leave_unchanged(&table, &hold);
+    }
     if (ours)
         record->use = use;
 }
@@ -518,14 +523,14 @@ static void go_on(struct input *input, struct hold *hold, uint32_t operation)
         decommit(input, hold);
         break;
     case 5:
-        if (hold->real.work != REGION_LOOK && hold->record->kind != HOSTMEM_REGION_VIEW)
+        if (hold->work != LOOK && hold->record->kind != HOSTMEM_REGION_VIEW)
             begin_overlap(input, hold);
         break;
     default:
         commit(input, hold);
     }
     if (hold->open)
-        DEMAND(hm_region_committed(&hold->real) ==
+        DEMAND(region_committed(&hold->real) ==
                (hold->record->kind == HOSTMEM_REGION_VIEW ? 0 : hold->record->set));
 }
 
@@ -595,7 +600,7 @@ static void end(void)
         struct hold last = {.open = true, .record = r};
         if (!r->live)
             continue;
-        DEMAND(hm_region_enter(&table, r->base, REGION_CHANGE, &last.real));
+        DEMAND(hm_region_enter(&table, r->base, &last.real));
         r->at_work++;
         DEMAND(hm_region_unpublish(&table, &last.real));
         r->live = false;
