@@ -116,8 +116,8 @@ static void malloc_destroy(struct malloc_object *object)
     walk(object, false, add_block, &left);
     atomic_fetch_add_explicit(&manager->orphans, left.blocks, memory_order_relaxed);
     atomic_fetch_add_explicit(&manager->orphan_bytes, left.bytes, memory_order_relaxed);
-    if (hm_block_map_next(object->blocks, 0) ==
-        0) /* the walk counts none where the heap's lock cannot be had */
+    /* Not by what was counted: the walk ends where the heap's lock cannot be had. */
+    if (hm_block_map_next(object->blocks, 0) == 0)
         hm_os_heap_destroy(object->heap);
     hm_block_map_destroy(object->blocks);
     hm_pages_release(object->blocks, sizeof *object->blocks);
@@ -204,20 +204,18 @@ static inline enum outcome try_block(struct malloc_object *object, struct charge
     return MADE;
 }
 
-/* As alloc_again of vm.c.  A heap leaves no last error; Windows out of memory is the only one there is. */
-static NOT_INLINE enum outcome try_again(struct malloc_object *object, enum outcome outcome,
-                                         struct charge *charge, unsigned level, const struct site *site,
-                                         void **memory)
+/* As in vm.c.  A heap leaves no last error; Windows out of memory is the only one there is. */
+static NOT_INLINE bool tries_again(struct malloc_object *object, enum outcome outcome, struct charge *charge,
+                                   unsigned level, struct patience *patience)
 {
     struct vm *vm = vm_of(object);
-    struct patience patience = patience_for(level, charge->bytes);
-    while (outcome > REFUSED && patience_again(&patience, ERROR_NOT_ENOUGH_MEMORY)) {
+    if (outcome > REFUSED && patience_again(patience, ERROR_NOT_ENOUGH_MEMORY)) {
         stats_bump(&vm->stats.os_retries);
-        outcome = try_block(object, charge, level, site, memory);
+        return true;
     }
     if (outcome == SHORT_OF_METADATA)
         hm_vm_no_memory(vm, charge->bytes, level, HOSTMEM_USE_OTHER);
-    return outcome;
+    return false;
 }
 
 static inline HRESULT alloc(struct malloc_object *object, hostmem_method method, SIZE_T bytes, unsigned level,
@@ -226,15 +224,17 @@ static inline HRESULT alloc(struct malloc_object *object, hostmem_method method,
     HRESULT result = E_POINTER;
     level = level_or_none(level);
     if (memory != NULL) {
-        const DWORD before = GetLastError();
         struct charge charge = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT};
+        struct patience patience = patience_for(level, bytes);
+        const DWORD before = GetLastError();
+        enum outcome outcome;
+        bool again = false;
         *memory = NULL;
-        enum outcome outcome = try_block(object, &charge, level, site, memory);
-        if (outcome != MADE) {
-            outcome = try_again(object, outcome, &charge, level, site, memory);
-            if (outcome == MADE) /* that says nothing of the failures before */
-                SetLastError(before);
-        }
+        while ((outcome = try_block(object, &charge, level, site, memory)) != MADE &&
+               tries_again(object, outcome, &charge, level, &patience))
+            again = true;
+        if (again && outcome == MADE) /* that says nothing of the failures before */
+            SetLastError(before);
         result = outcome == MADE ? S_OK : E_OUTOFMEMORY;
     }
     return hm_stats_call(&vm_of(object)->stats, method, level, result);

@@ -305,37 +305,37 @@ static HRESULT alloc(struct vm *vm, struct request *request, void **memory)
 }
 
 /*
- * A call that failed, again while Windows may be about to have more (patience.h), be it for the call or for the library's own
- * pages.  Each try is all of the call: in the pauses it holds nothing.
+ * After a failure: is the call to be made again, since Windows may have more by now (patience.h), be it for the call or for the
+ * library's own pages?  Each try is all of the call: in the pauses it holds nothing.
  */
-static NOT_INLINE HRESULT alloc_again(struct vm *vm, struct request *request, HRESULT result, void **memory)
+static NOT_INLINE bool tries_again(struct vm *vm, struct request *request, struct patience *patience)
 {
-    struct patience patience = patience_for(request->level, request->type & MEM_COMMIT ? request->size : 0);
-    while (request->shortage != SHORT_OF_NOTHING &&
-           patience_again(&patience, request->shortage == SHORT_OF_METADATA ? ERROR_NOT_ENOUGH_MEMORY
-                                                                            : GetLastError())) {
+    const bool of_metadata = request->shortage == SHORT_OF_METADATA;
+    if (request->shortage != SHORT_OF_NOTHING &&
+        patience_again(patience, of_metadata ? ERROR_NOT_ENOUGH_MEMORY : GetLastError())) {
         stats_bump(&vm->stats.os_retries);
         *request =
             request_for(request->address, request->size, request->type, request->protect, request->level);
-        result = alloc(vm, request, memory);
+        return true;
     }
-    if (request->shortage == SHORT_OF_METADATA)
+    if (of_metadata)
         hm_vm_no_memory(vm, request->unnoted, request->level, request->use);
-    return result;
+    return false;
 }
 
 HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                     void **memory)
 {
     struct request request = request_for(address, size, type, protect, level_or_none(level));
+    struct patience patience = patience_for(request.level, type & MEM_COMMIT ? size : 0);
     const DWORD before = GetLastError();
+    HRESULT result;
+    bool again = false;
     *memory = NULL;
-    HRESULT result = alloc(vm, &request, memory);
-    if (result != S_OK) {
-        result = alloc_again(vm, &request, result, memory);
-        if (result == S_OK) /* that says nothing of the failures before */
-            SetLastError(before);
-    }
+    while ((result = alloc(vm, &request, memory)) != S_OK && tries_again(vm, &request, &patience))
+        again = true;
+    if (again && result == S_OK) /* that says nothing of the failures before */
+        SetLastError(before);
     RECORD(vm, TRACE_ALLOC, (uintptr_t)address, size, type, protect, request.level, request.use,
            (uint32_t)result, (uintptr_t)*memory, request.committed, request.region);
     return result;
