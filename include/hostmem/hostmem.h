@@ -270,14 +270,13 @@ enum { HOSTMEM_PRESSURE_COUNT = 4 };
 
 /* Something that the host may want to act on.  Bytes, unless a count. */
 typedef struct hostmem_event {
-    uint32_t size;   /* sizeof(hostmem_event) */
-    uint32_t kind;   /* hostmem_event_kind */
-    uint32_t reason; /* hostmem_reason; of a refusal or an overrun */
-    uint32_t
-        critical_level; /* EMemoryCriticalLevel of the call; HOSTMEM_LEVEL_NONE: of no call, or another number */
-    uint64_t bytes;     /* newly committed (or reserved) by the call */
-    uint64_t limit;     /* what it ran into; for pressure: what eTaskCritical may hold, or process_soft */
-    uint64_t used;      /* of it, at that moment; for an overrun: with the call's bytes */
+    uint32_t size;           /* sizeof(hostmem_event) */
+    uint32_t kind;           /* hostmem_event_kind */
+    uint32_t reason;         /* hostmem_reason; of a refusal or an overrun */
+    uint32_t critical_level; /* EMemoryCriticalLevel; HOSTMEM_LEVEL_NONE: of no call, or no such level */
+    uint64_t bytes;          /* newly committed (or reserved) by the call */
+    uint64_t limit;    /* what it ran into; for pressure: what eTaskCritical may hold, or process_soft */
+    uint64_t used;     /* of it, at that moment; for an overrun: with the call's bytes */
     uint32_t pressure; /* EMemoryAvailable as last notified to the CLR */
     uint32_t lost;     /* events for which there was no room since the one before was read */
 } hostmem_event;
