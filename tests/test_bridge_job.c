@@ -296,6 +296,9 @@ static void started(void **state)
     (void)state;
     fake->gc.present = TRUE;
     fake->started = TRUE;
+    LPVOID block =
+        fake->calls.alloc(NULL, MIB, MEM_RESERVE, PAGE_READWRITE); /* the start is noticed in a call */
+    assert_true(block && fake->calls.free(block, 0, MEM_RELEASE));
     WAIT_UNTIL(fake->gc.refresh_heap == 160 * MIB);
     assert_true(fake->gc.refresh_sees == 160 * MIB);
     for (unsigned i = 0; i < 2; ++i) {
