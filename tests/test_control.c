@@ -359,6 +359,20 @@ static void test_garbage(void **state)
     assert_memory_equal(&before, &after, sizeof before);
 }
 
+/* The answer stays for an asker who has said more than was read of it, until he has read it. */
+static void test_answer_to_too_much(void **state)
+{
+    HANDLE pipe = open_pipe();
+    char answer[256], bytes[3 * CONTROL_LINE];
+
+    (void)state;
+    memset(bytes, 'x', sizeof bytes);
+    send_bytes(pipe, bytes, sizeof bytes);
+    Sleep(300);
+    take_answer(pipe, answer, sizeof answer);
+    assert_memory_equal(answer, "error not understood: ", 22);
+}
+
 /* In pieces is no reason to refuse. */
 static void test_in_pieces(void **state)
 {
@@ -460,13 +474,21 @@ static void test_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_taken_name),        cmocka_unit_test(test_bad_answers),
-        cmocka_unit_test(test_impostor),          cmocka_unit_test(test_own_user_alone),
-        cmocka_unit_test(test_own_level),         cmocka_unit_test(test_get),
-        cmocka_unit_test(test_set_what_is_named), cmocka_unit_test(test_refused_limits),
-        cmocka_unit_test(test_garbage),           cmocka_unit_test(test_in_pieces),
-        cmocka_unit_test(test_silent_askers),     cmocka_unit_test(test_answer_not_taken),
-        cmocka_unit_test(test_many_askers),       cmocka_unit_test(test_end),
+        cmocka_unit_test(test_taken_name),
+        cmocka_unit_test(test_bad_answers),
+        cmocka_unit_test(test_impostor),
+        cmocka_unit_test(test_own_user_alone),
+        cmocka_unit_test(test_own_level),
+        cmocka_unit_test(test_get),
+        cmocka_unit_test(test_set_what_is_named),
+        cmocka_unit_test(test_refused_limits),
+        cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_answer_to_too_much),
+        cmocka_unit_test(test_in_pieces),
+        cmocka_unit_test(test_silent_askers),
+        cmocka_unit_test(test_answer_not_taken),
+        cmocka_unit_test(test_many_askers),
+        cmocka_unit_test(test_end),
     };
 
     control_pipe_name(name, GetCurrentProcessId());

@@ -155,9 +155,10 @@ static void serve_one(void)
     else
         answer_limits(&request);
     writer_flush(&answer);
-    /* The end, and then the asker's farewell: what it has not read goes with the connection. */
+    /* The end, and then the asker's farewell, whatever else it has said: what it has not read goes with the connection. */
     if (!answer.error && answer_send(&deadline, "", 1))
-        control_pipe_read(&server, line, sizeof line, deadline);
+        while (GetTickCount64() < deadline && control_pipe_read(&server, line, sizeof line, deadline) != 0)
+            ;
 }
 
 static DWORD WINAPI server_thread(void *context)
