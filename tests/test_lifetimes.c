@@ -5,10 +5,10 @@
  * manager is shut down or given back, and another one comes.  In the end nothing is left: no page, no handle, no
  * thread, no reference to the module.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/bridge_child.h"
 #include "support/crew.h"
 #include "support/fake_os.h"
 #include "support/fake_pages.h"
@@ -400,24 +400,9 @@ static int exit_while(const char *what)
 static void test_at_process_exit(void **state)
 {
     (void)state;
-    static const char *const whats[] = {"called", "locked"};
-    for (unsigned i = 0; i < 2; i++) {
-        char path[MAX_PATH], command[MAX_PATH + 20];
-        STARTUPINFOA start = {.cb = sizeof start};
-        PROCESS_INFORMATION process;
-        DWORD code = 0;
-        assert_in_range(GetModuleFileNameA(NULL, path, MAX_PATH), 1, MAX_PATH - 1);
-        snprintf(command, sizeof command, "\"%s\" %s", path, whats[i]);
-        assert_true(CreateProcessA(path, command, NULL, NULL, FALSE, 0, NULL, NULL, &start, &process));
-        DWORD result = WaitForSingleObject(process.hProcess, WAIT_MS);
-        if (result != WAIT_OBJECT_0)
-            TerminateProcess(process.hProcess, 1);
-        assert_int_equal(result, WAIT_OBJECT_0);
-        GetExitCodeProcess(process.hProcess, &code);
-        assert_int_equal(code, 42);
-        CloseHandle(process.hThread);
-        CloseHandle(process.hProcess);
-    }
+    static const wchar_t *const whats[] = {L"called", L"locked"};
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(bridge_child(whats[i], WAIT_MS), 42);
 }
 
 int main(int argc, char **argv)

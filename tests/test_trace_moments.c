@@ -6,12 +6,10 @@
  */
 #include "support/manager_fixture.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 #include <hostmem/trace.h>
 
 #include "nettrace/trace_file.h"
+#include "support/bridge_child.h"
 #include "support/read_trace.h"
 #include "trace/walk.h"
 
@@ -325,22 +323,8 @@ static int stop_in_dllmain(void)
 
 static void test_stop_with_the_loader_lock(void **state)
 {
-    char program[MAX_PATH], command[MAX_PATH + 20];
-    STARTUPINFOA info = {.cb = sizeof info};
-    PROCESS_INFORMATION process;
-    DWORD code = 0;
     (void)state;
-    assert_in_range(GetModuleFileNameA(NULL, program, MAX_PATH), 1, MAX_PATH - 1);
-    snprintf(command, sizeof command, "\"%s\" stop", program);
-    assert_true(CreateProcessA(program, command, NULL, NULL, FALSE, 0, NULL, NULL, &info, &process));
-    DWORD result = WaitForSingleObject(process.hProcess, WAIT_MS);
-    if (result != WAIT_OBJECT_0)
-        TerminateProcess(process.hProcess, 1);
-    assert_int_equal(result, WAIT_OBJECT_0);
-    GetExitCodeProcess(process.hProcess, &code);
-    assert_int_equal(code, 42);
-    CloseHandle(process.hThread);
-    CloseHandle(process.hProcess);
+    assert_int_equal(bridge_child(L"stop", WAIT_MS), 42);
 }
 
 int main(int argc, char **argv)
