@@ -31,6 +31,8 @@ extern HMODULE hostfxr;
 extern const wchar_t *hostfxr_path, *comhost_path, *coreclr_path;
 void HOSTMEM_CALL on_bridge_event(const hostmem_bridge_event *event, void *context);
 END
+options=(-std=c17 -Wall -Wextra -Werror -I "$include")
+"$cc" "${options[@]}" "$work/before.h" -o "$work/before.h.gch" || exit 1   # Windows' headers once, not for each block
 
 for page in "$root"/README.md "$root"/CONTRIBUTING.md "$root"/docs/*.md; do
     name=${page#"$root"/}
@@ -42,15 +44,15 @@ for page in "$root"/README.md "$root"/CONTRIBUTING.md "$root"/docs/*.md; do
         if grep -q 'int w*main(' "$block"; then
             cp "$block" "$source"
             programs=$((programs + 1))
-            "$cc" -std=c17 -Wall -Wextra -Werror -O1 -municode -static -I "$include" "$source" "$library" -o "$work/program.exe" ||
+            "$cc" "${options[@]}" -O1 -municode -static "$source" "$library" -o "$work/program.exe" ||
                 wrong "$name: a program does not build: $(cat "$block")"
         elif grep -q '^static .*)$' "$block"; then
-            { cat "$work/before.h"; echo 'extern void *used;'; cat "$block"; } > "$source"
-            "$cc" -std=c17 -Wall -Wextra -Werror -Wno-unused-function -I "$include" -c "$source" -o "$work/block.o" ||
+            { echo '#include "before.h"'; echo 'extern void *used;'; cat "$block"; } > "$source"
+            "$cc" "${options[@]}" -Wno-unused-function -c "$source" -o "$work/block.o" ||
                 wrong "$name: a function does not compile: $(cat "$block")"
         else
-            { cat "$work/before.h"; echo 'void block(void); void block(void) {'; cat "$block"; echo '}'; } > "$source"
-            "$cc" -std=c17 -Wall -Wextra -Werror -Wno-unused-variable -Wno-unused-but-set-variable -I "$include" -c "$source" -o "$work/block.o" ||
+            { echo '#include "before.h"'; echo 'void block(void); void block(void) {'; cat "$block"; echo '}'; } > "$source"
+            "$cc" "${options[@]}" -Wno-unused-variable -Wno-unused-but-set-variable -c "$source" -o "$work/block.o" ||
                 wrong "$name: a block does not compile: $(cat "$block")"
         fi
     done

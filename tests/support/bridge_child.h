@@ -5,6 +5,7 @@
 #define BRIDGE_CHILD_H
 
 #include <hostmem/bridge.h>
+#include <shellapi.h> /* CommandLineToArgvW, by which a child knows itself */
 
 enum { BRIDGE_PATH = 1024 };
 

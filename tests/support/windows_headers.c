@@ -1,0 +1,2 @@
+/* Nothing but its precompiled header, which the tests use. */
+typedef int not_empty;
