@@ -48,26 +48,13 @@ add_library(hostmem_check_objects OBJECT
     src/tools/check/part_windows.c
     src/tools/check/recorder.c
     src/tools/check/rows.c
-    src/tools/check/runner.c
-    src/tools/accounting.c
-    src/tools/control_access.c
-    src/tools/control_client.c
-    src/tools/control_pipe.c
-    src/tools/control_server.c
-    src/tools/control_text.c
-    src/tools/dotnet_root.c
-    src/tools/framework_host.c
-    src/tools/pe_file.c
-    src/tools/program.c
-    src/tools/report.c
-    src/tools/runtime_config.c
-    src/tools/writer.c)
+    src/tools/check/runner.c)
 target_include_directories(hostmem_check_objects PRIVATE src include)
 target_compile_definitions(hostmem_check_objects PRIVATE COBJMACROS=)
 
 # hostmem_check_program(NAME SOURCES...)
 function(hostmem_check_program name)
-    add_executable(${name} $<TARGET_OBJECTS:hostmem_check_objects> ${ARGN})
+    add_executable(${name} $<TARGET_OBJECTS:hostmem_check_objects> $<TARGET_OBJECTS:hostmem_tool_objects> ${ARGN})
     if(check_compiler)
         set(resource ${PROJECT_BINARY_DIR}/hostmem_check_assembly.rc)
         target_sources(${name} PRIVATE ${resource})
