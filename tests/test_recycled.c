@@ -51,11 +51,10 @@ static atomic_uint found, entered;
 static void come(struct member *member, const struct place *place)
 {
     struct region_origin origin = {.base = place->base, .pages = place->pages, .kind = place->kind};
-    uint32_t number = hm_region_take(&table);
     struct charge space = {.bytes = place->pages * PAGE_BYTES, .kind = CHARGE_RESERVE};
     if (place->kind == HOSTMEM_REGION_PRIVATE)
         quota_charged(&quota, &space);
-    crew_check(member, number != 0 && hm_region_publish(&table, number, &origin), number);
+    crew_check(member, hm_region_publish(&table, &origin) != 0, 0);
 }
 
 static void go(struct member *member, const struct place *place)

@@ -34,17 +34,14 @@ void hm_address_space_acquired(struct vm *vm, void *address)
     uint64_t base = (uintptr_t)address;
     DWORD error = GetLastError();
     uint64_t bytes = base % ((uint64_t)1 << GRANULE_SHIFT) == 0 ? view_bytes(base) : 0;
-    uint32_t number = bytes == 0 ? 0 : hm_region_take(&vm->table);
-    struct region_origin origin = {.base = base,
-                                   .pages = bytes >> PAGE_SHIFT,
-                                   .kind = HOSTMEM_REGION_VIEW,
-                                   .level = HOSTMEM_LEVEL_NONE,
-                                   .use = HOSTMEM_USE_VIEW,
-                                   .time = hm_os_ticks()};
-    if (number != 0 && hm_region_publish(&vm->table, number, &origin))
+    const struct region_origin origin = {.base = base,
+                                         .pages = bytes >> PAGE_SHIFT,
+                                         .kind = HOSTMEM_REGION_VIEW,
+                                         .level = HOSTMEM_LEVEL_NONE,
+                                         .use = HOSTMEM_USE_VIEW,
+                                         .time = hm_os_ticks()};
+    if (hm_region_publish(&vm->table, &origin) != 0)
         RECORD(vm, TRACE_VIEW_MAPPED, base, bytes);
-    else if (number != 0)
-        hm_region_give(&vm->table, number);
     SetLastError(error);
 }
 

@@ -48,16 +48,6 @@ unsigned hm_region_kind_at(const struct region_table *table, uint64_t address)
     return hm_region_find(table, address, &geometry, &kind) != 0 ? kind : 0;
 }
 
-uint32_t hm_region_take(struct region_table *table)
-{
-    return hm_pool_take(&table->records);
-}
-
-void hm_region_give(struct region_table *table, uint32_t number)
-{
-    hm_pool_give(&table->records, number);
-}
-
 static enum stats_counter kind_counter(const struct region *region)
 {
     return region->kind == HOSTMEM_REGION_VIEW ? STATS_VIEWS : STATS_REGIONS;
@@ -119,7 +109,7 @@ static void recycle(struct region_table *table, struct region *region, uint32_t 
     }
     hm_stats_count(table->stats, kind_counter(region), -1);
     atomic_store_explicit(&region->geometry, 0, memory_order_relaxed);
-    hm_region_give(table, number);
+    hm_pool_give(&table->records, number);
 }
 
 bool hm_region_enter_number(struct region_table *table, uint32_t number, struct region_hold *hold)
@@ -160,31 +150,41 @@ static void drop_stale(struct region_table *table, uint64_t granule, uint64_t gr
     }
 }
 
-bool hm_region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin)
+/* The pages of a region of ours, and the charge that follows them; false: no memory. */
+static bool begin_commit_map(struct region_table *table, struct region *region,
+                             const struct region_origin *origin)
 {
-    struct region *region = record(table, number);
-    uint64_t granule = origin->base >> GRANULE_SHIFT;
-    uint64_t geometry = granule << 33 | origin->pages;
-    uint64_t granules = geometry_granules(geometry);
+    if (!hm_commit_map_init(&region->commit, &table->bits, origin->pages, origin->base >> PAGE_SHIFT))
+        return false;
+    if (!origin->committed)
+        return true;
+    if (!hm_commit_map_prepare(&region->commit, &table->bits, origin->pages, 0, origin->pages)) {
+        hm_commit_map_clear_all(&region->commit, &table->bits, origin->pages);
+        return false;
+    }
+    hm_commit_map_set(&region->commit, origin->pages, 0, origin->pages);
+    count_use(table->stats, add_committed(region, origin->pages), origin->pages << PAGE_SHIFT);
+    return true;
+}
+
+uint32_t hm_region_publish(struct region_table *table, const struct region_origin *origin)
+{
+    const uint64_t granule = origin->base >> GRANULE_SHIFT, geometry = granule << 33 | origin->pages,
+                   granules = geometry_granules(geometry);
     if (origin->pages == 0 || origin->pages > REGION_MAX_PAGES ||
         !hm_region_map_prepare(&table->map, granule, granules))
-        return false;
+        return 0;
     drop_stale(table, granule, granules); /* first, so that no peak holds both */
+    const uint32_t number = hm_pool_take(&table->records);
+    if (number == 0)
+        return 0;
+    struct region *region = record(table, number);
     atomic_store_explicit(&region->account, origin->use, memory_order_relaxed);
-    if (origin->kind == HOSTMEM_REGION_PRIVATE) {
-        if (!hm_commit_map_init(&region->commit, &table->bits, origin->pages, origin->base >> PAGE_SHIFT))
-            return false;
-        if (origin->committed) {
-            if (!hm_commit_map_prepare(&region->commit, &table->bits, origin->pages, 0, origin->pages)) {
-                hm_commit_map_clear_all(&region->commit, &table->bits, origin->pages);
-                return false;
-            }
-            hm_commit_map_set(&region->commit, origin->pages, 0, origin->pages);
-        }
-        if (origin->committed)
-            count_use(table->stats, add_committed(region, origin->pages), origin->pages << PAGE_SHIFT);
-    } else {
+    if (origin->kind != HOSTMEM_REGION_PRIVATE) {
         gauge_add(&table->stats->mapped, origin->pages << PAGE_SHIFT);
+    } else if (!begin_commit_map(table, region, origin)) {
+        hm_pool_give(&table->records, number);
+        return 0;
     }
     atomic_store_explicit(&region->kind, (uint8_t)origin->kind, memory_order_release);
     region->level = (uint8_t)level_or_none(origin->level);
@@ -198,7 +198,7 @@ bool hm_region_publish(struct region_table *table, uint32_t number, const struct
     hm_region_map_publish(&table->map, granule, granules, number);
     uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
     atomic_store_explicit(&region->state, state | LIVE, memory_order_release);
-    return true;
+    return number;
 }
 
 bool hm_region_enter(struct region_table *table, uint64_t address, struct region_hold *hold)

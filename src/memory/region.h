@@ -97,10 +97,6 @@ uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint
 /* The kind alone, or 0. */
 unsigned hm_region_kind_at(const struct region_table *table, uint64_t address);
 
-/* A record that nobody can find yet; 0: no memory. */
-uint32_t hm_region_take(struct region_table *table);
-void hm_region_give(struct region_table *table, uint32_t number);
-
 /* How a region came to be. */
 struct region_origin {
     uint64_t base; /* multiple of 64 KiB */
@@ -114,12 +110,11 @@ struct region_origin {
 };
 
 /*
- * Fill the record and let it be found.  The caller has charged the quota with the region's pages, those reserved and
- * those committed, and settles that.  Entries found in the range are stale: their memory was freed behind our back,
- * so they are dropped and counted.  False: no memory for the entry; the record and the charges are still the
- * caller's.
+ * Take a record, fill it and let it be found: its number.  The caller has charged the quota with the region's pages, those
+ * reserved and those committed, and settles that.  Entries found in the range are stale: their memory was freed behind our
+ * back, so they are dropped and counted.  0: no memory for record, entry or bits; the charges are still the caller's.
  */
-bool hm_region_publish(struct region_table *table, uint32_t number, const struct region_origin *origin);
+uint32_t hm_region_publish(struct region_table *table, const struct region_origin *origin);
 
 /* Begin work in the region at `address`; false: nobody's, or being released. */
 bool hm_region_enter(struct region_table *table, uint64_t address, struct region_hold *hold);

@@ -1,7 +1,7 @@
 /*
  * vm.c - reserve, commit, decommit, release
  *
- * A reserve: charge, take a record, VirtualAlloc, publish, settle.  The order of a commit and of a release, and why, is in
+ * A reserve: charge, VirtualAlloc, publish, settle.  The order of a commit and of a release, and why, is in
  * docs/architecture.md.
  */
 #include "memory/vm.h"
@@ -187,24 +187,16 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
     HRESULT result = charge(vm, request, &space);
     if (result != S_OK)
         return result;
-    uint32_t number = hm_region_take(table);
-    if (number == 0) {
-        cancel(vm, request, &space);
-        return short_of_metadata(request, space.bytes);
-    }
     void *base;
     result = allocate(vm, request, &space, &base);
-    if (result != S_OK) {
-        hm_region_give(table, number);
+    if (result != S_OK)
         return result;
-    }
     origin.base = (uintptr_t)base;
     origin.pages = space.bytes >> PAGE_SHIFT;
     origin.time = hm_os_ticks();
-    if (!hm_region_publish(table, number, &origin)) {
+    if (hm_region_publish(table, &origin) == 0) {
         hm_os_virtual_free(base, 0, MEM_RELEASE);
         cancel(vm, request, &space);
-        hm_region_give(table, number);
         return short_of_metadata(request, space.bytes);
     }
     request->region = origin.base;

@@ -32,12 +32,11 @@ struct crowd *crowd_begin(void *table, uint64_t regions)
 
 static void publish(struct region_table *table, uint64_t base)
 {
-    uint32_t number = hm_region_take(table);
     struct region_origin origin = {
         .base = base, .pages = GRANULE_PAGES, .kind = HOSTMEM_REGION_PRIVATE, .protect = PAGE_READWRITE};
     struct charge charge = {.bytes = GRANULE, .level = BUDGET_TASK, .kind = CHARGE_RESERVE};
     hm_quota_charge(table->quota, &charge);
-    if (number == 0 || !hm_region_publish(table, number, &origin))
+    if (hm_region_publish(table, &origin) == 0)
         bench_stop("no memory for the table");
 }
 

@@ -149,24 +149,20 @@ static void reserve(struct member *member, struct place *place)
     struct charge space = {.bytes = bytes, .kind = CHARGE_RESERVE},
                   pages = {.bytes = committed ? bytes : 0, .kind = charge_kind_of(origin.use)};
     quota_charged(&quota, &space);
-    uint32_t number = 0;
     if (quota_charged(&quota, &pages).verdict != CHARGE_GRANTED) {
         hm_quota_cancel(&quota, &space);
         return;
     }
-    number = hm_region_take(&table);
-    crew_check(member, number != 0, number);
     origin.protect = allocate(place, PRIVATE, committed); /* noted in the record */
     if (origin.protect != 0) {
         dawdle(member);
-        crew_check(member, hm_region_publish(&table, number, &origin), number);
+        crew_check(member, hm_region_publish(&table, &origin) != 0, 0);
         dawdle(member);
         quota_settled(&quota, &space, bytes);
         quota_settled(&quota, &pages, pages.bytes);
         hm_reconcile_range(&table, origin.base, origin.base + bytes);
         return;
     }
-    hm_region_give(&table, number);
     hm_quota_cancel(&quota, &pages);
     hm_quota_cancel(&quota, &space);
 }
@@ -247,8 +243,7 @@ static void map_view(struct member *member, struct place *place)
     uint32_t allocation = allocate(place, VIEW, false);
     if (allocation == 0)
         return;
-    uint32_t number = hm_region_take(&table);
-    crew_check(member, number != 0 && hm_region_publish(&table, number, &origin), number);
+    crew_check(member, hm_region_publish(&table, &origin) != 0, 0);
     dawdle(member);
     deallocate(place, allocation);
     views++;

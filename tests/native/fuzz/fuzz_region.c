@@ -222,6 +222,14 @@ static bool overlaps(const struct record *record, const struct region_origin *or
            record->base < origin->base + granules * (GRANULE_PAGES * PAGE_BYTES);
 }
 
+static bool all_taken(void)
+{
+    unsigned taken = 0;
+    for (const struct record *r = records + 1; r <= records + RECORDS; r++)
+        taken += r->taken;
+    return taken == RECORDS;
+}
+
 /* Has the table let go of what the range held?  With `done` it must have, else all or nothing. */
 static void drop_stale(const struct region_origin *origin, bool done)
 {
@@ -289,34 +297,25 @@ static void publish(struct input *input)
     if (!allowed(&origin))
         return;
     bool may_fail = order_failures(input);
-    uint32_t number = hm_region_take(&table);
-    DEMAND(number != 0 || may_fail);
-    if (number == 0) {
+    if (bad || all_taken()) {
+        DEMAND(!bad || hm_region_publish(&table, &origin) == 0);
         fake_pages_fail_from(0);
         return;
     }
-    DEMAND(number <= RECORDS + 1);
-    if (number > RECORDS || bad) {
-        DEMAND(!bad || !hm_region_publish(&table, number, &origin));
-        hm_region_give(&table, number);
-        fake_pages_fail_from(0);
-        return;
-    }
-    struct record *record = &records[number];
-    DEMAND(!record->taken);
     struct charge space = space_of(&origin), pages = pages_of(&origin);
     DEMAND(quota_charged(&quota, &space).verdict == CHARGE_GRANTED);
     DEMAND(quota_charged(&quota, &pages).verdict == CHARGE_GRANTED);
-    bool published = hm_region_publish(&table, number, &origin);
+    const uint32_t number = hm_region_publish(&table, &origin);
     fake_pages_fail_from(0);
-    DEMAND(published || may_fail);
-    drop_stale(&origin, published);
-    if (!published) {
+    DEMAND(number != 0 || may_fail);
+    drop_stale(&origin, number != 0);
+    if (number == 0) {
         hm_quota_cancel(&quota, &pages);
         hm_quota_cancel(&quota, &space);
-        hm_region_give(&table, number);
         return;
     }
+    struct record *record = &records[number];
+    DEMAND(number <= RECORDS && !record->taken);
     quota_settled(&quota, &space, space.bytes);
     quota_settled(&quota, &pages, pages.bytes);
     record->taken = record->live = true;
