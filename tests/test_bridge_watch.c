@@ -267,6 +267,24 @@ static void unloads(void)
     expect(host.control_references == 2, "references", host.control_references); /* one is the bind's */
 }
 
+/* What a component loads comes and goes, and nobody watches or unwatches meanwhile. */
+static void reloads(void)
+{
+    HMODULE fxr = plain_load(L"fake_hostfxr.dll");
+
+    expect(hostmem_bridge_watch(fxr, &host.control, NULL) == S_OK, "watch", 0);
+    for (unsigned i = 0; i < MANY; ++i) {
+        HMODULE policy = component_load(fxr, L"fake_hostpolicy.dll");
+        if (!expect(policy != NULL, "a load fails", (long)GetLastError()))
+            return;
+        FreeLibrary(policy);
+        expect(!GetModuleHandleW(L"fake_hostpolicy.dll"), "it stays loaded", (long)i);
+    }
+    is_bound(component_load(component_load(fxr, L"fake_hostpolicy.dll"), L"fake_coreclr_8.dll"));
+    hostmem_bridge_unwatch(fxr);
+    expect(host.control_references == 2, "references", host.control_references); /* one is the bind's */
+}
+
 static void refuses(void)
 {
     hostmem_bridge_options wrong = {.size = sizeof wrong, .flags = 0x80000000u};
@@ -308,6 +326,7 @@ static const struct {
     {"hostpolicy was there", policy_was_there},
     {"unwatches", unwatches},
     {"unloads", unloads},
+    {"reloads", reloads},
     {"refuses", refuses},
 };
 

@@ -28,7 +28,7 @@ struct followed {
     HMODULE module; /* NULL: free */
     HMODULE root;   /* which the host has named: itself, or the one by which we came here */
     /* One reference.  NULL: not followed any more, but another hook in it chains to us.  With module NULL: to be
-     * released yet, since that is nothing to do under the loader lock. */
+     * released yet, since that is nothing to do under the loader lock: by a watch, an unwatch, or whoever gets the place. */
     IHostControl *control;
     hostmem_bridge_options options;
     struct import load;
@@ -128,7 +128,7 @@ static struct followed *followed_find(HMODULE module)
 static struct followed *followed_free(void)
 {
     for (unsigned i = 0; i < MOST_FOLLOWED; ++i)
-        if (!table[i].module && !table[i].control)
+        if (!table[i].module)
             return &table[i];
     return NULL;
 }
@@ -239,7 +239,7 @@ static HRESULT follow_locked(HMODULE root, HMODULE module, IHostControl **contro
     one->root = root;
     one->control = *control;
     one->options = options ? *options : (hostmem_bridge_options){.size = sizeof *options};
-    *control = before; /* of one that was followed on another's account until now */
+    *control = before; /* of one that was followed on another's account until now, or is gone */
     state_tell();
     return S_OK;
 }
