@@ -285,6 +285,38 @@ static void reloads(void)
     expect(host.control_references == 2, "references", host.control_references); /* one is the bind's */
 }
 
+static HANDLE watcher;
+static HRESULT watched;
+
+static DWORD WINAPI watch_second(void *second)
+{
+    watched = hostmem_bridge_watch(second, &host.control, NULL);
+    return 0;
+}
+
+/* The bind has seen that the runtime has not started, and a second watch waits for it to end. */
+static void starts_meanwhile(struct bridge_host *self, void *runtime)
+{
+    (void)self;
+    watcher = CreateThread(NULL, 0, watch_second, GetModuleHandleW(L"fake_hostfxr_2.dll"), 0, NULL);
+    Sleep(500);
+    runtime_of(runtime)->started = TRUE;
+}
+
+/* The first component's runtime is bound and started while a second one's watch looks at it. */
+static void two_at_once(void)
+{
+    HMODULE fxr = plain_load(L"fake_hostfxr.dll"), runtime = plain_load(L"fake_coreclr_10.dll");
+
+    plain_load(L"fake_hostfxr_2.dll");
+    host.asked = starts_meanwhile;
+    host.asked_context = runtime;
+    HRESULT hr = hostmem_bridge_watch(fxr, &host.control, NULL);
+    expect(hr == S_OK, "the first watch", hr);
+    WaitForSingleObject(watcher, INFINITE);
+    expect(watched == S_OK, "the second watch", watched);
+}
+
 static void refuses(void)
 {
     hostmem_bridge_options wrong = {.size = sizeof wrong, .flags = 0x80000000u};
@@ -327,6 +359,7 @@ static const struct {
     {"unwatches", unwatches},
     {"unloads", unloads},
     {"reloads", reloads},
+    {"two at once", two_at_once},
     {"refuses", refuses},
 };
 

@@ -283,7 +283,7 @@ static HRESULT runtime_met(HMODULE module, IHostControl *control, const hostmem_
     hostmem_bridge_statistics now = {.size = sizeof now};
 
     HRESULT hr = is_bound(module) ? S_OK : hostmem_bridge_bind(module, control, options);
-    if (SUCCEEDED(hr))
+    if (SUCCEEDED(hr) || is_bound(module)) /* by somebody else meanwhile, who has also started it */
         return S_OK;
     hostmem_bridge_get_statistics(&now);
     hm_bridge_event_tell(HOSTMEM_BRIDGE_EVENT_NOT_BOUND, module, hr, now.missing);
