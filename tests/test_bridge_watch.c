@@ -317,6 +317,25 @@ static void two_at_once(void)
     expect(watched == S_OK, "the second watch", watched);
 }
 
+static BOOL WINAPI cannot_list(HANDLE process, HMODULE *modules, DWORD size, LPDWORD needed)
+{
+    (void)process, (void)modules, (void)size, (void)needed;
+    SetLastError(ERROR_PARTIAL_COPY); /* as Windows does while modules come and go */
+    return FALSE;
+}
+
+/* What is loaded already cannot be seen: then it may be a runtime, or what loads one. */
+static void cannot_look(void)
+{
+    HMODULE fxr = plain_load(L"fake_hostfxr.dll");
+
+    plain_load(L"fake_hostpolicy.dll");
+    expect(bridge_hook(GetModuleHandleW(NULL), "K32EnumProcessModules", (void *)cannot_list), "hook", 0);
+    HRESULT hr = hostmem_bridge_watch(fxr, &host.control, NULL);
+    expect(hr == WIN32_HR(ERROR_PARTIAL_COPY), "modules that are not told", hr);
+    expect(state_now() == 0 && host.control_references == 1, "nothing is watched", (long)state_now());
+}
+
 static void refuses(void)
 {
     hostmem_bridge_options wrong = {.size = sizeof wrong, .flags = 0x80000000u};
@@ -360,6 +379,7 @@ static const struct {
     {"unloads", unloads},
     {"reloads", reloads},
     {"two at once", two_at_once},
+    {"cannot look", cannot_look},
     {"refuses", refuses},
 };
 

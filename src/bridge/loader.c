@@ -350,9 +350,9 @@ static HRESULT loaded_meet(HMODULE root, IHostControl *control, const hostmem_br
     HMODULE *modules = NULL;
     const enum component from = component_of(root);
     DWORD size = 0, needed = 0;
-    HRESULT hr = S_OK;
+    BOOL known;
 
-    while (EnumProcessModules(GetCurrentProcess(), modules, size, &needed) && needed > size) {
+    while ((known = EnumProcessModules(GetCurrentProcess(), modules, size, &needed)) && needed > size) {
         if (modules)
             HeapFree(GetProcessHeap(), 0, modules);
         size = needed;
@@ -360,6 +360,7 @@ static HRESULT loaded_meet(HMODULE root, IHostControl *control, const hostmem_br
         if (!modules)
             return E_OUTOFMEMORY;
     }
+    HRESULT hr = known ? S_OK : HRESULT_FROM_WIN32(GetLastError());
     for (DWORD i = 0; hr == S_OK && i < (needed < size ? needed : size) / sizeof *modules; ++i) {
         HMODULE held = module_hold(modules[i]);
         if (!held)
