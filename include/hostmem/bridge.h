@@ -139,7 +139,9 @@
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
  * to the manager, nor under the loader lock.  What coreclr.dll and a collector call in place of the redirected functions
- * takes no lock and allocates nothing, but for LoadLibraryExW.
+ * takes no lock and allocates nothing, but for LoadLibraryExW.  The bind makes the bridge's own thread.  Where there is no
+ * memory for it the bind succeeds all the same, and what that thread does is not done: no collection is forced, no changed
+ * limit is passed on, HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN does not come, and pulses do not wait for the end of a no-GC region.
  *
  * For good.  Once bound, a module is bound until the process ends; the manager, its IHostMalloc and the
  * IHostControl are never released, as the CLR never does (contract 3.1).  coreclr.dll and the module that
