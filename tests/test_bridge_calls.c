@@ -36,6 +36,18 @@ static BOOL WINAPI free_hook(LPVOID address, SIZE_T size, DWORD type)
     return VirtualFree(address, size, type);
 }
 
+/* And one of MapViewOfFileEx, which fails as often as it is told to. */
+static unsigned failing_maps;
+
+static LPVOID WINAPI map_hook(HANDLE file, DWORD access, DWORD high, DWORD low, SIZE_T size, LPVOID base)
+{
+    if (!failing_maps)
+        return MapViewOfFileEx(file, access, high, low, size, base);
+    --failing_maps;
+    SetLastError(ERROR_COMMITMENT_LIMIT);
+    return NULL;
+}
+
 static int group_setup(void **state)
 {
     (void)state;
@@ -44,6 +56,7 @@ static int group_setup(void **state)
     fake = ((fake_runtime_get)(void *)GetProcAddress(module, "fake_runtime_state"))();
     runtime = &fake->calls;
     assert_true(bridge_hook(module, "VirtualFree", (void *)free_hook));
+    assert_true(bridge_hook(module, "MapViewOfFileEx", (void *)map_hook));
     bridge_host_init(&host);
     host.takes_anything = TRUE; /* which is not the private interface, to which nothing here is to go */
     HRESULT hr = hostmem_bridge_bind(module, &host.control, NULL);
@@ -306,6 +319,16 @@ static void views(void **state)
     assert_int_equal(host.count, 3);
     assert_int_equal(calls[2].method, 'N');
     assert_true(bridge_statistics().map_retries == retries + 1);
+
+    /* one that has helped says nothing of the failure before */
+    failing_maps = 1;
+    SetLastError(MARKER);
+    second = runtime->map_at(section, FILE_MAP_WRITE, 0, 0, KB64, NULL);
+    assert_non_null(second);
+    assert_int_equal(GetLastError(), MARKER);
+    assert_int_equal(host.count, 5);
+    assert_true(runtime->unmap(second));
+    host.count = 3;
 
     SetLastError(MARKER);
     second = runtime->map_at(section, FILE_MAP_WRITE, 0, 0, KB64, NULL);

@@ -130,6 +130,30 @@ static void jobs_are_windows(void **state)
     }
 }
 
+/* A collector makes whole percents of its working set, in floats and rounded down: not one less than the load. */
+static void load_in_a_job(void **state)
+{
+    static const DWORD loads[] = {1, 60, 85, 90, 97, 100};
+
+    (void)state;
+    machine_reset();
+    machine_memory(both[0]);
+    machine.answers_job = TRUE;
+    machine.job.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_JOB_MEMORY;
+    for (uint64_t limit = 50 * MIB; limit < 2000 * MIB; limit += 7 * MIB + 4096)
+        for (unsigned i = 0; i < sizeof loads / sizeof *loads; ++i) {
+            JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits;
+
+            machine.job.JobMemoryLimit = (SIZE_T)limit;
+            assert_true(
+                both[0]->job_limits(NULL, JobObjectExtendedLimitInformation, &limits, sizeof limits, NULL));
+            host.load = loads[i];
+            host.available = (SIZE_T)limit;
+            const SIZE_T seen = machine_working_set(both[0], GetCurrentProcess());
+            assert_int_equal((DWORD)((float)seen * 100.0 / (float)limit), loads[i]);
+        }
+}
+
 static void tell(EMemoryAvailable level)
 {
     SetLastError(MARKER);
@@ -203,6 +227,7 @@ int main(void)
         cmocka_unit_test_setup(load_is_the_hosts, each_setup),
         cmocka_unit_test_setup(never_more_available_than_there_is, each_setup),
         cmocka_unit_test_setup(jobs_are_windows, each_setup),
+        cmocka_unit_test_setup(load_in_a_job, each_setup),
         cmocka_unit_test_setup(pulses, each_setup),
         cmocka_unit_test_setup(no_budget_to_tell_of, each_setup),
     };

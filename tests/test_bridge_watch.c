@@ -267,6 +267,75 @@ static void unloads(void)
     expect(host.control_references == 2, "references", host.control_references); /* one is the bind's */
 }
 
+/* What a component loads comes and goes, and nobody watches or unwatches meanwhile. */
+static void reloads(void)
+{
+    HMODULE fxr = plain_load(L"fake_hostfxr.dll");
+
+    expect(hostmem_bridge_watch(fxr, &host.control, NULL) == S_OK, "watch", 0);
+    for (unsigned i = 0; i < MANY; ++i) {
+        HMODULE policy = component_load(fxr, L"fake_hostpolicy.dll");
+        if (!expect(policy != NULL, "a load fails", (long)GetLastError()))
+            return;
+        FreeLibrary(policy);
+        expect(!GetModuleHandleW(L"fake_hostpolicy.dll"), "it stays loaded", (long)i);
+    }
+    is_bound(component_load(component_load(fxr, L"fake_hostpolicy.dll"), L"fake_coreclr_8.dll"));
+    hostmem_bridge_unwatch(fxr);
+    expect(host.control_references == 2, "references", host.control_references); /* one is the bind's */
+}
+
+static HANDLE watcher;
+static HRESULT watched;
+
+static DWORD WINAPI watch_second(void *second)
+{
+    watched = hostmem_bridge_watch(second, &host.control, NULL);
+    return 0;
+}
+
+/* The bind has seen that the runtime has not started, and a second watch waits for it to end. */
+static void starts_meanwhile(struct bridge_host *self, void *runtime)
+{
+    (void)self;
+    watcher = CreateThread(NULL, 0, watch_second, GetModuleHandleW(L"fake_hostfxr_2.dll"), 0, NULL);
+    Sleep(500);
+    runtime_of(runtime)->started = TRUE;
+}
+
+/* The first component's runtime is bound and started while a second one's watch looks at it. */
+static void two_at_once(void)
+{
+    HMODULE fxr = plain_load(L"fake_hostfxr.dll"), runtime = plain_load(L"fake_coreclr_10.dll");
+
+    plain_load(L"fake_hostfxr_2.dll");
+    host.asked = starts_meanwhile;
+    host.asked_context = runtime;
+    HRESULT hr = hostmem_bridge_watch(fxr, &host.control, NULL);
+    expect(hr == S_OK, "the first watch", hr);
+    WaitForSingleObject(watcher, INFINITE);
+    expect(watched == S_OK, "the second watch", watched);
+}
+
+static BOOL WINAPI cannot_list(HANDLE process, HMODULE *modules, DWORD size, LPDWORD needed)
+{
+    (void)process, (void)modules, (void)size, (void)needed;
+    SetLastError(ERROR_PARTIAL_COPY); /* as Windows does while modules come and go */
+    return FALSE;
+}
+
+/* What is loaded already cannot be seen: then it may be a runtime, or what loads one. */
+static void cannot_look(void)
+{
+    HMODULE fxr = plain_load(L"fake_hostfxr.dll");
+
+    plain_load(L"fake_hostpolicy.dll");
+    expect(bridge_hook(GetModuleHandleW(NULL), "K32EnumProcessModules", (void *)cannot_list), "hook", 0);
+    HRESULT hr = hostmem_bridge_watch(fxr, &host.control, NULL);
+    expect(hr == WIN32_HR(ERROR_PARTIAL_COPY), "modules that are not told", hr);
+    expect(state_now() == 0 && host.control_references == 1, "nothing is watched", (long)state_now());
+}
+
 static void refuses(void)
 {
     hostmem_bridge_options wrong = {.size = sizeof wrong, .flags = 0x80000000u};
@@ -308,6 +377,9 @@ static const struct {
     {"hostpolicy was there", policy_was_there},
     {"unwatches", unwatches},
     {"unloads", unloads},
+    {"reloads", reloads},
+    {"two at once", two_at_once},
+    {"cannot look", cannot_look},
     {"refuses", refuses},
 };
 

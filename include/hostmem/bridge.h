@@ -139,7 +139,9 @@
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
  * to the manager, nor under the loader lock.  What coreclr.dll and a collector call in place of the redirected functions
- * takes no lock and allocates nothing, but for LoadLibraryExW.
+ * takes no lock and allocates nothing, but for LoadLibraryExW.  The bind makes the bridge's own thread.  Where there is no
+ * memory for it the bind succeeds all the same, and what that thread does is not done: no collection is forced, no changed
+ * limit is passed on, HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN does not come, and pulses do not wait for the end of a no-GC region.
  *
  * For good.  Once bound, a module is bound until the process ends; the manager, its IHostMalloc and the
  * IHostControl are never released, as the CLR never does (contract 3.1).  coreclr.dll and the module that
@@ -422,9 +424,9 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
  *
  * Returns S_OK; E_INVALIDARG: module or control is NULL, or the options are not as they should be; E_OUTOFMEMORY, also
  * for a 17th module; HRESULT_FROM_WIN32 of ERROR_MOD_NOT_FOUND: no loaded module; ERROR_PROC_NOT_FOUND: it does not import
- * LoadLibraryExW; ERROR_NOT_SUPPORTED: a single-file executable or NativeAOT binary; ERROR_BAD_EXE_FORMAT; or what
- * hostmem_bridge_bind says of a runtime that is there already: E_ACCESSDENIED, it has started without us.  On failure
- * nothing is watched.
+ * LoadLibraryExW; ERROR_NOT_SUPPORTED: a single-file executable or NativeAOT binary; ERROR_BAD_EXE_FORMAT; the error
+ * of Windows that cannot list the process' modules; or what hostmem_bridge_bind says of a runtime that is there already:
+ * E_ACCESSDENIED, it has started without us.  On failure nothing is watched.
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
                                           const hostmem_bridge_options *options);

@@ -28,7 +28,7 @@ struct followed {
     HMODULE module; /* NULL: free */
     HMODULE root;   /* which the host has named: itself, or the one by which we came here */
     /* One reference.  NULL: not followed any more, but another hook in it chains to us.  With module NULL: to be
-     * released yet, since that is nothing to do under the loader lock. */
+     * released yet, since that is nothing to do under the loader lock: by a watch, an unwatch, or whoever gets the place. */
     IHostControl *control;
     hostmem_bridge_options options;
     struct import load;
@@ -128,7 +128,7 @@ static struct followed *followed_find(HMODULE module)
 static struct followed *followed_free(void)
 {
     for (unsigned i = 0; i < MOST_FOLLOWED; ++i)
-        if (!table[i].module && !table[i].control)
+        if (!table[i].module)
             return &table[i];
     return NULL;
 }
@@ -239,7 +239,7 @@ static HRESULT follow_locked(HMODULE root, HMODULE module, IHostControl **contro
     one->root = root;
     one->control = *control;
     one->options = options ? *options : (hostmem_bridge_options){.size = sizeof *options};
-    *control = before; /* of one that was followed on another's account until now */
+    *control = before; /* of one that was followed on another's account until now, or is gone */
     state_tell();
     return S_OK;
 }
@@ -283,7 +283,7 @@ static HRESULT runtime_met(HMODULE module, IHostControl *control, const hostmem_
     hostmem_bridge_statistics now = {.size = sizeof now};
 
     HRESULT hr = is_bound(module) ? S_OK : hostmem_bridge_bind(module, control, options);
-    if (SUCCEEDED(hr))
+    if (SUCCEEDED(hr) || is_bound(module)) /* by somebody else meanwhile, who has also started it */
         return S_OK;
     hostmem_bridge_get_statistics(&now);
     hm_bridge_event_tell(HOSTMEM_BRIDGE_EVENT_NOT_BOUND, module, hr, now.missing);
@@ -350,9 +350,9 @@ static HRESULT loaded_meet(HMODULE root, IHostControl *control, const hostmem_br
     HMODULE *modules = NULL;
     const enum component from = component_of(root);
     DWORD size = 0, needed = 0;
-    HRESULT hr = S_OK;
+    BOOL known;
 
-    while (EnumProcessModules(GetCurrentProcess(), modules, size, &needed) && needed > size) {
+    while ((known = EnumProcessModules(GetCurrentProcess(), modules, size, &needed)) && needed > size) {
         if (modules)
             HeapFree(GetProcessHeap(), 0, modules);
         size = needed;
@@ -360,6 +360,7 @@ static HRESULT loaded_meet(HMODULE root, IHostControl *control, const hostmem_br
         if (!modules)
             return E_OUTOFMEMORY;
     }
+    HRESULT hr = known ? S_OK : HRESULT_FROM_WIN32(GetLastError());
     for (DWORD i = 0; hr == S_OK && i < (needed < size ? needed : size) / sizeof *modules; ++i) {
         HMODULE held = module_hold(modules[i]);
         if (!held)

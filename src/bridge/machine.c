@@ -172,7 +172,11 @@ static void show_process(IHostMemoryManager *manager, PROCESS_MEMORY_COUNTERS *c
     const DWORD told = load_to_tell(manager, load, 0);
     const uint64_t by_load = limit / 100 * told + limit % 100 * told / 100,
                    by_rest = size == limit ? used : (uint64_t)((double)limit * (double)used / (double)size);
-    counters->WorkingSetSize = (SIZE_T)(told < load || by_load > by_rest ? by_load : by_rest);
+    uint64_t working_set = told < load || by_load > by_rest ? by_load : by_rest;
+    /* As collectors reckon; not one percent less. */
+    if ((DWORD)((float)working_set * 100.0 / (float)limit) < told)
+        working_set += (limit >> 20) + 1;
+    counters->WorkingSetSize = (SIZE_T)working_set;
 }
 
 /* The limit of a job; UINT64_MAX: none that a collector minds. */

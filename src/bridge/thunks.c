@@ -218,9 +218,9 @@ static SIZE_T view_size(const BYTE *base)
     return size;
 }
 
-static void view_mapped(IHostMemoryManager *manager, void *base)
+/* error: from before the first try, of which a retry that helped says nothing. */
+static void view_mapped(IHostMemoryManager *manager, void *base, DWORD error)
 {
-    DWORD error = GetLastError();
     IHostMemoryManager_AcquiredVirtualAddressSpace(manager, base, view_size(base));
     SetLastError(error);
 }
@@ -242,6 +242,7 @@ static LPVOID call_map(struct caller *caller, HANDLE file, DWORD access, DWORD h
     const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW;
     map_function original = ORIGINAL(caller, index, map_function);
     IHostMemoryManager *manager = manager_now();
+    const DWORD error = GetLastError();
     LPVOID view = original(file, access, high, low, size);
 
     if (!manager)
@@ -250,7 +251,7 @@ static LPVOID call_map(struct caller *caller, HANDLE file, DWORD access, DWORD h
     if (!view && view_retry(manager, NULL, size))
         view = original(file, access, high, low, size);
     if (view)
-        view_mapped(manager, view);
+        view_mapped(manager, view, error);
     else
         count(&caller->failures[index]);
     return view;
@@ -262,6 +263,7 @@ static LPVOID call_map_at(struct caller *caller, HANDLE file, DWORD access, DWOR
     const unsigned index = HOSTMEM_BRIDGE_MAP_VIEW_EX;
     map_at_function original = ORIGINAL(caller, index, map_at_function);
     IHostMemoryManager *manager = manager_now();
+    const DWORD error = GetLastError();
     LPVOID view = original(file, access, high, low, size, base);
 
     if (!manager)
@@ -270,7 +272,7 @@ static LPVOID call_map_at(struct caller *caller, HANDLE file, DWORD access, DWOR
     if (!view && view_retry(manager, base, size))
         view = original(file, access, high, low, size, base);
     if (view)
-        view_mapped(manager, view);
+        view_mapped(manager, view, error);
     else
         count(&caller->failures[index]);
     return view;

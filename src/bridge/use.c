@@ -325,8 +325,10 @@ bool hm_use_commit(void *address, size_t size, DWORD protect)
     return false;
 }
 
-size_t hm_use_forget(const void *base)
+size_t hm_use_forget(const void *address)
 {
+    const void *base = (const void *)((size_t)address & ~(size_t)0xFFF); /* as Windows takes it */
+
     if (atomic_load_explicit(&fresh_count, memory_order_relaxed))
         for (unsigned i = 0; i < NEW_SLOTS; ++i) {
             size_t range = atomic_load_explicit(&fresh[i].range, memory_order_acquire);

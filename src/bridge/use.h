@@ -38,8 +38,9 @@ bool hm_use_commit(void *address, size_t size, DWORD protect);
 /* Is the address in the heap?  Settles nothing. */
 bool hm_use_is_heap(const void *address);
 
-/* A region is about to be released: forgets it; the token puts it back if the release fails. */
-size_t hm_use_forget(const void *base);
+/* The region that begins in the page of the address is about to be released: forgets it; the token puts a range of the heap
+ * back if the release fails. */
+size_t hm_use_forget(const void *address);
 void hm_use_restore(size_t token);
 
 /* Heap ranges now, their reserved bytes,
