@@ -3,6 +3,7 @@
  *
  * A bind that succeeds is for good, so each case is a process of its own.
  */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -317,9 +318,14 @@ static void two_at_once(void)
     expect(watched == S_OK, "the second watch", watched);
 }
 
+static unsigned lists_that_fail;
+static BOOL(WINAPI *list_modules)(HANDLE, HMODULE *, DWORD, LPDWORD);
+
 static BOOL WINAPI cannot_list(HANDLE process, HMODULE *modules, DWORD size, LPDWORD needed)
 {
-    (void)process, (void)modules, (void)size, (void)needed;
+    if (lists_that_fail == 0)
+        return list_modules(process, modules, size, needed);
+    --lists_that_fail;
     SetLastError(ERROR_PARTIAL_COPY); /* as Windows does while modules come and go */
     return FALSE;
 }
@@ -330,10 +336,15 @@ static void cannot_look(void)
     HMODULE fxr = plain_load(L"fake_hostfxr.dll");
 
     plain_load(L"fake_hostpolicy.dll");
+    list_modules = (void *)GetProcAddress(GetModuleHandleW(L"kernel32.dll"), "K32EnumProcessModules");
     expect(bridge_hook(GetModuleHandleW(NULL), "K32EnumProcessModules", (void *)cannot_list), "hook", 0);
+    lists_that_fail = UINT_MAX;
     HRESULT hr = hostmem_bridge_watch(fxr, &host.control, NULL);
     expect(hr == WIN32_HR(ERROR_PARTIAL_COPY), "modules that are not told", hr);
     expect(state_now() == 0 && host.control_references == 1, "nothing is watched", (long)state_now());
+    lists_that_fail = 2;
+    hr = hostmem_bridge_watch(fxr, &host.control, NULL);
+    expect(hr == S_OK && lists_that_fail == 0, "it looks again", hr);
 }
 
 static void refuses(void)

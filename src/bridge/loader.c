@@ -344,15 +344,24 @@ static HMODULE call_load(struct followed *by, LPCWSTR name, HANDLE file, DWORD f
     return module;
 }
 
+/* EnumProcessModules, which Windows lets fail now and then while another thread loads or unloads. */
+static bool modules_list(HMODULE *modules, DWORD size, DWORD *needed)
+{
+    for (unsigned tries = 10; tries > 0; --tries)
+        if (EnumProcessModules(GetCurrentProcess(), modules, size, needed))
+            return true;
+    return false;
+}
+
 /* What has come before the watch. */
 static HRESULT loaded_meet(HMODULE root, IHostControl *control, const hostmem_bridge_options *options)
 {
     HMODULE *modules = NULL;
     const enum component from = component_of(root);
     DWORD size = 0, needed = 0;
-    BOOL known;
+    bool known;
 
-    while ((known = EnumProcessModules(GetCurrentProcess(), modules, size, &needed)) && needed > size) {
+    while ((known = modules_list(modules, size, &needed)) && needed > size) {
         if (modules)
             HeapFree(GetProcessHeap(), 0, modules);
         size = needed;

@@ -479,9 +479,10 @@ void hm_bridge_restore(void)
 
 void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host)
 {
-    atomic_store_explicit(&runtime_host, host, memory_order_release);
     atomic_store(&starting, true);
     atomic_store_explicit(&hm_bridge_manager, manager, memory_order_release);
+    /* Last: by this a call finds that the runtime has started, and then needs the others. */
+    atomic_store_explicit(&runtime_host, host, memory_order_release);
 }
 
 void hm_bridge_state_set(uint32_t bit, bool set)
