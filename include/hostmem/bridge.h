@@ -294,7 +294,9 @@ typedef struct hostmem_bridge_collector_limit {
     /* A lower one that should be and is not: the heap is bigger now, or the limit is `fixed` (on x86 always: the host's). */
     uint64_t pending;
     uint64_t available; /* GCMemoryInfo.TotalAvailableMemoryBytes */
-    uint64_t high_load; /* GCMemoryInfo.HighMemoryLoadThresholdBytes */
+    /* GCMemoryInfo.HighMemoryLoadThresholdBytes.  Shown 80 GiB or more, on seven or more processors, a collector puts it higher
+     * by itself, up to 97 %; those that do not tell that are taken to have it at 90 %. */
+    uint64_t high_load;
 } hostmem_bridge_collector_limit;
 
 /*
