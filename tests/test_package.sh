@@ -109,7 +109,8 @@ grep -q "(64bit)" "$work/log" || wrong "why x86 does not take x64's package is n
 
 # As a part of another project, which is built its own way.
 cmake_for x64 "$work/part" -S "$root/tests/consumer" -DHOSTMEM_SOURCE="$root" -DCMAKE_UNITY_BUILD=ON \
-    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_DEBUG_POSTFIX=d && consumers_run x64 "$work/part" "$work/part/hostmem/hostmem.dll"
+    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_DEBUG_POSTFIX=d "-DCMAKE_C_FLAGS=-O1 -Werror -D_WIN32_WINNT=0x0601 -fstack-protector-strong" &&
+    consumers_run x64 "$work/part" "$work/part/hostmem/hostmem.dll"
 [ ! -e "$work/part/hostmem/hostmem-run.exe" ] && [ ! -e "$work/part/hostmem/tests" ] || wrong "add_subdirectory builds tools or tests"
 
 # The README alone: its first host, by its command line.
