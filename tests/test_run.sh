@@ -517,6 +517,12 @@ test_unknown_runtime() { # FOLDER
     host "$copy/ending.dll"
     [ $status -eq 125 ] || wrong "no coreclr.dll: status $status"
     grep -q "^hostmem-run: " "$work/err" || wrong "no coreclr.dll: $(cat "$work/err")"
+    # What --watch has drawn on before the start has failed is given back.
+    need "$(dirname "$standin")/run_on_panel.exe"
+    "$root/scripts/windows-run" "$arch" --timeout "$patience" "$(dirname "$standin")/run_on_panel.exe" --watch --sample 1 "$copy/ending.dll" \
+        < /dev/null > /dev/null 2> "$work/err"
+    [ "$(tr -d '\r' < "$work/err" | grep '^panel: ' | paste -sd ' ')" = "panel: drawn panel: given back" ] ||
+        wrong "--watch, no coreclr.dll: $(cat "$work/err")"
     rm -rf "$copy"
 }
 
