@@ -386,7 +386,9 @@ static void find_runtime(void **state)
     assert_int_equal(path[0], 0);
     assert_int_equal(hostmem_bridge_find(list, path, lstrlenW(expected) + 1), S_OK);
     assert_int_equal(hostmem_bridge_find(L"", path, MAX_PATH), WIN32_HR(ERROR_FILE_NOT_FOUND));
+    wcscpy(path, expected);
     assert_int_equal(hostmem_bridge_find(NULL, path, MAX_PATH), E_POINTER);
+    assert_int_equal(path[0], 0);
     assert_int_equal(hostmem_bridge_find(L"C:\\", NULL, MAX_PATH), E_POINTER);
     assert_int_equal(hostmem_bridge_find(L"C:\\", path, 0), E_POINTER);
     DeleteFileW(left);

@@ -322,6 +322,23 @@ static void test_set_what_is_named(void **state)
     assert_int_equal(now.margin, 16 * MIB);
 }
 
+/* What is taken away is reported as none; a soft mark that is, is none that a limit could fall below. */
+static void test_none(void **state)
+{
+    static char answer[65536];
+
+    (void)state;
+    asked("limits soft=none margin=none\n", "ok\n");
+    assert_true(limits_now().soft == limits_now().limit);
+    asked("limits limit=70000000\n", "ok\n");
+    assert_int_equal(limits_now().soft, 70000000);
+    ask("get\n", 4, answer, sizeof answer);
+    assert_non_null(strstr(answer, "\"margin\": null, "));
+    asked("limits limit=none\n", "ok\n");
+    assert_true(limits_now().soft == HOSTMEM_UNLIMITED);
+    asked("limits soft=60000000 limit=90000000 margin=16777216\n", "ok\n");
+}
+
 static void test_refused_limits(void **state)
 {
     const hostmem_limits before = limits_now();
@@ -474,21 +491,14 @@ static void test_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_taken_name),
-        cmocka_unit_test(test_bad_answers),
-        cmocka_unit_test(test_impostor),
-        cmocka_unit_test(test_own_user_alone),
-        cmocka_unit_test(test_own_level),
-        cmocka_unit_test(test_get),
-        cmocka_unit_test(test_set_what_is_named),
-        cmocka_unit_test(test_refused_limits),
-        cmocka_unit_test(test_garbage),
-        cmocka_unit_test(test_answer_to_too_much),
-        cmocka_unit_test(test_in_pieces),
-        cmocka_unit_test(test_silent_askers),
-        cmocka_unit_test(test_answer_not_taken),
-        cmocka_unit_test(test_many_askers),
-        cmocka_unit_test(test_end),
+        cmocka_unit_test(test_taken_name),         cmocka_unit_test(test_bad_answers),
+        cmocka_unit_test(test_impostor),           cmocka_unit_test(test_own_user_alone),
+        cmocka_unit_test(test_own_level),          cmocka_unit_test(test_get),
+        cmocka_unit_test(test_set_what_is_named),  cmocka_unit_test(test_none),
+        cmocka_unit_test(test_refused_limits),     cmocka_unit_test(test_garbage),
+        cmocka_unit_test(test_answer_to_too_much), cmocka_unit_test(test_in_pieces),
+        cmocka_unit_test(test_silent_askers),      cmocka_unit_test(test_answer_not_taken),
+        cmocka_unit_test(test_many_askers),        cmocka_unit_test(test_end),
     };
 
     control_pipe_name(name, GetCurrentProcessId());

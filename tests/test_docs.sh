@@ -62,6 +62,20 @@ for page in "$root"/README.md "$root"/CONTRIBUTING.md "$root"/docs/*.md; do
     done < <(grep -o '](\([^)#:]*\))' "$page" | sed 's/^](//;s/)$//')
 done
 
+# The headers go with old compilers' settings, too.
+cat > "$work/old.c" << 'END'
+#include <hostmem/bridge.h>
+#include <hostmem/trace.h>
+#include <hostmem/verify.h>
+hostmem_limits limits;
+void unlimited(void);
+void unlimited(void) { limits.limit = HOSTMEM_UNLIMITED; }
+END
+for language in c:c90 c++:c++98 c++:c++20; do
+    "$cc" -x "${language%:*}" -std="${language#*:}" -Wall -Wextra -Werror -I "$include" -c "$work/old.c" -o "$work/old.o" ||
+        wrong "the headers do not compile as ${language#*:}"
+done
+
 first=$(find "$work" -name 'README.*.block' -exec grep -l 'int wmain(' {} + | head -n 1)
 cmp -s "${first:-/dev/null}" "$root/examples/minimal_host.c" || wrong "the README's first host is not examples/minimal_host.c"
 [ "$(wc -l < "$root/README.md")" -lt 150 ] || wrong "the README has $(wc -l < "$root/README.md") lines"

@@ -107,8 +107,10 @@ cmake -G Ninja -B "$work/mixed" -S "$root/tests/consumer" -DCMAKE_SYSTEM_NAME=Wi
     -DCMAKE_CXX_COMPILER=i686-w64-mingw32-g++ -DCMAKE_PREFIX_PATH="$(echo "$work"/hostmem-*-windows-x64)" > "$work/log" 2>&1 && wrong "x86 takes x64's package"
 grep -q "(64bit)" "$work/log" || wrong "why x86 does not take x64's package is not said"
 
-# As a part of another project.
-cmake_for x64 "$work/part" -S "$root/tests/consumer" -DHOSTMEM_SOURCE="$root" && consumers_run x64 "$work/part" "$work/part/hostmem/hostmem.dll"
+# As a part of another project, which is built its own way.
+cmake_for x64 "$work/part" -S "$root/tests/consumer" -DHOSTMEM_SOURCE="$root" -DCMAKE_UNITY_BUILD=ON \
+    -DCMAKE_BUILD_TYPE=Debug -DCMAKE_DEBUG_POSTFIX=d "-DCMAKE_C_FLAGS=-O1 -Werror -D_WIN32_WINNT=0x0601 -fstack-protector-strong" &&
+    consumers_run x64 "$work/part" "$work/part/hostmem/hostmem.dll"
 [ ! -e "$work/part/hostmem/tests" ] && [ -z "$(find "$work/part/hostmem" -path '*/src/tools/*.obj')" ] || wrong "add_subdirectory builds tools or tests"
 
 # The README alone: its first host, by its command line.

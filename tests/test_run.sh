@@ -221,6 +221,7 @@ test_runtime_search() {
     said 125 ".NET not found: the program needs an installed runtime" "$shared"
     DOTNET_ROOT='dotnet' said 125 ".NET not found: DOTNET_ROOT is 'dotnet', which is not an absolute path" "$shared"
     DOTNET_ROOT='C:\none' said 125 ".NET not found: DOTNET_ROOT is 'C:\none', which has no host\fxr" "$shared"
+    DOTNET_ROOT='C:/none' said 125 ".NET not found: DOTNET_ROOT is 'C:\none', which has no host\fxr" "$shared"
     [ "$arch" = x86 ] || return 0
     need "$clr/dotnet-root/host/fxr"
     DOTNET_ROOT="Z:${clr//\//\\}\\dotnet-root" said 125 "hostfxr.dll: the runtime is made for x86-64" "$shared"
@@ -443,7 +444,7 @@ test_shared() { # FRAMEWORK
     mkdir -p "$work/future"
     cp "$shared"/churn.* "$work/future"
     sed -i 's/"version": "[0-9.]*"/"version": "99.0.0"/' "$work/future/churn.runtimeconfig.json"
-    DOTNET_ROOT="Z:${clr//\//\\}\\dotnet-root" host "$work/future/churn.dll"
+    DOTNET_ROOT="Z:$clr/dotnet-root" host "$work/future/churn.dll"
     [ $status -eq 125 ] || wrong "a framework that is not there: status $status"
     grep -q "^hostmem-run: .*the runtime that it needs is not installed" "$work/err" || wrong "a framework that is not there: $(cat "$work/err")"
 }
@@ -516,6 +517,12 @@ test_unknown_runtime() { # FOLDER
     host "$copy/ending.dll"
     [ $status -eq 125 ] || wrong "no coreclr.dll: status $status"
     grep -q "^hostmem-run: " "$work/err" || wrong "no coreclr.dll: $(cat "$work/err")"
+    # What --watch has drawn on before the start has failed is given back.
+    need "$(dirname "$standin")/run_on_panel.exe"
+    "$root/scripts/windows-run" "$arch" --timeout "$patience" "$(dirname "$standin")/run_on_panel.exe" --watch --sample 1 "$copy/ending.dll" \
+        < /dev/null > /dev/null 2> "$work/err"
+    [ "$(tr -d '\r' < "$work/err" | grep '^panel: ' | paste -sd ' ')" = "panel: drawn panel: given back" ] ||
+        wrong "--watch, no coreclr.dll: $(cat "$work/err")"
     rm -rf "$copy"
 }
 

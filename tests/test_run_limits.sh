@@ -120,6 +120,27 @@ no_start() {
         wrong "not one line of ours with '$text': $*: $(head -n 3 "$work/err")"
 }
 
+# leaving.dll, in $work/own beside the copy of PROGRAM and its runtime: it goes to another folder, and takes memory.
+leaving_program() { # PROGRAM
+    local compiler folder=$(dirname "$1") kind
+    compiler=$(dotnet --list-sdks 2> /dev/null | sed -n 's|^\([^ ]*\) \[\(.*\)\]$|\2/\1/Roslyn/bincore/csc.dll|p' | tail -n 1)
+    [ -f "$compiler" ] || { echo "test_run_limits: the .NET SDK is missing (dotnet, its csc.dll)" >&2; exit 1; }
+    cat > "$work/leaving.cs" << 'END'
+static class Program
+{
+    private static void Main(string[] args)
+    {
+        System.IO.Directory.SetCurrentDirectory(args[0]);
+        for (object[] last = null;;)
+            last = new object[] { last, new byte[65536] };
+    }
+}
+END
+    dotnet exec "$compiler" -nologo -nostdlib -noconfig -nosdkpath -deterministic -r:"$folder/System.Private.CoreLib.dll" \
+        -r:"$folder/System.Runtime.dll" -out:"$work/own/leaving.dll" "$work/leaving.cs" || exit 1
+    for kind in runtimeconfig deps; do cp "$folder"/*.$kind.json "$work/own/leaving.$kind.json"; done
+}
+
 test_no_start() { # PROGRAM
     for limit in 1 64K 1M; do
         rm -f "$work/report.json"
@@ -129,6 +150,19 @@ test_no_start() { # PROGRAM
     no_start "the runtime cannot start under a limit of 1.0M: its start takes " --limit 1M "$1" 400
     no_start "the runtime cannot start under a limit of 0.1M" --heap-limit 128K "$1" 400
     no_start "the runtime cannot start under a limit of 0.0M (200 bytes)" --limit 200 "$1" 400
+
+    # What there is of a report is taken away from where it was begun, wherever the program has gone.
+    local elsewhere=$work/own/elsewhere limit
+    mkdir -p "$elsewhere"
+    echo "somebody's" > "$elsewhere/report.txt"
+    ran 0 done "${json[@]}" "$1" 5
+    limit=$(($(jq .bridge.started_charged "$work/report.json") + 900000))
+    leaving_program "$1"
+    cd "$work/own" || exit 1
+    no_start "the runtime cannot start under a limit of " --limit $limit --report report.txt leaving.dll elsewhere
+    cd "$root" || exit 1
+    [ ! -e "$work/own/report.txt" ] || wrong "a program that has gone elsewhere has left a report"
+    grep -qx "somebody's" "$elsewhere/report.txt" || wrong "somebody else's file is gone"
 
     # What fails for another reason is not said to be the limit's.
     checks=$((checks + 1))
@@ -193,6 +227,10 @@ test_watch() { # PROGRAM
     [ "$(wc -l < "$work/out")" -eq 8 ] || wrong "--watch: the output is not the program's: $(cat "$work/out")"
     report '.sampled.samples > 0 and .sampled.heap_peak > 0 and .sampled.heap_peak <= .limits.limit'
     report '.sampled.committed_peak <= .limits.limit + .limits.margin and .sampled.heap_peak <= .sampled.committed_peak'
+    # Samples that come more rarely make lines no rarer.
+    ran 0 done --limit 64M --watch --sample 60000 "${json[@]}" "$1" 400 arrays 2 6
+    [ "$(grep -cE "$line" "$work/err")" -ge 1 ] || wrong "--watch with --sample 60000: no line: $(head -n 3 "$work/err")"
+    report 'has("sampled") | not'
     ran 0 done "${json[@]}" "$1" 5
     report 'has("sampled") | not'
     # The whole process is more than the runtime's part of it, and refuses nothing.

@@ -186,7 +186,7 @@ typedef struct hostmem_block {
 typedef HRESULT(HOSTMEM_CALL *hostmem_region_callback)(const hostmem_region *region, void *context);
 typedef HRESULT(HOSTMEM_CALL *hostmem_block_callback)(const hostmem_block *block, void *context);
 
-#define HOSTMEM_UNLIMITED UINT64_MAX
+#define HOSTMEM_UNLIMITED 0xFFFFFFFFFFFFFFFFull /* UINT64_MAX, which C++98 has not */
 
 /* Flags of hostmem_limits. */
 enum {

@@ -90,9 +90,11 @@ static size_t folder_length(const wchar_t *path, size_t length, const wchar_t *n
 
 HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *assemblies, wchar_t *path, uint32_t capacity)
 {
-    if (!assemblies || !path || !capacity)
+    if (!path || !capacity)
         return E_POINTER;
     path[0] = 0;
+    if (!assemblies)
+        return E_POINTER;
     while (*assemblies) {
         const wchar_t *assembly = assemblies;
         size_t length = wcscspn(assemblies, L";");

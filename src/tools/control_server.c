@@ -106,8 +106,12 @@ static bool heap_is_unknown(void)
 static void answer_limits(const struct control_request *request)
 {
     const hostmem_limits limits = changed(request);
+    hostmem_limits wanted = limits;
     int expected = IDLE;
 
+    /* No mark, whatever the limit is and comes to be: memory is low there, and not before. */
+    if (wanted.soft == HOSTMEM_UNLIMITED)
+        wanted.soft = wanted.limit;
     if (heap_is_unknown()) {
         answer_error("what its collector takes for its heap is not recognised", ": no limit would keep it");
         return;
@@ -116,7 +120,7 @@ static void answer_limits(const struct control_request *request)
         answer_error("the program has ended", "");
         return;
     }
-    const HRESULT hr = hostmem_set_limits(controlled, &limits);
+    const HRESULT hr = hostmem_set_limits(controlled, &wanted);
     if (hr == S_OK) {
         in_force = limits;
         atomic_store(&has_set, true);

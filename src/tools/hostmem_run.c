@@ -32,6 +32,7 @@ static struct program program;
 static struct hostfxr_runtime runtime;
 static hostmem_manager *manager; /* NULL: --raw */
 static HANDLE report_file;
+static wchar_t report_path[PATH_CHARS]; /* wherever the program has gone meanwhile; "": not known */
 static struct report report;
 static struct process_map process; /* --process */
 static struct writer writer;
@@ -69,7 +70,7 @@ static void report_discard(void)
     bool is_file = GetFileType(report_file) == FILE_TYPE_DISK; /* not a pipe, not NUL */
     CloseHandle(report_file);
     if (is_file)
-        DeleteFileW(options.report);
+        DeleteFileW(report_path);
 }
 
 /* The accounting and the process, of the same moment if other threads let us have one in several tries. */
@@ -192,6 +193,8 @@ static int report_open(void)
     report_file = GetStdHandle(STD_ERROR_HANDLE);
     if (!options.report)
         return 0;
+    if (GetFullPathNameW(options.report, PATH_CHARS, report_path, NULL) >= PATH_CHARS)
+        report_path[0] = 0;
     report_file = CreateFileW(options.report, GENERIC_WRITE, FILE_SHARE_READ, NULL, OPEN_ALWAYS, 0, NULL);
     if (report_file == INVALID_HANDLE_VALUE) {
         complain(L"%ls: the report cannot be written there (Windows error %lu)", options.report,
@@ -365,7 +368,9 @@ int wmain(int argc, wchar_t **argv)
         status = run_hostfxr(&program, options.argc, options.argv, control, &bridge,
                              govern_least_limit(&options), &runtime);
 report:
-    if (!ending_is_expected())
+    if (!ending_is_expected()) {
         report_discard();
+        watch_leave();
+    }
     return status;
 }

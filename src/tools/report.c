@@ -303,7 +303,7 @@ static void json_limits(struct writer *writer, const struct report *report)
     key(writer, ",\n", "limits");
     key_limit(writer, "{", "limit", report->limits.limit);
     key_limit(writer, ", ", "task_limit", report->limits.task_limit);
-    key_number(writer, ", ", "margin", report->limits.margin);
+    key_limit(writer, ", ", "margin", report->limits.margin);
     key_limit(writer, ", ", "soft", report->limits.soft);
     key_limit(writer, ", ", "heap_limit", report->limits.heap_limit);
     key_limit(writer, ", ", "process_soft", report->limits.process_soft);

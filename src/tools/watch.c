@@ -153,14 +153,18 @@ static void take_sample(void)
 
 static DWORD WINAPI watch_thread(void *context)
 {
-    const DWORD period = sample_ms ? sample_ms : lines || traced ? LINE_MS : INFINITE;
+    const bool looks = lines || traced;
+    DWORD until_sample = sample_ms ? sample_ms : INFINITE, wait;
     ULONGLONG due = started + LINE_MS, count_due = due, pause = LINE_MS;
 
     (void)context;
-    while (WaitForSingleObject(end_wanted, period) == WAIT_TIMEOUT) {
-        if (sample_ms)
+    while (wait = looks && LINE_MS < until_sample ? LINE_MS : until_sample,
+           WaitForSingleObject(end_wanted, wait) == WAIT_TIMEOUT) {
+        if (sample_ms && (until_sample -= wait) == 0) {
             take_sample();
-        if (!(lines || traced) || GetTickCount64() < due)
+            until_sample = sample_ms;
+        }
+        if (!looks || GetTickCount64() < due)
             continue;
         if (GetTickCount64() >= count_due) {
             count_collections();

@@ -16,6 +16,7 @@
 
 enum { INSTANCES_MOST = 48, VERSIONS_MOST = 8, ONLY_MOST = 8 };
 enum { STATUS_RED = 1, STATUS_USAGE = 2 };
+enum { SECONDS_MOST = 1000000 };
 
 static const struct part *const parts[] = {
     &part_machine,   &part_manager, &part_budget,       &part_windows,    &part_job, &part_control,
@@ -41,11 +42,14 @@ static const char help[] =
     "  --patience SECONDS  what a part may take before it has failed; default 180\n"
     "  --help (-h, -?), --version\n"
     "\n"
-    "Exit status: 0 if no row has failed, else 1; 2 if the command line makes no sense.\n";
+    "Exit status: 0; 1 if a row has failed, or the text could not be written; 2 if the command line makes "
+    "no\n"
+    "sense.\n";
 
 static struct {
     const wchar_t *output;
     const wchar_t *only[ONLY_MOST];
+    bool only_found[ONLY_MOST];
     unsigned only_count;
     DWORD patience_ms;
 } options = {.patience_ms = 180000};
@@ -70,17 +74,24 @@ static void say(const char *text)
     }
 }
 
+/* One line on stderr. */
+static void say_wrong(const wchar_t *what, const wchar_t *argument, const char *advice)
+{
+    static struct writer writer;
+
+    writer_open(&writer, GetStdHandle(STD_ERROR_HANDLE));
+    writer_text(&writer, "hostmem-check: ");
+    writer_wide(&writer, what);
+    writer_text(&writer, *argument ? " " : "");
+    writer_wide(&writer, argument);
+    writer_text(&writer, advice);
+    writer_text(&writer, "\n");
+    writer_flush(&writer);
+}
+
 static int wrong(const wchar_t *what, const wchar_t *argument)
 {
-    struct writer *writer = &writers[1];
-
-    writer_open(writer, GetStdHandle(STD_ERROR_HANDLE));
-    writer_text(writer, "hostmem-check: ");
-    writer_wide(writer, what);
-    writer_text(writer, *argument ? " " : "");
-    writer_wide(writer, argument);
-    writer_text(writer, " (try --help)\n");
-    writer_flush(writer);
+    say_wrong(what, argument, " (try --help)");
     return STATUS_USAGE;
 }
 
@@ -93,6 +104,15 @@ static bool is(const wchar_t *argument, const wchar_t *name)
 static bool is_absolute(const wchar_t *path)
 {
     return (path[0] && path[1] == L':' && path[2] == L'\\') || (path[0] == L'\\' && path[1] == L'\\');
+}
+
+/* In milliseconds; 0: it is no number of seconds, or too many. */
+static DWORD patience_of(const wchar_t *text)
+{
+    wchar_t *end;
+    const unsigned long seconds = wcstoul(text, &end, 10);
+
+    return *end || seconds > SECONDS_MOST ? 0 : (DWORD)seconds * 1000;
 }
 
 /* -1: go on; else the exit status. */
@@ -113,7 +133,7 @@ static int options_read(int argc, wchar_t **argv)
         if (is(option, L"--output"))
             options.output = value;
         else if (is(option, L"--patience"))
-            options.patience_ms = wcstoul(value, NULL, 10) * 1000;
+            options.patience_ms = patience_of(value);
         else if (is(option, L"--only") && options.only_count < ONLY_MOST)
             options.only[options.only_count++] = value;
         else if (is(option, L"--only"))
@@ -125,7 +145,7 @@ static int options_read(int argc, wchar_t **argv)
         else /* as a launcher of programs takes it */
             SetEnvironmentVariableW(sizeof(void *) == 8 ? L"DOTNET_ROOT_X64" : L"DOTNET_ROOT_X86", value);
     }
-    return options.patience_ms ? -1 : wrong(L"--patience wants a number above 0", L"");
+    return options.patience_ms ? -1 : wrong(L"--patience wants seconds, from 1 to 1000000", L"");
 }
 
 static void instance_add(const struct part *part, const wchar_t *argument)
@@ -136,7 +156,8 @@ static void instance_add(const struct part *part, const wchar_t *argument)
 
     swprintf(name, ARRAYSIZE(name), L"%hs", instance.name);
     for (unsigned i = 0; i < options.only_count; i++)
-        chosen |= is(options.only[i], name);
+        if (is(options.only[i], name))
+            chosen = options.only_found[i] = true;
     if (chosen && instance_count < INSTANCES_MOST)
         instances[instance_count++] = instance;
 }
@@ -293,8 +314,9 @@ int wmain(int argc, wchar_t **argv)
     if (status >= 0)
         return status;
     instances_find();
-    if (instance_count == 0)
-        return wrong(L"--only names no part that there is", L"");
+    for (unsigned i = 0; i < options.only_count; i++)
+        if (!options.only_found[i])
+            return wrong(L"--only names no part that there is:", options.only[i]);
     if (options.output) {
         HANDLE file =
             CreateFileW(options.output, GENERIC_WRITE, FILE_SHARE_READ, NULL, CREATE_ALWAYS, 0, NULL);
@@ -309,6 +331,12 @@ int wmain(int argc, wchar_t **argv)
     }
     status = report();
     folder_remove();
+    for (unsigned i = 0; i < writer_count; i++)
+        if (writers[i].error) {
+            say_wrong(L"the text could not be written to its end:", i ? options.output : L"standard output",
+                      "");
+            status = STATUS_RED;
+        }
     console_keep();
     return status;
 }
