@@ -27,6 +27,9 @@
 
 enum { MOMENTS = 3 };
 
+/* MinGW-w64's start-up code, as MSYS2 builds it, puts file names in the place of `*` and `?`; those are the program's. */
+int _dowildcard = 0;
+
 static struct options options;
 static struct program program;
 static struct hostfxr_runtime runtime;

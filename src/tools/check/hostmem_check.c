@@ -9,6 +9,7 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "bridge/runtime.h"
 #include "tools/check/check.h"
 #include "tools/check/component.h"
 #include "tools/check/runner.h"
@@ -100,12 +101,6 @@ static bool is(const wchar_t *argument, const wchar_t *name)
     return wcscmp(argument, name) == 0;
 }
 
-/* Does it name a drive or a share? */
-static bool is_absolute(const wchar_t *path)
-{
-    return (path[0] && path[1] == L':' && path[2] == L'\\') || (path[0] == L'\\' && path[1] == L'\\');
-}
-
 /* In milliseconds; 0: it is no number of seconds, or too many. */
 static DWORD patience_of(const wchar_t *text)
 {
@@ -138,7 +133,7 @@ static int options_read(int argc, wchar_t **argv)
             options.only[options.only_count++] = value;
         else if (is(option, L"--only"))
             return wrong(L"too many", option);
-        else if (!is_absolute(value) || wcslen(value) >= CHECK_PATH)
+        else if (!hm_path_is_absolute(value) || wcslen(value) >= CHECK_PATH)
             return wrong(L"no absolute path", value);
         else if (is(option, L"--mscoree"))
             wcscpy(check.mscoree, value);
