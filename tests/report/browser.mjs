@@ -80,7 +80,15 @@ export async function browse(chromium, address, {width, height, dark = false}) {
       const gone = new Promise((resolve) => program.once('exit', resolve));
       program.kill('SIGKILL');
       await gone;
-      rmSync(profile, {recursive: true, force: true, maxRetries: 20});
+      // Its other processes may write for a moment yet; what `maxRetries` tries again is not to remove that.
+      for (let tries = 50; ; tries--) {
+        try {
+          return rmSync(profile, {recursive: true, force: true});
+        } catch (error) {
+          if (tries === 0) throw error;
+          await new Promise((resolve) => setTimeout(resolve, 100));
+        }
+      }
     },
   };
   return page;
