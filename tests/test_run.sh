@@ -46,13 +46,9 @@ offset_of() { LC_ALL=C grep -obUaP -m1 "$2" "$1" | head -n 1 | cut -d: -f1; }
 # The command line, and what is refused.
 
 framework_assembly() { # OUT OPTIONS...
-    local out=$1 compiler
+    local out=$1
     shift
-    # "10.0.401 [/usr/share/dotnet/sdk]"
-    compiler=$(dotnet --list-sdks 2> /dev/null | sed -n 's|^\([^ ]*\) \[\(.*\)\]$|\2/\1/Roslyn/bincore/csc.dll|p' | tail -n 1)
-    [ -f "$compiler" ] || { echo "test_run: the .NET SDK is missing (dotnet, its csc.dll)" >&2; exit 1; }
-    dotnet exec "$compiler" -nologo -nostdlib -noconfig -nosdkpath -target:library -deterministic -warnaserror \
-        -runtimemetadataversion:v4.0.30319 "$@" -out:"$out" "$root/tests/support/run_framework.cs" || exit 1
+    csharp -target:library -warnaserror -runtimemetadataversion:v4.0.30319 "$@" -out:"$out" "$root/tests/support/run_framework.cs"
 }
 
 test_command_line() {

@@ -122,9 +122,7 @@ no_start() {
 
 # leaving.dll, in $work/own beside the copy of PROGRAM and its runtime: it goes to another folder, and takes memory.
 leaving_program() { # PROGRAM
-    local compiler folder=$(dirname "$1") kind
-    compiler=$(dotnet --list-sdks 2> /dev/null | sed -n 's|^\([^ ]*\) \[\(.*\)\]$|\2/\1/Roslyn/bincore/csc.dll|p' | tail -n 1)
-    [ -f "$compiler" ] || { echo "test_run_limits: the .NET SDK is missing (dotnet, its csc.dll)" >&2; exit 1; }
+    local folder=$(dirname "$1") kind
     cat > "$work/leaving.cs" << 'END'
 static class Program
 {
@@ -136,8 +134,7 @@ static class Program
     }
 }
 END
-    dotnet exec "$compiler" -nologo -nostdlib -noconfig -nosdkpath -deterministic -r:"$folder/System.Private.CoreLib.dll" \
-        -r:"$folder/System.Runtime.dll" -out:"$work/own/leaving.dll" "$work/leaving.cs" || exit 1
+    csharp -r:"$folder/System.Private.CoreLib.dll" -r:"$folder/System.Runtime.dll" -out:"$work/own/leaving.dll" "$work/leaving.cs"
     for kind in runtimeconfig deps; do cp "$folder"/*.$kind.json "$work/own/leaving.$kind.json"; done
 }
 

@@ -63,6 +63,15 @@ report() {
     jq -e "$1" "$work/report.json" > "$work/jq" 2>&1 || wrong "the report is not '$1': $(head -c 300 "$work/jq")"
 }
 
+# csharp ARGUMENTS...: the SDK's C# compiler, with no library that is not named.
+csharp() {
+    local compiler
+    # "10.0.401 [/usr/share/dotnet/sdk]"
+    compiler=$(dotnet --list-sdks 2> /dev/null | sed -n 's|^\([^ ]*\) \[\(.*\)\]$|\2/\1/Roslyn/bincore/csc.dll|p' | tail -n 1)
+    [ -f "$compiler" ] || { echo "$test: the .NET SDK is missing (dotnet, its csc.dll)" >&2; exit 1; }
+    dotnet exec "$compiler" -nologo -nostdlib -noconfig -nosdkpath -deterministic "$@" || exit 1
+}
+
 # Says how it went, and ends.
 finish() { # WHAT
     [ $failures -eq 0 ] || { echo "$test: $failures of $checks checks failed" >&2; exit 1; }
