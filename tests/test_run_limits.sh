@@ -15,14 +15,14 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P) || exit 1
 json=(--json --report "$work/report.json")
 
 # .NET 11 under Wine: a thread that is suspended for an aggressive collection while memory runs out may die at once; the
-# process then hangs, the runtime says that it cannot suspend it, or a C++ exception (0xe06d7363) ends it. Not so on .NET 10,
-# nor without such a collection; but so without us too, where the program asks for them itself: 1 run of 60. Once more,
-# then, and not for ever.
+# process then hangs, the runtime says that it cannot suspend it or what else it lacks, or a C++ exception (0xe06d7363) ends
+# it. Not so on .NET 10, nor without such a collection; but so without us too, where the program asks for them itself: 12 of
+# 60 on a busy machine. Once more, then, and not for ever.
 host_again() {
     local try
     for try in 1 2 3 4 5 6; do
         host "$@"
-        [ $status -eq 124 ] || [ $status -eq $((0x63)) ] || grep -q '^SuspendThread failed' "$work/err" || return
+        [ $status -eq 124 ] || [ $status -eq $((0x63)) ] || grep -q '^Fatal error' "$work/err" || return
         [ "$framework" = net11.0 ] || return
         echo "test_run_limits: status $status, try $try: a thread has died: $*"
     done
@@ -214,24 +214,25 @@ test_fail_after() { # PROGRAM
 
 # Lines on stderr twice a second, while the program's output stays its own.
 test_watch() { # PROGRAM
+    local rounds=100 # some seconds: what is sampled once a second is seen
     local line='^watch: [0-9]+\.[0-9] s, committed [0-9]*\.[0-9]M of 64\.0M, load [0-9]*%, pressure (-|Low|Neutral|High)(, collections gen0 [0-9]+ gen1 [0-9]+ gen2 [0-9]+)?, refused [0-9]*, overruns [0-9]*$'
-    ran 0 done --limit 64M --watch --sample 5 "${json[@]}" "$1" 400 arrays 2 6
+    ran 0 done --limit 64M --watch --sample 5 "${json[@]}" "$1" 400 arrays 2 $rounds
     [ "$(grep -cE "$line" "$work/err")" -ge 1 ] || wrong "--watch: no line: $(head -n 3 "$work/err")"
     [ "$(grep -cvE "$line" "$work/err")" -eq 0 ] || wrong "--watch: another line: $(grep -vE "$line" "$work/err" | head -n 3)"
     report '.bridge.collections.gen0 > 0'
     grep -q 'collections gen0 [1-9]' "$work/err" || wrong "--watch: no collections: $(cat "$work/err")"
     grep -q '^watch' "$work/out" && wrong "--watch writes to the output"
-    [ "$(wc -l < "$work/out")" -eq 8 ] || wrong "--watch: the output is not the program's: $(cat "$work/out")"
+    [ "$(wc -l < "$work/out")" -eq $((rounds + 2)) ] || wrong "--watch: the output is not the program's: $(cat "$work/out")"
     report '.sampled.samples > 0 and .sampled.heap_peak > 0 and .sampled.heap_peak <= .limits.limit'
     report '.sampled.committed_peak <= .limits.limit + .limits.margin and .sampled.heap_peak <= .sampled.committed_peak'
     # Samples that come more rarely make lines no rarer.
-    ran 0 done --limit 64M --watch --sample 60000 "${json[@]}" "$1" 400 arrays 2 6
+    ran 0 done --limit 64M --watch --sample 60000 "${json[@]}" "$1" 400 arrays 2 $rounds
     [ "$(grep -cE "$line" "$work/err")" -ge 1 ] || wrong "--watch with --sample 60000: no line: $(head -n 3 "$work/err")"
     report 'has("sampled") | not'
     ran 0 done "${json[@]}" "$1" 5
     report 'has("sampled") | not'
     # The whole process is more than the runtime's part of it, and refuses nothing.
-    ran 0 done --process-soft 20M "${json[@]}" "$1" 400 arrays 2 6
+    ran 0 done --process-soft 20M "${json[@]}" "$1" 400 arrays 2 $rounds
     report '.limits.process_soft == 20971520 and .limits.limit == null and .process_used.peak > 20971520'
     report '.notifications.low >= 1 and .refusals == 0'
 }
