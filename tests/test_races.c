@@ -377,14 +377,14 @@ static void test_a_release_that_is_refused(void **state)
 }
 
 /* Its memory has gone behind our back when its release asks Windows, and the refusal finds the address given away again: to a
- * region of the same size, to a smaller one, or to one that gets there as the old one is put back. */
+ * region of the same size, to a smaller one, or to one that gets there as the old one is opened again. */
 static void test_a_refused_release_and_a_successor(void **state)
 {
     struct fixture *f = *state;
     const SIZE_T node = (SIZE_T)64 << 20; /* of the region map */
     static const struct {
         SIZE_T nodes; /* 0: two granules */
-        bool smaller, as_it_is_put_back;
+        bool smaller, as_it_is_opened;
     } rows[] = {{0, false, false}, {0, true, false}, {1, false, false},
                 {1, true, false},  {0, false, true}, {1, false, true}};
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -398,10 +398,10 @@ static void test_a_refused_release_and_a_successor(void **state)
         assert_true(VirtualFree(base, 0, MEM_RELEASE));
         late_go_to(&release, AFTER_FREE, 0);
         const SIZE_T successor = rows[i].smaller ? GRANULE : size;
-        if (rows[i].as_it_is_put_back) {
+        if (rows[i].as_it_is_opened) {
             /* Windows has given it away, and nobody can find it yet. */
             assert_ptr_equal(VirtualAlloc(base, size, MEM_RESERVE, PAGE_READWRITE), base);
-            late_go_to(&release, BEFORE_RESTORE, 0);
+            late_go_to(&release, REOPENED, 0);
             assert_true(VirtualFree(base, 0, MEM_RELEASE));
         }
         fixture_alloc(f, base, successor, MEM_RESERVE, PAGE_READWRITE);
@@ -416,6 +416,32 @@ static void test_a_refused_release_and_a_successor(void **state)
         assert_int_equal(books.stale_regions - stale, 1);
         fixture_free(f, base, 0, MEM_RELEASE);
     }
+}
+
+/* The same, and the release ends while its successor has found its entries and not erased them yet. */
+static void test_a_refused_release_and_a_publisher(void **state)
+{
+    struct fixture *f = *state;
+    char *base = free_place(GRANULE);
+    const uint64_t stale = fixture_books(f->manager).stale_regions;
+    fixture_alloc(f, base, GRANULE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    struct late release = {.method = FREE, .address = base, .type = MEM_RELEASE, .stop = BEFORE_FREE};
+    struct late successor = {
+        .method = ALLOC, .address = base, .size = GRANULE, .type = MEM_RESERVE, .stop = BEFORE_PURGE};
+    late_begin(f, &release);
+    release.refusal = ERROR_INVALID_ADDRESS;
+    assert_true(VirtualFree(base, 0, MEM_RELEASE));
+    late_begin(f, &successor);
+    assert_int_equal(late_end(&release), HRESULT_FROM_WIN32(ERROR_INVALID_ADDRESS));
+    assert_int_equal(late_end(&successor), S_OK);
+    assert_books_equal_windows(f->manager);
+    assert_true(verified(f->manager));
+    hostmem_statistics books = fixture_books(f->manager);
+    assert_int_equal(books.regions, 1);
+    assert_int_equal(books.reserved.now, GRANULE);
+    assert_int_equal(books.charged.now, 0);
+    assert_int_equal(books.stale_regions - stale, 1);
+    fixture_free(f, base, 0, MEM_RELEASE);
 }
 
 /* Shutting down, and failing to protect */
@@ -494,6 +520,7 @@ int main(void)
         fixture_test(test_commits_from_outside),
         fixture_test(test_a_release_that_is_refused),
         fixture_test(test_a_refused_release_and_a_successor),
+        fixture_test(test_a_refused_release_and_a_publisher),
         fixture_test(test_a_callback_after_the_shutdown),
         fixture_test(test_a_protect_that_fails),
     };

@@ -120,23 +120,6 @@ static void test_erase_spares_other_owners(void **state)
     }
 }
 
-/* All of it, or nothing. */
-static void test_restore_takes_no_place_of_others(void **state)
-{
-    (void)state;
-    publish(100, 10, 1);
-    for (uint64_t foreign = 100; foreign < 111; foreign++) {
-        hm_region_map_erase(map, 100, 10, 1);
-        if (foreign < 110)
-            hm_region_map_publish(map, foreign, 1, 2);
-        assert_int_equal(hm_region_map_restore(map, 100, 10, 1), foreign == 110);
-        for (uint64_t g = 99; g < 112; g++)
-            assert_int_equal(find(g), g < 100 || g >= 110 ? 0 : foreign == 110 ? 1 : g == foreign ? 2 : 0);
-        hm_region_map_erase(map, 100, 10, 2);
-    }
-    hm_region_map_erase(map, 100, 10, 1);
-}
-
 #if UINTPTR_MAX > UINT32_MAX
 enum { NODE = 1024, ROOT = 1024 * 1024 };
 
@@ -401,7 +384,6 @@ int main(void)
         map_test(test_empty),
         map_test(test_beyond_the_address_space),
         map_test(test_erase_spares_other_owners),
-        map_test(test_restore_takes_no_place_of_others),
 #if UINTPTR_MAX > UINT32_MAX
         map_test(test_spans),
         map_test(test_spans_and_cells_take_turns),

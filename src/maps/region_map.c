@@ -165,24 +165,6 @@ void hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t co
     }
 }
 
-bool hm_region_map_restore(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
-{
-    bool empty = true;
-    for (uint64_t at = granule; at < granule + count && empty;) {
-        struct run run = run_at(map, at, granule + count - at, false);
-        at += run.step;
-        for (_Atomic uint32_t *cell = run.cell; run.cells != 0 && empty;
-             run.cells--, cell = next_cell(&run, cell)) {
-            uint32_t expected = 0;
-            empty = atomic_compare_exchange_strong_explicit(cell, &expected, number, memory_order_acq_rel,
-                                                            memory_order_relaxed);
-        }
-    }
-    if (!empty)
-        hm_region_map_erase(map, granule, count, number);
-    return empty;
-}
-
 void hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
     while (count != 0) {

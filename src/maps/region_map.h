@@ -46,9 +46,6 @@ bool hm_region_map_prepare(struct region_map *map, uint64_t granule, uint64_t co
 /* Write `number` over the range, which was prepared and ought to be empty.  Cannot fail. */
 void hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 
-/* Write `number`, which was erased, over the range once more, unless another is in one of its cells: false, and none is written. */
-bool hm_region_map_restore(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
-
 /* Remove `number` from the range; cells that meanwhile hold another number stay. */
 void hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 

@@ -32,10 +32,11 @@ uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint
         const struct region *region = record(table, number);
         *geometry = atomic_load_explicit(&region->geometry, memory_order_acquire);
         *kind = atomic_load_explicit(&region->kind, memory_order_acquire);
+        const bool live = atomic_load_explicit(&region->state, memory_order_acquire) & LIVE;
         uint32_t again = region_map_find(&table->map, address);
-        /* Else the record may have been recycled before it was read, or between its two figures. */
+        /* Else the record may have been recycled before it was read, or between its figures. */
         if (again == number && atomic_load_explicit(&region->geometry, memory_order_relaxed) == *geometry)
-            return geometry_has(*geometry, address) ? number : 0;
+            return live && geometry_has(*geometry, address) ? number : 0;
         number = again;
     }
     return 0;
@@ -130,14 +131,15 @@ bool hm_region_enter_number(struct region_table *table, uint32_t number, struct 
 
 /*
  * Windows has given the range to us, so whatever the table says of it is out of date: a region that was freed
- * behind our back, a view that was unmapped and not reported yet, an entry whose releaser stopped before
- * erasing it.
+ * behind our back, a view that was unmapped and not reported yet, entries whose releaser has not come to erase them.
+ * Entries first: a releaser that Windows refuses makes its region live again, and then looks for them.
  */
 static void drop_stale(struct region_table *table, uint64_t granule, uint64_t granules)
 {
     uint32_t number;
     while ((number = hm_region_map_first(&table->map, granule, granules)) != 0) {
         struct region_hold hold;
+        hm_region_map_purge(&table->map, granule, granules, number);
         if (hm_region_enter_number(table, number, &hold)) {
             uint64_t first = geometry_base(hold.geometry) >> GRANULE_SHIFT;
             /* Not if the record has come to stand for a region elsewhere. */
@@ -146,7 +148,6 @@ static void drop_stale(struct region_table *table, uint64_t granule, uint64_t gr
                 stats_bump(&table->stats->stale_regions);
             hm_region_leave_unchanged(table, &hold);
         }
-        hm_region_map_purge(&table->map, granule, granules, number);
     }
 }
 
@@ -243,25 +244,27 @@ void hm_region_leave_unchanged(struct region_table *table, struct region_hold *h
     after_leaving(table, hold, state);
 }
 
-bool hm_region_unpublish(struct region_table *table, struct region_hold *hold)
+void hm_region_erase(struct region_table *table, const struct region_hold *hold)
 {
-    if (!(atomic_fetch_and_explicit(&hold->region->state, ~LIVE, memory_order_acq_rel) & LIVE))
-        return false;
     hm_region_map_erase(&table->map, geometry_base(hold->geometry) >> GRANULE_SHIFT,
                         geometry_granules(hold->geometry), hold->number);
+}
+
+bool hm_region_unpublish(struct region_table *table, struct region_hold *hold)
+{
+    if (!region_close(hold))
+        return false;
+    hm_region_erase(table, hold);
     return true;
 }
 
-bool hm_region_restore(struct region_table *table, struct region_hold *hold)
+bool hm_region_reopen(struct region_table *table, struct region_hold *hold)
 {
     const uint64_t granule = geometry_base(hold->geometry) >> GRANULE_SHIFT,
                    granules = geometry_granules(hold->geometry);
-    /* Looked for first, since cells of another size may be another's. */
-    if (hm_region_map_first(&table->map, granule, granules) != 0 ||
-        !hm_region_map_restore(&table->map, granule, granules, hold->number))
-        return false;
-    atomic_fetch_or_explicit(&hold->region->state, LIVE, memory_order_acq_rel);
-    return true;
+    atomic_fetch_or_explicit(&hold->region->state, LIVE, memory_order_seq_cst);
+    return hm_region_map_missing(&table->map, granule, granules, hold->number) == granule + granules ||
+           !region_close(hold); /* whoever has come there has dropped it */
 }
 
 bool hm_region_prepare_commit(struct region_table *table, struct region_hold *hold, uint64_t first,

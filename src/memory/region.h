@@ -148,11 +148,19 @@ static inline bool region_undisturbed(const struct region_hold *hold)
 }
 
 /*
- * Take an entered region out of the table; false: another thread was first.  Afterwards the caller leaves (the last to leave
- * recycles the record), or calls hm_region_restore before that: false, its place is another region's by now.
+ * Let nobody enter an entered region any more, nor find it; false: another thread was first.  Afterwards the caller erases its
+ * entries, and leaves: the last to leave recycles the record.  Or it opens it again, before that; false: its place is another
+ * region's by now, and it is closed.
  */
+static inline bool region_close(const struct region_hold *hold)
+{
+    return atomic_fetch_and_explicit(&hold->region->state, ~LIVE, memory_order_acq_rel) & LIVE;
+}
+void hm_region_erase(struct region_table *table, const struct region_hold *hold);
+bool hm_region_reopen(struct region_table *table, struct region_hold *hold);
+
+/* Close, and erase. */
 bool hm_region_unpublish(struct region_table *table, struct region_hold *hold);
-bool hm_region_restore(struct region_table *table, struct region_hold *hold);
 
 /* Turn bits of an entered region, and what is charged follows.  prepare: so that set cannot fail.  `charge` is what the
  * pages have been charged already, and receives the bytes that it came to; the result is that of hm_quota_settle. */

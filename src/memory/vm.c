@@ -347,7 +347,7 @@ struct freed {
 
 static HRESULT release(struct vm *vm, struct region_hold *hold, void *address, struct freed *freed)
 {
-    if (!hm_region_unpublish(&vm->table, hold)) {
+    if (!region_close(hold)) {
         /* Another thread is releasing it: for us it is freed already. */
         stats_bump(&vm->stats.double_frees);
         hm_region_leave_unchanged(&vm->table, hold);
@@ -358,12 +358,14 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address, s
         if (recording(&vm->recorders) != NULL)
             freed->decommitted = region_committed(hold) << PAGE_SHIFT;
         freed->released = geometry_pages(hold->geometry) << PAGE_SHIFT;
+        hm_region_erase(&vm->table, hold);
         hm_region_leave_unchanged(&vm->table, hold);
         return S_OK;
     }
     DWORD error = GetLastError();
-    if (!hm_reconcile_still_there(hold) || !hm_region_restore(&vm->table, hold)) {
+    if (!hm_reconcile_still_there(hold) || !hm_region_reopen(&vm->table, hold)) {
         stats_bump(&vm->stats.stale_regions);
+        hm_region_erase(&vm->table, hold);
         hm_region_leave_unchanged(&vm->table, hold);
     } else {
         /* Calls that came meanwhile found no region and were passed on as foreign. */

@@ -217,7 +217,7 @@ static bool freed_behind_our_back(const struct place *place)
 
 static void release(struct member *member, struct place *place, struct region_hold *hold)
 {
-    if (!hm_region_unpublish(&table, hold)) {
+    if (!region_close(hold)) {
         hm_region_leave_unchanged(&table, hold);
         return;
     }
@@ -225,11 +225,13 @@ static void release(struct member *member, struct place *place, struct region_ho
     bool refuse = !freed_behind_our_back(place) && crew_random(member, 4) == 0;
     if (!refuse) {
         deallocate(place, hold->region->allocation_protect);
+        dawdle(member);
+        hm_region_erase(&table, hold);
         hm_region_leave_unchanged(&table, hold);
         releases++;
         return;
     }
-    crew_check(member, hm_region_restore(&table, hold), hold->number);
+    crew_check(member, hm_region_reopen(&table, hold), hold->number);
     hm_region_leave(&table, hold);
     hm_reconcile_range(&table, place->base, place->base + place->pages * PAGE_BYTES);
     restores++;

@@ -83,12 +83,22 @@ void __wrap_hm_region_map_publish(struct region_map *map, uint64_t granule, uint
     pass(AFTER_PUBLISH);
 }
 
-bool __real_hm_region_map_restore(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
+void __real_hm_region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number);
 
-bool __wrap_hm_region_map_restore(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+void __wrap_hm_region_map_purge(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
-    pass(BEFORE_RESTORE);
-    return __real_hm_region_map_restore(map, granule, count, number);
+    pass(BEFORE_PURGE);
+    __real_hm_region_map_purge(map, granule, count, number);
+}
+
+uint64_t __real_hm_region_map_missing(const struct region_map *map, uint64_t granule, uint64_t count,
+                                      uint32_t number);
+
+uint64_t __wrap_hm_region_map_missing(const struct region_map *map, uint64_t granule, uint64_t count,
+                                      uint32_t number)
+{
+    pass(REOPENED);
+    return __real_hm_region_map_missing(map, granule, count, number);
 }
 
 static DWORD WINAPI late_run(void *context)

@@ -1,7 +1,7 @@
 /*
  * late.h - a call that is stopped in the middle
  *
- * Hooks stand between the library and Windows, before hm_region_map_erase and _restore, and about hm_region_map_publish: linked in
+ * Hooks stand between the library and Windows, before hm_region_map_erase, _purge and _missing, and about hm_region_map_publish: linked in
  * by --wrap (tests/CMakeLists.txt). A late call runs on a thread of its own and stops where the test says; one that
  * never comes there fails the test. The test's own thread plays everybody else, so each order of events is a
  * certain one.
@@ -20,10 +20,11 @@ enum late_point {
     BEFORE_FREE,
     AFTER_FREE,
     AFTER_QUERY,
-    BEFORE_ERASE, /* LIVE has been taken away, the region's entries are there still */
+    BEFORE_ERASE, /* nobody can enter the region any more; its entries are there still */
+    BEFORE_PURGE, /* entries of another region have been found where this one comes */
     BEFORE_PUBLISH,
     AFTER_PUBLISH, /* the entries are there */
-    BEFORE_RESTORE /* the entries of a refused release; nobody else's were there */
+    REOPENED       /* after a refused release; whether the entries are still there is not known yet */
 };
 
 enum late_method { ALLOC, FREE, RELEASED };

@@ -18,7 +18,7 @@ static struct stats stats;
 static struct quota quota;
 
 static struct record {
-    bool taken, live, refused; /* refused: unpublished, and to be restored */
+    bool taken, live, refused; /* refused: closed, and to be opened again */
     uint64_t base, pages;
     hostmem_region_kind kind;
     hostmem_use use;
@@ -38,8 +38,8 @@ static struct hold {
     struct record *record;
     uint64_t range_first, range_count; /* that it might change */
     unsigned seen, all;                /* ended there before */
-    bool will_restore;
-    uint64_t first, count; /* a commit under way; count 0: none */
+    bool releases;                     /* has closed the region, and its entries are there still */
+    uint64_t first, count;             /* a commit under way; count 0: none */
     struct charge charge;
 } holds[HOLDS];
 
@@ -396,11 +396,17 @@ static void end_commit(struct hold *hold)
     no_more_charged(hold);
 }
 
-static void restore(struct hold *hold)
+/* Windows has answered. */
+static void end_release(struct hold *hold)
 {
-    DEMAND(hm_region_restore(&table, &hold->real));
-    hold->record->live = true;
-    hold->record->refused = hold->will_restore = false;
+    struct record *record = hold->record;
+    if (record->refused) {
+        DEMAND(hm_region_reopen(&table, &hold->real));
+        record->live = true;
+    } else {
+        hm_region_erase(&table, &hold->real); /* another region may be there by now */
+    }
+    record->refused = hold->releases = false;
 }
 
 static void leave(struct hold *hold, bool unchanged)
@@ -408,8 +414,8 @@ static void leave(struct hold *hold, bool unchanged)
     struct record *record = hold->record;
     if (hold->count != 0)
         end_commit(hold);
-    if (hold->will_restore)
-        restore(hold);
+    if (hold->releases)
+        end_release(hold);
     if (unchanged || hold->work == LOOK) {
         hm_region_leave_unchanged(&table, &hold->real);
         hold->open = false;
@@ -423,14 +429,14 @@ static void leave(struct hold *hold, bool unchanged)
     leave_record(record);
 }
 
-static void unpublish(struct input *input, struct hold *hold)
+static void begin_release(struct input *input, struct hold *hold)
 {
     struct record *record = hold->record;
     if (record->refused) /* one release at a time gets to Windows */
         return;
-    DEMAND(hm_region_unpublish(&table, &hold->real) == record->live);
-    hold->will_restore = record->live && take_byte(input) % 2;
-    record->refused = hold->will_restore;
+    DEMAND(region_close(&hold->real) == record->live);
+    hold->releases = record->live;
+    record->refused = record->live && take_byte(input) % 2;
     record->live = false;
 }
 
@@ -513,10 +519,10 @@ static void go_on(struct input *input, struct hold *hold, uint32_t operation)
         leave(hold, true);
         break;
     case 3:
-        if (hold->will_restore)
-            restore(hold);
+        if (hold->releases)
+            end_release(hold);
         else
-            unpublish(input, hold);
+            begin_release(input, hold);
         break;
     case 4:
         decommit(input, hold);
