@@ -158,8 +158,10 @@ adds_up() {
 }
 
 test_programs() {
-    need "$clr/$framework/churn/churn.dll"
-    trace_program "$clr/$framework/churn/churn.dll" 3 14 20
+    local churn=("$clr/$framework/churn/churn.dll" 3 14 6000)   # seconds, even where it is quick
+    local -x DOTNET_GCgen0size=400000
+    need "${churn[0]}"
+    trace_program "${churn[@]}"
     [ $status -eq 0 ] || wrong "churn: status $status"
     adds_up
     found '$report.bridge.collections.gen0 > 0'
@@ -170,7 +172,7 @@ test_programs() {
 
     # With stacks: each event of a call has one, up to the start of its thread or to what the JIT has made; frames are found
     # in images (but of those that came in the last quarter of a second), and coreclr.dll with its PDB.
-    trace_program --stacks "$clr/$framework/churn/churn.dll" 3 14 20
+    trace_program --stacks "${churn[@]}"
     adds_up
     dotnet "$reader" "$work/program.nettrace" "$work/program.etlx" > "$work/trace.json" 2> "$work/reader.err"
     found '.stacks == .counts.Alloc + .counts.Free + .counts.Region + .counts.RuntimeStarted'
@@ -178,7 +180,7 @@ test_programs() {
     found '.images["coreclr.dll"] | test("coreclr.pdb\\|[0-9a-f]{32}\\|[1-9]")'
 
     # All that can be asked for.
-    trace_program --trace-all --trace-events 65536 --native-heap "$clr/$framework/churn/churn.dll" 3 14 20
+    trace_program --trace-all --trace-events 65536 --native-heap "${churn[@]}"
     [ $status -eq 0 ] || wrong "churn, with all: status $status"
     adds_up
     found "$in_report"'count("Protect") == calls("VirtualProtect")'

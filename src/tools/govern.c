@@ -79,6 +79,13 @@ static bool can_start(const struct options *options, uint64_t taken)
     return false;
 }
 
+/* Does this limit leave a runtime no room to run in, by which it was refused? */
+static bool no_room(uint32_t reason, uint64_t limit, uint64_t started_charged)
+{
+    return (reason == HOSTMEM_REASON_TASK_LIMIT && started_charged + LEAST_ROOM > limit) ||
+           (reason == HOSTMEM_REASON_HEAP_LIMIT && LEAST_ROOM > limit);
+}
+
 bool govern_start(const struct options *options, const hostmem_event *event)
 {
     hostmem_bridge_statistics bridge = {.size = sizeof bridge};
@@ -88,9 +95,7 @@ bool govern_start(const struct options *options, const hostmem_event *event)
         return true;
     if (event->kind == HOSTMEM_EVENT_OVERRUN && !(bridge.state & HOSTMEM_BRIDGE_RUNNING))
         return can_start(options, event->used);
-    if (event->kind == HOSTMEM_EVENT_REFUSED &&
-        ((event->reason == HOSTMEM_REASON_TASK_LIMIT && bridge.started_charged + LEAST_ROOM > event->limit) ||
-         (event->reason == HOSTMEM_REASON_HEAP_LIMIT && LEAST_ROOM > event->limit)))
+    if (event->kind == HOSTMEM_EVENT_REFUSED && no_room(event->reason, event->limit, bridge.started_charged))
         return can_start(options, bridge.started_charged);
     return true;
 }
@@ -102,11 +107,22 @@ static uint64_t refused_by_limits(const hostmem_statistics *books)
            books->refused[HOSTMEM_REASON_FAIL_AFTER];
 }
 
-/* The runtime may notice before we do: hostfxr says that its initialization failed. */
-bool govern_started(const struct options *options, const struct ending *ending,
+static bool refused_for_want_of_room(uint32_t reason, uint64_t limit, const hostmem_statistics *books,
+                                     const hostmem_bridge_statistics *bridge)
+{
+    return books->refused[reason] != 0 && no_room(reason, limit, bridge->started_charged);
+}
+
+/* The runtime may notice before we do: hostfxr says that its initialization failed, or there is no room for anything else. */
+bool govern_started(const struct options *options, bool own_limits, const struct ending *ending,
                     const hostmem_statistics *books, const hostmem_bridge_statistics *bridge)
 {
-    if (!has_limit(options) || ending->status != HOSTFXR_START_FAILED || refused_by_limits(books) == 0)
+    const bool no_start = ending->status == HOSTFXR_START_FAILED && refused_by_limits(books) != 0;
+    const bool nothing_else =
+        own_limits && ending->out_of_memory &&
+        (refused_for_want_of_room(HOSTMEM_REASON_TASK_LIMIT, options->limit, books, bridge) ||
+         refused_for_want_of_room(HOSTMEM_REASON_HEAP_LIMIT, options->heap_limit, books, bridge));
+    if (!has_limit(options) || !(no_start || nothing_else))
         return true;
     say_cannot_start(options, bridge->started_charged);
     return false;

@@ -22,8 +22,9 @@ bool govern_start(const struct options *options, const hostmem_event *event);
 /* The lower one of those on the command line that the heap has; 0: none. */
 uint64_t govern_least_limit(const struct options *options);
 
-/* False: the program came back since its runtime could not start under the limits, and one line on stderr says so. */
-bool govern_started(const struct options *options, const struct ending *ending,
+/* False: the runtime could not start under the limits, or had no room for anything else, and one line on stderr says so.
+ * own_limits: they are those of the command line still. */
+bool govern_started(const struct options *options, bool own_limits, const struct ending *ending,
                     const hostmem_statistics *books, const hostmem_bridge_statistics *bridge);
 
 /*

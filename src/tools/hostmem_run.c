@@ -155,7 +155,8 @@ static void report_write(const struct ending *ending)
     report_read_rest(&report);
     if (manager) {
         accounting_verify(&report.accounting, manager);
-        if (!govern_started(&options, ending, &report.accounting.statistics, &report.bridge) ||
+        if (!govern_started(&options, !control_has_set(), ending, &report.accounting.statistics,
+                            &report.bridge) ||
             !govern_ran(&options, ending, &report.bridge)) {
             report_discard();
             TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
