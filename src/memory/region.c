@@ -31,8 +31,8 @@ uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint
     while (number != 0) {
         const struct region *region = record(table, number);
         *geometry = atomic_load_explicit(&region->geometry, memory_order_acquire);
-        *kind = atomic_load_explicit(&region->kind, memory_order_acquire);
         const bool live = atomic_load_explicit(&region->state, memory_order_acquire) & LIVE;
+        *kind = atomic_load_explicit(&region->kind, memory_order_acquire);
         uint32_t again = region_map_find(&table->map, address);
         /* Else the record may have been recycled before it was read, or between its figures. */
         if (again == number && atomic_load_explicit(&region->geometry, memory_order_relaxed) == *geometry)
