@@ -253,6 +253,32 @@ static void assert_no_trace(struct limited *l, const hostmem_statistics *before,
 }
 
 #if UINTPTR_MAX > UINT32_MAX
+/* A region that is too long for a record will be so after any pause. */
+static void test_too_long_for_a_record(void **state)
+{
+    struct fixture *f = *state;
+    const SIZE_T size = (SIZE_T)32 << 40;
+    fake_os_cut_reserves(GRANULE);
+    for (unsigned level = 0; level < LEVELS; level++) {
+        void *memory = (void *)1;
+        fake_os_fail(FAKE_OS_ALLOC, 0, 0);
+        SetLastError(NO_ERROR_SET);
+        HRESULT result = IHostMemoryManager_VirtualAlloc(f->memory, NULL, size, MEM_RESERVE, PAGE_NOACCESS,
+                                                         (EMemoryCriticalLevel)levels[level].level, &memory);
+        assert_hresult(result, E_OUTOFMEMORY);
+        assert_int_equal(GetLastError(), ERROR_NOT_ENOUGH_MEMORY);
+        assert_null(memory);
+        assert_int_equal(fake_os_count(FAKE_OS_ALLOC), 1);
+        assert_int_equal(fake_os_outstanding(), 0);
+    }
+    assert_int_equal(fake_os_pauses(), 0);
+    hostmem_statistics books = fixture_books(f->manager);
+    assert_int_equal(books.os_retries, 0);
+    assert_int_equal(books.refusals, LEVELS);
+    assert_int_equal(books.refused[HOSTMEM_REASON_METADATA], LEVELS);
+    assert_int_equal(books.reserved.peak, 0);
+}
+
 /* More than any machine could commit: no call waits for that, and nothing is left of it. */
 static void test_hopeless(void **state)
 {
@@ -571,6 +597,7 @@ int main(void)
         patience_test(test_refusals_do_not_wait),
         patience_test(test_heap),
 #if UINTPTR_MAX > UINT32_MAX
+        patience_test(test_too_long_for_a_record),
         patience_test(test_hopeless),
 #endif
         patience_test(test_nothing_is_held_in_a_pause),

@@ -197,6 +197,8 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
     if (hm_region_publish(table, &origin) == 0) {
         hm_os_virtual_free(base, 0, MEM_RELEASE);
         cancel(vm, request, &space);
+        if (origin.pages > REGION_MAX_PAGES) /* no record holds it, however often it is tried */
+            return hm_vm_no_memory(vm, space.bytes, request->level, request->use);
         return short_of_metadata(request, space.bytes);
     }
     request->region = origin.base;
