@@ -18,12 +18,14 @@
  * interfaces. Where the two differ the library follows the contract.
  *
  * Threading.  Every function and every method may be called on any thread at any time, also while other
- * threads are suspended, except where its comment says otherwise.  IHostMemoryManager::VirtualQuery,
- * VirtualProtect, VirtualAlloc, VirtualFree and GetMemoryLoad take no lock at all; IHostMalloc takes the lock
- * of its private heap, unless that heap was made without MALLOC_THREADSAFE.  None of these waits for another
- * thread; a commit or an Alloc for which Windows has no memory is tried again, since a page file may be growing, and so
- * is a VirtualAlloc or an Alloc for whose entry the library has none: 2 times if it is eTaskCritical, 8 times if
- * eAppDomainCritical, 40 times if eProcessCritical, after a pause of 5 ms each (as long as Sleep(5) takes).
+ * threads are suspended, except where its comment says otherwise: a thread that is suspended may have the loader
+ * lock, which hostmem_create with an event callback, RegisterMemoryNotificationCallback and GetHostManager of
+ * hostmem_create_host_control need for a moment.  IHostMemoryManager::VirtualQuery, VirtualProtect, VirtualAlloc,
+ * VirtualFree and GetMemoryLoad take no lock at all; IHostMalloc takes the lock of its private heap, unless that heap
+ * was made without MALLOC_THREADSAFE.  None of these waits for another thread; a commit or an Alloc for which Windows
+ * has no memory is tried again, since a page file may be growing, and so is a VirtualAlloc or an Alloc for whose entry
+ * the library has none: 2 times if it is eTaskCritical, 8 times if eAppDomainCritical, 40 times if eProcessCritical,
+ * after a pause of 5 ms each (as long as Sleep(5) takes).
  *
  * Callbacks into the CLR (OnMemoryNotification) and into the host (hostmem_event_callback) are made on a thread
  * of the library's, with no lock held: one thread for all managers, which exists as long as a manager that has
