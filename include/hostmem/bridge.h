@@ -522,7 +522,8 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  *                             has bound this runtime;
  *                             ERROR_BUSY: an earlier bind, of another module, failed, and a hook that somebody
  *                             placed during it chains to this library's functions since;
- *                             or the error of a VirtualProtect on the import table.
+ *                             or the error of a VirtualProtect on the import table, or of pinning a module.
+ *   or what the runtime's export GetCLRRuntimeHost says instead of giving its object (E_UNEXPECTED: it gave none).
  *
  * On S_FALSE and on failure calls of the runtime do what they did before.  Others may hook the same imports at any
  * time: a hook that is there is chained to, one that comes later chains to this library's functions.  Where it came

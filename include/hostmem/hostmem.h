@@ -79,7 +79,8 @@
  *                                      hostmem_shutdown nothing is kept; without memory for the library's
  *                                      thread (see Threading) the callback is kept and never called
  *     NeedsVirtualAddressSpace         E_OUTOFMEMORY, unless the host's relief callback has given address space
- *                                      back (contract 3.6: any success means one retry)
+ *                                      back, and that at startAddress if it is not NULL (contract 3.6: any success
+ *                                      means one retry)
  *     AcquiredVirtualAddressSpace      nothing else; what is no mapped view is ignored, and so is a view for
  *                                      whose entry there is no memory
  *     ReleasedVirtualAddressSpace      nothing else; an unknown base is fine, and a base where another view
@@ -162,7 +163,7 @@ typedef struct hostmem_region {
     uint32_t use;                /* hostmem_use */
     uint32_t allocation_type;    /* flags of the reserving call (MEM_...); 0 for a view */
     uint32_t allocation_protect; /* protection of the reserving call (PAGE_...); 0 for a view */
-    uint32_t critical_level;     /* EMemoryCriticalLevel of the reserving call; a view: HOSTMEM_LEVEL_NONE */
+    uint32_t critical_level;     /* EMemoryCriticalLevel of that call; HOSTMEM_LEVEL_NONE: none, or a view */
     uint64_t age;                /* milliseconds since it was reserved, or the view reported; to some 16 ms */
 } hostmem_region;
 
@@ -240,7 +241,7 @@ typedef struct hostmem_limits {
      * it all over the process, and takes it badly: for tests, mostly (contract 4). */
     uint64_t reserve_limit;
     /* For tests of a program: that many charges at eTaskCritical or eAppDomainCritical are granted, then all are
-     * refused.  0 or HOSTMEM_UNLIMITED: off.  hostmem_get_limits gives it as it was set. */
+     * refused.  0 or HOSTMEM_UNLIMITED: off.  hostmem_get_limits gives what was set, not what is left of it. */
     uint64_t fail_after;
 } hostmem_limits;
 
@@ -279,7 +280,7 @@ typedef struct hostmem_event {
     uint64_t bytes;          /* newly committed (or reserved) by the call */
     uint64_t limit;    /* what it ran into; for pressure: what eTaskCritical may hold, or process_soft */
     uint64_t used;     /* of it, at that moment; for an overrun: with the call's bytes */
-    uint32_t pressure; /* EMemoryAvailable as last notified to the CLR */
+    uint32_t pressure; /* EMemoryAvailable as last notified to the CLR; Neutral: also of nothing yet */
     uint32_t lost;     /* events for which there was no room since the one before was read */
 } hostmem_event;
 
@@ -492,7 +493,8 @@ HRESULT HOSTMEM_CALL hostmem_set_limits(hostmem_manager *manager, const hostmem_
  * hostmem_get_limits - the limits in effect.
  *
  *   manager   the manager.
- *   limits    size set by the caller; receives the figures, defaults worked out.
+ *   limits    size set by the caller; receives the figures, defaults worked out; HOSTMEM_UNLIMITED for each limit that
+ *             there is not.
  *
  * Returns S_OK; E_POINTER: an argument is NULL; E_INVALIDARG: a size that this version does not know.
  */
