@@ -102,8 +102,9 @@
  * (before 1.0: the minor one).  Every struct with a `size` may grow at its end, and none else does: the caller sets `size`
  * to the sizeof of the header that it was compiled with.  A DLL that knows more takes each size that a released version of
  * the same major version had, reads zeros for what is missing, and writes no further than that; a size that it does not
- * know, a newer header's for instance, is E_INVALIDARG.  So far there is one version, and one size of each.  Enumerations and flags
- * may gain values: callers ignore what they do not know.
+ * know, a newer header's for instance, is E_INVALIDARG.  So far there is one version, and one size of each.  Enumerations and
+ * flags may gain values: callers ignore what they do not know.  Not so, until the major version changes, those by which an
+ * array in a struct is indexed (hostmem_use, hostmem_reason, hostmem_method and so on): it lies in the struct's middle.
  */
 #ifndef HOSTMEM_HOSTMEM_H
 #define HOSTMEM_HOSTMEM_H
