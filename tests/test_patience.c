@@ -587,6 +587,27 @@ static void test_asked_anew_after_a_pause(void **state)
     }
 }
 
+static hostmem_manager *shut_in_pause;
+
+static void shut_down(void)
+{
+    assert_hresult(hostmem_shutdown(shut_in_pause), S_OK);
+}
+
+/* The library's own refusal then, which leaves no last error: neither does the failure before. */
+static void test_shutdown_in_a_pause(void **state)
+{
+    struct fixture *f = *state;
+    void *memory;
+    shut_in_pause = f->manager;
+    fake_os_in_pause(shut_down);
+    fake_os_fail(FAKE_OS_ALLOC, 1, ERROR_COMMITMENT_LIMIT);
+    assert_hresult(alloc(f, NULL, MEM_RESERVE | MEM_COMMIT, eTaskCritical, &memory), HOST_E_CLRNOTAVAILABLE);
+    assert_int_equal(GetLastError(), NO_ERROR_SET);
+    assert_null(memory);
+    assert_int_equal(fake_os_count(FAKE_OS_ALLOC), 1);
+}
+
 #define patience_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -604,6 +625,7 @@ int main(void)
         patience_test(test_overruns_pause),
         patience_test(test_an_overrun_after_a_race),
         patience_test(test_asked_anew_after_a_pause),
+        patience_test(test_shutdown_in_a_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -333,7 +333,7 @@ HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD
     *memory = NULL;
     while ((result = alloc(vm, &request, memory)) != S_OK && tries_again(vm, &request, &patience))
         again = true;
-    if (again && result == S_OK) /* that says nothing of the failures before */
+    if (again && (result == S_OK || result == HOST_E_CLRNOTAVAILABLE)) /* neither tells of a try before */
         SetLastError(before);
     RECORD(vm, TRACE_ALLOC, (uintptr_t)address, size, type, protect, request.level, request.use,
            (uint32_t)result, (uintptr_t)*memory, request.committed, request.region);
