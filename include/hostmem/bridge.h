@@ -428,7 +428,8 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
  * for a 17th module; HRESULT_FROM_WIN32 of ERROR_MOD_NOT_FOUND: no loaded module; ERROR_PROC_NOT_FOUND: it does not import
  * LoadLibraryExW; ERROR_NOT_SUPPORTED: a single-file executable or NativeAOT binary; ERROR_BAD_EXE_FORMAT; the error
  * of Windows that cannot list the process' modules; or what hostmem_bridge_bind says of a runtime that is there already:
- * E_ACCESSDENIED, it has started without us.  On failure nothing is watched.
+ * E_ACCESSDENIED, it has started without us.  On failure nothing is watched: an earlier watch of the module has ended then,
+ * too, unless it was E_INVALIDARG or ERROR_MOD_NOT_FOUND, at which nothing is changed.
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
                                           const hostmem_bridge_options *options);

@@ -398,7 +398,7 @@ typedef struct hostmem_statistics {
     uint64_t foreign_committed;
     uint64_t regions; /* owned regions now */
     uint64_t views;   /* reported views now */
-    uint64_t blocks;  /* live IHostMalloc blocks now */
+    uint64_t blocks;  /* live IHostMalloc blocks now, also of those that have gone */
     /* Requests for memory that the manager itself refused, and why.  What Windows refused is a failure, and no
      * refusal. */
     uint64_t refusals;
@@ -507,7 +507,8 @@ HRESULT HOSTMEM_CALL hostmem_get_limits(hostmem_manager *manager, hostmem_limits
  *   manager   the manager.
  *   level     eMemoryAvailableLow, -Neutral or -High, as EMemoryAvailable; 0: back to the figures.
  *
- * The CLR is notified soon, on the library's thread; of Low again every 8,192 ms until this is called with something else.
+ * The CLR is notified soon, on the library's thread, unless it was told just that last (before anything, it takes Neutral for
+ * granted); of Low again every 8,192 ms until this is called with something else.
  * Returns S_OK; E_POINTER: manager is NULL; E_INVALIDARG: another level; HOST_E_CLRNOTAVAILABLE: after
  * hostmem_shutdown.
  */
@@ -620,7 +621,7 @@ HRESULT HOSTMEM_CALL hostmem_walk_regions(hostmem_manager *manager, hostmem_regi
                                           void *context);
 
 /*
- * hostmem_walk_blocks - visit every live IHostMalloc block: the leak list.
+ * hostmem_walk_blocks - visit every live block of each IHostMalloc that there still is: the leak list.
  *
  * Parameters and results as hostmem_walk_regions.  A heap without MALLOC_THREADSAFE must not be in use by
  * another thread meanwhile.
