@@ -408,7 +408,7 @@ typedef struct hostmem_statistics {
     hostmem_overrun overrun, heap_overrun;
     /* The whole process as last sampled for process_soft, and the most so far; 0: never. */
     hostmem_gauge process;
-    uint64_t os_retries; /* calls tried again after Windows had no memory for them, or for their entry */
+    uint64_t os_retries; /* tries after the first, since Windows had no memory for a call, or its entry */
     /* Commits and decommits whose pages were compared with VirtualQuery afterwards, since an opposite call for the same
      * 4 MiB was under way at the same time. */
     uint64_t os_compared;
