@@ -315,7 +315,7 @@ typedef struct hostmem_options {
      * reference to its IHostMalloc goes; their return value is ignored.  The memory stays where it is:
      * somebody may still hold it. May be NULL.  Called on the thread of that last Release, which may be one
      * in hostmem_walk_blocks.  The object is going: keep no reference to it that is taken now, and allocate nothing
-     * from it. */
+     * from it.  (hostmem_verify misses the blocks of an IHostMalloc inside leaked_block, and says so by S_FALSE.) */
     hostmem_region_callback leaked_region;
     hostmem_block_callback leaked_block;
     void *context; /* passed to all callbacks */
