@@ -32,7 +32,8 @@
  * had somebody to tell, keeps the module loaded until its end, and needs no clean-up.  The last Release of a
  * manager, by whatever interface, waits for a callback of that manager which is under way.
  *
- * Last error.  The methods leave GetLastError as the Win32 function that they stand for leaves it.  Where the
+ * Last error.  The methods leave GetLastError as the Win32 function that they stand for leaves it (HeapAlloc leaves it
+ * alone; an Alloc that fails after it was tried again: ERROR_NOT_ENOUGH_MEMORY).  Where the
  * library itself refuses (HOST_E_INVALIDOPERATION, HOST_E_CLRNOTAVAILABLE, E_POINTER), Win32 was not asked
  * and the last error is untouched.
  *
@@ -211,7 +212,7 @@ enum {
  * up to 64 KiB in stock, 2 MiB in all: that counts as used for limits until somebody is refused for its sake, when it is
  * given back, and for nothing else.  A manager with a shared budget keeps none.
  *
- * All in bytes; HOSTMEM_UNLIMITED: no limit.
+ * All in bytes, but for fail_after; HOSTMEM_UNLIMITED: no limit.
  */
 typedef struct hostmem_limits {
     uint32_t size;  /* sizeof(hostmem_limits) */
