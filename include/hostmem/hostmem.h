@@ -419,7 +419,7 @@ typedef struct hostmem_statistics {
     /* VirtualFree and Free answered with HOST_E_INVALIDOPERATION. */
     uint64_t foreign_frees;
     /* Of them, VirtualFree that was to release a region which had been released before: one of the last 64 (where threads
-     * release at once, some may be missing), and nobody has had the address since.  Earlier ones, and what
+     * release at once, some may be missing), and the address is free now.  Earlier ones, and what
      * IHostMalloc is asked to free twice, are foreign only. */
     uint64_t double_frees;
     /* Owned regions found gone: freed by raw VirtualFree behind the manager's back.  One whose base Windows
@@ -455,8 +455,8 @@ HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_mana
  * When nobody else holds a reference (no CLR, no host control, no IHostMalloc), the manager goes, as after
  * hostmem_shutdown: regions and blocks still owned are reported to the options' callbacks and left in place, metadata is
  * freed.  Then no event callback comes any more, and one that was under way on the library's thread has returned (unless
- * this is called from it): do not call this under a lock that the callback takes, or under the loader lock if it loads
- * libraries.  Such a callback may use the manager to its end, and gives back before it returns what references it takes.
+ * this is called from it): do not call this under a lock that the callback takes, or under the loader lock if it needs
+ * that.  Such a callback may use the manager to its end, and gives back before it returns what references it takes.
  *
  * Nothing else needs to be done before the module that this code is in is unloaded: the library's thread keeps it loaded
  * until the thread has ended, and leaves no handle behind.

@@ -378,7 +378,7 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address, s
     return hresult_from_win32(error);
 }
 
-/* Nobody's: was it ours, and has nobody had the address since?  Few foreign pointers lie where a region can begin: the
+/* Nobody's: was it ours, and has nobody the address now?  Few foreign pointers lie where a region can begin: the
  * others cost no search. */
 static void note_double_free(struct vm *vm, const void *address)
 {
