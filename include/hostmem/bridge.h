@@ -413,7 +413,8 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
  * coreclr.dll is bound (hostmem_bridge_bind) between its load and its start.  They are known by what they export.  No
  * path is needed, guessed or compared.  If coreclr.dll cannot be bound its load fails with the bind's code as last error, so
  * that the host components fail with that, and the event HOSTMEM_BRIDGE_EVENT_NOT_BOUND tells why; with
- * HOSTMEM_BRIDGE_RUN_UNGOVERNED it runs.  A host without a memory manager (S_FALSE of a bind) is no failure.
+ * HOSTMEM_BRIDGE_RUN_UNGOVERNED it runs.  A hostfxr.dll or hostpolicy.dll in which the import cannot be redirected is treated
+ * likewise, without an event.  A host without a memory manager (S_FALSE of a bind) is no failure.
  *
  * What is loaded when the watch begins is treated as if it came then: hostfxr_initialize_... may have been called before,
  * and a coreclr.dll that nobody has started is bound at once.  A runtime that this library has bound before may run.

@@ -210,7 +210,7 @@ enum {
  *
  * Small blocks of IHostMalloc (up to 4 KiB) are charged in batches of 32 KiB, of which each of 32 lanes of threads keeps
  * up to 64 KiB in stock, 2 MiB in all: that counts as used for limits until somebody is refused for its sake, when it is
- * given back, and for nothing else.  A manager with a shared budget keeps none.
+ * given back, and for nothing else.  A manager with a shared budget, or with fail_after, takes none.
  *
  * All in bytes, but for fail_after; HOSTMEM_UNLIMITED: no limit.
  */
