@@ -97,10 +97,11 @@
  * threads have been killed, one of them perhaps inside the host's heap.
  *
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
- * the least of the machine, task_limit and heap_limit (the shared budget's if that is less), though not below 32 MiB
- * before the runtime has started: .NET 10 reserves twice the total for its heap.  So the collector works harder before it
- * runs into a refusal, and programs that trim their caches at GCMemoryInfo.HighMemoryLoadThresholdBytes, nine tenths of what
- * is shown or the program's own System.GC.HighMemoryPercent, get there.  A collector that has the limits of a hostmem
+ * the least of the machine, task_limit and heap_limit (the shared budget's if that is less).  Before the runtime has started
+ * it is the limit of the job that is shown (below), a third more, if one is; and not below 32 MiB, since .NET 10 reserves twice
+ * the total for its heap.  So the collector works harder before it runs into a refusal, and programs that trim their caches
+ * at GCMemoryInfo.HighMemoryLoadThresholdBytes, nine tenths of what is shown or the program's own
+ * System.GC.HighMemoryPercent, get there.  A collector that has the limits of a hostmem
  * manager for its own (below) is told 89 % of them from there up to 97 %, unless the machine or a job is at 90 % itself: told more,
  * it would collect in full again and again before it is at its limit, where it does so by itself.  K32GetProcessMemoryInfo
  * gives, in a job with a limit, a working set that is this load's part of it.
@@ -111,10 +112,10 @@
  * limit that was there; a limit of the host's that is taken away leaves what the program would have had.  The host's
  * limit is the collector's own hard limit as far as the collector can be told:
  *
- *     at its start    a 64-bit collector is shown a job object of which the limit is three quarters, if the machine has
- *                     that much memory; where the program has set a limit that is higher, that counts until the
- *                     runtime has started, and for collectors that take no other, for good (a percentage in
- *                     runtimeconfig.json is of the limit and a third, then)
+ *     at its start    a collector is shown a job object of which the limit is three quarters, if the machine has that
+ *                     much memory and no percentage is set in the environment; where the program has set a limit
+ *                     that is higher, that counts until the runtime has started, and for collectors that take no
+ *                     other, for good (a percentage in runtimeconfig.json is of the limit and a third, then)
  *     then            by GC._RefreshMemoryLimit, on a thread of the bridge's own, when the runtime has started and with
  *                     each change of the limits: by collectors with regions (coreclr.dll's own on x86-64,
  *                     clrgcexp.dll).  Those with segments (clrgc.dll, all on x86) keep what they have started with, as do
@@ -123,7 +124,7 @@
  *                     again, after a full collection
  *
  * On x86 collectors have no hard limit, whatever the program has set and whatever job it is in, and so none that could be
- * told: they see the host's limit as the size of the machine.
+ * told: they see the host's limit as the size of the machine, that and a third (the job) until they have started.
  *
  * Whatever the collector does, the manager refuses its heap beyond the host's limits.  What is in force at the collector
  * is in hostmem_bridge_statistics.collector_limit.
