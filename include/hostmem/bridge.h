@@ -91,9 +91,9 @@
  * redirected - is freed, and is given another size, by the function that the module imports.  The other way round, a block
  * of the host's that comes to a module which is not redirected is that module's end; .NET 8 to 11 have none that do,
  * as far as tests show.  A module that imports _msize, _recalloc, _expand, HeapSize or HeapValidate could be given such a
- * block, and is refused with ERROR_NOT_SUPPORTED (none of these versions does).  _aligned_malloc and its sisters stay
- * the C library's, private heaps (HeapCreate) whosever they are: the debugger's has to work while a thread that
- * is suspended has the process heap locked.  While the process ends nothing of it goes to the host any more: its other
+ * block, and is refused: coreclr.dll with ERROR_NOT_SUPPORTED, of the others the load fails with ERROR_PROC_NOT_FOUND (none
+ * of these versions imports them).  _aligned_malloc and its sisters stay the C library's, private heaps (HeapCreate) whosever
+ * they are: the debugger's has to work while a thread that is suspended has the process heap locked.  While the process ends nothing of it goes to the host any more: its other
  * threads have been killed, one of them perhaps inside the host's heap.
  *
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
@@ -101,9 +101,9 @@
  * it is the limit of the job that is shown (below), a third more, if one is; and not below 32 MiB, since .NET 10 reserves twice
  * the total for its heap.  So the collector works harder before it runs into a refusal, and programs that trim their caches
  * at GCMemoryInfo.HighMemoryLoadThresholdBytes, nine tenths of what is shown or the program's own
- * System.GC.HighMemoryPercent, get there.  A collector that has the limits of a hostmem
- * manager for its own (below) is told 89 % of them from there up to 97 %, unless the machine or a job is at 90 % itself: told more,
- * it would collect in full again and again before it is at its limit, where it does so by itself.  K32GetProcessMemoryInfo
+ * System.GC.HighMemoryPercent, get there.  A collector that has the limits of a hostmem manager for its own (below) is told
+ * 89 % of them from there up to 97 %, unless the machine is at 90 % itself, or the process in a job with a limit: told more, it
+ * would collect in full again and again before it is at its limit, where it does so by itself.  K32GetProcessMemoryInfo
  * gives, in a job with a limit, a working set that is this load's part of it.
  *
  * Limits of the heap.  What holds is the least of: the host's task_limit and heap_limit; the program's own (environment
@@ -142,7 +142,8 @@
  * to the manager, nor under the loader lock.  What coreclr.dll and a collector call in place of the redirected functions
  * takes no lock and allocates nothing, but for LoadLibraryExW.  The bind makes the bridge's own thread.  Where there is no
  * memory for it the bind succeeds all the same, and what that thread does is not done: no collection is forced, no changed
- * limit is passed on, HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN does not come, and pulses do not wait for the end of a no-GC region.
+ * limit is passed on, HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN does not come, collector_limit stays unknown, and pulses do
+ * not wait for the end of a no-GC region.
  *
  * For good.  Once bound, a module is bound until the process ends; the manager, its IHostMalloc and the
  * IHostControl are never released, as the CLR never does (contract 3.1).  coreclr.dll and the module that
