@@ -22,7 +22,7 @@
  * lock, which hostmem_create with an event callback, RegisterMemoryNotificationCallback and GetHostManager of
  * hostmem_create_host_control need for a moment.  IHostMemoryManager::VirtualQuery, VirtualProtect, VirtualAlloc,
  * VirtualFree and GetMemoryLoad take no lock at all; IHostMalloc takes the lock of its private heap, unless that heap
- * was made without MALLOC_THREADSAFE.  None of these waits for another thread; a commit or an Alloc for which Windows
+ * was made without MALLOC_THREADSAFE.  Else none of these waits for another thread; a commit or an Alloc for which Windows
  * has no memory is tried again, since a page file may be growing, and so is a VirtualAlloc or an Alloc for whose entry
  * the library has none: 2 times if it is eTaskCritical, 8 times if eAppDomainCritical, 40 times if eProcessCritical,
  * after a pause of 5 ms each (as long as Sleep(5) takes).
@@ -624,8 +624,8 @@ HRESULT HOSTMEM_CALL hostmem_walk_regions(hostmem_manager *manager, hostmem_regi
 /*
  * hostmem_walk_blocks - visit every live block of each IHostMalloc that there still is: the leak list.
  *
- * Parameters and results as hostmem_walk_regions.  A heap without MALLOC_THREADSAFE must not be in use by
- * another thread meanwhile.
+ * Parameters and results as hostmem_walk_regions.  Takes the lock of a heap for each block, though not during the callback; a
+ * heap without MALLOC_THREADSAFE must not be in use by another thread meanwhile.
  */
 HRESULT HOSTMEM_CALL hostmem_walk_blocks(hostmem_manager *manager, hostmem_block_callback callback,
                                          void *context);
