@@ -552,7 +552,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_bind(HMODULE runtime, IHostControl *control,
  *
  * Returns S_OK; E_POINTER: host is NULL; E_INVALIDARG: runtime is NULL, or options as for
  * hostmem_bridge_bind; E_NOINTERFACE; E_OUTOFMEMORY; HRESULT_FROM_WIN32(ERROR_PROC_NOT_FOUND): no coreclr; or
- * what the runtime's export says.
+ * what the runtime's export says (E_UNEXPECTED: it gave no object).
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_get_runtime_host(HMODULE runtime, const hostmem_bridge_options *options,
                                                      REFIID riid, void **host);
