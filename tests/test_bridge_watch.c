@@ -158,6 +158,13 @@ static void fails_the_load(void)
 static void comes_late(BOOL started)
 {
     HMODULE fxr = plain_load(L"fake_hostfxr.dll");
+    const hostmem_bridge_options wrong = {.size = sizeof wrong - 1};
+
+    if (started) { /* the watch that fails ends this one, too */
+        expect(hostmem_bridge_watch(fxr, &host.control, NULL) == S_OK, "watched before", 0);
+        expect(hostmem_bridge_watch(fxr, &host.control, &wrong) == E_INVALIDARG, "wrong options", 0);
+        expect(state_now() == HOSTMEM_BRIDGE_WATCHING, "still watched", (long)state_now());
+    }
     HMODULE policy = plain_load(L"fake_hostpolicy.dll");
     HMODULE runtime = plain_load(L"fake_coreclr_10.dll");
 

@@ -253,6 +253,32 @@ static void assert_no_trace(struct limited *l, const hostmem_statistics *before,
 }
 
 #if UINTPTR_MAX > UINT32_MAX
+/* A region that is too long for a record will be so after any pause. */
+static void test_too_long_for_a_record(void **state)
+{
+    struct fixture *f = *state;
+    const SIZE_T size = (SIZE_T)32 << 40;
+    fake_os_cut_reserves(GRANULE);
+    for (unsigned level = 0; level < LEVELS; level++) {
+        void *memory = (void *)1;
+        fake_os_fail(FAKE_OS_ALLOC, 0, 0);
+        SetLastError(NO_ERROR_SET);
+        HRESULT result = IHostMemoryManager_VirtualAlloc(f->memory, NULL, size, MEM_RESERVE, PAGE_NOACCESS,
+                                                         (EMemoryCriticalLevel)levels[level].level, &memory);
+        assert_hresult(result, E_OUTOFMEMORY);
+        assert_int_equal(GetLastError(), ERROR_NOT_ENOUGH_MEMORY);
+        assert_null(memory);
+        assert_int_equal(fake_os_count(FAKE_OS_ALLOC), 1);
+        assert_int_equal(fake_os_outstanding(), 0);
+    }
+    assert_int_equal(fake_os_pauses(), 0);
+    hostmem_statistics books = fixture_books(f->manager);
+    assert_int_equal(books.os_retries, 0);
+    assert_int_equal(books.refusals, LEVELS);
+    assert_int_equal(books.refused[HOSTMEM_REASON_METADATA], LEVELS);
+    assert_int_equal(books.reserved.peak, 0);
+}
+
 /* More than any machine could commit: no call waits for that, and nothing is left of it. */
 static void test_hopeless(void **state)
 {
@@ -561,6 +587,27 @@ static void test_asked_anew_after_a_pause(void **state)
     }
 }
 
+static hostmem_manager *shut_in_pause;
+
+static void shut_down(void)
+{
+    assert_hresult(hostmem_shutdown(shut_in_pause), S_OK);
+}
+
+/* The library's own refusal then, which leaves no last error: neither does the failure before. */
+static void test_shutdown_in_a_pause(void **state)
+{
+    struct fixture *f = *state;
+    void *memory;
+    shut_in_pause = f->manager;
+    fake_os_in_pause(shut_down);
+    fake_os_fail(FAKE_OS_ALLOC, 1, ERROR_COMMITMENT_LIMIT);
+    assert_hresult(alloc(f, NULL, MEM_RESERVE | MEM_COMMIT, eTaskCritical, &memory), HOST_E_CLRNOTAVAILABLE);
+    assert_int_equal(GetLastError(), NO_ERROR_SET);
+    assert_null(memory);
+    assert_int_equal(fake_os_count(FAKE_OS_ALLOC), 1);
+}
+
 #define patience_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -571,12 +618,14 @@ int main(void)
         patience_test(test_refusals_do_not_wait),
         patience_test(test_heap),
 #if UINTPTR_MAX > UINT32_MAX
+        patience_test(test_too_long_for_a_record),
         patience_test(test_hopeless),
 #endif
         patience_test(test_nothing_is_held_in_a_pause),
         patience_test(test_overruns_pause),
         patience_test(test_an_overrun_after_a_race),
         patience_test(test_asked_anew_after_a_pause),
+        patience_test(test_shutdown_in_a_pause),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -528,6 +528,8 @@ static void test_forced(void **state)
     hostmem_limits limits = soft_at(80);
     struct tenancy *t = tenancy_make(&limits, NULL);
     hostmem_manager *manager = t->g->f.manager;
+    assert_quiet(t);
+    assert_int_equal(fixture_books(manager).pressure, NEUTRAL); /* which the CLR need not be told */
     assert_hresult(hostmem_force_pressure(manager, LOW), S_OK);
     assert_told(t, LOW);
     assert_hresult(hostmem_force_pressure(manager, LOW), S_OK);

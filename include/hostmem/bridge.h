@@ -91,18 +91,19 @@
  * redirected - is freed, and is given another size, by the function that the module imports.  The other way round, a block
  * of the host's that comes to a module which is not redirected is that module's end; .NET 8 to 11 have none that do,
  * as far as tests show.  A module that imports _msize, _recalloc, _expand, HeapSize or HeapValidate could be given such a
- * block, and is refused with ERROR_NOT_SUPPORTED (none of these versions does).  _aligned_malloc and its sisters stay
- * the C library's, private heaps (HeapCreate) whosever they are: the debugger's has to work while a thread that
- * is suspended has the process heap locked.  While the process ends nothing of it goes to the host any more: its other
+ * block, and is refused: coreclr.dll with ERROR_NOT_SUPPORTED, of the others the load fails with ERROR_PROC_NOT_FOUND (none
+ * of these versions imports them).  _aligned_malloc and its sisters stay the C library's, private heaps (HeapCreate) whosever
+ * they are: the debugger's has to work while a thread that is suspended has the process heap locked.  While the process ends nothing of it goes to the host any more: its other
  * threads have been killed, one of them perhaps inside the host's heap.
  *
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
- * the least of the machine, task_limit and heap_limit (the shared budget's if that is less), though not below 32 MiB
- * before the runtime has started: .NET 10 reserves twice the total for its heap.  So the collector works harder before it
- * runs into a refusal, and programs that trim their caches at GCMemoryInfo.HighMemoryLoadThresholdBytes, nine tenths of what
- * is shown or the program's own System.GC.HighMemoryPercent, get there.  A collector that has the limits of a hostmem
- * manager for its own (below) is told 89 % of them from there up to 97 %, unless the machine or a job is at 90 % itself: told more,
- * it would collect in full again and again before it is at its limit, where it does so by itself.  K32GetProcessMemoryInfo
+ * the least of the machine, task_limit and heap_limit (the shared budget's if that is less).  Before the runtime has started
+ * it is the limit of the job that is shown (below), a third more, if one is; and not below 32 MiB, since .NET 10 reserves twice
+ * the total for its heap.  So the collector works harder before it runs into a refusal, and programs that trim their caches
+ * at GCMemoryInfo.HighMemoryLoadThresholdBytes, nine tenths of what is shown or the program's own
+ * System.GC.HighMemoryPercent, get there.  A collector that has the limits of a hostmem manager for its own (below) is told
+ * 89 % of them from there up to 97 %, unless the machine is at 90 % itself, or the process in a job with a limit: told more, it
+ * would collect in full again and again before it is at its limit, where it does so by itself.  K32GetProcessMemoryInfo
  * gives, in a job with a limit, a working set that is this load's part of it.
  *
  * Limits of the heap.  What holds is the least of: the host's task_limit and heap_limit; the program's own (environment
@@ -111,10 +112,10 @@
  * limit that was there; a limit of the host's that is taken away leaves what the program would have had.  The host's
  * limit is the collector's own hard limit as far as the collector can be told:
  *
- *     at its start    a 64-bit collector is shown a job object of which the limit is three quarters, if the machine has
- *                     that much memory; where the program has set a limit that is higher, that counts until the
- *                     runtime has started, and for collectors that take no other, for good (a percentage in
- *                     runtimeconfig.json is of the limit and a third, then)
+ *     at its start    a collector is shown a job object of which the limit is three quarters, if the machine has that
+ *                     much memory and no percentage is set in the environment; where the program has set a limit
+ *                     that is higher, that counts until the runtime has started, and for collectors that take no
+ *                     other, for good (a percentage in runtimeconfig.json is of the limit and a third, then)
  *     then            by GC._RefreshMemoryLimit, on a thread of the bridge's own, when the runtime has started and with
  *                     each change of the limits: by collectors with regions (coreclr.dll's own on x86-64,
  *                     clrgcexp.dll).  Those with segments (clrgc.dll, all on x86) keep what they have started with, as do
@@ -123,7 +124,7 @@
  *                     again, after a full collection
  *
  * On x86 collectors have no hard limit, whatever the program has set and whatever job it is in, and so none that could be
- * told: they see the host's limit as the size of the machine.
+ * told: they see the host's limit as the size of the machine, that and a third (the job) until they have started.
  *
  * Whatever the collector does, the manager refuses its heap beyond the host's limits.  What is in force at the collector
  * is in hostmem_bridge_statistics.collector_limit.
@@ -141,7 +142,8 @@
  * to the manager, nor under the loader lock.  What coreclr.dll and a collector call in place of the redirected functions
  * takes no lock and allocates nothing, but for LoadLibraryExW.  The bind makes the bridge's own thread.  Where there is no
  * memory for it the bind succeeds all the same, and what that thread does is not done: no collection is forced, no changed
- * limit is passed on, HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN does not come, and pulses do not wait for the end of a no-GC region.
+ * limit is passed on, HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN does not come, collector_limit stays unknown, and pulses do
+ * not wait for the end of a no-GC region.
  *
  * For good.  Once bound, a module is bound until the process ends; the manager, its IHostMalloc and the
  * IHostControl are never released, as the CLR never does (contract 3.1).  coreclr.dll and the module that
@@ -413,7 +415,8 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
  * coreclr.dll is bound (hostmem_bridge_bind) between its load and its start.  They are known by what they export.  No
  * path is needed, guessed or compared.  If coreclr.dll cannot be bound its load fails with the bind's code as last error, so
  * that the host components fail with that, and the event HOSTMEM_BRIDGE_EVENT_NOT_BOUND tells why; with
- * HOSTMEM_BRIDGE_RUN_UNGOVERNED it runs.  A host without a memory manager (S_FALSE of a bind) is no failure.
+ * HOSTMEM_BRIDGE_RUN_UNGOVERNED it runs.  A hostfxr.dll or hostpolicy.dll in which the import cannot be redirected is treated
+ * likewise, without an event.  A host without a memory manager (S_FALSE of a bind) is no failure.
  *
  * What is loaded when the watch begins is treated as if it came then: hostfxr_initialize_... may have been called before,
  * and a coreclr.dll that nobody has started is bound at once.  A runtime that this library has bound before may run.
@@ -428,7 +431,8 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
  * for a 17th module; HRESULT_FROM_WIN32 of ERROR_MOD_NOT_FOUND: no loaded module; ERROR_PROC_NOT_FOUND: it does not import
  * LoadLibraryExW; ERROR_NOT_SUPPORTED: a single-file executable or NativeAOT binary; ERROR_BAD_EXE_FORMAT; the error
  * of Windows that cannot list the process' modules; or what hostmem_bridge_bind says of a runtime that is there already:
- * E_ACCESSDENIED, it has started without us.  On failure nothing is watched.
+ * E_ACCESSDENIED, it has started without us.  On failure nothing is watched: an earlier watch of the module has ended then,
+ * too, unless it was E_INVALIDARG or ERROR_MOD_NOT_FOUND, at which nothing is changed.
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
                                           const hostmem_bridge_options *options);
@@ -522,7 +526,8 @@ HRESULT HOSTMEM_CALL hostmem_bridge_load(const wchar_t *path, IHostControl *cont
  *                             has bound this runtime;
  *                             ERROR_BUSY: an earlier bind, of another module, failed, and a hook that somebody
  *                             placed during it chains to this library's functions since;
- *                             or the error of a VirtualProtect on the import table.
+ *                             or the error of a VirtualProtect on the import table, or of pinning a module.
+ *   or what the runtime's export GetCLRRuntimeHost says instead of giving its object (E_UNEXPECTED: it gave none).
  *
  * On S_FALSE and on failure calls of the runtime do what they did before.  Others may hook the same imports at any
  * time: a hook that is there is chained to, one that comes later chains to this library's functions.  Where it came
@@ -547,7 +552,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_bind(HMODULE runtime, IHostControl *control,
  *
  * Returns S_OK; E_POINTER: host is NULL; E_INVALIDARG: runtime is NULL, or options as for
  * hostmem_bridge_bind; E_NOINTERFACE; E_OUTOFMEMORY; HRESULT_FROM_WIN32(ERROR_PROC_NOT_FOUND): no coreclr; or
- * what the runtime's export says.
+ * what the runtime's export says (E_UNEXPECTED: it gave no object).
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_get_runtime_host(HMODULE runtime, const hostmem_bridge_options *options,
                                                      REFIID riid, void **host);

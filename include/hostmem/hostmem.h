@@ -18,19 +18,22 @@
  * interfaces. Where the two differ the library follows the contract.
  *
  * Threading.  Every function and every method may be called on any thread at any time, also while other
- * threads are suspended, except where its comment says otherwise.  IHostMemoryManager::VirtualQuery,
- * VirtualProtect, VirtualAlloc, VirtualFree and GetMemoryLoad take no lock at all; IHostMalloc takes the lock
- * of its private heap, unless that heap was made without MALLOC_THREADSAFE.  None of these waits for another
- * thread; a commit or an Alloc for which Windows has no memory is tried again, since a page file may be growing, and so
- * is a VirtualAlloc or an Alloc for whose entry the library has none: 2 times if it is eTaskCritical, 8 times if
- * eAppDomainCritical, 40 times if eProcessCritical, after a pause of 5 ms each (as long as Sleep(5) takes).
+ * threads are suspended, except where its comment says otherwise: a thread that is suspended may have the loader
+ * lock, which hostmem_create with an event callback, RegisterMemoryNotificationCallback and GetHostManager of
+ * hostmem_create_host_control need for a moment.  IHostMemoryManager::VirtualQuery, VirtualProtect, VirtualAlloc,
+ * VirtualFree and GetMemoryLoad take no lock at all; IHostMalloc takes the lock of its private heap, unless that heap
+ * was made without MALLOC_THREADSAFE.  Else none of these waits for another thread; a commit or an Alloc for which Windows
+ * has no memory is tried again, since a page file may be growing, and so is a VirtualAlloc or an Alloc for whose entry
+ * the library has none: 2 times if it is eTaskCritical, 8 times if eAppDomainCritical, 40 times if eProcessCritical,
+ * after a pause of 5 ms each (as long as Sleep(5) takes).
  *
  * Callbacks into the CLR (OnMemoryNotification) and into the host (hostmem_event_callback) are made on a thread
  * of the library's, with no lock held: one thread for all managers, which exists as long as a manager that has
  * had somebody to tell, keeps the module loaded until its end, and needs no clean-up.  The last Release of a
  * manager, by whatever interface, waits for a callback of that manager which is under way.
  *
- * Last error.  The methods leave GetLastError as the Win32 function that they stand for leaves it.  Where the
+ * Last error.  The methods leave GetLastError as the Win32 function that they stand for leaves it (HeapAlloc leaves it
+ * alone; an Alloc that fails after it was tried again: ERROR_NOT_ENOUGH_MEMORY).  Where the
  * library itself refuses (HOST_E_INVALIDOPERATION, HOST_E_CLRNOTAVAILABLE, E_POINTER), Win32 was not asked
  * and the last error is untouched.
  *
@@ -77,7 +80,8 @@
  *                                      hostmem_shutdown nothing is kept; without memory for the library's
  *                                      thread (see Threading) the callback is kept and never called
  *     NeedsVirtualAddressSpace         E_OUTOFMEMORY, unless the host's relief callback has given address space
- *                                      back (contract 3.6: any success means one retry)
+ *                                      back, and that at startAddress if it is not NULL (contract 3.6: any success
+ *                                      means one retry)
  *     AcquiredVirtualAddressSpace      nothing else; what is no mapped view is ignored, and so is a view for
  *                                      whose entry there is no memory
  *     ReleasedVirtualAddressSpace      nothing else; an unknown base is fine, and a base where another view
@@ -99,8 +103,9 @@
  * (before 1.0: the minor one).  Every struct with a `size` may grow at its end, and none else does: the caller sets `size`
  * to the sizeof of the header that it was compiled with.  A DLL that knows more takes each size that a released version of
  * the same major version had, reads zeros for what is missing, and writes no further than that; a size that it does not
- * know, a newer header's for instance, is E_INVALIDARG.  So far there is one version, and one size of each.  Enumerations and flags
- * may gain values: callers ignore what they do not know.
+ * know, a newer header's for instance, is E_INVALIDARG.  So far there is one version, and one size of each.  Enumerations and
+ * flags may gain values: callers ignore what they do not know.  Not so, until the major version changes, those by which an
+ * array in a struct is indexed (hostmem_use, hostmem_reason, hostmem_method and so on): it lies in the struct's middle.
  */
 #ifndef HOSTMEM_HOSTMEM_H
 #define HOSTMEM_HOSTMEM_H
@@ -160,7 +165,7 @@ typedef struct hostmem_region {
     uint32_t use;                /* hostmem_use */
     uint32_t allocation_type;    /* flags of the reserving call (MEM_...); 0 for a view */
     uint32_t allocation_protect; /* protection of the reserving call (PAGE_...); 0 for a view */
-    uint32_t critical_level;     /* EMemoryCriticalLevel of the reserving call; a view: HOSTMEM_LEVEL_NONE */
+    uint32_t critical_level;     /* EMemoryCriticalLevel of that call; HOSTMEM_LEVEL_NONE: none, or a view */
     uint64_t age;                /* milliseconds since it was reserved, or the view reported; to some 16 ms */
 } hostmem_region;
 
@@ -205,9 +210,9 @@ enum {
  *
  * Small blocks of IHostMalloc (up to 4 KiB) are charged in batches of 32 KiB, of which each of 32 lanes of threads keeps
  * up to 64 KiB in stock, 2 MiB in all: that counts as used for limits until somebody is refused for its sake, when it is
- * given back, and for nothing else.  A manager with a shared budget keeps none.
+ * given back, and for nothing else.  A manager with a shared budget, or with fail_after, takes none.
  *
- * All in bytes; HOSTMEM_UNLIMITED: no limit.
+ * All in bytes, but for fail_after; HOSTMEM_UNLIMITED: no limit.
  */
 typedef struct hostmem_limits {
     uint32_t size;  /* sizeof(hostmem_limits) */
@@ -238,7 +243,7 @@ typedef struct hostmem_limits {
      * it all over the process, and takes it badly: for tests, mostly (contract 4). */
     uint64_t reserve_limit;
     /* For tests of a program: that many charges at eTaskCritical or eAppDomainCritical are granted, then all are
-     * refused.  0 or HOSTMEM_UNLIMITED: off.  hostmem_get_limits gives it as it was set. */
+     * refused.  0 or HOSTMEM_UNLIMITED: off.  hostmem_get_limits gives what was set, not what is left of it. */
     uint64_t fail_after;
 } hostmem_limits;
 
@@ -277,7 +282,7 @@ typedef struct hostmem_event {
     uint64_t bytes;          /* newly committed (or reserved) by the call */
     uint64_t limit;    /* what it ran into; for pressure: what eTaskCritical may hold, or process_soft */
     uint64_t used;     /* of it, at that moment; for an overrun: with the call's bytes */
-    uint32_t pressure; /* EMemoryAvailable as last notified to the CLR */
+    uint32_t pressure; /* EMemoryAvailable as last notified to the CLR; Neutral: also of nothing yet */
     uint32_t lost;     /* events for which there was no room since the one before was read */
 } hostmem_event;
 
@@ -311,7 +316,7 @@ typedef struct hostmem_options {
      * reference to its IHostMalloc goes; their return value is ignored.  The memory stays where it is:
      * somebody may still hold it. May be NULL.  Called on the thread of that last Release, which may be one
      * in hostmem_walk_blocks.  The object is going: keep no reference to it that is taken now, and allocate nothing
-     * from it. */
+     * from it.  (hostmem_verify misses the blocks of an IHostMalloc inside leaked_block, and says so by S_FALSE.) */
     hostmem_region_callback leaked_region;
     hostmem_block_callback leaked_block;
     void *context; /* passed to all callbacks */
@@ -394,7 +399,7 @@ typedef struct hostmem_statistics {
     uint64_t foreign_committed;
     uint64_t regions; /* owned regions now */
     uint64_t views;   /* reported views now */
-    uint64_t blocks;  /* live IHostMalloc blocks now */
+    uint64_t blocks;  /* live IHostMalloc blocks now, also of those that have gone */
     /* Requests for memory that the manager itself refused, and why.  What Windows refused is a failure, and no
      * refusal. */
     uint64_t refusals;
@@ -404,7 +409,7 @@ typedef struct hostmem_statistics {
     hostmem_overrun overrun, heap_overrun;
     /* The whole process as last sampled for process_soft, and the most so far; 0: never. */
     hostmem_gauge process;
-    uint64_t os_retries; /* calls tried again after Windows had no memory for them, or for their entry */
+    uint64_t os_retries; /* tries after the first, since Windows had no memory for a call, or its entry */
     /* Commits and decommits whose pages were compared with VirtualQuery afterwards, since an opposite call for the same
      * 4 MiB was under way at the same time. */
     uint64_t os_compared;
@@ -414,7 +419,7 @@ typedef struct hostmem_statistics {
     /* VirtualFree and Free answered with HOST_E_INVALIDOPERATION. */
     uint64_t foreign_frees;
     /* Of them, VirtualFree that was to release a region which had been released before: one of the last 64 (where threads
-     * release at once, some may be missing), and nobody has had the address since.  Earlier ones, and what
+     * release at once, some may be missing), and the address is free now.  Earlier ones, and what
      * IHostMalloc is asked to free twice, are foreign only. */
     uint64_t double_frees;
     /* Owned regions found gone: freed by raw VirtualFree behind the manager's back.  One whose base Windows
@@ -450,8 +455,8 @@ HRESULT HOSTMEM_CALL hostmem_create(const hostmem_options *options, hostmem_mana
  * When nobody else holds a reference (no CLR, no host control, no IHostMalloc), the manager goes, as after
  * hostmem_shutdown: regions and blocks still owned are reported to the options' callbacks and left in place, metadata is
  * freed.  Then no event callback comes any more, and one that was under way on the library's thread has returned (unless
- * this is called from it): do not call this under a lock that the callback takes, or under the loader lock if it loads
- * libraries.  Such a callback may use the manager to its end, and gives back before it returns what references it takes.
+ * this is called from it): do not call this under a lock that the callback takes, or under the loader lock if it needs
+ * that.  Such a callback may use the manager to its end, and gives back before it returns what references it takes.
  *
  * Nothing else needs to be done before the module that this code is in is unloaded: the library's thread keeps it loaded
  * until the thread has ended, and leaves no handle behind.
@@ -490,7 +495,8 @@ HRESULT HOSTMEM_CALL hostmem_set_limits(hostmem_manager *manager, const hostmem_
  * hostmem_get_limits - the limits in effect.
  *
  *   manager   the manager.
- *   limits    size set by the caller; receives the figures, defaults worked out.
+ *   limits    size set by the caller; receives the figures, defaults worked out; HOSTMEM_UNLIMITED for each limit that
+ *             there is not.
  *
  * Returns S_OK; E_POINTER: an argument is NULL; E_INVALIDARG: a size that this version does not know.
  */
@@ -502,7 +508,8 @@ HRESULT HOSTMEM_CALL hostmem_get_limits(hostmem_manager *manager, hostmem_limits
  *   manager   the manager.
  *   level     eMemoryAvailableLow, -Neutral or -High, as EMemoryAvailable; 0: back to the figures.
  *
- * The CLR is notified soon, on the library's thread; of Low again every 8,192 ms until this is called with something else.
+ * The CLR is notified soon, on the library's thread, unless it was told just that last (before anything, it takes Neutral for
+ * granted); of Low again every 8,192 ms until this is called with something else.
  * Returns S_OK; E_POINTER: manager is NULL; E_INVALIDARG: another level; HOST_E_CLRNOTAVAILABLE: after
  * hostmem_shutdown.
  */
@@ -615,10 +622,10 @@ HRESULT HOSTMEM_CALL hostmem_walk_regions(hostmem_manager *manager, hostmem_regi
                                           void *context);
 
 /*
- * hostmem_walk_blocks - visit every live IHostMalloc block: the leak list.
+ * hostmem_walk_blocks - visit every live block of each IHostMalloc that there still is: the leak list.
  *
- * Parameters and results as hostmem_walk_regions.  A heap without MALLOC_THREADSAFE must not be in use by
- * another thread meanwhile.
+ * Parameters and results as hostmem_walk_regions.  Takes the lock of a heap for each block, though not during the callback; a
+ * heap without MALLOC_THREADSAFE must not be in use by another thread meanwhile.
  */
 HRESULT HOSTMEM_CALL hostmem_walk_blocks(hostmem_manager *manager, hostmem_block_callback callback,
                                          void *context);

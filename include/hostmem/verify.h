@@ -52,7 +52,7 @@ typedef struct hostmem_verify_report {
     uint64_t blocks;
     uint64_t pages;     /* compared with VirtualQuery */
     uint64_t skipped;   /* regions in which other threads were at work, and not judged therefore */
-    uint32_t disturbed; /* not 0: calls came in between; sums, stray entries and items were not judged */
+    uint32_t disturbed; /* not 0: calls came in between; only regions were judged, by themselves */
     uint32_t flags;     /* 0 */
 } hostmem_verify_report;
 
@@ -67,8 +67,8 @@ typedef struct hostmem_verify_report {
  * The time it takes grows with all of that; most of it is VirtualQuery's.
  *
  * Takes no lock but those of IHostMalloc heaps; a heap without MALLOC_THREADSAFE must not be in use by another thread
- * meanwhile.  Other calls may go on: what they disturb is not judged, and a difference counts only if further looks,
- * over half a second, find the very same.  So a verdict on a manager that nobody uses is exact; on one in use
+ * meanwhile.  Other calls may go on: what they disturb is not judged, and a difference counts only if three further looks,
+ * over some 0.4 s, find the very same.  So a verdict on a manager that nobody uses is exact; on one in use
  * S_FALSE is wrong only if a call stood still in the middle for that long, or was ended there with its thread.  As with
  * hostmem_walk_blocks, the last reference to an IHostMalloc may be given back in here.
  *

@@ -179,6 +179,7 @@ static void tell_pressure(struct tenant *tenant, struct surroundings *around)
         pressure = BUDGET_NEUTRAL; /* first that it is over, then that there is plenty */
         around->next_look = 0;
     }
+    atomic_store_explicit(&tenant->vm->stats.pressure, (uint32_t)pressure, memory_order_relaxed);
     bool restated = atomic_exchange(&tenant->restate, false);
     bool changed = pressure != tenant->told;
     bool repeated = pressure == BUDGET_LOW && around->now - tenant->told_at >= PRESSURE_REPEAT_MS &&
@@ -187,7 +188,6 @@ static void tell_pressure(struct tenant *tenant, struct surroundings *around)
         tenant->told = pressure;
         tenant->told_at = around->now;
         tenant->told_process = around->process;
-        atomic_store_explicit(&tenant->vm->stats.pressure, (uint32_t)pressure, memory_order_relaxed);
         if (changed)
             RECORD(tenant->vm, TRACE_PRESSURE, pressure, hm_budget_used(&tenant->vm->quota.commit));
         if (tenant->tell(tenant, pressure)) {

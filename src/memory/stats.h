@@ -39,7 +39,7 @@ struct stats {
     _Atomic uint64_t os_retries;
     _Atomic uint64_t os_compared;
     _Atomic uint64_t notifications[HOSTMEM_PRESSURE_COUNT];
-    _Atomic uint32_t pressure; /* last told to the CLR */
+    _Atomic uint32_t pressure; /* as last determined; 0: not yet */
     _Atomic uint64_t stale_regions;
     _Atomic uint64_t double_frees;
     _Atomic uint64_t metadata;

@@ -197,6 +197,8 @@ static HRESULT reserve(struct vm *vm, struct request *request, void **memory)
     if (hm_region_publish(table, &origin) == 0) {
         hm_os_virtual_free(base, 0, MEM_RELEASE);
         cancel(vm, request, &space);
+        if (origin.pages > REGION_MAX_PAGES) /* no record holds it, however often it is tried */
+            return hm_vm_no_memory(vm, space.bytes, request->level, request->use);
         return short_of_metadata(request, space.bytes);
     }
     request->region = origin.base;
@@ -331,7 +333,7 @@ HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD
     *memory = NULL;
     while ((result = alloc(vm, &request, memory)) != S_OK && tries_again(vm, &request, &patience))
         again = true;
-    if (again && result == S_OK) /* that says nothing of the failures before */
+    if (again && (result == S_OK || result == HOST_E_CLRNOTAVAILABLE)) /* neither tells of a try before */
         SetLastError(before);
     RECORD(vm, TRACE_ALLOC, (uintptr_t)address, size, type, protect, request.level, request.use,
            (uint32_t)result, (uintptr_t)*memory, request.committed, request.region);
@@ -376,7 +378,7 @@ static HRESULT release(struct vm *vm, struct region_hold *hold, void *address, s
     return hresult_from_win32(error);
 }
 
-/* Nobody's: was it ours, and has nobody had the address since?  Few foreign pointers lie where a region can begin: the
+/* Nobody's: was it ours, and has nobody the address now?  Few foreign pointers lie where a region can begin: the
  * others cost no search. */
 static void note_double_free(struct vm *vm, const void *address)
 {

@@ -25,7 +25,7 @@
  *   "refused"        {reason: count}, of "refusals"; reasons with a count only
  *   "overruns"       {"count", "bytes", "peak"}: granted above limit and margin, and the most by which they were passed
  *   "heap_overruns"  the same, above heap_limit
- *   "os_retries"     calls that were tried again after Windows had no memory
+ *   "os_retries"     how often calls were tried again after Windows had no memory
  *   "os_compared"    commits and decommits whose pages were compared with VirtualQuery, as calls for them overlapped
  *   "notifications"  {"low", "neutral", "high"}: how often the runtime was notified
  *   "sampled"        (--sample) {"samples", "disturbed", "committed_peak", "heap_peak"}: the most that Windows said was

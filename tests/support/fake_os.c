@@ -17,6 +17,7 @@ static struct os_memory memory_answer;
 static bool memory_set;
 static void (*before_free)(void *address);
 static void (*before_alloc)(void);
+static SIZE_T longest_reserve;
 static void (*in_pause)(void);
 static void (*_Atomic actions[FAKE_OS_MOMENTS])(void);
 static atomic_bool pauses_allowed;
@@ -90,6 +91,7 @@ void fake_os_reset(void)
     ticks_ahead = 0;
     before_free = NULL;
     before_alloc = NULL;
+    longest_reserve = 0;
     in_pause = NULL;
     for (int moment = 0; moment < FAKE_OS_MOMENTS; moment++)
         actions[moment] = NULL;
@@ -111,6 +113,11 @@ void fake_os_before_alloc(void (*action)(void))
     before_alloc = action;
 }
 
+void fake_os_cut_reserves(SIZE_T most)
+{
+    longest_reserve = most;
+}
+
 static bool fails(enum fake_os_call call)
 {
     long count = ++plan[call].count;
@@ -127,6 +134,8 @@ void *hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
     before_alloc = NULL;
     if (action != NULL)
         action();
+    if (longest_reserve != 0 && type & MEM_RESERVE && size > longest_reserve)
+        size = longest_reserve;
     void *memory = fails(FAKE_OS_ALLOC) ? NULL : VirtualAlloc(address, size, type, protect);
     if (memory != NULL && (address == NULL || (type & MEM_RESERVE)))
         outstanding++;

@@ -87,4 +87,8 @@ void fake_os_before_free(void (*action)(void *address));
 /* Called once, inside the next hm_os_virtual_alloc, before Windows is asked; NULL: nothing. */
 void fake_os_before_alloc(void (*action)(void));
 
+/* What hm_os_virtual_alloc reserves is no longer than this, though it is called a success: Wine keeps a byte for each page
+ * of what is reserved.  0: as long as it was asked for. */
+void fake_os_cut_reserves(SIZE_T most);
+
 #endif
