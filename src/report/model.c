@@ -31,11 +31,12 @@ static uint64_t less(uint64_t from, uint64_t amount)
     return amount > from ? 0 : from - amount;
 }
 
-/* As signed: the sums of a hostile file may go round, which does no harm. */
+/* As signed: what was lost may have been freed since, so that less than nothing is counted until a sample has put it right.
+ * The sums of a hostile file may go round, which does no harm. */
 static uint64_t corrected(uint64_t counted, int64_t correction)
 {
-    const uint64_t sum = counted + (uint64_t)correction;
-    return correction < 0 && sum > counted ? 0 : sum;
+    const int64_t sum = (int64_t)(counted + (uint64_t)correction);
+    return sum < 0 ? 0 : (uint64_t)sum;
 }
 
 static unsigned use_of(uint64_t use)
@@ -119,7 +120,7 @@ static void apply_free(struct model *model, const struct event *event)
 {
     const uint64_t *values = event->values;
     struct region *region = hm_regions_find(&model->regions, values[FREE_REGION]);
-    unsigned use = USE_OTHER;
+    unsigned use = use_of(values[FREE_USE]);
 
     model->failed[METHOD_FREE] += values[FREE_RESULT] != 0;
     if (is_misuse(event))
@@ -132,8 +133,8 @@ static void apply_free(struct model *model, const struct event *event)
         use = region->use;
         region->committed = less(region->committed, values[FREE_DECOMMITTED]);
     }
-    model->counted[use] = less(model->counted[use], values[FREE_DECOMMITTED]);
-    model->counted_reserved = less(model->counted_reserved, values[FREE_RELEASED]);
+    model->counted[use] -= values[FREE_DECOMMITTED];
+    model->counted_reserved -= values[FREE_RELEASED];
     if (!region)
         return;
     if (values[FREE_RELEASED] != 0)
@@ -149,7 +150,7 @@ static void apply_view(struct model *model, const struct event *event)
     struct region *region = hm_regions_find(&model->regions, values[VIEW_ADDRESS]);
 
     if (region) {
-        model->counted[region->use] = less(model->counted[region->use], region->committed);
+        model->counted[region->use] -= region->committed;
         hm_regions_remove(&model->regions, region);
     }
     if (event->kind != EVENT_VIEW_MAPPED)
@@ -190,7 +191,7 @@ static void apply_region(struct model *model, const uint64_t *values)
     const unsigned use = use_of(values[REGION_USE]);
 
     if (region) {
-        model->counted[region->use] = less(model->counted[region->use], region->committed);
+        model->counted[region->use] -= region->committed;
         model->counted[use] += region->committed;
         region->use = (uint8_t)use;
         model->regions.changes++;

@@ -51,7 +51,7 @@ static const struct known_event {
                      {"Asked", "Bytes", "Type", "Level", "Use", "Result", "Address", "Committed", "Region"}},
     [EVENT_FREE] = {hostmem,
                     "Free",
-                    {"Address", "Bytes", "Type", "Result", "Decommitted", "Released", "Region"}},
+                    {"Address", "Bytes", "Type", "Use", "Result", "Decommitted", "Released", "Region"}},
     [EVENT_VIEW_MAPPED] = {hostmem, "ViewMapped", {"Address", "Bytes", "Committed"}},
     [EVENT_VIEW_UNMAPPED] = {hostmem, "ViewUnmapped", {"Address", "Bytes"}},
     [EVENT_REFUSAL] = {hostmem, "Refusal", {"Bytes", "Level", "Use", "Reason", "Charged"}},

@@ -182,6 +182,30 @@ static void test_missing_event_shows(void **state)
     maker_free(&maker);
 }
 
+/* What was lost counts by the sample; so when it goes, it goes from there, and from the use that the event has. */
+static void test_lost_then_freed(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(1), 0, 0, MB, 0x3000, 4, 2, 0, 0, MB, MB, MB);
+    MAKE(&maker, MADE_LOST, AT(2), 0, 1);
+    MAKE(&maker, MADE_SAMPLE, AT(3), 0, 9 * MB, 0, 0, 8 * MB, 0, 0, 0, 0, MB, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_FREE, AT(4), 0, 64 * MB, 0, 0x8000, 1, 0, 8 * MB, 8 * MB, 64 * MB);
+    MAKE(&maker, MADE_SAMPLE, AT(5), 0, MB, 0, 0, 0, 0, 0, 0, 0, MB, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], 0);
+    assert_int_equal(loaded.model.state.committed[USE_OTHER], MB);
+    assert_int_equal(loaded.model.state.reserved, MB);
+    assert_int_equal(loaded.model.last_sample_difference, 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* Fields in another order, of other types, and some that nobody knows. */
 static void test_fields_by_name(void **state)
 {
@@ -301,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_program),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_missing_event_shows),
+        cmocka_unit_test(test_lost_then_freed),
         cmocka_unit_test(test_fields_by_name),
         cmocka_unit_test(test_recorder_not_told),
         cmocka_unit_test(test_json_texts),
