@@ -31,8 +31,8 @@ static uint64_t less(uint64_t from, uint64_t amount)
     return amount > from ? 0 : from - amount;
 }
 
-/* As signed: what was lost may have been freed since, so that less than nothing is counted until a sample has put it right.
- * The sums of a hostile file may go round, which does no harm. */
+/* As signed: what was lost may have been freed, so that less than nothing is counted. The sums of a hostile file may go
+ * round, which does no harm. */
 static uint64_t corrected(uint64_t counted, int64_t correction)
 {
     const int64_t sum = (int64_t)(counted + (uint64_t)correction);
@@ -111,7 +111,8 @@ static void apply_alloc(struct model *model, const struct event *event)
                 hm_regions_commit(&model->regions, region, values[ALLOC_ADDRESS], values[ALLOC_BYTES]);
         }
     }
-    model->counted[use] += values[ALLOC_COMMITTED];
+    if (values[ALLOC_REGION] != 0 || use == USE_VIEW) /* else it is nobody's, and in no account */
+        model->counted[use] += values[ALLOC_COMMITTED];
     if (site)
         site->by_use[use] += values[ALLOC_COMMITTED];
 }

@@ -206,6 +206,27 @@ static void test_lost_then_freed(void **state)
     maker_free(&maker);
 }
 
+/* A commit in memory that is nobody's is in no account; one in a view is. */
+static void test_committed_elsewhere(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(1), 0, MB, MB, 0x1000, 4, 2, 0, 0, MB, MB, 0);
+    MAKE(&maker, MADE_ALLOC, AT(2), 0, 4 * MB, MB, 0x1000, 4, 2, 5, 0, 4 * MB, 64 * KB, 0);
+    MAKE(&maker, MADE_SAMPLE, AT(3), 0, 0, 0, 0, 0, 0, 0, 0, 64 * KB, 0, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.last_sample_difference, 0);
+    assert_int_equal(loaded.model.state.committed[USE_VIEW], 64 * KB);
+    assert_int_equal(loaded.model.state.committed[USE_OTHER], 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* Fields in another order, of other types, and some that nobody knows. */
 static void test_fields_by_name(void **state)
 {
@@ -326,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_missing_event_shows),
         cmocka_unit_test(test_lost_then_freed),
+        cmocka_unit_test(test_committed_elsewhere),
         cmocka_unit_test(test_fields_by_name),
         cmocka_unit_test(test_recorder_not_told),
         cmocka_unit_test(test_json_texts),
