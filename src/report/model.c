@@ -226,10 +226,11 @@ static void apply_sample(struct model *model, const uint64_t *values)
     }
     if (!model->sampled || model->in_doubt) {
         model->reserved_correction = (int64_t)(values[SAMPLE_RESERVED] - model->counted_reserved);
-        difference = 0;
+        model->last_sample_difference = UNKNOWN;
+    } else {
+        model->differences += difference != 0;
+        model->last_sample_difference = difference;
     }
-    model->differences += difference != 0;
-    model->last_sample_difference = difference;
     model->state.committed[USE_BLOCKS] = values[SAMPLE_BLOCKS];
     model->state.process = values[SAMPLE_PROCESS] == 0 ? UNKNOWN : values[SAMPLE_PROCESS];
     for (unsigned i = 0; i < 3; i++)
@@ -357,7 +358,7 @@ void hm_model_event(struct model *model, const struct event *event)
 bool hm_model_begin(struct model *model, const struct nettrace_header *header)
 {
     model->header = *header;
-    model->state.process = UNKNOWN;
+    model->state.process = model->last_sample_difference = UNKNOWN;
     for (unsigned i = 0; i < LIMITS_COUNT; i++)
         model->state.limits[i] = UNKNOWN;
     for (unsigned i = 0; i < 3; i++)

@@ -1,7 +1,7 @@
 /*
  * model.h - what a trace comes to: everything that a report says, in bounded memory
  *
- * Events have to come by time (order.h). What is committed is counted from the events, and corrected by a sample only at
+ * Events have to come by time (load.c). What is committed is counted from the events, and corrected by a sample only at
  * the beginning and after events were lost, so that an error shows as a difference to the samples.
  */
 #ifndef HOSTMEM_REPORT_MODEL_H
@@ -37,7 +37,7 @@ struct model {
     uint64_t counted[USE_COUNT], counted_reserved; /* by events */
     bool sampled, in_doubt;                        /* in_doubt: the next sample is believed, not compared */
     uint64_t differences; /* samples that said something else: calls were at work, or events are missing */
-    uint64_t last_sample_difference; /* bytes, all uses together */
+    uint64_t last_sample_difference; /* bytes, all uses together; UNKNOWN: it was not compared */
 
     uint64_t last_time; /* of an event: ticks since the start */
     uint64_t events, calls[METHOD_COUNT], failed[METHOD_COUNT];

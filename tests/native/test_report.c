@@ -227,6 +227,32 @@ static void test_committed_elsewhere(void **state)
     maker_free(&maker);
 }
 
+/* A sample that is believed agrees with nothing. */
+static void test_sample_believed(void **state)
+{
+    (void)state;
+    for (unsigned lost = 0; lost < 3; lost++) {
+        struct trace_maker maker;
+        struct loaded loaded;
+
+        begin(&maker);
+        if (lost != 0)
+            MAKE(&maker, MADE_LOST, AT(0), 0, 1);
+        if (lost != 1)
+            MAKE(&maker, MADE_SAMPLE, AT(1), 0, MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+        MAKE(&maker, MADE_LIMITS, AT(2), 0, 0, 0, 0, 0, 0, 0);
+        maker_end(&maker);
+        assert_true(load(&loaded, &maker));
+        char *text = text_of(&loaded), *json = json_of(&loaded);
+        assert_null(strstr(text, "agrees"));
+        assert_non_null(strstr(json, "\"last_difference\": null"));
+        free(text);
+        free(json);
+        hm_unload(&loaded);
+        maker_free(&maker);
+    }
+}
+
 /* Fields in another order, of other types, and some that nobody knows. */
 static void test_fields_by_name(void **state)
 {
@@ -348,6 +374,7 @@ int main(void)
         cmocka_unit_test(test_missing_event_shows),
         cmocka_unit_test(test_lost_then_freed),
         cmocka_unit_test(test_committed_elsewhere),
+        cmocka_unit_test(test_sample_believed),
         cmocka_unit_test(test_fields_by_name),
         cmocka_unit_test(test_recorder_not_told),
         cmocka_unit_test(test_json_texts),
