@@ -144,6 +144,12 @@ static void apply_free(struct model *model, const struct event *event)
         hm_regions_decommit(&model->regions, region, values[FREE_ADDRESS], values[FREE_BYTES]);
 }
 
+/* A view that was there at the start already: those come before the first sample, and no call has made them. */
+static bool is_from_before(const struct model *model, const struct event *event)
+{
+    return event->kind == EVENT_VIEW_MAPPED && !model->sampled && event->site == 0;
+}
+
 /* What is there goes in either case: its end may have been lost. */
 static void apply_view(struct model *model, const struct event *event)
 {
@@ -164,8 +170,7 @@ static void apply_view(struct model *model, const struct event *event)
     region->bytes = values[VIEW_BYTES];
     region->committed = values[VIEW_COMMITTED];
     region->site = event->site;
-    region->since =
-        model->sampled || event->site ? model->last_time : NOT_SEEN; /* those from before come first */
+    region->since = is_from_before(model, event) ? NOT_SEEN : model->last_time;
 }
 
 /* Of a region whose reservation was not seen, calls have told a part only. Sums that a sample has put right have the
@@ -297,7 +302,7 @@ void hm_model_event(struct model *model, const struct event *event)
     hm_frames_advance(&model->frames, &model->regions, model->last_time, model->header.frequency);
     struct slice *slice = hm_timeline_at(&model->timeline, model->last_time, &model->state);
     model->events++;
-    if (method != METHOD_COUNT) {
+    if (method != METHOD_COUNT && !is_from_before(model, event)) {
         model->calls[method]++;
         slice->calls[method]++;
     }

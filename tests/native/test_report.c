@@ -253,6 +253,27 @@ static void test_sample_believed(void **state)
     }
 }
 
+/* Views that were there already are no calls. */
+static void test_views_from_before(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_VIEW_MAPPED, AT(0), 0, MB, MB, 0);
+    MAKE(&maker, MADE_SAMPLE, AT(1), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_VIEW_MAPPED, AT(2), 0, 4 * MB, MB, 0);
+    MAKE(&maker, MADE_VIEW_UNMAPPED, AT(3), 0, MB, MB);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.calls[METHOD_VIEW_MAPPED], 1);
+    assert_int_equal(loaded.model.calls[METHOD_VIEW_UNMAPPED], 1);
+    assert_int_equal(loaded.model.regions.count, 1);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* Fields in another order, of other types, and some that nobody knows. */
 static void test_fields_by_name(void **state)
 {
@@ -375,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_lost_then_freed),
         cmocka_unit_test(test_committed_elsewhere),
         cmocka_unit_test(test_sample_believed),
+        cmocka_unit_test(test_views_from_before),
         cmocka_unit_test(test_fields_by_name),
         cmocka_unit_test(test_recorder_not_told),
         cmocka_unit_test(test_json_texts),
