@@ -39,6 +39,17 @@ static uint64_t corrected(uint64_t counted, int64_t correction)
     return sum < 0 ? 0 : (uint64_t)sum;
 }
 
+/* What Windows makes of the bounds that it is given: whole pages. */
+static uint64_t page_floor(uint64_t address)
+{
+    return address & ~(uint64_t)4095;
+}
+
+static uint64_t page_ceil(uint64_t address)
+{
+    return page_floor(address + 4095);
+}
+
 static unsigned use_of(uint64_t use)
 {
     return use < USE_BLOCKS ? (unsigned)use : USE_OTHER;
@@ -84,7 +95,11 @@ static void apply_alloc(struct model *model, const struct event *event)
     const uint64_t *values = event->values;
     struct site *site = event->site ? &model->sites.list[event->site] : NULL;
     const bool failed = values[ALLOC_RESULT] != 0;
-    const bool reserves = !failed && values[ALLOC_REGION] == values[ALLOC_ADDRESS] &&
+    /* The address that came back is lower than the one that was asked for where that is on no boundary. */
+    const uint64_t address = values[ALLOC_ADDRESS],
+                   asked = values[ALLOC_ASKED] != 0 ? values[ALLOC_ASKED] : address,
+                   end = page_ceil(asked + values[ALLOC_BYTES]);
+    const bool reserves = !failed && values[ALLOC_REGION] == address &&
                           (values[ALLOC_TYPE] & MEM_RESERVE_FLAG || values[ALLOC_ASKED] == 0);
 
     model->failed[METHOD_ALLOC] += failed;
@@ -92,14 +107,13 @@ static void apply_alloc(struct model *model, const struct event *event)
         site->calls++;
         site->failed += failed;
         site->committed += values[ALLOC_COMMITTED];
-        site->reserved += reserves ? values[ALLOC_BYTES] : 0;
+        site->reserved += reserves ? end - address : 0;
     }
     if (failed)
         return;
     unsigned use = use_of(values[ALLOC_USE]);
     if (values[ALLOC_REGION] != 0) {
-        struct region *region =
-            region_of(model, values[ALLOC_REGION], values[ALLOC_ADDRESS] + values[ALLOC_BYTES], use);
+        struct region *region = region_of(model, values[ALLOC_REGION], end, use);
         if (region) {
             if (reserves) {
                 region->site = event->site;
@@ -108,7 +122,7 @@ static void apply_alloc(struct model *model, const struct event *event)
             use = region->use;
             region->committed += values[ALLOC_COMMITTED];
             if (values[ALLOC_TYPE] & MEM_COMMIT_FLAG)
-                hm_regions_commit(&model->regions, region, values[ALLOC_ADDRESS], values[ALLOC_BYTES]);
+                hm_regions_commit(&model->regions, region, address, end - address);
         }
     }
     if (values[ALLOC_REGION] != 0 || use == USE_VIEW) /* else it is nobody's, and in no account */
@@ -138,10 +152,14 @@ static void apply_free(struct model *model, const struct event *event)
     model->counted_reserved -= values[FREE_RELEASED];
     if (!region)
         return;
+    const uint64_t start = page_floor(values[FREE_ADDRESS]);
     if (values[FREE_RELEASED] != 0)
         hm_regions_remove(&model->regions, region);
+    else if (values[FREE_BYTES] == 0) /* all of it */
+        hm_regions_decommit(&model->regions, region, region->base, region->bytes);
     else
-        hm_regions_decommit(&model->regions, region, values[FREE_ADDRESS], values[FREE_BYTES]);
+        hm_regions_decommit(&model->regions, region, start,
+                            page_ceil(values[FREE_ADDRESS] + values[FREE_BYTES]) - start);
 }
 
 /* A view that was there at the start already: those come before the first sample, and no call has made them. */

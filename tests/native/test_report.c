@@ -274,6 +274,38 @@ static void test_views_from_before(void **state)
     maker_free(&maker);
 }
 
+/* Windows deals in pages, whatever it is asked for; and 0 bytes are all of a region. */
+static void test_pages(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+    const struct region *region;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(1), 0, 0, 100, 0x2000, 4, 2, 1, 0, MB, 0, MB);
+    MAKE(&maker, MADE_FREE, AT(2), 0, MB, 0, 0x8000, 1, 0, 0, 4 * KB, MB);
+    MAKE(&maker, MADE_ALLOC, AT(3), 0, MB + 8 * KB, 5 * KB, 0x2000, 4, 2, 1, 0, MB, 0, MB);
+    MAKE(&maker, MADE_ALLOC, AT(4), 0, MB + 5 * KB, KB, 0x1000, 4, 2, 1, 0, MB + 4 * KB, 4 * KB, MB);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.state.reserved, 16 * KB);
+    region = hm_regions_find(&loaded.model.regions, MB);
+    assert_int_equal(region->bytes, 16 * KB);
+    assert_int_equal(region->run_count, 1);
+    assert_int_equal(region->runs[0].start, MB + 4 * KB);
+    assert_int_equal(region->runs[0].end, MB + 8 * KB);
+    hm_unload(&loaded);
+    maker.size -= 4; /* the end mark */
+    MAKE(&maker, MADE_FREE, AT(5), 0, MB, 0, 0x4000, 1, 0, 4 * KB, 0, MB);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(hm_regions_find(&loaded.model.regions, MB)->run_count, 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* Fields in another order, of other types, and some that nobody knows. */
 static void test_fields_by_name(void **state)
 {
@@ -397,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_committed_elsewhere),
         cmocka_unit_test(test_sample_believed),
         cmocka_unit_test(test_views_from_before),
+        cmocka_unit_test(test_pages),
         cmocka_unit_test(test_fields_by_name),
         cmocka_unit_test(test_recorder_not_told),
         cmocka_unit_test(test_json_texts),
