@@ -76,6 +76,8 @@ int wmain(int argc, wchar_t **wide)
     return status;
 }
 #else
+#    include <sys/stat.h>
+
 FILE *hm_file_open(const char *name, const char *mode)
 {
     return fopen(name, mode);
@@ -83,7 +85,10 @@ FILE *hm_file_open(const char *name, const char *mode)
 
 void hm_file_remove(const char *name)
 {
-    remove(name);
+    struct stat status;
+
+    if (stat(name, &status) == 0 && S_ISREG(status.st_mode))
+        remove(name);
 }
 
 void hm_file_prepare_stdout(void)

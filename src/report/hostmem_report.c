@@ -131,6 +131,8 @@ static bool load(struct loaded *loaded, const char *name, int *status)
         return false;
     }
     const bool told = hm_load(loaded, hm_file_source(file));
+    if (ferror(file))
+        loaded->result.what = "reading it failed";
     fclose(file);
     if (loaded->result.what) {
         char line[256];
