@@ -365,6 +365,29 @@ static void test_recorder_not_told(void **state)
     maker_free(&maker);
 }
 
+/* Those for which there is no room are counted once each, however often the file has them. */
+static void test_stacks_left_out(void **state)
+{
+    (void)state;
+    enum { KEPT = 4096, MORE = 10 };
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    for (unsigned round = 0; round < 3; round++) {
+        for (uint64_t i = 0; i < KEPT + MORE; i++)
+            maker_stack(&maker, (uint32_t)i + 1, 1, (const uint64_t[]){MB + i});
+        MAKE(&maker, MADE_LIMITS, AT(round), 0, 0, 0, 0, 0, 0, 0);
+        maker_sequence_point(&maker, AT(round));
+    }
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.sites.count, KEPT);
+    assert_int_equal(loaded.model.sites.left_out, MORE);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* ------------------------------------------------------------------------------------------------- how it is told */
 
 /* No text of a trace can end the element that it is in, or be no JSON. */
@@ -432,6 +455,7 @@ int main(void)
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_fields_by_name),
         cmocka_unit_test(test_recorder_not_told),
+        cmocka_unit_test(test_stacks_left_out),
         cmocka_unit_test(test_json_texts),
         cmocka_unit_test(test_compared),
     };
