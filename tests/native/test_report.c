@@ -314,11 +314,12 @@ static void test_fields_by_name(void **state)
     struct loaded loaded;
 
     maker_begin(&maker, 8);
-    maker_row(
-        &maker, 3, "Hostmem", "Alloc",
-        "Note s, Region v, Level u32, Extra u64, Committed v, Type v, Address v, Bytes v, Use v, Result u8");
+    maker_row(&maker, 3, "Hostmem", "Alloc",
+              "Note s, Region v, Level u32, Extra u64, Id g, Load d, Committed v, Type v, Address v, Bytes "
+              "v, Use v, Result u8");
     maker_row(&maker, 4, "Hostmem", "Later", "Anything u64");
-    MAKE(&maker, 3, AT(1), 0, (uintptr_t) "text", 64 * KB, 2, 99, 8 * KB, 0x3000, 64 * KB, 64 * KB, 3, 0);
+    MAKE(&maker, 3, AT(1), 0, (uintptr_t) "text", 64 * KB, 2, 99, 98, 97, 8 * KB, 0x3000, 64 * KB, 64 * KB, 3,
+         0);
     MAKE(&maker, 4, AT(2), 0, 1);
     maker_end(&maker);
     assert_true(load(&loaded, &maker));
