@@ -125,7 +125,7 @@ static void apply_alloc(struct model *model, const struct event *event)
                 hm_regions_commit(&model->regions, region, address, end - address);
         }
     }
-    if (values[ALLOC_REGION] != 0 || use == USE_VIEW) /* else it is nobody's, and in no account */
+    if (values[ALLOC_REGION] != 0 || use == USE_VIEW) /* else it is nobody's, and in no sample */
         model->counted[use] += values[ALLOC_COMMITTED];
     if (site)
         site->by_use[use] += values[ALLOC_COMMITTED];

@@ -206,7 +206,7 @@ static void test_lost_then_freed(void **state)
     maker_free(&maker);
 }
 
-/* A commit in memory that is nobody's is in no account; one in a view is. */
+/* A commit in memory that is nobody's is in no sample; one in a view is. */
 static void test_committed_elsewhere(void **state)
 {
     (void)state;
