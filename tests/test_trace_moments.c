@@ -8,6 +8,7 @@
 
 #include <hostmem/trace.h>
 
+#include "memory/os.h"
 #include "nettrace/trace_file.h"
 #include "support/bridge_child.h"
 #include "support/read_trace.h"
@@ -190,8 +191,24 @@ void __wrap_hm_ring_free(struct ring *ring, unsigned lane)
     __real_hm_ring_free(ring, lane);
 }
 
+static uint64_t last_point; /* the time of a sequence point; nothing behind it is earlier */
+static bool falls;
+
+static void look_at_times(const uint8_t *block)
+{
+    uint64_t time;
+    const bool is_point = block[3] == BLOCK_SEQUENCE_POINT;
+    if (!is_point && block[3] != BLOCK_EVENT)
+        return;
+    memcpy(&time, block + (is_point ? 4 : 8), sizeof time);
+    falls |= time < last_point;
+    if (is_point)
+        last_point = time;
+}
+
 bool __wrap_hm_os_file_write(HANDLE file, uint64_t offset, const void *bytes, size_t count)
 {
+    look_at_times(bytes);
     const bool written = __real_hm_os_file_write(file, offset, bytes, count);
     if (is_to_die(WHEN_A_BLOCK_IS_WRITTEN))
         die();
@@ -273,6 +290,44 @@ static void test_a_writer_that_dies_before_it_tells(void **state)
     CloseHandle(dying);
 }
 
+/* More threads than the file keeps apart: their numbers begin anew behind a point, which no event that is still to come is
+ * earlier than. */
+static void add_threads(struct trace_file *file, uint64_t time, uint32_t first, uint32_t count)
+{
+    const uint64_t figures[TRACE_VALUES] = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        const struct file_event event = {
+            .event = TRACE_FREE, .time = time + i, .thread = 4 * (first + i), .figures = figures};
+        hm_trace_file_add(file, &event);
+    }
+}
+
+static void test_many_threads(void **state)
+{
+    static struct trace_file file;
+    const uint64_t figures[TRACE_VALUES] = {0}, begin = hm_os_counter() - hm_os_counter_frequency();
+    (void)state;
+    last_point = 0;
+    falls = false;
+    file.file = hm_os_file_create(path);
+    assert_non_null(file.file);
+    hm_trace_file_begin(&file, begin);
+    add_threads(&file, begin + 1000, 1, 600);
+    hm_trace_file_point(&file, begin + 2000);
+    /* With room for as many again, what another lane has keeps its time. */
+    add_threads(&file, begin + 4000, 601, 600);
+    const struct file_event other = {
+        .capture = 1, .event = TRACE_FREE, .time = begin + 3000, .thread = 4, .figures = figures};
+    hm_trace_file_add(&file, &other);
+    assert_int_equal(file.capture[1].time, begin + 3000);
+    add_threads(&file, begin + 5000, 1201, 600); /* and without */
+    hm_trace_file_point(&file, begin + 6000);
+    hm_trace_file_end(&file);
+    hm_os_close(file.file);
+    assert_int_equal(last_point, begin + 6000);
+    assert_false(falls);
+}
+
 /* Whoever ends a trace may have the loader lock, and the trace's thread may want it: a process of its own, which hangs if one
  * waits for the other. */
 
@@ -334,6 +389,7 @@ int main(int argc, char **argv)
         trace_test(test_no_stale_image_is_walked),
         trace_test(test_a_writer_that_dies),
         trace_test(test_a_writer_that_dies_before_it_tells),
+        trace_test(test_many_threads),
         cmocka_unit_test(test_stop_with_the_loader_lock),
     };
     (void)argv;

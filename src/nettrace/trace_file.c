@@ -118,19 +118,27 @@ static void write_point(struct trace_file *file, uint64_t now, bool forget)
     }
 }
 
+/* Threads begin anew here while there is room, and seldom between two of these points, where no other can stand without
+ * changing times. */
 void hm_trace_file_point(struct trace_file *file, uint64_t now)
 {
-    write_point(file, now, false);
+    write_point(file, now, file->threads.count > THREADS_MOST / 4);
+}
+
+/* The time of the last event. */
+static uint64_t latest(const struct trace_file *file)
+{
+    uint64_t time = file->point;
+    for (unsigned capture = 0; capture < CAPTURES; capture++)
+        if (time < file->capture[capture].time)
+            time = file->capture[capture].time;
+    return time;
 }
 
 void hm_trace_file_take_over(struct trace_file *file)
 {
-    uint64_t latest = file->point;
-    for (unsigned capture = 0; capture < CAPTURES; capture++)
-        if (latest < file->capture[capture].time)
-            latest = file->capture[capture].time;
     begin_blocks(file);
-    write_point(file, latest, true);
+    write_point(file, latest(file), true);
 }
 
 static uint32_t number_of(struct trace_file *file, uint32_t thread)
@@ -138,7 +146,7 @@ static uint32_t number_of(struct trace_file *file, uint32_t thread)
     bool added;
     uint32_t number = hm_threads_number(&file->threads, thread, &added);
     if (number == 0) {
-        write_point(file, hm_os_counter(), true);
+        write_point(file, latest(file), true);
         number = hm_threads_number(&file->threads, thread, &added);
     }
     if (added)
