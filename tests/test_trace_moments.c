@@ -48,6 +48,30 @@ static void reserve_and_release(struct fixture *f, unsigned granules)
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 
+/* What is written: times, and the date */
+
+static uint64_t last_point; /* the time of a sequence point; nothing behind it is earlier */
+static bool falls;
+
+static SYSTEMTIME began; /* as the file says, and at which count */
+static uint64_t began_at;
+
+static void look_at_times(const uint8_t *block)
+{
+    uint64_t time;
+    if (memcmp(block, "Nettrace", 8) == 0) {
+        memcpy(&began, block + 24, sizeof began);
+        memcpy(&began_at, block + 40, sizeof began_at);
+    }
+    const bool is_point = block[3] == BLOCK_SEQUENCE_POINT;
+    if (!is_point && block[3] != BLOCK_EVENT)
+        return;
+    memcpy(&time, block + (is_point ? 4 : 8), sizeof time);
+    falls |= time < last_point;
+    if (is_point)
+        last_point = time;
+}
+
 /* The file is being opened: calls are recorded already */
 
 static void (*at_file)(void);
@@ -81,6 +105,31 @@ static void test_lost_while_the_file_is_opened(void **state)
     assert_int_equal(found.count[TRACE_ALLOC] + found.count[TRACE_FREE], 4);
     assert_int_equal(found.lost, 16);
     assert_int_equal(found.told, 16);
+}
+
+/* However long it takes: the date of the trace is that of the count which is beside it. */
+static void take_a_second(void)
+{
+    Sleep(1000);
+}
+
+static void test_date(void **state)
+{
+    struct fixture *f = *state;
+    FILETIME now, then;
+    at_file = take_a_second;
+    assert_hresult(start(f->manager, 0, 64), S_OK);
+    at_file = NULL;
+    const uint64_t since = hm_os_counter() - began_at;
+    GetSystemTimeAsFileTime(&now);
+    assert_true(SystemTimeToFileTime(&began, &then));
+    const int64_t passed = (int64_t)(((uint64_t)now.dwHighDateTime << 32 | now.dwLowDateTime) -
+                                     ((uint64_t)then.dwHighDateTime << 32 | then.dwLowDateTime)) /
+                           10000;
+    const int64_t counted = (int64_t)(since * 1000 / hm_os_counter_frequency());
+    print_message("    %d ms by the clock, %d ms by the counter\n", (int)passed, (int)counted);
+    assert_true(passed - counted < 200 && counted - passed < 200);
+    assert_hresult(hostmem_trace_stop(f->manager), S_OK);
 }
 
 /* An image that was unloaded while nobody listened: what lies there now is no unwind data. */
@@ -189,21 +238,6 @@ void __wrap_hm_ring_free(struct ring *ring, unsigned lane)
     if (is_to_die(BEFORE_A_SLOT_IS_FREE))
         die();
     __real_hm_ring_free(ring, lane);
-}
-
-static uint64_t last_point; /* the time of a sequence point; nothing behind it is earlier */
-static bool falls;
-
-static void look_at_times(const uint8_t *block)
-{
-    uint64_t time;
-    const bool is_point = block[3] == BLOCK_SEQUENCE_POINT;
-    if (!is_point && block[3] != BLOCK_EVENT)
-        return;
-    memcpy(&time, block + (is_point ? 4 : 8), sizeof time);
-    falls |= time < last_point;
-    if (is_point)
-        last_point = time;
 }
 
 bool __wrap_hm_os_file_write(HANDLE file, uint64_t offset, const void *bytes, size_t count)
@@ -385,11 +419,9 @@ static void test_stop_with_the_loader_lock(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        trace_test(test_lost_while_the_file_is_opened),
-        trace_test(test_no_stale_image_is_walked),
-        trace_test(test_a_writer_that_dies),
-        trace_test(test_a_writer_that_dies_before_it_tells),
-        trace_test(test_many_threads),
+        trace_test(test_lost_while_the_file_is_opened),      trace_test(test_date),
+        trace_test(test_no_stale_image_is_walked),           trace_test(test_a_writer_that_dies),
+        trace_test(test_a_writer_that_dies_before_it_tells), trace_test(test_many_threads),
         cmocka_unit_test(test_stop_with_the_loader_lock),
     };
     (void)argv;

@@ -39,12 +39,24 @@ static void begin_blocks(struct trace_file *file)
     hm_block_begin(&file->new_threads);
 }
 
+/* The date at a count of a while ago: to open a file can take long. */
+static SYSTEMTIME date_at(uint64_t counter)
+{
+    FILETIME time;
+    SYSTEMTIME utc;
+    GetSystemTimeAsFileTime(&time);
+    const uint64_t ago = (hm_os_counter() - counter) * 10000000 / hm_os_counter_frequency(),
+                   then = ((uint64_t)time.dwHighDateTime << 32 | time.dwLowDateTime) - ago;
+    time = (FILETIME){.dwLowDateTime = (DWORD)then, .dwHighDateTime = (DWORD)(then >> 32)};
+    FileTimeToSystemTime(&time, &utc);
+    return utc;
+}
+
 void hm_trace_file_begin(struct trace_file *file, uint64_t now)
 {
-    SYSTEMTIME utc;
+    const SYSTEMTIME utc = date_at(now);
     SYSTEM_INFO system;
     struct bytes first = {.at = file->events_memory, .room = EVENTS_ROOM};
-    GetSystemTime(&utc);
     GetSystemInfo(&system);
     file->process = GetCurrentProcessId();
     file->point = now;
