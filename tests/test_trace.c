@@ -166,7 +166,7 @@ static void test_end_of_the_manager(void **state)
 static void test_start_that_fails(void **state)
 {
     struct fixture *f = *state;
-    static const enum fake_os_call calls[] = {FAKE_OS_MUTEX, FAKE_OS_EVENT,  FAKE_OS_FILE,
+    static const enum fake_os_call calls[] = {FAKE_OS_MUTEX, FAKE_OS_EVENT,  FAKE_OS_COPY,  FAKE_OS_FILE,
                                               FAKE_OS_WRITE, FAKE_OS_MODULE, FAKE_OS_THREAD};
     for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++) {
         const long handles = fake_os_handles(), modules = fake_os_module_references();

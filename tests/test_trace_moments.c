@@ -324,6 +324,61 @@ static void test_a_writer_that_dies_before_it_tells(void **state)
     CloseHandle(dying);
 }
 
+/* A lane that is half full wakes the writer of its own trace, and not another one in its stead. */
+
+enum { LOOK_MS = 50 };
+static _Atomic bool no_looks; /* now and then */
+
+void __real_hm_os_wait(HANDLE event, const struct hm_os_resources *now, DWORD milliseconds);
+
+void __wrap_hm_os_wait(HANDLE event, const struct hm_os_resources *now, DWORD milliseconds)
+{
+    __real_hm_os_wait(event, now,
+                      milliseconds == LOOK_MS && atomic_load(&no_looks) ? 10 * WAIT_MS : milliseconds);
+}
+
+static uint64_t file_bytes(const wchar_t *name)
+{
+    LARGE_INTEGER bytes = {.QuadPart = 0};
+    HANDLE file =
+        CreateFileW(name, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, 0, NULL);
+    assert_true(file != INVALID_HANDLE_VALUE && GetFileSizeEx(file, &bytes));
+    CloseHandle(file);
+    return (uint64_t)bytes.QuadPart;
+}
+
+static void test_half_full(void **state)
+{
+    enum { SLOTS = 64, TRACES = 4 };
+    struct fixture traced[TRACES];
+    wchar_t name[TRACES][MAX_PATH + 2];
+    (void)state;
+    for (unsigned i = 0; i < TRACES; i++) {
+        wcscpy(name[i], path);
+        wcscat(name[i], (const wchar_t[]){(wchar_t)(L'0' + i), 0});
+        const hostmem_trace_options options = {.size = sizeof options, .path = name[i], .lane_events = SLOTS};
+        assert_hresult(hostmem_create(NULL, &traced[i].manager), S_OK);
+        assert_hresult(hostmem_get_memory_manager(traced[i].manager, &traced[i].memory), S_OK);
+        assert_hresult(hostmem_trace_start(traced[i].manager, &options), S_OK);
+    }
+    atomic_store(&no_looks, true);
+    Sleep(4 * LOOK_MS);
+    for (unsigned i = 0; i < TRACES; i++) {
+        const uint64_t before = file_bytes(name[i]);
+        for (unsigned pair = 0; pair < SLOTS / 4 + 1; pair++)
+            reserve_and_release(&traced[i], 1);
+        for (unsigned tries = 0; tries < WAIT_MS / 10 && file_bytes(name[i]) == before; tries++)
+            Sleep(10);
+        assert_true(file_bytes(name[i]) > before);
+    }
+    atomic_store(&no_looks, false);
+    for (unsigned i = 0; i < TRACES; i++) {
+        IHostMemoryManager_Release(traced[i].memory);
+        hostmem_release(traced[i].manager);
+        DeleteFileW(name[i]);
+    }
+}
+
 /* More threads than the file keeps apart: their numbers begin anew behind a point, which no event that is still to come is
  * earlier than. */
 static void add_threads(struct trace_file *file, uint64_t time, uint32_t first, uint32_t count)
@@ -419,9 +474,13 @@ static void test_stop_with_the_loader_lock(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        trace_test(test_lost_while_the_file_is_opened),      trace_test(test_date),
-        trace_test(test_no_stale_image_is_walked),           trace_test(test_a_writer_that_dies),
-        trace_test(test_a_writer_that_dies_before_it_tells), trace_test(test_many_threads),
+        trace_test(test_lost_while_the_file_is_opened),
+        trace_test(test_date),
+        trace_test(test_no_stale_image_is_walked),
+        trace_test(test_a_writer_that_dies),
+        trace_test(test_a_writer_that_dies_before_it_tells),
+        trace_test(test_many_threads),
+        trace_test(test_half_full),
         cmocka_unit_test(test_stop_with_the_loader_lock),
     };
     (void)argv;
