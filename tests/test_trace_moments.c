@@ -8,6 +8,7 @@
 
 #include <hostmem/trace.h>
 
+#include "com/manager.h"
 #include "memory/os.h"
 #include "nettrace/trace_file.h"
 #include "support/bridge_child.h"
@@ -199,9 +200,15 @@ void __real_hm_trace_file_add(struct trace_file *file, const struct file_event *
 void __real_hm_ring_free(struct ring *ring, unsigned lane);
 bool __real_hm_os_file_write(HANDLE file, uint64_t offset, const void *bytes, size_t count);
 
+enum { LOOKS = 12 };
+static uint64_t written[2][LOOKS]; /* times of allocations and of frees, by their bytes; 0: not yet */
+
 void __wrap_hm_event_block_add(struct event_block *block, const struct event_head *head,
                                const struct bytes *payload)
 {
+    const unsigned number = head->event <= TRACE_FREE ? payload->at[8] : LOOKS;
+    if (number < LOOKS)
+        written[head->event == TRACE_FREE][number] = head->time;
     if (is_to_die(IN_AN_EVENT)) {
         put_number(&block->bytes, 0x0587, 3);
         die();
@@ -328,6 +335,7 @@ static void test_a_writer_that_dies_before_it_tells(void **state)
 
 enum { LOOK_MS = 50 };
 static _Atomic bool no_looks; /* now and then */
+static void (*_Atomic before_a_look)(void);
 
 void __real_hm_os_wait(HANDLE event, const struct hm_os_resources *now, DWORD milliseconds);
 
@@ -335,6 +343,8 @@ void __wrap_hm_os_wait(HANDLE event, const struct hm_os_resources *now, DWORD mi
 {
     __real_hm_os_wait(event, now,
                       milliseconds == LOOK_MS && atomic_load(&no_looks) ? 10 * WAIT_MS : milliseconds);
+    if (milliseconds == LOOK_MS && atomic_load(&before_a_look) != NULL)
+        atomic_load (&before_a_look)();
 }
 
 static uint64_t file_bytes(const wchar_t *name)
@@ -376,6 +386,58 @@ static void test_half_full(void **state)
         IHostMemoryManager_Release(traced[i].memory);
         hostmem_release(traced[i].manager);
         DeleteFileW(name[i]);
+    }
+}
+
+/* A thread is held up in the middle of its event, and another one's is behind it in the lane: that is written late, and still
+ * with its time, before what a third did afterwards. */
+
+static struct ring *ring;
+static _Atomic unsigned look;
+
+static void put_event(unsigned lane, enum trace_kind kind, uint64_t number)
+{
+    bool half;
+    struct trace_event *event = hm_ring_claim(ring, lane, &half);
+    memset(event->value, 0, sizeof event->value);
+    event->time = hm_os_stamp();
+    event->thread = GetCurrentThreadId();
+    event->kind = (uint8_t)kind;
+    event->frames = 0;
+    event->value[1] = number;
+    ring_finish(event);
+}
+
+static void hold_up_a_thread(void)
+{
+    static struct trace_event *held[2];
+    bool half;
+    const unsigned number = atomic_load(&look);
+    if (number == LOOKS)
+        return;
+    if (number >= 2)
+        ring_finish(held[number % 2]);
+    held[number % 2] = hm_ring_claim(ring, 1, &half);
+    put_event(1, TRACE_ALLOC, number);
+    put_event(2, TRACE_FREE, number);
+    atomic_store(&look, number + 1);
+}
+
+static void test_held_up(void **state)
+{
+    struct fixture *f = *state;
+    memset(written, 0, sizeof written);
+    assert_hresult(start(f->manager, 0, 64), S_OK);
+    ring = &atomic_load(&f->manager->vm.recorders.running)->ring;
+    atomic_store(&before_a_look, hold_up_a_thread);
+    for (unsigned i = 0; i < WAIT_MS / 10 && atomic_load(&look) != LOOKS; i++)
+        Sleep(10);
+    Sleep(4 * LOOK_MS);
+    atomic_store(&before_a_look, NULL);
+    assert_hresult(hostmem_trace_stop(f->manager), S_OK);
+    for (unsigned i = 0; i < LOOKS; i++) {
+        assert_true(written[0][i] != 0 && written[1][i] != 0);
+        assert_true(written[0][i] <= written[1][i]);
     }
 }
 
@@ -481,6 +543,7 @@ int main(int argc, char **argv)
         trace_test(test_a_writer_that_dies_before_it_tells),
         trace_test(test_many_threads),
         trace_test(test_half_full),
+        trace_test(test_held_up),
         cmocka_unit_test(test_stop_with_the_loader_lock),
     };
     (void)argv;

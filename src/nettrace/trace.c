@@ -92,9 +92,11 @@ static void write_event(struct trace *trace, unsigned lane, const struct trace_e
 /*
  * What the lanes have.  last: nobody has time to finish any more.  Else events stay that came after the look at the clock:
  * of those before it none comes later, so a sequence point can stand there, and what several lanes have can be put in order.
+ * False: but for events behind one that is waited for.
  */
-static void go_over_lanes(struct trace *trace, bool last)
+static bool go_over_lanes(struct trace *trace, bool last)
 {
+    bool all = true;
     struct ring *ring = &trace->recorder->ring;
     hm_clock_look(&trace->clock);
     for (unsigned lane = 0; lane < RING_LANES; lane++) {
@@ -107,10 +109,12 @@ static void go_over_lanes(struct trace *trace, bool last)
             write_event(trace, lane, event, time);
             hm_ring_free(ring, lane);
         }
+        all &= !ring_waits(ring, lane);
         if (last)
             tell_lost(trace, lane, hm_ring_lost(ring, lane, true), hm_os_counter());
     }
     hm_trace_file_flush(&trace->file);
+    return all;
 }
 
 static void sample(struct trace *trace)
@@ -158,12 +162,12 @@ static void run(struct hm_os_thread *thread)
         hm_os_wait(trace->due, &none, LOOK_MS);
         goes_on = lock(trace);
         if (goes_on) {
-            go_over_lanes(trace, false);
+            const bool all = go_over_lanes(trace, false);
             due = hm_os_ticks() - trace->sampled >= SAMPLE_MS;
-            if (due) {
+            if (due && all)
                 hm_trace_file_point(&trace->file, trace->clock.last.counter);
+            if (due)
                 sample(trace);
-            }
         }
         hm_os_mutex_unlock(trace->mutex);
         if (due)
