@@ -44,10 +44,20 @@ void hm_file_remove(const char *name)
         _wremove(wide);
 }
 
+/* The console's, which others go on with; 0: there is none. */
+static UINT code_page;
+
+static void give_back_code_page(void)
+{
+    SetConsoleOutputCP(code_page);
+}
+
 void hm_file_prepare_stdout(void)
 {
     _setmode(_fileno(stdout), _O_BINARY);
-    SetConsoleOutputCP(CP_UTF8);
+    code_page = GetConsoleOutputCP();
+    if (code_page != 0 && atexit(give_back_code_page) == 0)
+        SetConsoleOutputCP(CP_UTF8);
 }
 
 int report_main(int argc, char **argv);
