@@ -113,6 +113,10 @@ static void apply_alloc(struct model *model, const struct event *event)
         return;
     unsigned use = use_of(values[ALLOC_USE]);
     if (values[ALLOC_REGION] != 0) {
+        /* What was there has gone, and that was lost: the sums are the next sample's to put right. */
+        struct region *before = reserves ? hm_regions_find(&model->regions, address) : NULL;
+        if (before)
+            hm_regions_remove(&model->regions, before);
         struct region *region = region_of(model, values[ALLOC_REGION], end, use);
         if (region) {
             if (reserves) {
@@ -135,7 +139,6 @@ static void apply_free(struct model *model, const struct event *event)
 {
     const uint64_t *values = event->values;
     struct region *region = hm_regions_find(&model->regions, values[FREE_REGION]);
-    unsigned use = use_of(values[FREE_USE]);
 
     model->failed[METHOD_FREE] += values[FREE_RESULT] != 0;
     if (is_misuse(event))
@@ -144,11 +147,9 @@ static void apply_free(struct model *model, const struct event *event)
         return;
     if (values[FREE_RELEASED] != 0)
         hm_misuses_release(&model->misuses, event, region, model->last_time);
-    if (region) {
-        use = region->use;
+    if (region)
         region->committed = less(region->committed, values[FREE_DECOMMITTED]);
-    }
-    model->counted[use] -= values[FREE_DECOMMITTED];
+    model->counted[use_of(values[FREE_USE])] -= values[FREE_DECOMMITTED];
     model->counted_reserved -= values[FREE_RELEASED];
     if (!region)
         return;

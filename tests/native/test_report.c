@@ -206,6 +206,34 @@ static void test_lost_then_freed(void **state)
     maker_free(&maker);
 }
 
+/* Where something is reserved nothing is left of what was there before, though its release was lost. */
+static void test_reserved_again(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(1), 0, 0, 8 * MB, 0x3000, 4, 2, 1, 0, MB, 8 * MB, MB);
+    MAKE(&maker, MADE_LOST, AT(2), 0, 1);
+    MAKE(&maker, MADE_SAMPLE, AT(3), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(4), 0, 0, 2 * MB, 0x2000, 4, 2, 4, 0, MB, 0, MB);
+    MAKE(&maker, MADE_ALLOC, AT(5), 0, MB, MB, 0x1000, 4, 2, 4, 0, MB, MB, MB);
+    MAKE(&maker, MADE_SAMPLE, AT(6), 0, 2 * MB, 0, 0, 0, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.last_sample_difference, 0);
+    assert_int_equal(loaded.model.state.reserved, 2 * MB);
+    const struct region *region = hm_regions_find(&loaded.model.regions, MB);
+    assert_int_equal(region->bytes, 2 * MB);
+    assert_int_equal(region->committed, MB);
+    assert_int_equal(region->use, USE_LOADER);
+    assert_int_equal(region->runs[0].end, 2 * MB);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* A commit in memory that is nobody's is in no sample; one in a view is. */
 static void test_committed_elsewhere(void **state)
 {
@@ -450,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_missing_event_shows),
         cmocka_unit_test(test_lost_then_freed),
+        cmocka_unit_test(test_reserved_again),
         cmocka_unit_test(test_committed_elsewhere),
         cmocka_unit_test(test_sample_believed),
         cmocka_unit_test(test_views_from_before),
