@@ -238,23 +238,29 @@ static void apply_region(struct model *model, const uint64_t *values)
 
 /* -------------------------------------------------------------------------------------------------------- the rest */
 
+static uint64_t distance(uint64_t one, uint64_t other)
+{
+    return one > other ? one - other : other - one;
+}
+
+/* It has what calls have done that are still at work, and whose events come later: of those that are believed the last one
+ * counts, before one that agrees. */
 static void apply_sample(struct model *model, const uint64_t *values)
 {
     uint64_t difference = 0;
 
-    for (unsigned use = 0; use < USE_BLOCKS; use++) {
-        const uint64_t said = values[SAMPLE_OTHER + use], known = model->state.committed[use];
-        difference += said > known ? said - known : known - said;
-        if (!model->sampled || model->in_doubt)
-            model->correction[use] = (int64_t)(said - model->counted[use]);
-    }
-    if (!model->sampled || model->in_doubt) {
-        model->reserved_correction = (int64_t)(values[SAMPLE_RESERVED] - model->counted_reserved);
+    for (unsigned use = 0; use < USE_BLOCKS; use++)
+        difference += distance(values[SAMPLE_OTHER + use], model->state.committed[use]);
+    if (!model->sampled || (model->to_agree && difference != 0)) {
+        for (unsigned use = 0; use < USE_BLOCKS; use++)
+            model->correction[use] = (int64_t)(values[SAMPLE_OTHER + use] - model->counted[use]);
         model->last_sample_difference = UNKNOWN;
     } else {
         model->differences += difference != 0;
         model->last_sample_difference = difference;
+        model->to_agree = false;
     }
+    model->reserved_correction = (int64_t)(values[SAMPLE_RESERVED] - model->counted_reserved);
     model->state.committed[USE_BLOCKS] = values[SAMPLE_BLOCKS];
     model->state.process = values[SAMPLE_PROCESS] == 0 ? UNKNOWN : values[SAMPLE_PROCESS];
     for (unsigned i = 0; i < 3; i++)
@@ -369,7 +375,7 @@ void hm_model_event(struct model *model, const struct event *event)
         apply_calls(model, values);
         break;
     case EVENT_LOST:
-        model->in_doubt = true;
+        model->in_doubt = model->to_agree = true;
         slice->lost += values[LOST_COUNT];
         model->lost += values[LOST_COUNT];
         break;

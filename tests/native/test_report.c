@@ -182,6 +182,30 @@ static void test_missing_event_shows(void **state)
     maker_free(&maker);
 }
 
+/* A sample has what a call has done that is still at work, and whose event comes later: what was lost is known when one
+ * agrees. */
+static void test_lost_at_work(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_LOST, AT(1), 0, 1);
+    MAKE(&maker, MADE_SAMPLE, AT(2), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(3), 0, 0, 2 * MB, 0x3000, 4, 2, 1, 0, MB, MB, MB);
+    MAKE(&maker, MADE_SAMPLE, AT(4), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_SAMPLE, AT(5), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], MB);
+    assert_int_equal(loaded.model.state.reserved, 2 * MB);
+    assert_int_equal(loaded.model.last_sample_difference, 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* What was lost counts by the sample; so when it goes, it goes from there, and from the use that the event has. */
 static void test_lost_then_freed(void **state)
 {
@@ -477,6 +501,7 @@ int main(void)
         cmocka_unit_test(test_program),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_missing_event_shows),
+        cmocka_unit_test(test_lost_at_work),
         cmocka_unit_test(test_lost_then_freed),
         cmocka_unit_test(test_reserved_again),
         cmocka_unit_test(test_committed_elsewhere),
