@@ -129,7 +129,7 @@ static void test_date(void **state)
                            10000;
     const int64_t counted = (int64_t)(since * 1000 / hm_os_counter_frequency());
     print_message("    %d ms by the clock, %d ms by the counter\n", (int)passed, (int)counted);
-    assert_true(passed - counted < 200 && counted - passed < 200);
+    assert_true(passed - counted < 500 && counted - passed < 500);
     assert_hresult(hostmem_trace_stop(f->manager), S_OK);
 }
 
@@ -419,6 +419,7 @@ static void hold_up_a_thread(void)
         ring_finish(held[number % 2]);
     held[number % 2] = hm_ring_claim(ring, 1, &half);
     put_event(1, TRACE_ALLOC, number);
+    Sleep(2); /* more than times can be wrong by */
     put_event(2, TRACE_FREE, number);
     atomic_store(&look, number + 1);
 }
