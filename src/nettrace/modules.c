@@ -171,17 +171,30 @@ static bool has(const HMODULE *modules, unsigned count, HMODULE module)
     return false;
 }
 
+/* An image may be listed a little before it is noted. */
+static bool is_known(const struct modules *modules, HMODULE module, const struct image *image)
+{
+    for (unsigned i = 0; i < modules->count; i++)
+        if (modules->known[i] == module)
+            return modules->known_image[i] == NULL || modules->known_image[i] == image;
+    return false;
+}
+
 void hm_modules_look(struct modules *modules)
 {
     const unsigned count = list(modules->now);
     if (count == 0)
         return;
     modules->fresh_count = 0;
-    for (unsigned i = 0; i < count; i++)
-        if (!has(modules->known, modules->count, modules->now[i]))
+    for (unsigned i = 0; i < count; i++) {
+        modules->now_image[i] = hm_images_find(&hm_process_images, (uintptr_t)modules->now[i]);
+        if (!is_known(modules, modules->now[i], modules->now_image[i]))
             modules->fresh[modules->fresh_count++] = modules->now[i];
-    for (unsigned i = 0; i < count; i++)
+    }
+    for (unsigned i = 0; i < count; i++) {
         modules->known[i] = modules->now[i];
+        modules->known_image[i] = modules->now_image[i];
+    }
     modules->count = count;
 }
 

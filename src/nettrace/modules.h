@@ -5,6 +5,7 @@
 #define HOSTMEM_NETTRACE_MODULES_H
 
 #include "nettrace/trace_file.h"
+#include "trace/images.h"
 
 enum { MODULES_MOST = 1024, MODULE_PATH = 1024 };
 
@@ -13,6 +14,8 @@ struct modules {
     unsigned count, fresh_count;
     uint64_t ids; /* of mappings, so far */
     HMODULE known[MODULES_MOST], now[MODULES_MOST], fresh[MODULES_MOST];
+    /* Of those, where images are noted: another's is another one. */
+    const struct image *known_image[MODULES_MOST], *now_image[MODULES_MOST];
     wchar_t path[MODULE_PATH];
     /* Of the last that hm_modules_next came to; pdb: empty, if it has none. */
     uint64_t base, bytes;
