@@ -235,9 +235,14 @@ static void test_another_in_its_place(void **state)
         assert_true(GetTempPathW(MAX_PATH, folder) != 0 && GetTempFileNameW(folder, L"hm", 0, copy[i]) != 0);
         assert_true(CopyFileW(from, copy[i], FALSE));
     }
-    module[0] = LoadLibraryW(copy[0]);
     for (hm_modules_look(&told); hm_modules_next(&told);)
         ;
+    assert_false(hm_modules_due(&told));
+    module[0] = LoadLibraryW(copy[0]);
+    assert_true(hm_modules_due(&told));
+    for (hm_modules_look(&told); hm_modules_next(&told);)
+        ;
+    assert_false(hm_modules_due(&told));
     FreeLibrary(module[0]);
     module[1] = LoadLibraryW(copy[1]);
     assert_true(module[0] != NULL && module[1] != NULL);

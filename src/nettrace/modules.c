@@ -180,8 +180,17 @@ static bool is_known(const struct modules *modules, HMODULE module, const struct
     return false;
 }
 
+/* Loaded so far, while somebody listened. */
+static _Atomic uint32_t loads;
+
+bool hm_modules_due(const struct modules *modules)
+{
+    return atomic_load(&loads) != modules->loads;
+}
+
 void hm_modules_look(struct modules *modules)
 {
+    modules->loads = atomic_load(&loads);
     const unsigned count = list(modules->now);
     if (count == 0)
         return;
@@ -237,9 +246,10 @@ static void CALLBACK loader_calls(ULONG reason, const struct loaded *loaded, voi
 {
     enum { LOADED = 1, UNLOADED = 2 };
     (void)context;
-    if (reason == LOADED)
+    if (reason == LOADED) {
         note(loaded->base);
-    else if (reason == UNLOADED)
+        atomic_fetch_add(&loads, 1);
+    } else if (reason == UNLOADED)
         hm_images_remove(&hm_process_images, (uintptr_t)loaded->base);
 }
 

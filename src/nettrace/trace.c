@@ -170,7 +170,7 @@ static void run(struct hm_os_thread *thread)
                 sample(trace);
         }
         hm_os_mutex_unlock(trace->mutex);
-        if (due)
+        if (goes_on && (due || hm_modules_due(&trace->modules)))
             tell_modules(trace);
     }
     if (trace->noted != NULL)
