@@ -86,6 +86,13 @@ static void test_misuse(void **state)
     options = plain();
     options.size--;
     assert_hresult(hostmem_trace_start(f->manager, &options), E_INVALIDARG);
+    /* Nothing is read behind a size that is not known. */
+    char *pages = VirtualAlloc(NULL, 2 * PAGE, MEM_RESERVE, PAGE_NOACCESS);
+    uint32_t *size_alone = (uint32_t *)(void *)(pages + PAGE) - 1;
+    assert_ptr_equal(VirtualAlloc(pages, PAGE, MEM_COMMIT, PAGE_READWRITE), pages);
+    *size_alone = sizeof *size_alone;
+    assert_hresult(hostmem_trace_start(f->manager, (void *)size_alone), E_INVALIDARG);
+    VirtualFree(pages, 0, MEM_RELEASE);
     options = plain();
     options.flags = 0x8;
     assert_hresult(hostmem_trace_start(f->manager, &options), E_INVALIDARG);
@@ -166,7 +173,7 @@ static void test_end_of_the_manager(void **state)
 static void test_start_that_fails(void **state)
 {
     struct fixture *f = *state;
-    static const enum fake_os_call calls[] = {FAKE_OS_MUTEX, FAKE_OS_EVENT,  FAKE_OS_FILE,
+    static const enum fake_os_call calls[] = {FAKE_OS_MUTEX, FAKE_OS_EVENT,  FAKE_OS_COPY,  FAKE_OS_FILE,
                                               FAKE_OS_WRITE, FAKE_OS_MODULE, FAKE_OS_THREAD};
     for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++) {
         const long handles = fake_os_handles(), modules = fake_os_module_references();

@@ -222,6 +222,42 @@ static void test_no_list(void **state)
     assert_false(hm_modules_next(&told));
 }
 
+/* An image goes, and another comes to lie where it was, between two looks: that is told of, too. */
+static void test_another_in_its_place(void **state)
+{
+    static struct modules told;
+    wchar_t folder[MAX_PATH], from[MAX_PATH], copy[2][MAX_PATH];
+    HMODULE module[2];
+    (void)state;
+    GetModuleFileNameW(NULL, from, MAX_PATH);
+    wcscpy(wcsrchr(from, L'\\') + 1, L"on_exit.dll");
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(GetTempPathW(MAX_PATH, folder) != 0 && GetTempFileNameW(folder, L"hm", 0, copy[i]) != 0);
+        assert_true(CopyFileW(from, copy[i], FALSE));
+    }
+    for (hm_modules_look(&told); hm_modules_next(&told);)
+        ;
+    assert_false(hm_modules_due(&told));
+    module[0] = LoadLibraryW(copy[0]);
+    assert_true(hm_modules_due(&told));
+    for (hm_modules_look(&told); hm_modules_next(&told);)
+        ;
+    assert_false(hm_modules_due(&told));
+    FreeLibrary(module[0]);
+    module[1] = LoadLibraryW(copy[1]);
+    assert_true(module[0] != NULL && module[1] != NULL);
+    hm_modules_look(&told);
+    assert_true(hm_modules_next(&told));
+    assert_int_equal(told.base, (uintptr_t)module[1]);
+    if (module[0] == module[1])
+        assert_false(hm_modules_next(&told));
+    hm_modules_look(&told);
+    assert_false(hm_modules_next(&told));
+    FreeLibrary(module[1]);
+    for (unsigned i = 0; i < 2; i++)
+        DeleteFileW(copy[i]);
+}
+
 /* What is listed is gone, and within another image by now: no reference to that is left. */
 static void test_within_another(void **state)
 {
@@ -289,6 +325,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_through_others, note, forget),
         cmocka_unit_test_setup_teardown(test_unknown, note, forget),
         cmocka_unit_test_setup_teardown(test_no_list, note, forget),
+        cmocka_unit_test_setup_teardown(test_another_in_its_place, note, forget),
         cmocka_unit_test_setup_teardown(test_within_another, note, forget),
         cmocka_unit_test(test_rubbish),
     };

@@ -83,6 +83,7 @@ bool hm_os_thread_start(struct hm_os_thread *thread); /* which stays until `run`
 HANDLE hm_os_mutex_create(void);
 bool hm_os_mutex_lock(HANDLE mutex); /* false: whoever had it was killed; the caller has it now */
 void hm_os_mutex_unlock(HANDLE mutex);
+HANDLE hm_os_copy(HANDLE handle); /* one more of the same object */
 void hm_os_close(HANDLE handle);
 
 /* A new file, which others may read; NULL: the last error tells why.  Bytes at an offset of it, all of them or false. */

@@ -253,6 +253,13 @@ void hm_os_mutex_unlock(HANDLE mutex)
     ReleaseMutex(mutex);
 }
 
+HANDLE hm_os_copy(HANDLE handle)
+{
+    const HANDLE process = GetCurrentProcess();
+    HANDLE copy;
+    return DuplicateHandle(process, handle, process, &copy, 0, FALSE, DUPLICATE_SAME_ACCESS) ? copy : NULL;
+}
+
 void hm_os_close(HANDLE handle)
 {
     CloseHandle(handle);

@@ -10,8 +10,6 @@
 
 _Static_assert((int)LANES == (int)RING_LANES, "a lane of threads is a lane of the ring");
 
-struct shared_handle hm_record_due;
-
 struct recorder *hm_recorder_take(struct recorders *recorders, _Atomic uint64_t *metadata, unsigned slots,
                                   unsigned frames)
 {
@@ -68,5 +66,5 @@ void hm_record(struct recorder *recorder, enum trace_kind kind, const uint64_t *
         event->value[i] = values[i];
     ring_finish(event);
     if (half)
-        hm_shared_handle_set(&hm_record_due);
+        hm_shared_handle_set(&recorder->due);
 }

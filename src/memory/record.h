@@ -13,9 +13,10 @@
 
 struct recorder {
     struct recorder *next;
-    size_t bytes;    /* of the recorder and its ring */
-    unsigned frames; /* of the stack, that each slot has room for; 0: no stacks are wanted */
-    uint32_t flags;  /* HOSTMEM_TRACE_... */
+    size_t bytes;             /* of the recorder and its ring */
+    unsigned frames;          /* of the stack, that each slot has room for; 0: no stacks are wanted */
+    uint32_t flags;           /* HOSTMEM_TRACE_... */
+    struct shared_handle due; /* set when a lane is half full; the trace's */
     struct ring ring;
 };
 
@@ -24,9 +25,6 @@ struct recorders {
     _Atomic(struct recorder *) running, spare;
     _Atomic uint64_t collections[3]; /* what the host has said of each generation, and 1; 0: nothing yet */
 };
-
-/* What the writers of all traces wait for: a lane is half full. */
-extern struct shared_handle hm_record_due;
 
 static inline struct recorder *recording(const struct recorders *recorders)
 {

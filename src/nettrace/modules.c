@@ -171,17 +171,39 @@ static bool has(const HMODULE *modules, unsigned count, HMODULE module)
     return false;
 }
 
+/* An image may be listed a little before it is noted. */
+static bool is_known(const struct modules *modules, HMODULE module, const struct image *image)
+{
+    for (unsigned i = 0; i < modules->count; i++)
+        if (modules->known[i] == module)
+            return modules->known_image[i] == NULL || modules->known_image[i] == image;
+    return false;
+}
+
+/* Loaded so far, while somebody listened. */
+static _Atomic uint32_t loads;
+
+bool hm_modules_due(const struct modules *modules)
+{
+    return atomic_load(&loads) != modules->loads;
+}
+
 void hm_modules_look(struct modules *modules)
 {
+    modules->loads = atomic_load(&loads);
     const unsigned count = list(modules->now);
     if (count == 0)
         return;
     modules->fresh_count = 0;
-    for (unsigned i = 0; i < count; i++)
-        if (!has(modules->known, modules->count, modules->now[i]))
+    for (unsigned i = 0; i < count; i++) {
+        modules->now_image[i] = hm_images_find(&hm_process_images, (uintptr_t)modules->now[i]);
+        if (!is_known(modules, modules->now[i], modules->now_image[i]))
             modules->fresh[modules->fresh_count++] = modules->now[i];
-    for (unsigned i = 0; i < count; i++)
+    }
+    for (unsigned i = 0; i < count; i++) {
         modules->known[i] = modules->now[i];
+        modules->known_image[i] = modules->now_image[i];
+    }
     modules->count = count;
 }
 
@@ -224,9 +246,10 @@ static void CALLBACK loader_calls(ULONG reason, const struct loaded *loaded, voi
 {
     enum { LOADED = 1, UNLOADED = 2 };
     (void)context;
-    if (reason == LOADED)
+    if (reason == LOADED) {
         note(loaded->base);
-    else if (reason == UNLOADED)
+        atomic_fetch_add(&loads, 1);
+    } else if (reason == UNLOADED)
         hm_images_remove(&hm_process_images, (uintptr_t)loaded->base);
 }
 

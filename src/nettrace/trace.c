@@ -22,6 +22,7 @@ struct trace {
     struct hm_os_thread thread;
     _Atomic uint32_t references; /* who ends it, and the thread */
     HANDLE mutex;
+    HANDLE due; /* the recorder's event, which the thread may wait for when the recorder is gone */
     /* The mutex's. */
     bool ended;
     struct vm *vm; /* until it is ended */
@@ -91,9 +92,11 @@ static void write_event(struct trace *trace, unsigned lane, const struct trace_e
 /*
  * What the lanes have.  last: nobody has time to finish any more.  Else events stay that came after the look at the clock:
  * of those before it none comes later, so a sequence point can stand there, and what several lanes have can be put in order.
+ * False: but for events behind one that is waited for.
  */
-static void go_over_lanes(struct trace *trace, bool last)
+static bool go_over_lanes(struct trace *trace, bool last)
 {
+    bool all = true;
     struct ring *ring = &trace->recorder->ring;
     hm_clock_look(&trace->clock);
     for (unsigned lane = 0; lane < RING_LANES; lane++) {
@@ -106,10 +109,12 @@ static void go_over_lanes(struct trace *trace, bool last)
             write_event(trace, lane, event, time);
             hm_ring_free(ring, lane);
         }
+        all &= !ring_waits(ring, lane);
         if (last)
             tell_lost(trace, lane, hm_ring_lost(ring, lane, true), hm_os_counter());
     }
     hm_trace_file_flush(&trace->file);
+    return all;
 }
 
 static void sample(struct trace *trace)
@@ -143,7 +148,8 @@ static void release(struct trace *trace)
         return;
     if (trace->mutex != NULL)
         hm_os_close(trace->mutex);
-    hm_shared_handle_give(&hm_record_due);
+    if (trace->due != NULL)
+        hm_os_close(trace->due);
     hm_pages_release(trace, sizeof *trace);
 }
 
@@ -153,18 +159,18 @@ static void run(struct hm_os_thread *thread)
     const struct hm_os_resources none = {.low = false};
     for (bool goes_on = true; goes_on;) {
         bool due = false;
-        hm_os_wait(shared_handle(&hm_record_due), &none, LOOK_MS);
+        hm_os_wait(trace->due, &none, LOOK_MS);
         goes_on = lock(trace);
         if (goes_on) {
-            go_over_lanes(trace, false);
+            const bool all = go_over_lanes(trace, false);
             due = hm_os_ticks() - trace->sampled >= SAMPLE_MS;
-            if (due) {
+            if (due && all)
                 hm_trace_file_point(&trace->file, trace->clock.last.counter);
+            if (due)
                 sample(trace);
-            }
         }
         hm_os_mutex_unlock(trace->mutex);
-        if (due)
+        if (goes_on && (due || hm_modules_due(&trace->modules)))
             tell_modules(trace);
     }
     if (trace->noted != NULL)
@@ -189,16 +195,28 @@ static bool take_recorder(struct trace *trace, const hostmem_trace_options *opti
     const unsigned slots = options->lane_events != 0 ? options->lane_events : SLOTS_USUAL;
     const unsigned frames = options->flags & HOSTMEM_TRACE_STACKS ? TRACE_FRAMES_MOST : 0;
     struct recorder *recorder = hm_recorder_take(&vm->recorders, &vm->stats.metadata, slots, frames);
-    trace->recorder = recorder;
     if (recorder == NULL)
         return false;
+    const HANDLE due = hm_shared_handle_take(&recorder->due, hm_os_event_create);
+    if (due == NULL) {
+        hm_recorder_give(&vm->recorders, recorder);
+        return false;
+    }
+    trace->recorder = recorder;
+    trace->due = hm_os_copy(due);
     recorder->flags = options->flags;
     for (unsigned lane = 0; lane < RING_LANES; lane++) {
         while (hm_ring_next(&recorder->ring, lane, true) != NULL)
             hm_ring_free(&recorder->ring, lane);
         trace->lost[lane] = hm_ring_lost(&recorder->ring, lane, true);
     }
-    return true;
+    return trace->due != NULL;
+}
+
+static void give_recorder(struct trace *trace)
+{
+    hm_shared_handle_give(&trace->recorder->due);
+    hm_recorder_give(&trace->vm->recorders, trace->recorder);
 }
 
 /* The file and the thread; all else is there, and calls are recorded. */
@@ -247,10 +265,6 @@ HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, stru
     struct trace *trace = pages_take(sizeof *trace);
     if (trace == NULL)
         return E_OUTOFMEMORY;
-    if (hm_shared_handle_take(&hm_record_due, hm_os_event_create) == NULL) {
-        hm_pages_release(trace, sizeof *trace);
-        return E_OUTOFMEMORY;
-    }
     trace->thread.run = run;
     trace->references = 1;
     trace->vm = vm;
@@ -262,7 +276,7 @@ HRESULT hm_trace_start(struct vm *vm, const hostmem_trace_options *options, stru
         return S_OK;
     }
     if (trace->recorder != NULL)
-        hm_recorder_give(&vm->recorders, trace->recorder);
+        give_recorder(trace);
     release(trace);
     return result;
 }
@@ -271,7 +285,6 @@ HRESULT hm_trace_end(struct trace *trace)
 {
     lock(trace);
     trace->ended = true;
-    struct recorder *recorder = trace->recorder;
     struct survey_calls calls;
     atomic_store(&trace->vm->recorders.running, NULL);
     hm_survey_count_calls(&calls, trace->vm);
@@ -282,9 +295,9 @@ HRESULT hm_trace_end(struct trace *trace)
     hm_trace_file_end(&trace->file);
     hm_os_close(trace->file.file);
     const DWORD error = trace->file.error;
-    hm_recorder_give(&trace->vm->recorders, recorder);
+    give_recorder(trace);
     hm_os_mutex_unlock(trace->mutex);
-    hm_shared_handle_set(&hm_record_due);
+    hm_os_event_set(trace->due);
     release(trace);
     return error == 0 ? S_OK : hresult_from_win32(error);
 }

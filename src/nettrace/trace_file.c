@@ -39,12 +39,24 @@ static void begin_blocks(struct trace_file *file)
     hm_block_begin(&file->new_threads);
 }
 
+/* The date at a count of a while ago: to open a file can take long. */
+static SYSTEMTIME date_at(uint64_t counter)
+{
+    FILETIME time;
+    SYSTEMTIME utc;
+    GetSystemTimeAsFileTime(&time);
+    const uint64_t ago = (hm_os_counter() - counter) * 10000000 / hm_os_counter_frequency(),
+                   then = ((uint64_t)time.dwHighDateTime << 32 | time.dwLowDateTime) - ago;
+    time = (FILETIME){.dwLowDateTime = (DWORD)then, .dwHighDateTime = (DWORD)(then >> 32)};
+    FileTimeToSystemTime(&time, &utc);
+    return utc;
+}
+
 void hm_trace_file_begin(struct trace_file *file, uint64_t now)
 {
-    SYSTEMTIME utc;
+    const SYSTEMTIME utc = date_at(now);
     SYSTEM_INFO system;
     struct bytes first = {.at = file->events_memory, .room = EVENTS_ROOM};
-    GetSystemTime(&utc);
     GetSystemInfo(&system);
     file->process = GetCurrentProcessId();
     file->point = now;
@@ -118,19 +130,27 @@ static void write_point(struct trace_file *file, uint64_t now, bool forget)
     }
 }
 
+/* Threads begin anew here while there is room, and seldom between two of these points, where no other can stand without
+ * changing times. */
 void hm_trace_file_point(struct trace_file *file, uint64_t now)
 {
-    write_point(file, now, false);
+    write_point(file, now, file->threads.count > THREADS_MOST / 4);
+}
+
+/* The time of the last event. */
+static uint64_t latest(const struct trace_file *file)
+{
+    uint64_t time = file->point;
+    for (unsigned capture = 0; capture < CAPTURES; capture++)
+        if (time < file->capture[capture].time)
+            time = file->capture[capture].time;
+    return time;
 }
 
 void hm_trace_file_take_over(struct trace_file *file)
 {
-    uint64_t latest = file->point;
-    for (unsigned capture = 0; capture < CAPTURES; capture++)
-        if (latest < file->capture[capture].time)
-            latest = file->capture[capture].time;
     begin_blocks(file);
-    write_point(file, latest, true);
+    write_point(file, latest(file), true);
 }
 
 static uint32_t number_of(struct trace_file *file, uint32_t thread)
@@ -138,7 +158,7 @@ static uint32_t number_of(struct trace_file *file, uint32_t thread)
     bool added;
     uint32_t number = hm_threads_number(&file->threads, thread, &added);
     if (number == 0) {
-        write_point(file, hm_os_counter(), true);
+        write_point(file, latest(file), true);
         number = hm_threads_number(&file->threads, thread, &added);
     }
     if (added)

@@ -44,10 +44,20 @@ void hm_file_remove(const char *name)
         _wremove(wide);
 }
 
+/* The console's, which others go on with; 0: there is none. */
+static UINT code_page;
+
+static void give_back_code_page(void)
+{
+    SetConsoleOutputCP(code_page);
+}
+
 void hm_file_prepare_stdout(void)
 {
     _setmode(_fileno(stdout), _O_BINARY);
-    SetConsoleOutputCP(CP_UTF8);
+    code_page = GetConsoleOutputCP();
+    if (code_page != 0 && atexit(give_back_code_page) == 0)
+        SetConsoleOutputCP(CP_UTF8);
 }
 
 int report_main(int argc, char **argv);
@@ -76,6 +86,8 @@ int wmain(int argc, wchar_t **wide)
     return status;
 }
 #else
+#    include <sys/stat.h>
+
 FILE *hm_file_open(const char *name, const char *mode)
 {
     return fopen(name, mode);
@@ -83,7 +95,10 @@ FILE *hm_file_open(const char *name, const char *mode)
 
 void hm_file_remove(const char *name)
 {
-    remove(name);
+    struct stat status;
+
+    if (stat(name, &status) == 0 && S_ISREG(status.st_mode))
+        remove(name);
 }
 
 void hm_file_prepare_stdout(void)

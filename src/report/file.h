@@ -11,7 +11,7 @@
 
 /* NULL: errno says why. */
 FILE *hm_file_open(const char *name, const char *mode);
-void hm_file_remove(const char *name);
+void hm_file_remove(const char *name); /* but no device */
 
 struct nettrace_source hm_file_source(FILE *file);
 

@@ -28,8 +28,8 @@ static const char help[] =
     "  --compare OTHER.nettrace  what the other trace has more or less, by use and by call site\n"
     "  --help (-h, -?), --version\n"
     "\n"
-    "Exit status: 0; 1 when a trace cannot be read, or is not complete (it is told what it has, then);\n"
-    "2 when the command line makes no sense.\n";
+    "Exit status: 0; 1 when a trace cannot be read, or is not complete (it is told what it has, then), or\n"
+    "the report cannot be written; 2 when the command line makes no sense.\n";
 
 struct options {
     const char *file, *other, *html;
@@ -131,6 +131,8 @@ static bool load(struct loaded *loaded, const char *name, int *status)
         return false;
     }
     const bool told = hm_load(loaded, hm_file_source(file));
+    if (ferror(file))
+        loaded->result.what = "reading it failed";
     fclose(file);
     if (loaded->result.what) {
         char line[256];

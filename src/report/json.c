@@ -110,7 +110,7 @@ static void figures(struct out *out, const struct model *model)
     hm_out_text(out, "]");
     key(out, ",\n ", "accounting");
     key_number(out, "{", "samples_that_differ", model->differences);
-    key_number(out, ", ", "last_difference", model->last_sample_difference);
+    key_known(out, ", ", "last_difference", model->last_sample_difference);
     hm_out_text(out, "}");
 }
 

@@ -31,11 +31,23 @@ static uint64_t less(uint64_t from, uint64_t amount)
     return amount > from ? 0 : from - amount;
 }
 
-/* As signed: the sums of a hostile file may go round, which does no harm. */
+/* As signed: what was lost may have been freed, so that less than nothing is counted. The sums of a hostile file may go
+ * round, which does no harm. */
 static uint64_t corrected(uint64_t counted, int64_t correction)
 {
-    const uint64_t sum = counted + (uint64_t)correction;
-    return correction < 0 && sum > counted ? 0 : sum;
+    const int64_t sum = (int64_t)(counted + (uint64_t)correction);
+    return sum < 0 ? 0 : (uint64_t)sum;
+}
+
+/* What Windows makes of the bounds that it is given: whole pages. */
+static uint64_t page_floor(uint64_t address)
+{
+    return address & ~(uint64_t)4095;
+}
+
+static uint64_t page_ceil(uint64_t address)
+{
+    return page_floor(address + 4095);
 }
 
 static unsigned use_of(uint64_t use)
@@ -83,7 +95,11 @@ static void apply_alloc(struct model *model, const struct event *event)
     const uint64_t *values = event->values;
     struct site *site = event->site ? &model->sites.list[event->site] : NULL;
     const bool failed = values[ALLOC_RESULT] != 0;
-    const bool reserves = !failed && values[ALLOC_REGION] == values[ALLOC_ADDRESS] &&
+    /* The address that came back is lower than the one that was asked for where that is on no boundary. */
+    const uint64_t address = values[ALLOC_ADDRESS],
+                   asked = values[ALLOC_ASKED] != 0 ? values[ALLOC_ASKED] : address,
+                   end = page_ceil(asked + values[ALLOC_BYTES]);
+    const bool reserves = !failed && values[ALLOC_REGION] == address &&
                           (values[ALLOC_TYPE] & MEM_RESERVE_FLAG || values[ALLOC_ASKED] == 0);
 
     model->failed[METHOD_ALLOC] += failed;
@@ -91,14 +107,17 @@ static void apply_alloc(struct model *model, const struct event *event)
         site->calls++;
         site->failed += failed;
         site->committed += values[ALLOC_COMMITTED];
-        site->reserved += reserves ? values[ALLOC_BYTES] : 0;
+        site->reserved += reserves ? end - address : 0;
     }
     if (failed)
         return;
     unsigned use = use_of(values[ALLOC_USE]);
     if (values[ALLOC_REGION] != 0) {
-        struct region *region =
-            region_of(model, values[ALLOC_REGION], values[ALLOC_ADDRESS] + values[ALLOC_BYTES], use);
+        /* What was there has gone, and that was lost: the sums are the next sample's to put right. */
+        struct region *before = reserves ? hm_regions_find(&model->regions, address) : NULL;
+        if (before)
+            hm_regions_remove(&model->regions, before);
+        struct region *region = region_of(model, values[ALLOC_REGION], end, use);
         if (region) {
             if (reserves) {
                 region->site = event->site;
@@ -107,10 +126,11 @@ static void apply_alloc(struct model *model, const struct event *event)
             use = region->use;
             region->committed += values[ALLOC_COMMITTED];
             if (values[ALLOC_TYPE] & MEM_COMMIT_FLAG)
-                hm_regions_commit(&model->regions, region, values[ALLOC_ADDRESS], values[ALLOC_BYTES]);
+                hm_regions_commit(&model->regions, region, address, end - address);
         }
     }
-    model->counted[use] += values[ALLOC_COMMITTED];
+    if (values[ALLOC_REGION] != 0 || use == USE_VIEW) /* else it is nobody's, and in no sample */
+        model->counted[use] += values[ALLOC_COMMITTED];
     if (site)
         site->by_use[use] += values[ALLOC_COMMITTED];
 }
@@ -119,7 +139,6 @@ static void apply_free(struct model *model, const struct event *event)
 {
     const uint64_t *values = event->values;
     struct region *region = hm_regions_find(&model->regions, values[FREE_REGION]);
-    unsigned use = USE_OTHER;
 
     model->failed[METHOD_FREE] += values[FREE_RESULT] != 0;
     if (is_misuse(event))
@@ -128,18 +147,26 @@ static void apply_free(struct model *model, const struct event *event)
         return;
     if (values[FREE_RELEASED] != 0)
         hm_misuses_release(&model->misuses, event, region, model->last_time);
-    if (region) {
-        use = region->use;
+    if (region)
         region->committed = less(region->committed, values[FREE_DECOMMITTED]);
-    }
-    model->counted[use] = less(model->counted[use], values[FREE_DECOMMITTED]);
-    model->counted_reserved = less(model->counted_reserved, values[FREE_RELEASED]);
+    model->counted[use_of(values[FREE_USE])] -= values[FREE_DECOMMITTED];
+    model->counted_reserved -= values[FREE_RELEASED];
     if (!region)
         return;
+    const uint64_t start = page_floor(values[FREE_ADDRESS]);
     if (values[FREE_RELEASED] != 0)
         hm_regions_remove(&model->regions, region);
+    else if (values[FREE_BYTES] == 0) /* all of it */
+        hm_regions_decommit(&model->regions, region, region->base, region->bytes);
     else
-        hm_regions_decommit(&model->regions, region, values[FREE_ADDRESS], values[FREE_BYTES]);
+        hm_regions_decommit(&model->regions, region, start,
+                            page_ceil(values[FREE_ADDRESS] + values[FREE_BYTES]) - start);
+}
+
+/* A view that was there at the start already: those come before the first sample, and no call has made them. */
+static bool is_from_before(const struct model *model, const struct event *event)
+{
+    return event->kind == EVENT_VIEW_MAPPED && !model->sampled && event->site == 0;
 }
 
 /* What is there goes in either case: its end may have been lost. */
@@ -149,7 +176,7 @@ static void apply_view(struct model *model, const struct event *event)
     struct region *region = hm_regions_find(&model->regions, values[VIEW_ADDRESS]);
 
     if (region) {
-        model->counted[region->use] = less(model->counted[region->use], region->committed);
+        model->counted[region->use] -= region->committed;
         hm_regions_remove(&model->regions, region);
     }
     if (event->kind != EVENT_VIEW_MAPPED)
@@ -162,8 +189,7 @@ static void apply_view(struct model *model, const struct event *event)
     region->bytes = values[VIEW_BYTES];
     region->committed = values[VIEW_COMMITTED];
     region->site = event->site;
-    region->since =
-        model->sampled || event->site ? model->last_time : NOT_SEEN; /* those from before come first */
+    region->since = is_from_before(model, event) ? NOT_SEEN : model->last_time;
 }
 
 /* Of a region whose reservation was not seen, calls have told a part only. Sums that a sample has put right have the
@@ -190,7 +216,7 @@ static void apply_region(struct model *model, const uint64_t *values)
     const unsigned use = use_of(values[REGION_USE]);
 
     if (region) {
-        model->counted[region->use] = less(model->counted[region->use], region->committed);
+        model->counted[region->use] -= region->committed;
         model->counted[use] += region->committed;
         region->use = (uint8_t)use;
         model->regions.changes++;
@@ -212,22 +238,29 @@ static void apply_region(struct model *model, const uint64_t *values)
 
 /* -------------------------------------------------------------------------------------------------------- the rest */
 
+static uint64_t distance(uint64_t one, uint64_t other)
+{
+    return one > other ? one - other : other - one;
+}
+
+/* It has what calls have done that are still at work, and whose events come later: of those that are believed the last one
+ * counts, before one that agrees. */
 static void apply_sample(struct model *model, const uint64_t *values)
 {
     uint64_t difference = 0;
 
-    for (unsigned use = 0; use < USE_BLOCKS; use++) {
-        const uint64_t said = values[SAMPLE_OTHER + use], known = model->state.committed[use];
-        difference += said > known ? said - known : known - said;
-        if (!model->sampled || model->in_doubt)
-            model->correction[use] = (int64_t)(said - model->counted[use]);
+    for (unsigned use = 0; use < USE_BLOCKS; use++)
+        difference += distance(values[SAMPLE_OTHER + use], model->state.committed[use]);
+    if (!model->sampled || (model->to_agree && difference != 0)) {
+        for (unsigned use = 0; use < USE_BLOCKS; use++)
+            model->correction[use] = (int64_t)(values[SAMPLE_OTHER + use] - model->counted[use]);
+        model->last_sample_difference = UNKNOWN;
+    } else {
+        model->differences += difference != 0;
+        model->last_sample_difference = difference;
+        model->to_agree = false;
     }
-    if (!model->sampled || model->in_doubt) {
-        model->reserved_correction = (int64_t)(values[SAMPLE_RESERVED] - model->counted_reserved);
-        difference = 0;
-    }
-    model->differences += difference != 0;
-    model->last_sample_difference = difference;
+    model->reserved_correction = (int64_t)(values[SAMPLE_RESERVED] - model->counted_reserved);
     model->state.committed[USE_BLOCKS] = values[SAMPLE_BLOCKS];
     model->state.process = values[SAMPLE_PROCESS] == 0 ? UNKNOWN : values[SAMPLE_PROCESS];
     for (unsigned i = 0; i < 3; i++)
@@ -294,7 +327,7 @@ void hm_model_event(struct model *model, const struct event *event)
     hm_frames_advance(&model->frames, &model->regions, model->last_time, model->header.frequency);
     struct slice *slice = hm_timeline_at(&model->timeline, model->last_time, &model->state);
     model->events++;
-    if (method != METHOD_COUNT) {
+    if (method != METHOD_COUNT && !is_from_before(model, event)) {
         model->calls[method]++;
         slice->calls[method]++;
     }
@@ -342,7 +375,7 @@ void hm_model_event(struct model *model, const struct event *event)
         apply_calls(model, values);
         break;
     case EVENT_LOST:
-        model->in_doubt = true;
+        model->in_doubt = model->to_agree = true;
         slice->lost += values[LOST_COUNT];
         model->lost += values[LOST_COUNT];
         break;
@@ -355,7 +388,7 @@ void hm_model_event(struct model *model, const struct event *event)
 bool hm_model_begin(struct model *model, const struct nettrace_header *header)
 {
     model->header = *header;
-    model->state.process = UNKNOWN;
+    model->state.process = model->last_sample_difference = UNKNOWN;
     for (unsigned i = 0; i < LIMITS_COUNT; i++)
         model->state.limits[i] = UNKNOWN;
     for (unsigned i = 0; i < 3; i++)

@@ -22,11 +22,17 @@ enum type {
     TYPE_UINT32 = 10,
     TYPE_INT64 = 11,
     TYPE_UINT64 = 12,
+    TYPE_SINGLE = 13,
+    TYPE_DOUBLE = 14,
+    TYPE_DATE = 16,
+    TYPE_GUID = 17,
     TYPE_UTF16_TEXT = 18, /* up to a zero */
     TYPE_ARRAY = 19,      /* its length before it, in two bytes */
     TYPE_VARINT = 20,
     TYPE_VARUINT = 21,
-    TYPE_UTF8_UNIT = 23
+    TYPE_UTF8_UNIT = 23,
+    TYPE_RELATIVE = 24, /* where in the payload an array is; its element's type does not matter here */
+    TYPE_LOCATION = 25
 };
 
 enum { NOWHERE = 255 };
@@ -51,7 +57,7 @@ static const struct known_event {
                      {"Asked", "Bytes", "Type", "Level", "Use", "Result", "Address", "Committed", "Region"}},
     [EVENT_FREE] = {hostmem,
                     "Free",
-                    {"Address", "Bytes", "Type", "Result", "Decommitted", "Released", "Region"}},
+                    {"Address", "Bytes", "Type", "Use", "Result", "Decommitted", "Released", "Region"}},
     [EVENT_VIEW_MAPPED] = {hostmem, "ViewMapped", {"Address", "Bytes", "Committed"}},
     [EVENT_VIEW_UNMAPPED] = {hostmem, "ViewUnmapped", {"Address", "Bytes"}},
     [EVENT_REFUSAL] = {hostmem, "Refusal", {"Bytes", "Level", "Use", "Reason", "Charged"}},
@@ -251,6 +257,24 @@ static unsigned size_of(unsigned type)
     }
 }
 
+/* Of what no field of ours is; 0: that is not known. */
+static unsigned skipped_size_of(unsigned type)
+{
+    switch (type) {
+    case TYPE_SINGLE:
+    case TYPE_RELATIVE:
+    case TYPE_LOCATION:
+        return 4;
+    case TYPE_DOUBLE:
+        return 8;
+    case TYPE_DATE:
+    case TYPE_GUID:
+        return 16;
+    default:
+        return 0;
+    }
+}
+
 static struct bytes take_wide_text(struct bytes *payload)
 {
     struct bytes text = bytes_of(payload->at, 0);
@@ -283,7 +307,8 @@ static bool take_value(struct schema *schema, const struct schema_field *field, 
                      ? keep_text(&schema->texts, array, wide)
                      : 0;
     } else {
-        return false;
+        take_bytes(payload, skipped_size_of(field->type));
+        return skipped_size_of(field->type) != 0;
     }
     return true;
 }

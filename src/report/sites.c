@@ -10,7 +10,7 @@
 
 #include "report/array.h"
 
-enum { SITES_MAX = 4096, STACKS_MAX = 1 << 18, IMAGES_MAX = 4096 };
+enum { SITES_MAX = 4096, STACKS_MAX = 1 << 18, IMAGES_MAX = 4096, LEFT_OUT_MAX = 1 << 18 };
 
 static uint64_t hash_of(const uint64_t *frames, uint32_t depth)
 {
@@ -52,6 +52,16 @@ static uint32_t intern(struct sites *sites, const struct site *wanted)
     return *index;
 }
 
+/* The file has a stack anew behind each sequence point; beyond so many it is counted each time. */
+static void leave_out(struct sites *sites, uint64_t hash)
+{
+    uint32_t *known = hm_table_add(&sites->by_left_out, hash, LEFT_OUT_MAX);
+
+    sites->left_out += known == NULL || *known == 0;
+    if (known)
+        *known = 1;
+}
+
 void hm_sites_stack(struct sites *sites, uint32_t id, struct bytes addresses, unsigned pointer_size)
 {
     struct site site = {.stacks = 1};
@@ -66,7 +76,7 @@ void hm_sites_stack(struct sites *sites, uint32_t id, struct bytes addresses, un
     if (known)
         *known = index;
     else
-        sites->left_out++;
+        leave_out(sites, site.hash);
 }
 
 void hm_sites_forget_ids(struct sites *sites)
@@ -232,5 +242,6 @@ void hm_sites_clear(struct sites *sites)
     free(sites->became);
     hm_table_clear(&sites->by_hash);
     hm_table_clear(&sites->by_stack);
+    hm_table_clear(&sites->by_left_out);
     *sites = (struct sites){0};
 }

@@ -33,9 +33,9 @@ struct sites {
     uint32_t count, capacity;
     struct image *images;
     uint32_t image_count, image_capacity;
-    struct table by_hash, by_stack;
-    uint64_t left_out; /* stacks for which there was no room */
-    uint32_t *became;  /* by index of the sites that these were made of */
+    struct table by_hash, by_stack, by_left_out; /* the last: hashes */
+    uint64_t left_out;                           /* stacks for which there was no room */
+    uint32_t *became;                            /* by index of the sites that these were made of */
     uint32_t became_count;
 };
 

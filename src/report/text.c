@@ -133,7 +133,12 @@ static void happenings(struct out *out, const struct model *model)
                       collections[0], collections[1], collections[2]);
     if (!model->sampled)
         return;
-    if (model->last_sample_difference == 0)
+    if (model->last_sample_difference == UNKNOWN)
+        hm_out_text(
+            out,
+            "  accounting   the last sample is not compared: it is the first, or events were lost before "
+            "it\n");
+    else if (model->last_sample_difference == 0)
         hm_out_text(out, "  accounting   the last sample agrees with the events, byte for byte\n");
     else
         hm_out_format(out, "  accounting   the last sample differs from the events by %" PRIu64 " bytes\n",

@@ -73,6 +73,13 @@ static inline void ring_finish(struct trace_event *event)
 const struct trace_event *hm_ring_next(struct ring *ring, unsigned lane, bool last);
 void hm_ring_free(struct ring *ring, unsigned lane);
 
+/* For the reader: the lane's next event is in the middle of being filled in, and it has some time yet. */
+static inline bool ring_waits(const struct ring *ring, unsigned lane)
+{
+    const uint64_t place = atomic_load_explicit(&ring->lane[lane].tail, memory_order_relaxed);
+    return ring->lane[lane].stuck == place + 1;
+}
+
 /* Events of the lane that were lost before the one that hm_ring_next gave last; all: so far. */
 uint64_t hm_ring_lost(const struct ring *ring, unsigned lane, bool all);
 

@@ -182,6 +182,182 @@ static void test_missing_event_shows(void **state)
     maker_free(&maker);
 }
 
+/* A sample has what a call has done that is still at work, and whose event comes later: what was lost is known when one
+ * agrees. */
+static void test_lost_at_work(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_LOST, AT(1), 0, 1);
+    MAKE(&maker, MADE_SAMPLE, AT(2), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(3), 0, 0, 2 * MB, 0x3000, 4, 2, 1, 0, MB, MB, MB);
+    MAKE(&maker, MADE_SAMPLE, AT(4), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_SAMPLE, AT(5), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], MB);
+    assert_int_equal(loaded.model.state.reserved, 2 * MB);
+    assert_int_equal(loaded.model.last_sample_difference, 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* What was lost counts by the sample; so when it goes, it goes from there, and from the use that the event has. */
+static void test_lost_then_freed(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(1), 0, 0, MB, 0x3000, 4, 2, 0, 0, MB, MB, MB);
+    MAKE(&maker, MADE_LOST, AT(2), 0, 1);
+    MAKE(&maker, MADE_SAMPLE, AT(3), 0, 9 * MB, 0, 0, 8 * MB, 0, 0, 0, 0, MB, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_FREE, AT(4), 0, 64 * MB, 0, 0x8000, 1, 0, 8 * MB, 8 * MB, 64 * MB);
+    MAKE(&maker, MADE_SAMPLE, AT(5), 0, MB, 0, 0, 0, 0, 0, 0, 0, MB, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], 0);
+    assert_int_equal(loaded.model.state.committed[USE_OTHER], MB);
+    assert_int_equal(loaded.model.state.reserved, MB);
+    assert_int_equal(loaded.model.last_sample_difference, 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* Where something is reserved nothing is left of what was there before, though its release was lost. */
+static void test_reserved_again(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(1), 0, 0, 8 * MB, 0x3000, 4, 2, 1, 0, MB, 8 * MB, MB);
+    MAKE(&maker, MADE_LOST, AT(2), 0, 1);
+    MAKE(&maker, MADE_SAMPLE, AT(3), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(4), 0, 0, 2 * MB, 0x2000, 4, 2, 4, 0, MB, 0, MB);
+    MAKE(&maker, MADE_ALLOC, AT(5), 0, MB, MB, 0x1000, 4, 2, 4, 0, MB, MB, MB);
+    MAKE(&maker, MADE_SAMPLE, AT(6), 0, 2 * MB, 0, 0, 0, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.last_sample_difference, 0);
+    assert_int_equal(loaded.model.state.reserved, 2 * MB);
+    const struct region *region = hm_regions_find(&loaded.model.regions, MB);
+    assert_int_equal(region->bytes, 2 * MB);
+    assert_int_equal(region->committed, MB);
+    assert_int_equal(region->use, USE_LOADER);
+    assert_int_equal(region->runs[0].end, 2 * MB);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* A commit in memory that is nobody's is in no sample; one in a view is. */
+static void test_committed_elsewhere(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(1), 0, MB, MB, 0x1000, 4, 2, 0, 0, MB, MB, 0);
+    MAKE(&maker, MADE_ALLOC, AT(2), 0, 4 * MB, MB, 0x1000, 4, 2, 5, 0, 4 * MB, 64 * KB, 0);
+    MAKE(&maker, MADE_SAMPLE, AT(3), 0, 0, 0, 0, 0, 0, 0, 0, 64 * KB, 0, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.last_sample_difference, 0);
+    assert_int_equal(loaded.model.state.committed[USE_VIEW], 64 * KB);
+    assert_int_equal(loaded.model.state.committed[USE_OTHER], 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* A sample that is believed agrees with nothing. */
+static void test_sample_believed(void **state)
+{
+    (void)state;
+    for (unsigned lost = 0; lost < 3; lost++) {
+        struct trace_maker maker;
+        struct loaded loaded;
+
+        begin(&maker);
+        if (lost != 0)
+            MAKE(&maker, MADE_LOST, AT(0), 0, 1);
+        if (lost != 1)
+            MAKE(&maker, MADE_SAMPLE, AT(1), 0, MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+        MAKE(&maker, MADE_LIMITS, AT(2), 0, 0, 0, 0, 0, 0, 0);
+        maker_end(&maker);
+        assert_true(load(&loaded, &maker));
+        char *text = text_of(&loaded), *json = json_of(&loaded);
+        assert_null(strstr(text, "agrees"));
+        assert_non_null(strstr(json, "\"last_difference\": null"));
+        free(text);
+        free(json);
+        hm_unload(&loaded);
+        maker_free(&maker);
+    }
+}
+
+/* Views that were there already are no calls. */
+static void test_views_from_before(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_VIEW_MAPPED, AT(0), 0, MB, MB, 0);
+    MAKE(&maker, MADE_SAMPLE, AT(1), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_VIEW_MAPPED, AT(2), 0, 4 * MB, MB, 0);
+    MAKE(&maker, MADE_VIEW_UNMAPPED, AT(3), 0, MB, MB);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.calls[METHOD_VIEW_MAPPED], 1);
+    assert_int_equal(loaded.model.calls[METHOD_VIEW_UNMAPPED], 1);
+    assert_int_equal(loaded.model.regions.count, 1);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* Windows deals in pages, whatever it is asked for; and 0 bytes are all of a region. */
+static void test_pages(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+    const struct region *region;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(1), 0, 0, 100, 0x2000, 4, 2, 1, 0, MB, 0, MB);
+    MAKE(&maker, MADE_FREE, AT(2), 0, MB, 0, 0x8000, 1, 0, 0, 4 * KB, MB);
+    MAKE(&maker, MADE_ALLOC, AT(3), 0, MB + 8 * KB, 5 * KB, 0x2000, 4, 2, 1, 0, MB, 0, MB);
+    MAKE(&maker, MADE_ALLOC, AT(4), 0, MB + 5 * KB, KB, 0x1000, 4, 2, 1, 0, MB + 4 * KB, 4 * KB, MB);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.state.reserved, 16 * KB);
+    region = hm_regions_find(&loaded.model.regions, MB);
+    assert_int_equal(region->bytes, 16 * KB);
+    assert_int_equal(region->run_count, 1);
+    assert_int_equal(region->runs[0].start, MB + 4 * KB);
+    assert_int_equal(region->runs[0].end, MB + 8 * KB);
+    hm_unload(&loaded);
+    maker.size -= 4; /* the end mark */
+    MAKE(&maker, MADE_FREE, AT(5), 0, MB, 0, 0x4000, 1, 0, 4 * KB, 0, MB);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(hm_regions_find(&loaded.model.regions, MB)->run_count, 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* Fields in another order, of other types, and some that nobody knows. */
 static void test_fields_by_name(void **state)
 {
@@ -190,11 +366,12 @@ static void test_fields_by_name(void **state)
     struct loaded loaded;
 
     maker_begin(&maker, 8);
-    maker_row(
-        &maker, 3, "Hostmem", "Alloc",
-        "Note s, Region v, Level u32, Extra u64, Committed v, Type v, Address v, Bytes v, Use v, Result u8");
+    maker_row(&maker, 3, "Hostmem", "Alloc",
+              "Note s, Region v, Level u32, Extra u64, Id g, Load d, Committed v, Type v, Address v, Bytes "
+              "v, Use v, Result u8");
     maker_row(&maker, 4, "Hostmem", "Later", "Anything u64");
-    MAKE(&maker, 3, AT(1), 0, (uintptr_t) "text", 64 * KB, 2, 99, 8 * KB, 0x3000, 64 * KB, 64 * KB, 3, 0);
+    MAKE(&maker, 3, AT(1), 0, (uintptr_t) "text", 64 * KB, 2, 99, 98, 97, 8 * KB, 0x3000, 64 * KB, 64 * KB, 3,
+         0);
     MAKE(&maker, 4, AT(2), 0, 1);
     maker_end(&maker);
     assert_true(load(&loaded, &maker));
@@ -237,6 +414,29 @@ static void test_recorder_not_told(void **state)
     assert_string_equal(name, "coreclr.dll+0x5 < hostmem.dll+0x6");
     for (uint64_t stack = 1; stack <= 3; stack++) /* a region knows its own still */
         assert_int_equal(hm_regions_find(&loaded.model.regions, stack * MB)->site, stack == 3 ? 2 : 1);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* Those for which there is no room are counted once each, however often the file has them. */
+static void test_stacks_left_out(void **state)
+{
+    (void)state;
+    enum { KEPT = 4096, MORE = 10 };
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    for (unsigned round = 0; round < 3; round++) {
+        for (uint64_t i = 0; i < KEPT + MORE; i++)
+            maker_stack(&maker, (uint32_t)i + 1, 1, (const uint64_t[]){MB + i});
+        MAKE(&maker, MADE_LIMITS, AT(round), 0, 0, 0, 0, 0, 0, 0);
+        maker_sequence_point(&maker, AT(round));
+    }
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.sites.count, KEPT);
+    assert_int_equal(loaded.model.sites.left_out, MORE);
     hm_unload(&loaded);
     maker_free(&maker);
 }
@@ -301,8 +501,16 @@ int main(void)
         cmocka_unit_test(test_program),
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_missing_event_shows),
+        cmocka_unit_test(test_lost_at_work),
+        cmocka_unit_test(test_lost_then_freed),
+        cmocka_unit_test(test_reserved_again),
+        cmocka_unit_test(test_committed_elsewhere),
+        cmocka_unit_test(test_sample_believed),
+        cmocka_unit_test(test_views_from_before),
+        cmocka_unit_test(test_pages),
         cmocka_unit_test(test_fields_by_name),
         cmocka_unit_test(test_recorder_not_told),
+        cmocka_unit_test(test_stacks_left_out),
         cmocka_unit_test(test_json_texts),
         cmocka_unit_test(test_compared),
     };

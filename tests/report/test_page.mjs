@@ -81,6 +81,13 @@ async function look_at_map(page) {
   await page.mouse('mouseMoved', map.left + 10, map.top - 40);
 }
 
+// What was before the trace is in no rate, and in no moment of it.
+async function look_at_late(page) {
+  const rows = await page.evaluate(`[...document.querySelectorAll('#call-table tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))`);
+  demand(JSON.stringify(rows) === '[["VirtualAlloc","7,007","0","7"],["VirtualQuery","9","0",""]]', `calls: ${JSON.stringify(rows)}`);
+  demand(await page.evaluate(`document.getElementById('lanes').hidden`), 'collections from before the trace are shown in it');
+}
+
 // Groups with their regions inside; frees of what is not owned, beside the release before.
 async function look_at_leaks(page) {
   const rows = (id) => page.evaluate(`[...document.querySelectorAll('#${id} tbody tr')].map((row) => row.textContent)`);
@@ -114,7 +121,7 @@ try {
   await look(program, {width: 1200, height: 1300}, [look_at_charts,
     async (page) => writeFileSync(picture, await page.picture(false)), look_at_map, look_at_zoom]);
   await look(program, {width: 1200, height: 1300, dark: true}, [look_at_charts]);
-  await look(made('leaks', 'leaks', 0), {width: 1200, height: 1300}, [look_at_leaks]);
+  await look(made('leaks', 'leaks', 0), {width: 1200, height: 1300}, [look_at_leaks, look_at_late]);
   const compared = made('small', 'small', 0, '--compare', join(folder, 'program.nettrace'));
   await look(compared, {width: 700, height: 900}, [async (page) => {
     const rows = await page.evaluate(`document.querySelectorAll('#compare-uses tbody tr').length`);

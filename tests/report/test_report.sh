@@ -104,6 +104,8 @@ expect 1 'the file ends within its header' short
 expect 1 'is no .nettrace file' script
 expect 1 'another format version than 6' version5
 expect 1 'not-there: ' not-there
+mkdir folder
+expect 1 'folder: [^t]' folder # not that it is empty
 expect 1 'not complete: the file has no end mark .*told' without-mark
 grep -q '^  incomplete   the file has no end mark' out || wrong "without-mark: the text does not say it"
 expect 1 'not complete: the file ends within a block' cut
@@ -135,6 +137,10 @@ else
     expect 2 'is a trace, which --html would overwrite' small.nettrace --html program.nettrace
     expect 1 'nowhere/page.html: ' small.nettrace --html nowhere/page.html
     expect 1 'no end mark' without-mark --html page.html
+    if [ ${#runner[@]} -eq 0 ] && mknod full c 1 7 2> mknod.err && : > full; then # as /dev/full, where one may make it
+        expect 1 'full: could not be written to its end' small.nettrace --html full
+        [ -c full ] || wrong "a device was removed"
+    fi
     make program big.nettrace 1000000 || exit 1
     started=$SECONDS
     run big.nettrace --html page.html

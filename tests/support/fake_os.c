@@ -385,6 +385,16 @@ void hm_os_mutex_unlock(HANDLE mutex)
     ReleaseMutex(mutex);
 }
 
+HANDLE hm_os_copy(HANDLE handle)
+{
+    const HANDLE process = GetCurrentProcess();
+    HANDLE copy = NULL;
+    if (!fails(FAKE_OS_COPY) &&
+        !DuplicateHandle(process, handle, process, &copy, 0, FALSE, DUPLICATE_SAME_ACCESS))
+        abort();
+    return counted(copy);
+}
+
 /* Of a handle that is none any more, or another's, whoever closes it twice would close anything. */
 void hm_os_close(HANDLE handle)
 {

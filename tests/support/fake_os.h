@@ -19,6 +19,7 @@ enum fake_os_call {
     FAKE_OS_THREAD,
     FAKE_OS_EVENT,
     FAKE_OS_MUTEX,
+    FAKE_OS_COPY,
     FAKE_OS_MODULE,
     FAKE_OS_FILE,
     FAKE_OS_WRITE,

@@ -103,7 +103,14 @@ static void put_field(struct trace_maker *maker, const char *name, size_t length
         maker_put(maker, 19, 1); /* an array of UTF-8 */
         maker_put(maker, 23, 1);
     } else {
-        maker_put(maker, *type == 'v' ? 21 : type[1] == '8' ? 6 : type[1] == '3' ? 10 : 12, 1);
+        maker_put(maker,
+                  *type == 'v'     ? 21
+                  : *type == 'd'   ? 14
+                  : *type == 'g'   ? 17
+                  : type[1] == '8' ? 6
+                  : type[1] == '3' ? 10
+                                   : 12,
+                  1);
     }
     *kept = *type != 'u' ? *type : type[1] == '8' ? '1' : type[1] == '3' ? '4' : '8';
     put_later(maker, at, maker->size - at - 2, 2);
@@ -185,6 +192,9 @@ static void put_payload(struct trace_maker *maker, const char *types, const uint
             put_bytes(maker, text, strlen(text));
         } else if (*types == 'v') {
             maker_put_varuint(maker, *values);
+        } else if (*types == 'd' || *types == 'g') {
+            maker_put(maker, *values, 8);
+            maker_put(maker, 0, *types == 'g' ? 8 : 0);
         } else {
             maker_put(maker, *values, (unsigned)(*types - '0'));
         }

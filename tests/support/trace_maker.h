@@ -42,7 +42,7 @@ struct trace_maker {
     uint64_t last_time; /* of the event before, in this block */
     uint32_t sequence, block_sequence;
     uint32_t thread; /* of the events that follow, by its number in the file; 0: none is told */
-    char types[MAKER_KINDS][MAKER_FIELDS + 1]; /* of each row's fields: 1, 4, 8, s, v */
+    char types[MAKER_KINDS][MAKER_FIELDS + 1]; /* of each row's fields: 1, 4, 8, s, v, d, g */
 };
 
 void maker_put(struct trace_maker *maker, uint64_t number, unsigned bytes);
@@ -55,7 +55,7 @@ void maker_begin(struct trace_maker *maker, unsigned pointer_size);
 void maker_open(struct trace_maker *maker, unsigned kind);
 void maker_close(struct trace_maker *maker); /* the open block, if there is one */
 
-/* A row; fields as "Bytes u64, Level u8, Version s". A block of its own unless one is open. */
+/* A row; fields as "Bytes u64, Level u8, Version s", v: a varuint, d: a double, g: a GUID. A block of its own unless one is open. */
 void maker_row(struct trace_maker *maker, uint32_t id, const char *provider, const char *name,
                const char *fields);
 void maker_rows(struct trace_maker *maker); /* all that hostmem's traces have */

@@ -118,7 +118,8 @@ static void misuse(struct trace_maker *maker, double time, uint32_t stack, unsig
     MAKE(maker, MADE_FREE, SECONDS(time), stack, address, 0, type, OTHER, NOT_OWNED, 0, 0, region);
 }
 
-/* Stacks 1 and 2 differ in their fourth frames; 3 reserves, too; 4 and 5 free; 6 frees what it must not. */
+/* Stacks 1 and 2 differ in their fourth frames; 3 reserves, too; 4 and 5 free; 6 frees what it must not.  The trace began
+ * late: there were 40 collections before it, and 7,000 calls. */
 static void leaks(struct trace_maker *maker)
 {
     enum { FIRST = 70, SECOND = 200 }; /* threads */
@@ -136,7 +137,7 @@ static void leaks(struct trace_maker *maker)
     maker_thread(maker, SECOND, "", 4712);
     maker->thread = FIRST;
     MAKE(maker, MADE_REGION, SECONDS(0), 0, before, 64 * KB, 64 * KB, OTHER, RESERVE | COMMIT);
-    sample(maker, 0, 64 * KB, uses, 0);
+    sample(maker, 0, 64 * KB, uses, 40);
     reserve(maker, 0.1, 1, GC_HEAP, heap, MB);
     reserve(maker, 0.2, 3, LOADER, twice, 64 * KB);
     reserve(maker, 0.4, 2, GC_HEAP, heap + 2 * MB, 2 * MB);
@@ -166,7 +167,9 @@ static void leaks(struct trace_maker *maker)
     uses[OTHER] = 0;
     uses[GC_HEAP] = 3 * MB;
     uses[LOADER] = 128 * KB;
-    sample(maker, 1, 3 * MB + 192 * KB, uses, 0);
+    sample(maker, 1, 3 * MB + 192 * KB, uses, 40);
+    MAKE(maker, MADE_CALLS, SECONDS(1), 0, (uintptr_t) "VirtualAlloc", 7007, 0);
+    MAKE(maker, MADE_CALLS, SECONDS(1), 0, (uintptr_t) "VirtualQuery", 9, 0);
     maker_end(maker);
 }
 

@@ -113,7 +113,8 @@ function charts(data, on_moment) {
 
   // ---- what happened: a lane for each kind, with a tick for each slice in which it did
   function lanes() {
-    const differences = (column) => column && column.map((value, i) => Math.max(0, (value || 0) - (i ? column[i - 1] || 0 : 0)));
+    // What the first one has may be from before the trace.
+    const differences = (column) => column && column.map((value, i) => (i ? Math.max(0, (value || 0) - (column[i - 1] || 0)) : 0));
     const rows = [
       ['refused', times.refusals, 'mark'], ['Low', times.notified.low, 'soft'],
       ['Neutral', times.notified.neutral, 'other'], ['High', times.notified.high, 'loader'],

@@ -32,15 +32,17 @@ function figures(data) {
     make('dl', {style: 'margin:0'}, make('dt', {}, title), make('dd', {}, value, make('small', {}, more)))));
 }
 
+// What was counted may have begun long before the trace: how many a second is of those that are traced.
 function call_table(data) {
-  const rows = data.counted_calls.length
-    ? data.counted_calls.map((row) => ({...row, title: 'count'}))
+  const traced = new Map(data.calls.map((row) => [row.method, row.traced]));
+  const rows = data.counted_calls.length ? data.counted_calls
     : data.calls.map((row) => ({method: row.method, count: row.traced, failed: row.failed}));
   by_id('call-table').replaceChildren(table([
     {title: 'method', cell: (row) => row.method},
     {title: 'calls', number: true, cell: (row) => count(row.count)},
     {title: 'failed', number: true, cell: (row) => count(row.failed)},
-    {title: 'a second', number: true, cell: (row) => count(Math.round(row.count / (data.seconds || 1)))},
+    {title: 'a second', number: true, cell: (row) => (traced.has(row.method)
+      ? count(Math.round(traced.get(row.method) / (data.seconds || 1))) : '')},
   ], rows));
 }
 
