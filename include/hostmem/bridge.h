@@ -92,19 +92,20 @@
  * of the host's that comes to a module which is not redirected is that module's end; .NET 8 to 11 have none that do,
  * as far as tests show.  A module that imports _msize, _recalloc, _expand, HeapSize or HeapValidate could be given such a
  * block, and is refused: coreclr.dll with ERROR_NOT_SUPPORTED, of the others the load fails with ERROR_PROC_NOT_FOUND (none
- * of these versions imports them).  _aligned_malloc and its sisters stay the C library's, private heaps (HeapCreate) whosever
- * they are: the debugger's has to work while a thread that is suspended has the process heap locked.  While the process ends nothing of it goes to the host any more: its other
- * threads have been killed, one of them perhaps inside the host's heap.
+ * of these versions imports them).  _aligned_malloc and its sisters stay the C library's, private heaps (HeapCreate)
+ * whosever they are: the debugger's has to work while a thread that is suspended has the process heap locked.  While the
+ * process ends nothing of it goes to the host any more: its other threads have been killed, one of them perhaps inside the
+ * host's heap.
  *
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
  * the least of the machine, task_limit and heap_limit (the shared budget's if that is less).  Before the runtime has started
- * it is the limit of the job that is shown (below), a third more, if one is; and not below 32 MiB, since .NET 10 reserves twice
- * the total for its heap.  So the collector works harder before it runs into a refusal, and programs that trim their caches
- * at GCMemoryInfo.HighMemoryLoadThresholdBytes, nine tenths of what is shown or the program's own
- * System.GC.HighMemoryPercent, get there.  A collector that has the limits of a hostmem manager for its own (below) is told
- * 89 % of them from there up to 97 %, unless the machine is at 90 % itself, or the process in a job with a limit: told more, it
- * would collect in full again and again before it is at its limit, where it does so by itself.  K32GetProcessMemoryInfo
- * gives, in a job with a limit, a working set that is this load's part of it.
+ * it is the limit of the job that is shown (below), a third more, if one is; and not below 32 MiB, since .NET 10 reserves
+ * twice the total for its heap.  So the collector works harder before it runs into a refusal, and programs that trim
+ * their caches at GCMemoryInfo.HighMemoryLoadThresholdBytes, nine tenths of what is shown or the program's own
+ * System.GC.HighMemoryPercent, get there.  A collector that has the limits of a hostmem manager for its own (below) is
+ * told 89 % of them from there up to 97 %, unless the machine is at 90 % itself, or the process in a job with a limit:
+ * told more, it would collect in full again and again before it is at its limit, where it does so by itself.
+ * K32GetProcessMemoryInfo gives, in a job with a limit, a working set that is this load's part of it.
  *
  * Limits of the heap.  What holds is the least of: the host's task_limit and heap_limit; the program's own (environment
  * and runtimeconfig.json: GCHeapHardLimit, or GCHeapHardLimitPercent of the total that is shown); three quarters of the
@@ -443,8 +444,9 @@ HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
  *   module   as it was given to hostmem_bridge_watch.
  *
  * A bound runtime stays bound.  What two components share (one hostfxr.dll, mostly) is followed on account of the one that
- * was watched first, and ends with it: watch the other one again.  A slot that somebody else has hooked since stays as it is: this library's function in it
- * does nothing of its own from then on.  Returns S_OK; S_FALSE: it is not watched; E_INVALIDARG: module is NULL.
+ * was watched first, and ends with it: watch the other one again.  A slot that somebody else has hooked since stays as it
+ * is: this library's function in it does nothing of its own from then on.  Returns S_OK; S_FALSE: it is not watched;
+ * E_INVALIDARG: module is NULL.
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_unwatch(HMODULE module);
 

@@ -544,8 +544,8 @@ typedef struct hostmem_budget_usage {
  *   budget   receives the budget, one reference; NULL on failure.
  *
  * Managers are given it by hostmem_options.shared.  What they commit is charged to their own budget and to this one, the
- * heaps of all together to its heap_limit; either may refuse, and pressure is that of the tighter one.  Returns S_OK; E_POINTER: budget is NULL; E_INVALIDARG:
- * limits as for hostmem_set_limits; E_OUTOFMEMORY.
+ * heaps of all together to its heap_limit; either may refuse, and pressure is that of the tighter one.  Returns S_OK;
+ * E_POINTER: budget is NULL; E_INVALIDARG: limits as for hostmem_set_limits; E_OUTOFMEMORY.
  */
 HRESULT HOSTMEM_CALL hostmem_create_budget(const hostmem_limits *limits, hostmem_budget **budget);
 

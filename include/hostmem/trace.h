@@ -53,8 +53,8 @@ typedef struct hostmem_trace_options {
  *   options   which file, and what of.
  *
  * Several managers may be traced at once, each into a file of its own.  Not under the loader lock, nor while a
- * thread is suspended that may have it.  The memory that events go through stays until the manager's end, and is used again by
- * its next trace with as many lane_events, if that is with stacks, or without, as well.
+ * thread is suspended that may have it.  The memory that events go through stays until the manager's end, and is used
+ * again by its next trace with as many lane_events, if that is with stacks, or without, as well.
  *
  * Returns S_OK; E_POINTER: an argument or the path is NULL; E_INVALIDARG: a size that this version does not know, unknown
  * flags, lane_events that are none of the above, reserved not 0; HOST_E_INVALIDOPERATION: the manager is traced already;
@@ -85,8 +85,8 @@ HRESULT HOSTMEM_CALL hostmem_trace_collections(hostmem_manager *manager, const u
  *
  * The caller's thread writes what there is, how often each method was called, and the end of the file; calls that are under
  * way meanwhile may be missing.  It waits for the library's thread while that writes, and for nothing else: it may be called
- * under the loader lock, and while the process ends, when there is no other thread any more.  The manager's end does the same.  A process that ends
- * without it leaves a file that can be read to its last block.
+ * under the loader lock, and while the process ends, when there is no other thread any more.  The manager's end does the
+ * same.  A process that ends without it leaves a file that can be read to its last block.
  *
  * Returns S_OK; S_FALSE: the manager is not traced; E_POINTER: manager is NULL; E_OUTOFMEMORY or HRESULT_FROM_WIN32: Windows
  * would not write the file to its end, and why (the disk was full, for instance).

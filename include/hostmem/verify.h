@@ -63,8 +63,8 @@ typedef struct hostmem_verify_report {
  *   report    size set by the caller; receives what was looked at, and the first difference.  May be NULL.
  *
  * Every region's record, every entry of the ownership table, each page of owned regions against VirtualQuery, and the
- * number of those that are committed; every block of an IHostMalloc; the sums against hostmem_statistics and the budgets.  It changes nothing and repairs nothing.
- * The time it takes grows with all of that; most of it is VirtualQuery's.
+ * number of those that are committed; every block of an IHostMalloc; the sums against hostmem_statistics and the budgets.
+ * It changes nothing and repairs nothing. The time it takes grows with all of that; most of it is VirtualQuery's.
  *
  * Takes no lock but those of IHostMalloc heaps; a heap without MALLOC_THREADSAFE must not be in use by another thread
  * meanwhile.  Other calls may go on: what they disturb is not judged, and a difference counts only if three further looks,
