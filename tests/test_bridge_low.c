@@ -142,12 +142,33 @@ static void collections_in_vain_get_rare(void **state)
     assert_collected_after(count + 5, PACE_MS);
 }
 
+/* A limit that was refused is taken when a collection has made room, however rarely it is tried by then. */
+static void room_is_used_at_once(void **state)
+{
+    (void)state;
+    const LONG collects = fake->gc.collects, refreshes = fake->gc.refreshes;
+    const ULONGLONG end = GetTickCount64() + PACE_MS + LATE_MS;
+    tell(eMemoryAvailableNeutral);
+    assert_no_pulse(100);
+    fake->gc.refuses = 1000;
+    fake->gc.collect_makes_room = TRUE;
+    hm_managed_refresh_limit();
+    while (fake->gc.collects == collects && GetTickCount64() < end) {
+        assert_int_equal(fake->gc.refreshes, refreshes);
+        Sleep(10);
+    }
+    assert_int_equal(fake->gc.collects, collects + 1);
+    Sleep(QUIET_MS);
+    assert_int_equal(fake->gc.refreshes, refreshes + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_region_is_left_alone),
         cmocka_unit_test(collections_have_a_pace),
         cmocka_unit_test(collections_in_vain_get_rare),
+        cmocka_unit_test(room_is_used_at_once),
     };
 
     return cmocka_run_group_tests(tests, group_setup, NULL);

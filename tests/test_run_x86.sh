@@ -16,7 +16,7 @@ json=(--json --report "$work/report.json")
 programs=$clr/net10.0-x86
 for program in ending grow memory; do need "$programs/$program/$program.dll"; done
 
-rounds=20   # long enough to be sampled
+rounds=6   # long enough to be sampled
 
 # grown LIMIT: all rounds were stopped by OutOfMemoryException, with at least three quarters of LIMIT in the first, as far as
 # that was left for heap; VirtualQuery found no more heap than LIMIT.

@@ -267,8 +267,8 @@ static ULONGLONG collection_pace(void)
 }
 
 /* What a Low asks for, or a limit that the heap is too big for.  The program is asked for its region directly before
- * each; it may still enter one in between. */
-static DWORD relieve(ICLRRuntimeHost2 *host)
+ * each; it may still enter one in between.  *room: there may be some now for a limit that was refused. */
+static DWORD relieve(ICLRRuntimeHost2 *host, bool *room)
 {
     static ULONGLONG last_collection; /* 0: none */
 
@@ -285,11 +285,13 @@ static DWORD relieve(ICLRRuntimeHost2 *host)
             return (DWORD)(due - now);
         if (in_no_gc_region(host))
             return REGION_POLL_MS;
-        const bool low = atomic_exchange(&wants_collection, false);
-        if (atomic_exchange(&wants_room, false) || low) {
+        const bool low = atomic_exchange(&wants_collection, false),
+                   refused = atomic_exchange(&wants_room, false);
+        if (low || refused) {
             last_collection = now;
             atomic_fetch_add(&in_vain, 1);
             collect(host);
+            *room = refused;
         }
     }
     return INFINITE;
@@ -304,17 +306,19 @@ static void heap_check(void)
         hm_bridge_event_tell(HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN, NULL, S_OK, NULL);
 }
 
-/* The runtime reads its limits at its start by itself, so whatever is wanted before that can wait for it. */
-static DWORD keep_limit(ICLRRuntimeHost2 *host)
+/* The runtime reads its limits at its start by itself, so whatever is wanted before that can wait for it.  One that was refused
+ * is tried again at once when a collection may have made room for it. */
+static DWORD keep_limit(ICLRRuntimeHost2 *host, bool *room)
 {
     static ULONGLONG not_before, retry_at;
     static DWORD retry;
     ULONGLONG now = GetTickCount64();
 
-    if (!atomic_load(&wants_refresh) && (!retry || now < retry_at))
+    if (!atomic_load(&wants_refresh) && (!retry || (now < retry_at && !*room)))
         return retry ? (DWORD)(retry_at - now) : INFINITE;
     if (now < not_before)
         return (DWORD)(not_before - now);
+    *room = false;
     const bool again = !atomic_exchange(&wants_refresh, false);
     const bool taken = refresh_limit(host);
     now = GetTickCount64();
@@ -341,8 +345,8 @@ static DWORD WINAPI managed_thread(void *event)
     heap_check();
     get_ready(host);
     SetEvent(event); /* for what was wanted before */
-    for (;;) {
-        DWORD relieved = relieve(host), kept = keep_limit(host);
+    for (bool room = false;;) {
+        DWORD relieved = relieve(host, &room), kept = keep_limit(host, &room);
         WaitForSingleObject(event, relieved < kept ? relieved : kept);
     }
     return 0;

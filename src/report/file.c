@@ -44,19 +44,14 @@ void hm_file_remove(const char *name)
         _wremove(wide);
 }
 
-/* The console's, which others go on with; 0: there is none. */
+/* The console's, which others go on with; 0: there is none, or it is as it was. */
 static UINT code_page;
-
-static void give_back_code_page(void)
-{
-    SetConsoleOutputCP(code_page);
-}
 
 void hm_file_prepare_stdout(void)
 {
     _setmode(_fileno(stdout), _O_BINARY);
     code_page = GetConsoleOutputCP();
-    if (code_page != 0 && atexit(give_back_code_page) == 0)
+    if (code_page != 0)
         SetConsoleOutputCP(CP_UTF8);
 }
 
@@ -80,6 +75,8 @@ int wmain(int argc, wchar_t **wide)
     for (int i = 0; done && i < argc; i++)
         done = (argv[i] = utf8_of(wide[i])) != NULL;
     const int status = done ? report_main(argc, argv) : 1;
+    if (code_page != 0)
+        SetConsoleOutputCP(code_page);
     for (int i = 0; argv && i < argc; i++)
         free(argv[i]);
     free(argv);

@@ -287,6 +287,8 @@ static void collected(int generation, int mode)
         InterlockedIncrement(&state.gc.collects_in_region);
     if (number < (LONG)(sizeof state.gc.collected_at / sizeof *state.gc.collected_at))
         state.gc.collected_at[number] = GetTickCount64();
+    if (state.gc.collect_makes_room)
+        state.gc.refuses = 0;
     InterlockedIncrement(&state.gc.collects);
 }
 

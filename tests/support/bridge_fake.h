@@ -54,6 +54,7 @@ struct fake_gc {
     BOOL ignores;                    /* it answers 0 to every limit, and takes none */
     volatile ULONGLONG committed;    /* it refuses any limit below */
     volatile LONG refuses;           /* a hard limit, that many times */
+    BOOL collect_makes_room;         /* and no more after a collection */
     volatile LONG refreshes;         /* limits taken */
     volatile LONG probes;            /* limits that no heap fits in */
     volatile LONG ignored;           /* limits to which 0 was answered, and nothing done */
