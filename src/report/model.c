@@ -250,8 +250,8 @@ static uint64_t distance(uint64_t one, uint64_t other)
     return one > other ? one - other : other - one;
 }
 
-/* It has what calls have done that are still at work, and whose events come later: of those that are believed the last one
- * counts, before one that agrees. */
+/* It has what calls have done that are still at work, and whose events come later: of those that are believed, at the
+ * beginning as behind a loss, the last one counts, before one that agrees. */
 static void apply_sample(struct model *model, const uint64_t *values)
 {
     uint64_t difference = 0;
@@ -262,6 +262,7 @@ static void apply_sample(struct model *model, const uint64_t *values)
         for (unsigned use = 0; use < USE_BLOCKS; use++)
             model->correction[use] = (int64_t)(values[SAMPLE_OTHER + use] - model->counted[use]);
         model->last_sample_difference = UNKNOWN;
+        model->to_agree = model->to_agree || difference != 0;
     } else {
         model->differences += difference != 0;
         model->last_sample_difference = difference;
