@@ -117,6 +117,46 @@ static void test_a_region_being_released(void **state)
     assert_int_equal(fixture_books(f->manager).stale_regions, 0);
 }
 
+/* What comes where a region was whose entries its releaser has not erased yet: of the one a cell of its own, of the other many
+ * small ones. */
+static void test_a_region_of_another_size(void **state)
+{
+    struct fixture *f = *state;
+    const SIZE_T span = (SIZE_T)64 << 20;
+    char *base = (char *)(((uintptr_t)free_place(3 * span) + span - 1) & ~(uintptr_t)(span - 1));
+    const struct {
+        char *base;
+        SIZE_T size;
+    } places[] = {{base, span},
+                  {base + span / 2, GRANULE},
+                  {base, span + GRANULE},
+                  {base + GRANULE, span - GRANULE},
+                  {base, span}};
+    static const enum late_point points[] = {AFTER_FREE, BEFORE_ERASE};
+    for (unsigned i = 0; i < 2; i++) {
+        fixture_alloc(f, places[0].base, places[0].size, MEM_RESERVE, PAGE_READWRITE);
+        for (unsigned place = 1; place < sizeof places / sizeof *places; place++) {
+            char *next = places[place].base;
+            struct late release = {
+                .method = FREE, .address = places[place - 1].base, .type = MEM_RELEASE, .stop = points[i]};
+            late_begin(f, &release);
+            fixture_alloc(f, next, places[place].size, MEM_RESERVE, PAGE_READWRITE);
+            fixture_alloc(f, next + GRANULE - PAGE, PAGE, MEM_COMMIT, PAGE_READWRITE);
+            assert_hresult(hostmem_owns(f->manager, next), S_OK);
+            assert_hresult(hostmem_owns(f->manager, next + places[place].size), S_FALSE);
+            assert_hresult(late_end(&release), S_OK);
+            assert_books_equal_windows(f->manager);
+            assert_true(verified(f->manager));
+            assert_hresult(hostmem_owns(f->manager, next + places[place].size - PAGE), S_OK);
+            hostmem_statistics books = fixture_books(f->manager);
+            assert_int_equal(books.reserved.now, places[place].size);
+            assert_int_equal(books.committed.now, PAGE);
+        }
+        fixture_free(f, base, 0, MEM_RELEASE);
+    }
+    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+}
+
 /* Nobody can have its address yet; but somebody may guess right. */
 static void test_a_region_being_published(void **state)
 {
@@ -511,6 +551,7 @@ int main(void)
         fixture_test(test_overlaps_on_disjoint_pages),
         fixture_test(test_overlaps_on_the_same_pages),
         fixture_test(test_a_region_being_released),
+        fixture_test(test_a_region_of_another_size),
         fixture_test(test_a_region_being_published),
         fixture_test(test_a_region_in_place_of_a_view),
         fixture_test(test_a_region_in_place_of_two_views),

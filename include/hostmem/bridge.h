@@ -99,7 +99,7 @@
  *
  * The machine.  GlobalMemoryStatusEx is answered with the manager's GetMemoryLoad; with a hostmem manager the total is
  * the least of the machine, task_limit and heap_limit (the shared budget's if that is less).  Before the runtime has started
- * it is the limit of the job that is shown (below), a third more, if one is; and not below 32 MiB, since .NET 10 reserves
+ * it is a third more, which is the limit of the job, if one is shown (below); and not below 32 MiB, since .NET 10 reserves
  * twice the total for its heap.  So the collector works harder before it runs into a refusal, and programs that trim
  * their caches at GCMemoryInfo.HighMemoryLoadThresholdBytes, nine tenths of what is shown or the program's own
  * System.GC.HighMemoryPercent, get there.  A collector that has the limits of a hostmem manager for its own (below) is

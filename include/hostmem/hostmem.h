@@ -399,7 +399,7 @@ typedef struct hostmem_statistics {
     uint64_t foreign_committed;
     uint64_t regions; /* owned regions now */
     uint64_t views;   /* reported views now */
-    uint64_t blocks;  /* live IHostMalloc blocks now, also of those that have gone */
+    uint64_t blocks;  /* live blocks now of each IHostMalloc, also of one that has gone */
     /* Requests for memory that the manager itself refused, and why.  What Windows refused is a failure, and no
      * refusal. */
     uint64_t refusals;

@@ -53,8 +53,8 @@ typedef struct hostmem_trace_options {
  *   options   which file, and what of.
  *
  * Several managers may be traced at once, each into a file of its own.  Not under the loader lock, nor while a
- * thread is suspended that may have it.  The memory that events go through stays until the manager's end, and is used
- * again by its next trace with as many lane_events, if that is with stacks, or without, as well.
+ * thread is suspended that may have it.  The memory that events go through stays until the manager's end; its next trace
+ * with as many lane_events uses it again, if both are with stacks, or both without.
  *
  * Returns S_OK; E_POINTER: an argument or the path is NULL; E_INVALIDARG: a size that this version does not know, unknown
  * flags, lane_events that are none of the above, reserved not 0; HOST_E_INVALIDOPERATION: the manager is traced already;

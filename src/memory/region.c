@@ -132,7 +132,8 @@ bool hm_region_enter_number(struct region_table *table, uint32_t number, struct 
 /*
  * Windows has given the range to us, so whatever the table says of it is out of date: a region that was freed
  * behind our back, a view that was unmapped and not reported yet, entries whose releaser has not come to erase them.
- * Entries first: a releaser that Windows refuses makes its region live again, and then looks for them.
+ * Entries first: a releaser that Windows refuses makes its region live again, and then looks for them.  With a fence between
+ * the two on either side one of them sees the other.
  */
 static void drop_stale(struct region_table *table, uint64_t granule, uint64_t granules)
 {
@@ -140,6 +141,7 @@ static void drop_stale(struct region_table *table, uint64_t granule, uint64_t gr
     while ((number = hm_region_map_first(&table->map, granule, granules)) != 0) {
         struct region_hold hold;
         hm_region_map_purge(&table->map, granule, granules, number);
+        atomic_thread_fence(memory_order_seq_cst);
         if (hm_region_enter_number(table, number, &hold)) {
             uint64_t first = geometry_base(hold.geometry) >> GRANULE_SHIFT;
             /* Not if the record has come to stand for a region elsewhere. */
@@ -262,7 +264,8 @@ bool hm_region_reopen(struct region_table *table, struct region_hold *hold)
 {
     const uint64_t granule = geometry_base(hold->geometry) >> GRANULE_SHIFT,
                    granules = geometry_granules(hold->geometry);
-    atomic_fetch_or_explicit(&hold->region->state, LIVE, memory_order_seq_cst);
+    atomic_fetch_or_explicit(&hold->region->state, LIVE, memory_order_acq_rel);
+    atomic_thread_fence(memory_order_seq_cst);
     return hm_region_map_missing(&table->map, granule, granules, hold->number) == granule + granules ||
            !region_close(hold); /* whoever has come there has dropped it */
 }

@@ -90,7 +90,8 @@ static inline bool geometry_has(uint64_t geometry, uint64_t address)
 void hm_region_table_init(struct region_table *table, struct stats *stats, struct quota *quota);
 void hm_region_table_destroy(struct region_table *table);
 
-/* The record number, geometry and kind (HOSTMEM_REGION_...) at an address; 0: nobody's.  No lock, nothing shared is written. */
+/* The record number, geometry and kind (HOSTMEM_REGION_...) at an address; 0: nobody's, or being released.  No lock, nothing
+ * shared is written. */
 uint32_t hm_region_find(const struct region_table *table, uint64_t address, uint64_t *geometry,
                         unsigned *kind);
 

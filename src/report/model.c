@@ -192,8 +192,13 @@ static void apply_view(struct model *model, const struct event *event)
     region->since = is_from_before(model, event) ? NOT_SEEN : model->last_time;
 }
 
-/* Of a region whose reservation was not seen, calls have told a part only. Sums that a sample has put right have the
- * rest. */
+/* A sample has put the sums right: they have what is heard of later. */
+static bool sums_are_whole(const struct model *model)
+{
+    return model->sampled && !model->in_doubt;
+}
+
+/* Of a region whose reservation was not seen, calls have told a part only. */
 static void catch_up(struct model *model, struct region *region, const uint64_t *values)
 {
     const uint64_t bytes = less(values[REGION_BYTES], region->bytes);
@@ -203,7 +208,7 @@ static void catch_up(struct model *model, struct region *region, const uint64_t 
     region->committed += committed;
     if (region->committed == region->bytes)
         hm_regions_commit(&model->regions, region, region->base, region->bytes);
-    if (model->sampled && !model->in_doubt)
+    if (sums_are_whole(model))
         return;
     model->counted[region->use] += committed;
     model->counted_reserved += region->use == USE_VIEW ? 0 : bytes;
@@ -225,8 +230,10 @@ static void apply_region(struct model *model, const uint64_t *values)
         return;
     }
     region = hm_regions_make(&model->regions, values[REGION_BASE]);
-    model->counted[use] += values[REGION_COMMITTED];
-    model->counted_reserved += use == USE_VIEW ? 0 : values[REGION_BYTES];
+    if (!sums_are_whole(model)) {
+        model->counted[use] += values[REGION_COMMITTED];
+        model->counted_reserved += use == USE_VIEW ? 0 : values[REGION_BYTES];
+    }
     if (!region)
         return;
     region->use = (uint8_t)use;
@@ -243,8 +250,8 @@ static uint64_t distance(uint64_t one, uint64_t other)
     return one > other ? one - other : other - one;
 }
 
-/* It has what calls have done that are still at work, and whose events come later: of those that are believed the last one
- * counts, before one that agrees. */
+/* It has what calls have done that are still at work, and whose events come later: of those that are believed, at the
+ * beginning as behind a loss, the last one counts, before one that agrees. */
 static void apply_sample(struct model *model, const uint64_t *values)
 {
     uint64_t difference = 0;
@@ -255,6 +262,7 @@ static void apply_sample(struct model *model, const uint64_t *values)
         for (unsigned use = 0; use < USE_BLOCKS; use++)
             model->correction[use] = (int64_t)(values[SAMPLE_OTHER + use] - model->counted[use]);
         model->last_sample_difference = UNKNOWN;
+        model->to_agree = model->to_agree || difference != 0;
     } else {
         model->differences += difference != 0;
         model->last_sample_difference = difference;

@@ -1,8 +1,8 @@
 /*
  * model.h - what a trace comes to: everything that a report says, in bounded memory
  *
- * Events have to come by time (load.c). What is committed is counted from the events, and corrected by a sample only at
- * the beginning and after events were lost, until one agrees, so that an error shows as a difference to the samples.
+ * Events have to come by time (load.c). What is committed is counted from the events, and corrected by samples only at the
+ * beginning and after events were lost, until one agrees, so that an error shows as a difference to the samples.
  */
 #ifndef HOSTMEM_REPORT_MODEL_H
 #define HOSTMEM_REPORT_MODEL_H
@@ -36,7 +36,7 @@ struct model {
     int64_t reserved_correction;
     uint64_t counted[USE_COUNT], counted_reserved; /* by events */
     bool sampled, in_doubt;                        /* in_doubt: events were lost since the last sample */
-    bool to_agree;        /* events were lost, and samples are believed until one agrees */
+    bool to_agree;                                 /* samples are believed until one agrees */
     uint64_t differences; /* samples that said something else: calls were at work, or events are missing */
     uint64_t last_sample_difference; /* bytes, all uses together; UNKNOWN: it was not compared */
 

@@ -134,10 +134,9 @@ static void happenings(struct out *out, const struct model *model)
     if (!model->sampled)
         return;
     if (model->last_sample_difference == UNKNOWN)
-        hm_out_text(
-            out,
-            "  accounting   the last sample is not compared: it is the first, or events were lost before "
-            "it\n");
+        hm_out_text(out,
+                    "  accounting   the last sample is not compared: none has agreed since the beginning, or "
+                    "since events were lost\n");
     else if (model->last_sample_difference == 0)
         hm_out_text(out, "  accounting   the last sample agrees with the events, byte for byte\n");
     else

@@ -206,6 +206,49 @@ static void test_lost_at_work(void **state)
     maker_free(&maker);
 }
 
+/* So it is with the first one. */
+static void test_begun_at_work(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_ALLOC, AT(1), 0, 0, 2 * MB, 0x3000, 4, 2, 1, 0, MB, MB, MB);
+    MAKE(&maker, MADE_SAMPLE, AT(2), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_SAMPLE, AT(3), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], MB);
+    assert_int_equal(loaded.model.state.reserved, 2 * MB);
+    assert_int_equal(loaded.model.last_sample_difference, 0);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
+/* What a sample has counted is not counted again when its region is heard of: its release was being refused when the trace
+ * began, or there was no room for it. */
+static void test_region_heard_of_late(void **state)
+{
+    (void)state;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    begin(&maker);
+    MAKE(&maker, MADE_SAMPLE, AT(0), 0, MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_SAMPLE, AT(1), 0, MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    MAKE(&maker, MADE_REGION, AT(2), 0, MB, MB, MB, 1, 0x3000);
+    MAKE(&maker, MADE_LIMITS, AT(3), 0, 0, 0, 0, 0, 0, 0);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], MB);
+    assert_int_equal(loaded.model.state.reserved, MB);
+    assert_int_equal(hm_regions_find(&loaded.model.regions, MB)->committed, MB);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 /* What was lost counts by the sample; so when it goes, it goes from there, and from the use that the event has. */
 static void test_lost_then_freed(void **state)
 {
@@ -502,6 +545,8 @@ int main(void)
         cmocka_unit_test(test_lost),
         cmocka_unit_test(test_missing_event_shows),
         cmocka_unit_test(test_lost_at_work),
+        cmocka_unit_test(test_begun_at_work),
+        cmocka_unit_test(test_region_heard_of_late),
         cmocka_unit_test(test_lost_then_freed),
         cmocka_unit_test(test_reserved_again),
         cmocka_unit_test(test_committed_elsewhere),

@@ -1,10 +1,10 @@
 /*
  * late.h - a call that is stopped in the middle
  *
- * Hooks stand between the library and Windows, before hm_region_map_erase, _purge and _missing, and about hm_region_map_publish: linked in
- * by --wrap (tests/CMakeLists.txt). A late call runs on a thread of its own and stops where the test says; one that
- * never comes there fails the test. The test's own thread plays everybody else, so each order of events is a
- * certain one.
+ * Hooks stand between the library and Windows, before hm_region_map_erase, _purge and _missing, and about
+ * hm_region_map_publish: linked in by --wrap (tests/CMakeLists.txt). A late call runs on a thread of its own and stops
+ * where the test says; one that never comes there fails the test. The test's own thread plays everybody else, so each
+ * order of events is a certain one.
  */
 #ifndef TESTS_SUPPORT_LATE_H
 #define TESTS_SUPPORT_LATE_H

@@ -55,7 +55,8 @@ void maker_begin(struct trace_maker *maker, unsigned pointer_size);
 void maker_open(struct trace_maker *maker, unsigned kind);
 void maker_close(struct trace_maker *maker); /* the open block, if there is one */
 
-/* A row; fields as "Bytes u64, Level u8, Version s", v: a varuint, d: a double, g: a GUID. A block of its own unless one is open. */
+/* A row; fields as "Bytes u64, Level u8, Version s", v: a varuint, d: a double, g: a GUID. A block of its own unless one is
+ * open. */
 void maker_row(struct trace_maker *maker, uint32_t id, const char *provider, const char *name,
                const char *fields);
 void maker_rows(struct trace_maker *maker); /* all that hostmem's traces have */
