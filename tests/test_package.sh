@@ -66,6 +66,9 @@ resource_versions() {
         awk 'wanted && $0 != "" { print; wanted = 0 } /\001(File|Product)Version$/ { wanted = 1 }' | tail -n 2 | paste -sd " "
 }
 
+# has_section PATTERN FILE: grep to the end, for -q would end objdump with a SIGPIPE, and with it the whole line.
+has_section() { [ "$("${compiler[$name]}-objdump" -h "$2" | grep -c "$1")" -ne 0 ]; }
+
 for name in x64 x86; do
     unzip -q "$work/a/hostmem"-*"-windows-$name.zip" -d "$work" || wrong "no zip for $name"
     tree=$(echo "$work/hostmem"-*"-windows-$name")
@@ -74,8 +77,8 @@ for name in x64 x86; do
         [ -s "$tree/$file" ] || wrong "$name: $file is missing"
     done
     ! grep -rqaF "$root" "$tree" || wrong "$name: the path of the build is in $(grep -rlaF "$root" "$tree" | tr '\n' ' ')"
-    "${compiler[$name]}-objdump" -h "$tree/bin/hostmem.dll" | grep -q '\.debug_' && wrong "$name: hostmem.dll has debug information"
-    "${compiler[$name]}-objdump" -h "$tree/bin/hostmem.dll.debug" | grep -q '\.debug_info' || wrong "$name: hostmem.dll.debug has none"
+    has_section '\.debug_' "$tree/bin/hostmem.dll" && wrong "$name: hostmem.dll has debug information"
+    has_section '\.debug_info' "$tree/bin/hostmem.dll.debug" || wrong "$name: hostmem.dll.debug has none"
 
     # One version, in all that says one.
     version=$(sed -n 's/^#define HOSTMEM_VERSION_[A-Z]* \([0-9]\)/\1/p' "$tree/include/hostmem/version.h" | paste -sd .)

@@ -33,7 +33,8 @@ done < <(exports "$build/hostmem.dll")
 # guard_faults DLL: what it lacks of Control Flow Guard: the mark, the table, an export in the table.
 guard_faults() {
     local flags base config=$work/load-config
-    "$readobj" --file-headers "$1" | grep -q IMAGE_DLL_CHARACTERISTICS_GUARD_CF || echo "no mark"
+    # grep to the end: -q would end readobj with a SIGPIPE
+    [ "$("$readobj" --file-headers "$1" | grep -c IMAGE_DLL_CHARACTERISTICS_GUARD_CF)" -ne 0 ] || echo "no mark"
     "$readobj" --coff-load-config "$1" > "$config"
     flags=$(sed -n 's/.*GuardFlags: \(0x[0-9A-F]*\).*/\1/p' "$config")
     [ $((flags & 0x400)) -ne 0 ] || echo "no table"
