@@ -158,7 +158,7 @@ static void room_is_used_at_once(void **state)
         Sleep(10);
     }
     assert_int_equal(fake->gc.collects, collects + 1);
-    Sleep(QUIET_MS);
+    Sleep(LATE_MS);
     assert_int_equal(fake->gc.refreshes, refreshes + 1);
 }
 
