@@ -12,6 +12,7 @@
 #include "bridge/managed.h"
 #include "bridge/notification.h"
 #include "com/unknown.h"
+#include "memory/os.h"
 
 /* Ours of the handle pair; the runtime closes its own when it likes. */
 static _Atomic(HANDLE) low_event;
@@ -75,8 +76,7 @@ ICLRMemoryNotificationCallback *hm_notification_callback(void)
 
 HANDLE hm_notification_low_event(void)
 {
-    HANDLE process = GetCurrentProcess(), ours = atomic_load_explicit(&low_event, memory_order_acquire);
-    HANDLE theirs = NULL;
+    HANDLE ours = atomic_load_explicit(&low_event, memory_order_acquire);
 
     if (!ours) {
         HANDLE made = CreateEventW(NULL, FALSE, atomic_load(&is_low), NULL);
@@ -89,7 +89,7 @@ HANDLE hm_notification_low_event(void)
         } else
             CloseHandle(made);
     }
-    return DuplicateHandle(process, ours, process, &theirs, 0, FALSE, DUPLICATE_SAME_ACCESS) ? theirs : NULL;
+    return hm_os_copy(ours);
 }
 
 uint64_t hm_notification_count(unsigned level)
