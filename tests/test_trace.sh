@@ -171,7 +171,7 @@ test_programs() {
     adds_up
 
     # With stacks: each event of a call has one, up to the start of its thread or to what the JIT has made; frames are found
-    # in images (but of those that came in the last quarter of a second), and coreclr.dll with its PDB.
+    # in images (but of those that came in the last 50 ms), and coreclr.dll with its PDB.
     trace_program --stacks "${churn[@]}"
     adds_up
     dotnet "$reader" "$work/program.nettrace" "$work/program.etlx" > "$work/trace.json" 2> "$work/reader.err"

@@ -81,6 +81,13 @@ void begin(struct trace_maker *maker)
     maker_rows(maker);
 }
 
+void end_and_load(struct trace_maker *maker, struct loaded *loaded)
+{
+    maker_end(maker);
+    assert_true(load(loaded, maker));
+    maker_free(maker);
+}
+
 void expect(struct trace_maker *maker, enum nettrace_ending ending, const char *what)
 {
     struct loaded loaded;

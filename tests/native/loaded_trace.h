@@ -15,6 +15,9 @@
 bool load_bytes(struct loaded *loaded, const void *bytes, size_t size);
 bool load(struct loaded *loaded, const struct trace_maker *maker);
 
+/* Put the mark at its end, and load it: it can be told.  The maker is freed. */
+void end_and_load(struct trace_maker *maker, struct loaded *loaded);
+
 /* Everything that can be said of it, said to nobody; in how many bytes. */
 uint64_t tell(const struct loaded *loaded);
 

@@ -153,15 +153,13 @@ static void test_lost(void **state)
     MAKE(&maker, MADE_SAMPLE, AT(3), 0, 9 * MB, 0, 0, 3 * MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     MAKE(&maker, MADE_ALLOC, AT(4), 0, 0, MB, 0x3000, 4, 2, 1, 0, 64 * MB, MB, 64 * MB);
     MAKE(&maker, MADE_SAMPLE, AT(5), 0, 10 * MB, 0, 0, 4 * MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.result.lost, 5);
     assert_int_equal(loaded.model.lost, 5);
     assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], 4 * MB);
     assert_int_equal(loaded.model.state.reserved, 10 * MB);
     assert_int_equal(loaded.model.last_sample_difference, 0);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* An event too few, of which nothing tells: the sample does. */
@@ -174,12 +172,10 @@ static void test_missing_event_shows(void **state)
     begin(&maker);
     MAKE(&maker, MADE_SAMPLE, AT(0), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     MAKE(&maker, MADE_SAMPLE, AT(3), 0, MB, 0, 0, 3 * MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.model.last_sample_difference, 3 * MB);
     assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], 0);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* A sample has what a call has done that is still at work, and whose event comes later: what was lost is known when one
@@ -197,13 +193,11 @@ static void test_lost_at_work(void **state)
     MAKE(&maker, MADE_ALLOC, AT(3), 0, 0, 2 * MB, 0x3000, 4, 2, 1, 0, MB, MB, MB);
     MAKE(&maker, MADE_SAMPLE, AT(4), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     MAKE(&maker, MADE_SAMPLE, AT(5), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], MB);
     assert_int_equal(loaded.model.state.reserved, 2 * MB);
     assert_int_equal(loaded.model.last_sample_difference, 0);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* So it is with the first one. */
@@ -218,13 +212,11 @@ static void test_begun_at_work(void **state)
     MAKE(&maker, MADE_ALLOC, AT(1), 0, 0, 2 * MB, 0x3000, 4, 2, 1, 0, MB, MB, MB);
     MAKE(&maker, MADE_SAMPLE, AT(2), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     MAKE(&maker, MADE_SAMPLE, AT(3), 0, 2 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], MB);
     assert_int_equal(loaded.model.state.reserved, 2 * MB);
     assert_int_equal(loaded.model.last_sample_difference, 0);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* What a sample has counted is not counted again when its region is heard of: its release was being refused when the trace
@@ -240,13 +232,11 @@ static void test_region_heard_of_late(void **state)
     MAKE(&maker, MADE_SAMPLE, AT(1), 0, MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     MAKE(&maker, MADE_REGION, AT(2), 0, MB, MB, MB, 1, 0x3000);
     MAKE(&maker, MADE_LIMITS, AT(3), 0, 0, 0, 0, 0, 0, 0);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], MB);
     assert_int_equal(loaded.model.state.reserved, MB);
     assert_int_equal(hm_regions_find(&loaded.model.regions, MB)->committed, MB);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* What was lost counts by the sample; so when it goes, it goes from there, and from the use that the event has. */
@@ -263,14 +253,12 @@ static void test_lost_then_freed(void **state)
     MAKE(&maker, MADE_SAMPLE, AT(3), 0, 9 * MB, 0, 0, 8 * MB, 0, 0, 0, 0, MB, 0, 0, 0, 0, 0);
     MAKE(&maker, MADE_FREE, AT(4), 0, 64 * MB, 0, 0x8000, 1, 0, 8 * MB, 8 * MB, 64 * MB);
     MAKE(&maker, MADE_SAMPLE, AT(5), 0, MB, 0, 0, 0, 0, 0, 0, 0, MB, 0, 0, 0, 0, 0);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.model.state.committed[USE_GC_HEAP], 0);
     assert_int_equal(loaded.model.state.committed[USE_OTHER], MB);
     assert_int_equal(loaded.model.state.reserved, MB);
     assert_int_equal(loaded.model.last_sample_difference, 0);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* Where something is reserved nothing is left of what was there before, though its release was lost. */
@@ -288,8 +276,7 @@ static void test_reserved_again(void **state)
     MAKE(&maker, MADE_ALLOC, AT(4), 0, 0, 2 * MB, 0x2000, 4, 2, 4, 0, MB, 0, MB);
     MAKE(&maker, MADE_ALLOC, AT(5), 0, MB, MB, 0x1000, 4, 2, 4, 0, MB, MB, MB);
     MAKE(&maker, MADE_SAMPLE, AT(6), 0, 2 * MB, 0, 0, 0, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.model.last_sample_difference, 0);
     assert_int_equal(loaded.model.state.reserved, 2 * MB);
     const struct region *region = hm_regions_find(&loaded.model.regions, MB);
@@ -298,7 +285,6 @@ static void test_reserved_again(void **state)
     assert_int_equal(region->use, USE_LOADER);
     assert_int_equal(region->runs[0].end, 2 * MB);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* A commit in memory that is nobody's is in no sample; one in a view is. */
@@ -313,13 +299,11 @@ static void test_committed_elsewhere(void **state)
     MAKE(&maker, MADE_ALLOC, AT(1), 0, MB, MB, 0x1000, 4, 2, 0, 0, MB, MB, 0);
     MAKE(&maker, MADE_ALLOC, AT(2), 0, 4 * MB, MB, 0x1000, 4, 2, 5, 0, 4 * MB, 64 * KB, 0);
     MAKE(&maker, MADE_SAMPLE, AT(3), 0, 0, 0, 0, 0, 0, 0, 0, 64 * KB, 0, 0, 0, 0, 0, 0);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.model.last_sample_difference, 0);
     assert_int_equal(loaded.model.state.committed[USE_VIEW], 64 * KB);
     assert_int_equal(loaded.model.state.committed[USE_OTHER], 0);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* A sample that is believed agrees with nothing. */
@@ -336,15 +320,13 @@ static void test_sample_believed(void **state)
         if (lost != 1)
             MAKE(&maker, MADE_SAMPLE, AT(1), 0, MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
         MAKE(&maker, MADE_LIMITS, AT(2), 0, 0, 0, 0, 0, 0, 0);
-        maker_end(&maker);
-        assert_true(load(&loaded, &maker));
+        end_and_load(&maker, &loaded);
         char *text = text_of(&loaded), *json = json_of(&loaded);
         assert_null(strstr(text, "agrees"));
         assert_non_null(strstr(json, "\"last_difference\": null"));
         free(text);
         free(json);
         hm_unload(&loaded);
-        maker_free(&maker);
     }
 }
 
@@ -360,13 +342,11 @@ static void test_views_from_before(void **state)
     MAKE(&maker, MADE_SAMPLE, AT(1), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     MAKE(&maker, MADE_VIEW_MAPPED, AT(2), 0, 4 * MB, MB, 0);
     MAKE(&maker, MADE_VIEW_UNMAPPED, AT(3), 0, MB, MB);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.model.calls[METHOD_VIEW_MAPPED], 1);
     assert_int_equal(loaded.model.calls[METHOD_VIEW_UNMAPPED], 1);
     assert_int_equal(loaded.model.regions.count, 1);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* Windows deals in pages, whatever it is asked for; and 0 bytes are all of a region. */
@@ -416,14 +396,12 @@ static void test_fields_by_name(void **state)
     MAKE(&maker, 3, AT(1), 0, (uintptr_t) "text", 64 * KB, 2, 99, 98, 97, 8 * KB, 0x3000, 64 * KB, 64 * KB, 3,
          0);
     MAKE(&maker, 4, AT(2), 0, 1);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.result.ending, NETTRACE_COMPLETE);
     assert_int_equal(loaded.model.events, 1);
     assert_int_equal(loaded.model.state.committed[USE_CODE], 8 * KB);
     assert_int_equal(loaded.model.state.reserved, 64 * KB);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* Stacks begin in the recorder; what calls it is what is told, once. */
@@ -443,8 +421,7 @@ static void test_recorder_not_told(void **state)
         MAKE(&maker, MADE_ALLOC, AT(stack), stack, 0, MB, 0x3000, 4, 2, 1, 0, stack * MB, MB, stack * MB);
     MAKE(&maker, MADE_IMAGE, AT(4), 0, 1, 1, own, own + MB, 0, (uintptr_t) "hostmem.dll", 0);
     MAKE(&maker, MADE_IMAGE, AT(4), 0, 1, 1, runtime, runtime + MB, 0, (uintptr_t) "coreclr.dll", 0);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     const struct sites *sites = &loaded.model.sites;
     assert_int_equal(sites->count, 2);
     hm_site_name(&loaded.model, &sites->list[1], 9, " < ", name);
@@ -458,7 +435,6 @@ static void test_recorder_not_told(void **state)
     for (uint64_t stack = 1; stack <= 3; stack++) /* a region knows its own still */
         assert_int_equal(hm_regions_find(&loaded.model.regions, stack * MB)->site, stack == 3 ? 2 : 1);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* Those for which there is no room are counted once each, however often the file has them. */
@@ -476,12 +452,10 @@ static void test_stacks_left_out(void **state)
         MAKE(&maker, MADE_LIMITS, AT(round), 0, 0, 0, 0, 0, 0, 0);
         maker_sequence_point(&maker, AT(round));
     }
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.model.sites.count, KEPT);
     assert_int_equal(loaded.model.sites.left_out, MORE);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* ------------------------------------------------------------------------------------------------- how it is told */

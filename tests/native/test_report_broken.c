@@ -142,13 +142,11 @@ static void test_absurd_values(void **state)
         MAKE(&maker, MADE_LIMITS, AT(i), 0, 0, 0, 0, 0, 0, 0);
         MAKE(&maker, MADE_RUNTIME, AT(i), 0, (uintptr_t) "\xFF</script>\x01");
     }
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.result.ending, NETTRACE_COMPLETE);
     assert_in_range(loaded.model.timeline.count, 1, SLICES_MAX);
     tell(&loaded);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 int main(void)

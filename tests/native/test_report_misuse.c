@@ -43,8 +43,7 @@ static void test_not_reserved_here(void **state)
     MAKE(&maker, MADE_ALLOC, AT(6), 1, 16 * MB, 64 * KB, COMMIT, 4, 2, 1, 0, 16 * MB, 64 * KB, 16 * MB);
     MAKE(&maker, MADE_SAMPLE, AT(7), 0, 6 * MB, 0, 0, MB, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     MAKE(&maker, MADE_REGION, AT(8), 0, 16 * MB, 2 * MB, 512 * KB, 1, RESERVE);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     struct model *model = &loaded.model;
     const struct region *surveyed = hm_regions_find(&model->regions, MB);
     const struct region *anywhere = hm_regions_find(&model->regions, 8 * MB);
@@ -65,7 +64,6 @@ static void test_not_reserved_here(void **state)
     assert_int_equal(owned.group_count, 2);
     hm_owned_clear(&owned);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* By who reserved it and what for; what was there before is apart, and has no age. */
@@ -190,8 +188,7 @@ static void test_many_misuses(void **state)
     }
     for (uint64_t i = 1; i <= MISUSES_MAX + MORE; i++)
         MAKE(&maker, MADE_FREE, AT(RELEASES_KEPT + MORE + i), 0, i * MB, 0, RELEASE, 0, NOT_OWNED, 0, 0, 0);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     const struct misuses *misuses = &loaded.model.misuses;
     assert_int_equal(misuses->count, MISUSES_MAX);
     assert_int_equal(misuses->left_out, MORE);
@@ -204,7 +201,6 @@ static void test_many_misuses(void **state)
     }
     tell(&loaded);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* A program that frees foreign memory all day, and twice what was ours: that is not left out. */
@@ -221,8 +217,7 @@ static void test_twice_among_many(void **state)
     release(&maker, AT(2001), MB);
     misuse(&maker, AT(2002), 0, 0x8000, MB);
     misuse(&maker, AT(2003), 0, 0x8000, 64 * MB);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     const struct misuses *misuses = &loaded.model.misuses;
     assert_int_equal(misuses->count, MISUSES_MAX);
     assert_int_equal(misuses->left_out, MISUSES_MAX + 2);
@@ -230,7 +225,6 @@ static void test_twice_among_many(void **state)
     assert_int_equal(misuses->list[MISUSES_MAX - 2].time, MISUSES_MAX - 2); /* still the first ones */
     assert_int_equal(misuses->list[MISUSES_MAX - 1].first.time, 2001);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* Which release explains a misuse: none before, if there was a region; none behind, if there was none, or if the thread is
@@ -259,8 +253,7 @@ static void test_which_release(void **state)
     release(&maker, AT(22), 3 * MB);
     MAKE(&maker, MADE_VIEW_MAPPED, AT(30), 0, MB, 64 * KB, 0);
     misuse(&maker, AT(31), 1, DECOMMIT, MB + 4 * KB);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     const struct misuses *misuses = &loaded.model.misuses;
     assert_int_equal(misuses->count, 4);
     assert_true(misuses->list[0].twice);
@@ -268,7 +261,6 @@ static void test_which_release(void **state)
     for (uint32_t i = 1; i < 4; i++)
         assert_false(misuses->list[i].twice);
     hm_unload(&loaded);
-    maker_free(&maker);
 }
 
 /* What is not known is not told as if it was: when, and by which thread; and how much was left out. */
@@ -286,8 +278,7 @@ static void test_not_known(void **state)
         release(&maker, AT(1), MB);
         for (uint64_t i = 0; i <= MISUSES_MAX - 1 + lost; i++)
             misuse(&maker, AT(2), 0, 0x8000, MB);
-        maker_end(&maker);
-        assert_true(load(&loaded, &maker));
+        end_and_load(&maker, &loaded);
         char *text = text_of(&loaded), *json = json_of(&loaded);
         assert_non_null(
             strstr(text, lost ? ", there before the trace, or lost\n" : ", there before the trace\n"));
@@ -300,7 +291,6 @@ static void test_not_known(void **state)
         free(text);
         free(json);
         hm_unload(&loaded);
-        maker_free(&maker);
     }
 }
 
@@ -324,15 +314,13 @@ static void test_threads(void **state)
     MAKE(&maker, MADE_FREE, AT(3), 0, MB, 0, RELEASE, 0, NOT_OWNED, 0, 0, 0);
     maker_thread(&maker, 99, "", 2222);
     MAKE(&maker, MADE_FREE, AT(4), 0, MB, 0, RELEASE, 0, NOT_OWNED, 0, 0, 0);
-    maker_end(&maker);
-    assert_true(load(&loaded, &maker));
+    end_and_load(&maker, &loaded);
     assert_int_equal(loaded.result.ending, NETTRACE_COMPLETE);
     assert_int_equal(loaded.model.misuses.count, 3);
     assert_int_equal(loaded.model.misuses.list[0].thread, 1111);
     assert_int_equal(loaded.model.misuses.list[1].thread, 0);
     assert_int_equal(loaded.model.misuses.list[2].thread, 2222);
     hm_unload(&loaded);
-    maker_free(&maker);
 
     begin(&maker);
     maker_open(&maker, BLOCK_THREADS);
