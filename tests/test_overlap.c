@@ -173,6 +173,20 @@ static void test_very_many_calls_meanwhile(void **state)
         assert_int_equal((uint16_t)(overlap_versions(&late, 0, pages, 0) - late.versions), 0);
         assert_true(overlap_end(&late, 0, pages, true));
         assert_true(hm_region_leave(table, &late));
+
+        /* The same by calls that have not ended yet. */
+        assert_true(hm_region_enter(table, (uintptr_t)base, &late));
+        overlap_begin(&late, 0, pages);
+        for (unsigned calls = 0; calls < 65536 / blocks; calls++) {
+            assert_true(hm_region_enter(table, (uintptr_t)base, &other));
+            overlap_begin(&other, 0, pages);
+            overlap_end(&other, 0, pages, false);
+        }
+        assert_int_equal((uint16_t)(overlap_versions(&late, 0, pages, 0) - late.versions), 0);
+        assert_true(overlap_end(&late, 0, pages, true));
+        for (unsigned calls = 0; calls < 65536 / blocks; calls++)
+            assert_true(hm_region_leave(table, &other));
+        assert_true(hm_region_leave(table, &late));
     }
     fixture_free(f, base, 0, MEM_RELEASE);
 }

@@ -27,11 +27,14 @@ static inline void overlap_begin(struct region_hold *hold, uint64_t first, uint6
     hold->versions = overlap_versions(hold, first, count, 0);
 }
 
-/* May the sum of the versions of so many pages have wrapped since the hold was entered? */
+/* May the sum of the versions of so many pages have wrapped since the hold was entered?  By the calls that have ended since
+ * then, and those that are at work: they may have advanced them already. */
 static inline bool overlap_was_long(const struct region_hold *hold, uint64_t count, uint64_t state)
 {
-    uint64_t ended = state / ENDED_ONE - hold->entered / ENDED_ONE, blocks = count / (BLOCK_PAGES / 2) + 3;
-    return ended * blocks > UINT16_MAX / 2; /* a call that writes again advances them again */
+    uint64_t ended = state / ENDED_ONE - hold->entered / ENDED_ONE,
+             at_work = (state & AT_WORK) / AT_WORK_ONE - 1,
+             blocks = (count + 2 * BLOCK_PAGES - 2) / BLOCK_PAGES;
+    return (ended + at_work) * blocks > UINT16_MAX / 2; /* half: a call that repairs advances them twice */
 }
 
 /* After the bits of these pages were turned: all on (`commits`), or else.  True: compare them, if the region is still there. */
