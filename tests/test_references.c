@@ -214,6 +214,44 @@ static void test_the_last_reference_goes_within_a_walk(void **state)
     }
 }
 
+/* The last reference to a heap is given back while hostmem_verify looks at it, and the last to the manager by whoever is
+ * told of what leaked. */
+static IHostMalloc *looked_into;
+
+static void release_what_is_looked_into(void)
+{
+    fake_os_at(FAKE_OS_QUERIES, NULL);
+    assert_int_equal(IHostMalloc_Release(looked_into), 1);
+}
+
+static HRESULT HOSTMEM_CALL release_at_leak(const hostmem_block *block, void *context)
+{
+    (void)block;
+    told++;
+    hostmem_release(*(hostmem_manager **)context);
+    return S_OK;
+}
+
+static void test_the_last_reference_goes_within_a_check(void **state)
+{
+    (void)state;
+    hostmem_manager *manager;
+    IHostMemoryManager *memory;
+    void *block;
+    hostmem_options options = {.size = sizeof options, .leaked_block = release_at_leak, .context = &manager};
+    fake_os_reset();
+    told = 0;
+    assert_hresult(hostmem_create(&options, &manager), S_OK);
+    assert_hresult(hostmem_get_memory_manager(manager, &memory), S_OK);
+    assert_hresult(IHostMemoryManager_CreateMalloc(memory, MALLOC_THREADSAFE, &looked_into), S_OK);
+    assert_hresult(IHostMalloc_Alloc(looked_into, 100, eTaskCritical, &block), S_OK);
+    IHostMemoryManager_Release(memory);
+    fake_os_at(FAKE_OS_QUERIES, release_what_is_looked_into);
+    assert_hresult(hostmem_verify(manager, NULL), S_OK);
+    assert_int_equal(told, 1);
+    assert_int_equal(fake_pages_outstanding(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_a_host_control),
         cmocka_unit_test(test_a_callback_that_is_released),
         cmocka_unit_test(test_the_last_reference_goes_within_a_walk),
+        cmocka_unit_test(test_the_last_reference_goes_within_a_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

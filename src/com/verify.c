@@ -38,6 +38,7 @@ HRESULT HOSTMEM_CALL hostmem_verify(hostmem_manager *manager, hostmem_verify_rep
         return E_POINTER;
     if (report != NULL && report->size != sizeof *report)
         return E_INVALIDARG;
+    manager_add_reference(manager); /* leaked_block may be called in here, and give back the caller's */
     uint64_t calls = look(manager, &now);
     bool stays = now.finding != HOSTMEM_FINDING_NONE;
     for (unsigned i = 0; i < sizeof pauses / sizeof pauses[0] && stays; i++) {
@@ -54,5 +55,6 @@ HRESULT HOSTMEM_CALL hostmem_verify(hostmem_manager *manager, hostmem_verify_rep
     }
     if (report != NULL)
         *report = now;
+    hm_manager_release(manager);
     return stays ? S_FALSE : S_OK;
 }

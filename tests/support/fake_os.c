@@ -159,6 +159,7 @@ bool hm_os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old
 
 SIZE_T hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
 {
+    come_to(FAKE_OS_QUERIES);
     return fails(FAKE_OS_QUERY) ? 0 : VirtualQuery(address, buffer, length);
 }
 

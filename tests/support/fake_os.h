@@ -52,6 +52,7 @@ enum fake_os_moment {
     FAKE_OS_CLOSES,  /* inside hm_os_resources_close: the thread has decided to end */
     FAKE_OS_ENDS,    /* on the thread, which does nothing any more */
     FAKE_OS_SETS,    /* inside hm_os_event_set, before Windows is asked */
+    FAKE_OS_QUERIES, /* inside hm_os_virtual_query, before Windows is asked */
     FAKE_OS_MOMENTS
 };
 void fake_os_at(enum fake_os_moment moment, void (*action)(void));
