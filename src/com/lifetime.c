@@ -86,7 +86,7 @@ void hm_manager_init(struct hostmem_manager *manager)
 /* From here on nothing is registered that has not been, whoever is being called meanwhile. */
 static void shut_down(struct hostmem_manager *manager)
 {
-    atomic_store_explicit(&manager->vm.closed, true, memory_order_seq_cst);
+    atomic_store(&manager->vm.closed, true);
     hm_manager_replace_callback(manager, NULL);
     hm_pressure_leave(&manager->tenant);
 }

@@ -41,17 +41,16 @@ static void get_limits(const struct quota *quota, hostmem_limits *limits)
 {
     struct budget_limits commit;
     hm_budget_get(&quota->commit, &commit);
-    *limits =
-        (hostmem_limits){.size = sizeof *limits,
-                         .flags = commit.strict ? HOSTMEM_LIMITS_STRICT : 0,
-                         .limit = commit.limit,
-                         .task_limit = commit.task_limit,
-                         .margin = commit.margin,
-                         .soft = commit.soft,
-                         .heap_limit = budget_ceiling(&quota->heap, BUDGET_TASK),
-                         .reserve_limit = budget_ceiling(&quota->reserve, BUDGET_TASK),
-                         .process_soft = atomic_load_explicit(&quota->process.soft, memory_order_relaxed),
-                         .fail_after = budget_ceiling(&quota->charges, BUDGET_TASK)};
+    *limits = (hostmem_limits){.size = sizeof *limits,
+                               .flags = commit.strict ? HOSTMEM_LIMITS_STRICT : 0,
+                               .limit = commit.limit,
+                               .task_limit = commit.task_limit,
+                               .margin = commit.margin,
+                               .soft = commit.soft,
+                               .heap_limit = budget_ceiling(&quota->heap, BUDGET_TASK),
+                               .reserve_limit = budget_ceiling(&quota->reserve, BUDGET_TASK),
+                               .process_soft = budget_soft(&quota->process),
+                               .fail_after = budget_ceiling(&quota->charges, BUDGET_TASK)};
 }
 
 hostmem_gauge hm_budget_gauge(const struct budget *budget)
@@ -104,18 +103,13 @@ HRESULT HOSTMEM_CALL hostmem_get_limits(hostmem_manager *manager, hostmem_limits
     return S_OK;
 }
 
-static bool is_closed(hostmem_manager *manager)
-{
-    return atomic_load_explicit(&manager->vm.closed, memory_order_acquire);
-}
-
 HRESULT HOSTMEM_CALL hostmem_force_pressure(hostmem_manager *manager, uint32_t level)
 {
     if (manager == NULL)
         return E_POINTER;
     if (level > eMemoryAvailableHigh)
         return E_INVALIDARG;
-    if (is_closed(manager))
+    if (vm_is_closed(&manager->vm))
         return HOST_E_CLRNOTAVAILABLE;
     atomic_store(&manager->tenant.forced, level);
     hm_pressure_wake();
@@ -126,7 +120,7 @@ HRESULT HOSTMEM_CALL hostmem_clr_started(hostmem_manager *manager)
 {
     if (manager == NULL)
         return E_POINTER;
-    if (is_closed(manager))
+    if (vm_is_closed(&manager->vm))
         return HOST_E_CLRNOTAVAILABLE;
     atomic_store(&manager->tenant.restate, true);
     hm_pressure_wake();

@@ -49,7 +49,7 @@ static HRESULT create_malloc(struct hostmem_manager *manager, DWORD flags, IHost
     *out = NULL;
     if (flags & ~(DWORD)(MALLOC_THREADSAFE | MALLOC_EXECUTABLE))
         return E_INVALIDARG;
-    if (atomic_load_explicit(&manager->vm.closed, memory_order_acquire))
+    if (vm_is_closed(&manager->vm))
         return hm_vm_closed(&manager->vm, 0, HOSTMEM_LEVEL_NONE);
     return hm_malloc_create(manager, flags, out);
 }
@@ -134,8 +134,7 @@ static HRESULT STDMETHODCALLTYPE manager_RegisterMemoryNotificationCallback(
         hm_pressure_join(&manager->tenant); /* without memory for a thread the CLR is told nothing */
         hm_pressure_wake();
     }
-    /* hostmem_shutdown takes the callback away after closing: one of us sees the other. */
-    if (atomic_load_explicit(&manager->vm.closed, memory_order_seq_cst))
+    if (vm_is_closed(&manager->vm)) /* hostmem_shutdown may have come too early to see it */
         hm_manager_replace_callback(manager, NULL);
     return count(manager, HOSTMEM_REGISTER_CALLBACK, S_OK);
 }

@@ -24,7 +24,7 @@ HRESULT HOSTMEM_CALL hostmem_trace_start(hostmem_manager *manager, const hostmem
     HRESULT result = check(options);
     if (result != S_OK)
         return result;
-    if (atomic_load_explicit(&manager->vm.closed, memory_order_acquire))
+    if (vm_is_closed(&manager->vm))
         return HOST_E_CLRNOTAVAILABLE;
     struct trace *trace;
     result = hm_trace_start(&manager->vm, options, &trace);

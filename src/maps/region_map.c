@@ -13,14 +13,14 @@ struct run {
     uint64_t cells, step;
 };
 
-static _Atomic uint32_t *next_cell(const struct run *run, _Atomic uint32_t *cell)
-{
-    return (_Atomic uint32_t *)((char *)cell + run->stride);
-}
-
 static uint64_t smaller(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+static void publish_cell(_Atomic uint32_t *cell, uint32_t number)
+{
+    atomic_store_explicit(cell, number, memory_order_release);
 }
 
 /* A cell that holds another number stays. */
@@ -154,27 +154,27 @@ bool hm_region_map_prepare(struct region_map *map, uint64_t granule, uint64_t co
     return true;
 }
 
-void hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+static inline void write_cells(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number,
+                               void (*write)(_Atomic uint32_t *cell, uint32_t number))
 {
     while (count != 0) {
-        struct run run = run_at(map, granule, count, false);
-        for (_Atomic uint32_t *cell = run.cell; run.cells != 0; run.cells--, cell = next_cell(&run, cell))
-            atomic_store_explicit(cell, number, memory_order_release);
-        granule += run.step;
-        count -= run.step;
+        const struct run run = run_at(map, granule, count, false);
+        const uint64_t step = smaller(run.step, count);
+        for (uint64_t i = 0; i < run.cells; i++)
+            write((_Atomic uint32_t *)((char *)run.cell + i * run.stride), number);
+        granule += step;
+        count -= step;
     }
+}
+
+void hm_region_map_publish(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
+{
+    write_cells(map, granule, count, number, publish_cell);
 }
 
 void hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t count, uint32_t number)
 {
-    while (count != 0) {
-        struct run run = run_at(map, granule, count, false);
-        uint64_t step = smaller(run.step, count);
-        for (_Atomic uint32_t *cell = run.cell; run.cells != 0; run.cells--, cell = next_cell(&run, cell))
-            erase_cell(cell, number);
-        granule += step;
-        count -= step;
-    }
+    write_cells(map, granule, count, number, erase_cell);
 }
 
 uint32_t hm_region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)

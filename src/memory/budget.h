@@ -70,6 +70,11 @@ static inline uint64_t budget_ceiling(const struct budget *budget, unsigned leve
     return atomic_load_explicit(&budget->ceiling[level], memory_order_relaxed);
 }
 
+static inline uint64_t budget_soft(const struct budget *budget)
+{
+    return atomic_load_explicit(&budget->soft, memory_order_relaxed);
+}
+
 /* Is there room for so many more than `now`?  *used: what was in use where there is none. */
 static inline bool budget_has_room(const struct budget *budget, uint64_t now, uint64_t bytes, unsigned level,
                                    uint64_t *used)

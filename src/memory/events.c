@@ -13,21 +13,21 @@ void hm_events_write(struct event_queue *queue, const hostmem_event *event)
 {
     uint32_t number = atomic_load_explicit(&queue->written, memory_order_relaxed);
     struct event_slot *slot;
-    do {
+    for (;;) {
         slot = &queue->slot[number % EVENTS_MOST];
-        if (atomic_load_explicit(&slot->turn, memory_order_acquire) != turn_of(number)) {
-            uint32_t now = atomic_load_explicit(&queue->written, memory_order_relaxed);
-            if (now != number) { /* somebody else has taken it */
-                number = now;
-                continue;
-            }
+        if (atomic_load_explicit(&slot->turn, memory_order_acquire) == turn_of(number)) {
+            if (atomic_compare_exchange_weak_explicit(&queue->written, &number, number + 1,
+                                                      memory_order_relaxed, memory_order_relaxed))
+                break;
+            continue;
+        }
+        const uint32_t now = atomic_load_explicit(&queue->written, memory_order_relaxed);
+        if (now == number) { /* full */
             atomic_fetch_add_explicit(&queue->lost, 1, memory_order_relaxed);
             return;
         }
-        if (atomic_compare_exchange_weak_explicit(&queue->written, &number, number + 1, memory_order_relaxed,
-                                                  memory_order_relaxed))
-            break;
-    } while (true);
+        number = now; /* another thread has claimed it */
+    }
     slot->event = *event;
     atomic_store_explicit(&slot->turn, turn_of(number) + 1, memory_order_release);
 }

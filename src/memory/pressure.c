@@ -85,17 +85,12 @@ static enum budget_pressure pressure_in(struct budget *budget, bool *changed)
     return now;
 }
 
-static uint64_t soft_of(const struct budget *budget)
-{
-    return atomic_load_explicit(&budget->soft, memory_order_relaxed);
-}
-
 /* Note the process' use for a tenant, if somebody wants to know; no event would tell of it. */
 static void sample_process(struct quota *quota, struct surroundings *around)
 {
     bool wanted = false;
     for (struct quota *q = quota; q != NULL; q = q->parent)
-        wanted = wanted || soft_of(&q->process) != BUDGET_UNLIMITED;
+        wanted = wanted || budget_soft(&q->process) != BUDGET_UNLIMITED;
     if (!wanted)
         return;
     for (struct quota *q = quota; q != NULL; q = q->parent) {
@@ -123,7 +118,7 @@ static struct finding pressure_now(struct tenant *tenant, struct surroundings *a
         found.of_all_else = hm_pressure_tightest(found.of_all_else, pressure_in(&q->commit, &changed));
         found.of_all_else = hm_pressure_tightest(found.of_all_else, pressure_in(&q->heap, &changed));
         found.of_process = hm_pressure_tightest(found.of_process, pressure_in(&q->process, &changed));
-        if (soft_of(&q->process) < soft_of(found.process))
+        if (budget_soft(&q->process) < budget_soft(found.process))
             found.process = &q->process;
         if (changed && q != &tenant->vm->quota)
             around->next_look = 0; /* tenants that were visited before have to hear of it, too */
@@ -141,7 +136,7 @@ static bool is_worth_repeating(const struct tenant *tenant, const struct finding
     if (found->of_all_else == BUDGET_LOW)
         return true;
     const uint64_t used = hm_budget_used(found->process), before = tenant->told_process,
-                   soft = soft_of(found->process);
+                   soft = budget_soft(found->process);
     const uint64_t above = before > soft ? before - soft : 0;
     const uint64_t step = (above > soft / 8 ? above : soft / 8) / 16;
     return used + step <= before || used >= before + step;
@@ -160,12 +155,13 @@ static const struct budget *tightest_budget(const struct quota *quota)
     const struct budget *tightest = &quota->commit;
     uint64_t least = UINT64_MAX;
     for (const struct quota *q = quota; q != NULL; q = q->parent)
-        for (const struct budget *b = &q->commit; b != NULL; b = b == &q->commit ? &q->heap : NULL) {
-            uint64_t ceiling = budget_ceiling(b, BUDGET_TASK), used = hm_budget_used(b);
-            uint64_t left = used < ceiling ? ceiling - used : 0;
+        for (unsigned i = 0; i < 2; i++) {
+            const struct budget *budget = i == 0 ? &q->commit : &q->heap;
+            const uint64_t ceiling = budget_ceiling(budget, BUDGET_TASK), used = hm_budget_used(budget),
+                           left = used < ceiling ? ceiling - used : 0;
             if (ceiling != BUDGET_UNLIMITED && left < least) {
                 least = left;
-                tightest = b;
+                tightest = budget;
             }
         }
     return tightest;
@@ -201,7 +197,8 @@ static void tell_pressure(struct tenant *tenant, struct surroundings *around)
         hostmem_event event = {.size = sizeof event,
                                .kind = HOSTMEM_EVENT_PRESSURE,
                                .critical_level = HOSTMEM_LEVEL_NONE,
-                               .limit = by_process ? soft_of(budget) : budget_ceiling(budget, BUDGET_TASK),
+                               .limit =
+                                   by_process ? budget_soft(budget) : budget_ceiling(budget, BUDGET_TASK),
                                .used = hm_budget_used(budget)};
         tell_host(tenant, &event);
     }
@@ -268,8 +265,8 @@ static void end_visit(struct tenant *tenant)
 static bool nobody_left(void)
 {
     lock();
-    running = tenants != NULL;
-    bool left = !running;
+    const bool left = tenants == NULL;
+    running = !left;
     unlock();
     return left;
 }
@@ -325,8 +322,7 @@ bool hm_pressure_join(struct tenant *tenant)
         return false;
     lock();
     bool started = false, joined = atomic_load(&tenant->joined);
-    /* hostmem_shutdown closes before it looks for the mutex to leave: one of us sees the other. */
-    if (!joined && !atomic_load(&tenant->vm->closed)) {
+    if (!joined && !vm_is_closed(tenant->vm)) {
         if (tenant->visit == NULL)
             tenant->visit = hm_os_mutex_create();
         started = tenant->visit != NULL && !running && hm_os_thread_start(&thread);

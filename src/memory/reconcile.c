@@ -11,14 +11,6 @@ static uint64_t base_of(const struct region_hold *hold)
     return geometry_base(hold->geometry);
 }
 
-bool hm_reconcile_still_there(const struct region_hold *hold)
-{
-    MEMORY_BASIC_INFORMATION info;
-    uintptr_t base = (uintptr_t)base_of(hold);
-    return hm_os_virtual_query((void *)base, &info, sizeof info) == 0 ||
-           (info.State != MEM_FREE && (uintptr_t)info.AllocationBase == base);
-}
-
 bool hm_reconcile_next_run(struct page_run *run, uint64_t end)
 {
     MEMORY_BASIC_INFORMATION info;
@@ -40,6 +32,12 @@ bool hm_reconcile_next_run(struct page_run *run, uint64_t end)
     return true;
 }
 
+bool hm_reconcile_still_there(const struct region_hold *hold)
+{
+    struct page_run run = {.allocation = base_of(hold), .end = base_of(hold)};
+    return hm_reconcile_next_run(&run, UINT64_MAX) || run.unknown;
+}
+
 /*
  * Go through the pages as Windows has them.  `write`: note them so; else: false at the first run that is
  * noted otherwise.  Memory that Windows does not call the region's stays as it is noted: it was freed behind
@@ -52,13 +50,15 @@ static bool compare(struct region_table *table, struct region_hold *hold, uint64
     struct page_run run = {.allocation = base, .end = start};
     while (hm_reconcile_next_run(&run, start + (count << PAGE_SHIFT))) {
         uint64_t page = (run.start - base) >> PAGE_SHIFT, pages = (run.end - run.start) >> PAGE_SHIFT;
-        if (!write && !hm_region_agrees(hold, page, pages, run.committed))
-            return false;
-        if (write && !run.committed)
+        if (!write) {
+            if (!hm_region_agrees(hold, page, pages, run.committed))
+                return false;
+        } else if (!run.committed) {
             hm_region_set_decommitted(table, hold, page, pages);
-        struct charge none = {.level = BUDGET_PROCESS, .kind = charge_kind_of(region_use(hold->region))};
-        if (write && run.committed && hm_region_prepare_commit(table, hold, page, pages))
+        } else if (hm_region_prepare_commit(table, hold, page, pages)) {
+            struct charge none = {.level = BUDGET_PROCESS, .kind = charge_kind_of(region_use(hold->region))};
             hm_region_set_committed(table, hold, page, pages, &none);
+        }
     }
     return true;
 }

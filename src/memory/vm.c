@@ -282,7 +282,7 @@ static HRESULT alloc(struct vm *vm, struct request *request, void **memory)
     const DWORD type = request->type;
     /* Without an address whatever Windows grants is new (Wine: MEM_RESET as well). */
     const bool reserves = request->address == NULL || (type & MEM_RESERVE);
-    if ((reserves || (type & MEM_COMMIT)) && atomic_load_explicit(&vm->closed, memory_order_acquire))
+    if ((reserves || (type & MEM_COMMIT)) && vm_is_closed(vm))
         return hm_vm_closed(vm, request->size, request->level);
     if (reserves)
         return reserve(vm, request, memory);
@@ -476,7 +476,7 @@ unsigned hm_vm_limits(const struct vm *vm, uint64_t figures[TRACE_VALUES])
     figures[2] = commit.margin;
     figures[3] = commit.soft;
     figures[4] = budget_ceiling(&vm->quota.heap, BUDGET_TASK);
-    figures[5] = atomic_load_explicit(&vm->quota.process.soft, memory_order_relaxed);
+    figures[5] = budget_soft(&vm->quota.process);
     return 6;
 }
 

@@ -1,7 +1,7 @@
 /*
  * vm.h - what VirtualAlloc, VirtualFree, VirtualProtect and VirtualQuery mean for one manager
  *
- * Win32 semantics, results as HRESULTs, and the books kept.  Knows no COM.  Arguments go to Windows
+ * Win32 semantics, results as HRESULTs, and the accounting.  Knows no COM.  Arguments go to Windows
  * unchanged: the CLR calls GetWriteWatch, VirtualUnlock and more on the memory directly (contract 4), so it
  * must be just what it asked for.
  */
@@ -24,6 +24,13 @@ struct vm {
     struct released released;
     struct event_queue events;
 };
+
+/* seq_cst: hostmem_shutdown closes first, and then takes away what others have registered; they register, and then look
+ * here.  One of the two sees the other. */
+static inline bool vm_is_closed(const struct vm *vm)
+{
+    return atomic_load(&vm->closed);
+}
 
 /* The memory of `vm` must be zero. */
 void hm_vm_init(struct vm *vm);
