@@ -73,7 +73,7 @@ static void test_against_a_model(void **state)
                                      1000, STRIPE - 1, STRIPE, STRIPE + 1, 2 * STRIPE, 5 * STRIPE + 77};
     const unsigned count_of_sizes = sizeof sizes / sizeof sizes[0];
     for (unsigned s = 0; s < 2 * count_of_sizes;
-         s++) { /* from the beginning of a block, and from the middle */
+         s++) { /* from the beginning of a sector, and from the middle */
         uint32_t pages = sizes[s % count_of_sizes];
         char *model = calloc(pages, 1);
         struct commit_map map;
@@ -119,13 +119,13 @@ static void test_maps_come_back_empty(void **state)
     }
 }
 
-/* Beside a model; every page has the version of its block, and a range has the sum. */
+/* Beside a model; every page has the version of its sector, and a range has the sum. */
 static void check_versions(uint64_t pages, uint64_t first_page)
 {
-    static uint32_t blocks[5 * STRIPE / BLOCK_PAGES + 2];
-    const uint64_t skew = pages <= BLOCK_PAGES ? 0 : first_page % BLOCK_PAGES;
+    static uint32_t sectors[5 * STRIPE / SECTOR_PAGES + 2];
+    const uint64_t skew = pages <= SECTOR_PAGES ? 0 : first_page % SECTOR_PAGES;
     struct commit_map map;
-    memset(blocks, 0, sizeof blocks);
+    memset(sectors, 0, sizeof sectors);
     assert_true(hm_commit_map_init(&map, &store, pages, first_page));
     assert_int_equal(hm_commit_map_versions(&map, pages, 0, pages, 0), 0);
     assert_true(hm_commit_map_prepare(&map, &store, pages, 0, pages));
@@ -133,16 +133,16 @@ static void check_versions(uint64_t pages, uint64_t first_page)
     for (uint32_t i = 0; i < 100; i++) {
         uint64_t first = random_below((uint32_t)pages), count = random_below((uint32_t)(pages - first) + 1);
         uint32_t sum = 0, amount = i % 3 == 0 ? 0 : i;
-        for (uint64_t b = (first + skew) / BLOCK_PAGES; count != 0 && b * BLOCK_PAGES < first + skew + count;
+        for (uint64_t b = (first + skew) / SECTOR_PAGES; count != 0 && b * SECTOR_PAGES < first + skew + count;
              b++) {
-            sum += blocks[b];
-            blocks[b] += amount;
+            sum += sectors[b];
+            sectors[b] += amount;
         }
         assert_int_equal(hm_commit_map_versions(&map, pages, first, count, amount), sum);
     }
     for (uint64_t page = 0; page < pages; page += 1 + random_below(99))
         assert_int_equal(hm_commit_map_versions(&map, pages, page, 1, 0),
-                         blocks[(page + skew) / BLOCK_PAGES]);
+                         sectors[(page + skew) / SECTOR_PAGES]);
     assert_int_equal(hm_commit_map_clear_all(&map, &store, pages), 0); /* no bit is a version's */
 }
 
@@ -154,7 +154,7 @@ static void test_versions(void **state)
         for (unsigned again = 0; again < 2; again++) { /* those that come back begin at 0 */
             check_versions(sizes[s], 0);
             check_versions(sizes[s], 16);
-            check_versions(sizes[s], 7 * BLOCK_PAGES - 1);
+            check_versions(sizes[s], 7 * SECTOR_PAGES - 1);
         }
 }
 
@@ -167,7 +167,7 @@ static void test_versions_of_nothing(void **state)
     assert_true(hm_commit_map_init(&map, &store, pages, 0));
     assert_true(hm_commit_map_prepare(&map, &store, pages, STRIPE, 1));
     assert_int_equal(hm_commit_map_versions(&map, pages, 0, pages, 7), 0);
-    assert_int_equal(hm_commit_map_versions(&map, pages, 0, pages, 0), 7 * STRIPE / BLOCK_PAGES);
+    assert_int_equal(hm_commit_map_versions(&map, pages, 0, pages, 0), 7 * STRIPE / SECTOR_PAGES);
     assert_true(hm_commit_map_prepare(&map, &store, pages, 0, pages));
     assert_int_equal(hm_commit_map_versions(&map, pages, 0, STRIPE, 0), 0);
     assert_int_equal(hm_commit_map_clear_all(&map, &store, pages), 0);

@@ -9,7 +9,7 @@
 #include "support/free_space.h"
 #include "support/late.h"
 
-enum { MIB = 1 << 20, BLOCK = 4 * MIB, PAST_ONE_STRIPE = 96 * MIB };
+enum { MIB = 1 << 20, SECTOR = 4 * MIB, PAST_ONE_STRIPE = 96 * MIB };
 
 struct range {
     SIZE_T at, size;
@@ -51,9 +51,9 @@ static void check(struct fixture *f, char *base, bool commits, struct range late
 /* `odd` bytes past a multiple of 4 MiB. */
 static char *reserve_at(struct fixture *f, SIZE_T size, SIZE_T odd)
 {
-    char *place = free_space_find(size + 2 * BLOCK);
+    char *place = free_space_find(size + 2 * SECTOR);
     assert_non_null(place);
-    char *aligned = (char *)(((uintptr_t)place + BLOCK - 1) & ~(uintptr_t)(BLOCK - 1));
+    char *aligned = (char *)(((uintptr_t)place + SECTOR - 1) & ~(uintptr_t)(SECTOR - 1));
     return fixture_alloc(f, aligned + odd, size, MEM_RESERVE, PAGE_READWRITE);
 }
 
@@ -62,23 +62,23 @@ static void check_region(struct fixture *f, SIZE_T size, SIZE_T odd)
     char *base = reserve_at(f, size, odd);
     const SIZE_T step = size < PAST_ONE_STRIPE ? 3 * MIB : 11 * MIB;
     for (int commits = 0; commits < 2; commits++) {
-        for (SIZE_T at = 0; at + BLOCK < size; at += step) {
-            const struct range page = {at, PAGE}, behind = {at + BLOCK, 2 * PAGE};
+        for (SIZE_T at = 0; at + SECTOR < size; at += step) {
+            const struct range page = {at, PAGE}, behind = {at + SECTOR, 2 * PAGE};
             check(f, base, commits, page, page, true);
             check(f, base, commits, page, behind, false);
             check(f, base, commits, behind, page, false);
         }
-        /* The last page of a block, and the first of the next. */
-        for (SIZE_T at = BLOCK - odd; at < size; at += 3 * BLOCK)
+        /* The last page of a sector, and the first of the next. */
+        for (SIZE_T at = SECTOR - odd; at < size; at += 3 * SECTOR)
             check(f, base, commits, (struct range){at - PAGE, PAGE}, (struct range){at, PAGE}, false);
-        /* Three blocks: all that is in them, and nothing else. */
-        for (SIZE_T at = MIB; at + 5 * BLOCK <= size; at += 5 * BLOCK) {
-            const struct range long_one = {at, 2 * BLOCK + PAGE};
-            for (SIZE_T part = 0; part <= 2 * BLOCK; part += BLOCK) {
+        /* Three sectors: all that is in them, and nothing else. */
+        for (SIZE_T at = MIB; at + 5 * SECTOR <= size; at += 5 * SECTOR) {
+            const struct range long_one = {at, 2 * SECTOR + PAGE};
+            for (SIZE_T part = 0; part <= 2 * SECTOR; part += SECTOR) {
                 check(f, base, commits, long_one, (struct range){at + part, PAGE}, true);
                 check(f, base, commits, (struct range){at + part, PAGE}, long_one, true);
             }
-            const struct range behind = {at + 3 * BLOCK + PAGE, PAGE};
+            const struct range behind = {at + 3 * SECTOR + PAGE, PAGE};
             check(f, base, commits, long_one, behind, false);
             check(f, base, commits, behind, long_one, false);
         }
@@ -88,7 +88,7 @@ static void check_region(struct fixture *f, SIZE_T size, SIZE_T odd)
 
 static void test_overlap_is_a_matter_of_pages(void **state)
 {
-    for (SIZE_T odd = 0; odd < BLOCK; odd += 2 * MIB + GRANULE) {
+    for (SIZE_T odd = 0; odd < SECTOR; odd += 2 * MIB + GRANULE) {
         check_region(*state, 5 * MIB, odd);
         check_region(*state, 24 * MIB, odd);
         check_region(*state, PAST_ONE_STRIPE, odd);
@@ -121,7 +121,7 @@ static void test_a_decommit_of_all(void **state)
 static void test_commits_that_meet(void **state)
 {
     struct fixture *f = *state;
-    char *base = fixture_alloc(f, NULL, BLOCK, MEM_RESERVE, PAGE_READWRITE);
+    char *base = fixture_alloc(f, NULL, SECTOR, MEM_RESERVE, PAGE_READWRITE);
     const struct range pages = {0, 4 * PAGE};
     struct late late = {
         .method = ALLOC, .address = base, .size = pages.size, .type = MEM_COMMIT, .stop = AFTER_ALLOC};
@@ -139,14 +139,14 @@ static void test_commits_that_meet(void **state)
 static void test_a_decommit_of_no_pages(void **state)
 {
     struct fixture *f = *state;
-    char *base = reserve_at(f, 2 * BLOCK, 0);
+    char *base = reserve_at(f, 2 * SECTOR, 0);
     const struct range pages = {0, 4 * PAGE};
     check(f, base, true, pages, pages, true); /* the versions are not 0 any more */
     const uint64_t compared = fixture_books(f->manager).os_compared;
     struct late late = {
         .method = FREE, .address = base, .size = (SIZE_T)-1, .type = MEM_DECOMMIT, .stop = BEFORE_FREE};
     late_begin(f, &late);
-    call(f, base, &(struct range){BLOCK, PAGE}, true);
+    call(f, base, &(struct range){SECTOR, PAGE}, true);
     late_end(&late);
     assert_books_equal_windows(f->manager);
     assert_int_equal(fixture_books(f->manager).os_compared, compared);
@@ -158,13 +158,13 @@ static void test_very_many_calls_meanwhile(void **state)
 {
     struct fixture *f = *state;
     struct region_table *table = &f->manager->vm.table;
-    char *base = reserve_at(f, 4 * BLOCK, 0);
-    for (unsigned blocks = 1; blocks <= 4; blocks += 3) {
-        const uint64_t pages = blocks * BLOCK_PAGES;
+    char *base = reserve_at(f, 4 * SECTOR, 0);
+    for (unsigned sectors = 1; sectors <= 4; sectors += 3) {
+        const uint64_t pages = sectors * SECTOR_PAGES;
         struct region_hold late, other;
         assert_true(hm_region_enter(table, (uintptr_t)base, &late));
         overlap_begin(&late, 0, pages);
-        for (unsigned calls = 0; calls < 65536 / blocks; calls++) {
+        for (unsigned calls = 0; calls < 65536 / sectors; calls++) {
             assert_true(hm_region_enter(table, (uintptr_t)base, &other));
             overlap_begin(&other, 0, pages);
             overlap_end(&other, 0, pages, false);
@@ -177,14 +177,14 @@ static void test_very_many_calls_meanwhile(void **state)
         /* The same by calls that have not ended yet. */
         assert_true(hm_region_enter(table, (uintptr_t)base, &late));
         overlap_begin(&late, 0, pages);
-        for (unsigned calls = 0; calls < 65536 / blocks; calls++) {
+        for (unsigned calls = 0; calls < 65536 / sectors; calls++) {
             assert_true(hm_region_enter(table, (uintptr_t)base, &other));
             overlap_begin(&other, 0, pages);
             overlap_end(&other, 0, pages, false);
         }
         assert_int_equal((uint16_t)(overlap_versions(&late, 0, pages, 0) - late.versions), 0);
         assert_true(overlap_end(&late, 0, pages, true));
-        for (unsigned calls = 0; calls < 65536 / blocks; calls++)
+        for (unsigned calls = 0; calls < 65536 / sectors; calls++)
             assert_true(hm_region_leave(table, &other));
         assert_true(hm_region_leave(table, &late));
     }

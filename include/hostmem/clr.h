@@ -419,7 +419,7 @@ __CRT_UUID_DECL(IHostMemoryManager,
 #endif /* __IHostMemoryManager_INTERFACE_DEFINED__ */
 
 /*
- * IHostGCManager: implemented by the host, told of the GC's suspensions (contract 2, 3.12).
+ * IHostGCManager: implemented by the host, notified of the GC's suspensions (contract 2, 3.12).
  */
 #ifndef __IHostGCManager_INTERFACE_DEFINED__
 #define __IHostGCManager_INTERFACE_DEFINED__

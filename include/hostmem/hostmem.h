@@ -210,7 +210,8 @@ enum {
  *
  * Small blocks of IHostMalloc (up to 4 KiB) are charged in batches of 32 KiB, of which each of 32 lanes of threads keeps
  * up to 64 KiB in stock, 2 MiB in all: that counts as used for limits until somebody is refused for its sake, when it is
- * given back, and for nothing else.  A manager with a shared budget, or with fail_after, takes none.
+ * given back, and for nothing else.  (What another thread is just moving between its lane and the budget is not found then: a
+ * refusal may come 64 KiB early.)  A manager with a shared budget, or with fail_after, takes none.
  *
  * All in bytes, but for fail_after; HOSTMEM_UNLIMITED: no limit.
  */
@@ -232,12 +233,13 @@ typedef struct hostmem_limits {
      * heap is until the runtime has started, is granted and counted as an overrun of the heap, whatever the flags.  From
      * seven eighths of it on the CLR is notified that memory is low.  0: no such limit. */
     uint64_t heap_limit;
-    /* Of the whole process, sampled once a second: from here on the CLR is notified that memory is low; it refuses nothing.
-     * Private bytes, as Windows counts them (native heaps, stacks, what P/Invoke and NativeMemory allocate, and what is
-     * charged here), and what is committed in views of all managers.  Low is over an eighth below.  It is repeated, as
-     * Low is while it lasts, only if the last one has freed a sixteenth of what use is above the figure (of an eighth of
-     * the figure, if that is more), or use has risen by as much: a native leak does not cost a full collection every 8
-     * s.  Needs somebody to notify: a notification callback or hostmem_options.event.  0 or HOSTMEM_UNLIMITED: none. */
+    /* Of the whole process, sampled once a second: from here on the CLR is notified that memory is low; it refuses
+     * nothing. Private bytes, as Windows counts them (native heaps, stacks, what P/Invoke and NativeMemory allocate,
+     * and what is charged here), and what is committed in views of all managers, also of those that have gone.  Low
+     * is over an eighth below.  It is repeated, as Low is while it lasts, only if the last one has freed a sixteenth
+     * of what use is above the figure (of an eighth of the figure, if that is more), or use has risen by as much: a
+     * native leak does not cost a full collection every 8 s.  Needs somebody to notify: a notification callback or
+     * hostmem_options.event.  0 or HOSTMEM_UNLIMITED: none. */
     uint64_t process_soft;
     /* Address space of regions, any level.  0: no limit.  A runtime that is refused address space goes looking for
      * it all over the process, and takes it badly: for tests, mostly (contract 4). */
@@ -311,7 +313,7 @@ typedef HRESULT(HOSTMEM_CALL *hostmem_relief_callback)(void *start, SIZE_T size,
 typedef struct hostmem_options {
     uint32_t size;  /* sizeof(hostmem_options) */
     uint32_t flags; /* 0; any other bit is refused with E_INVALIDARG */
-    /* Told of every region and every reported view (leaked_region) that there still is when the last
+    /* Called for every region and every reported view (leaked_region) that there still is when the last
      * reference to the manager goes, and of every block (leaked_block) still allocated when the last
      * reference to its IHostMalloc goes; their return value is ignored.  The memory stays where it is:
      * somebody may still hold it. May be NULL.  Called on the thread of that last Release, which may be one
@@ -483,7 +485,7 @@ HRESULT HOSTMEM_CALL hostmem_shutdown(hostmem_manager *manager);
  *
  * At any time, on any thread, from a callback too.  A limit below what is in use takes nothing away: nothing more is
  * granted until use has fallen, and a soft mark below it makes the CLR give memory back.  With the bridge, .NET
- * 8-11 is told of the new limit as well.  Each figure is changed by itself: a call that comes in between may see
+ * 8-11 is given the new limit as well.  Each figure is changed by itself: a call that comes in between may see
  * old and new ones, and two that set limits at once may leave some of each.  fail_after counts from now.
  *
  * Returns S_OK; E_POINTER: an argument is NULL; E_INVALIDARG: a size that this version does not know, unknown flags,
@@ -508,7 +510,7 @@ HRESULT HOSTMEM_CALL hostmem_get_limits(hostmem_manager *manager, hostmem_limits
  *   manager   the manager.
  *   level     eMemoryAvailableLow, -Neutral or -High, as EMemoryAvailable; 0: back to the figures.
  *
- * The CLR is notified soon, on the library's thread, unless it was told just that last (before anything, it takes Neutral for
+ * The CLR is notified soon, on the library's thread, unless its last notification was just that (before any, it takes Neutral for
  * granted); of Low again every 8,192 ms until this is called with something else.
  * Returns S_OK; E_POINTER: manager is NULL; E_INVALIDARG: another level; HOST_E_CLRNOTAVAILABLE: after
  * hostmem_shutdown.
@@ -583,7 +585,7 @@ HRESULT HOSTMEM_CALL hostmem_get_memory_manager(hostmem_manager *manager, IHostM
  * hostmem_create_host_control - a ready IHostControl.
  *
  *   manager   answers IID_IHostMemoryManager; a reference is kept.
- *   next      the host's own IHostControl, asked for every other interface and told of every
+ *   next      the host's own IHostControl, asked for every other interface and notified of every
  *             AppDomainManager; a reference is kept.  NULL: other interfaces are E_NOINTERFACE,
  *             AppDomainManagers are accepted.
  *   control   receives the object, AddRef'ed for the caller; NULL on failure.

@@ -18,7 +18,8 @@ uint32_t HOSTMEM_CALL hostmem_version(void)
 /*
  * The pressure thread announces in `in_use` what it is about to call, and calls it only if it is still the callback
  * then.  Whoever replaces a callback that is announced takes the announcement away, and with it leaves the old
- * reference to the thread, which finds its announcement gone.
+ * reference to the thread, which finds its announcement gone.  All seq_cst: the thread stores `in_use` and then reads
+ * `callback`, the other exchanges `callback` and then looks at `in_use`, so one of the two sees the other.
  */
 void hm_manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNotificationCallback *callback)
 {
@@ -27,11 +28,11 @@ void hm_manager_replace_callback(struct hostmem_manager *manager, ICLRMemoryNoti
         ICLRMemoryNotificationCallback_Release(old);
 }
 
-static bool tell_clr(struct tenant *tenant, enum budget_pressure pressure)
+static bool notify_clr(struct tenant *tenant, enum budget_pressure pressure)
 {
     struct hostmem_manager *manager = CONTAINING_RECORD(tenant, struct hostmem_manager, tenant);
     ICLRMemoryNotificationCallback *callback;
-    bool told = false;
+    bool notified = false;
     do {
         callback = atomic_load(&manager->callback);
         if (callback == NULL)
@@ -39,15 +40,15 @@ static bool tell_clr(struct tenant *tenant, enum budget_pressure pressure)
         atomic_store(&manager->in_use, callback);
         if (atomic_load(&manager->callback) == callback) {
             ICLRMemoryNotificationCallback_OnMemoryNotification(callback, (EMemoryAvailable)pressure);
-            told = true;
+            notified = true;
         }
         if (atomic_exchange(&manager->in_use, NULL) == NULL)
             ICLRMemoryNotificationCallback_Release(callback);
-    } while (!told);
+    } while (!notified);
     return true;
 }
 
-static void tell_host(struct tenant *tenant, const hostmem_event *event)
+static void notify_host(struct tenant *tenant, const hostmem_event *event)
 {
     const hostmem_options *options = &CONTAINING_RECORD(tenant, struct hostmem_manager, tenant)->options;
     if (options->event != NULL)
@@ -76,8 +77,8 @@ void hm_manager_init(struct hostmem_manager *manager)
     hm_vm_init(&manager->vm);
     manager->tenant.vm = &manager->vm;
     manager->tenant.references = 1;
-    manager->tenant.tell = tell_clr;
-    manager->tenant.event = tell_host;
+    manager->tenant.notify_clr = notify_clr;
+    manager->tenant.notify_host = notify_host;
     manager->tenant.gone = gone;
     atomic_fetch_add_explicit(&manager->vm.stats.metadata, sizeof *manager, memory_order_relaxed);
     references_init(&manager->references);

@@ -122,7 +122,7 @@ HRESULT HOSTMEM_CALL hostmem_clr_started(hostmem_manager *manager)
         return E_POINTER;
     if (vm_is_closed(&manager->vm))
         return HOST_E_CLRNOTAVAILABLE;
-    atomic_store(&manager->tenant.restate, true);
+    atomic_store(&manager->tenant.renotify, true);
     hm_pressure_wake();
     return S_OK;
 }

@@ -100,7 +100,7 @@ static ULONG STDMETHODCALLTYPE malloc_AddRef(IHostMalloc *iface)
 
 static HRESULT HOSTMEM_CALL add_block(const hostmem_block *block, void *context)
 {
-    struct verify_blocks *sums = context;
+    struct block_sums *sums = context;
     sums->blocks++;
     sums->bytes += block->bytes;
     return S_OK;
@@ -112,7 +112,7 @@ static void malloc_destroy(struct malloc_object *object)
     struct hostmem_manager *manager = object->manager;
     if (manager->options.leaked_block != NULL)
         walk(object, false, manager->options.leaked_block, manager->options.context);
-    struct verify_blocks left = {.objects = 0};
+    struct block_sums left = {.objects = 0};
     walk(object, false, add_block, &left);
     atomic_fetch_add_explicit(&manager->orphans, left.blocks, memory_order_relaxed);
     atomic_fetch_add_explicit(&manager->orphan_bytes, left.bytes, memory_order_relaxed);
@@ -362,12 +362,11 @@ static void *first_lost(struct malloc_object *object)
     return NULL;
 }
 
-void hm_malloc_sum(struct hostmem_manager *manager, struct verify_blocks *sums)
+void hm_malloc_sum(struct hostmem_manager *manager, struct block_sums *sums)
 {
-    *sums =
-        (struct verify_blocks){.pool = &manager->mallocs,
-                               .blocks = atomic_load_explicit(&manager->orphans, memory_order_relaxed),
-                               .bytes = atomic_load_explicit(&manager->orphan_bytes, memory_order_relaxed)};
+    *sums = (struct block_sums){.pool = &manager->mallocs,
+                                .blocks = atomic_load_explicit(&manager->orphans, memory_order_relaxed),
+                                .bytes = atomic_load_explicit(&manager->orphan_bytes, memory_order_relaxed)};
     const uint32_t last = pool_used(&manager->mallocs);
     struct malloc_object *object;
     uint32_t number = 0;

@@ -27,6 +27,6 @@ struct malloc_object {
 HRESULT hm_malloc_create(struct hostmem_manager *manager, DWORD flags, IHostMalloc **out);
 
 /* Look at every IHostMalloc of a manager. */
-void hm_malloc_sum(struct hostmem_manager *manager, struct verify_blocks *sums);
+void hm_malloc_sum(struct hostmem_manager *manager, struct block_sums *sums);
 
 #endif

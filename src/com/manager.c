@@ -50,7 +50,7 @@ static HRESULT create_malloc(struct hostmem_manager *manager, DWORD flags, IHost
     if (flags & ~(DWORD)(MALLOC_THREADSAFE | MALLOC_EXECUTABLE))
         return E_INVALIDARG;
     if (vm_is_closed(&manager->vm))
-        return hm_vm_closed(&manager->vm, 0, HOSTMEM_LEVEL_NONE);
+        return hm_vm_refuse_closed(&manager->vm, 0, HOSTMEM_LEVEL_NONE);
     return hm_malloc_create(manager, flags, out);
 }
 
@@ -130,8 +130,8 @@ static HRESULT STDMETHODCALLTYPE manager_RegisterMemoryNotificationCallback(
     }
     hm_manager_replace_callback(manager, callback);
     if (callback != NULL) {
-        atomic_store(&manager->tenant.restate, true); /* this one has been told nothing yet */
-        hm_pressure_join(&manager->tenant); /* without memory for a thread the CLR is told nothing */
+        atomic_store(&manager->tenant.renotify, true); /* this one has had none yet */
+        hm_pressure_join(&manager->tenant); /* without memory for a thread the CLR is never notified */
         hm_pressure_wake();
     }
     if (vm_is_closed(&manager->vm)) /* hostmem_shutdown may have come too early to see it */

@@ -11,7 +11,7 @@ static const DWORD pauses[] = {1, 20, 400};
 static uint64_t look(struct hostmem_manager *manager, hostmem_verify_report *report)
 {
     const uint64_t calls = hm_verify_calls_ended(&manager->vm);
-    struct verify_blocks blocks;
+    struct block_sums blocks;
     hm_malloc_sum(manager, &blocks);
     hm_verify_look(&manager->vm, &blocks, calls, report);
     return calls;

@@ -3,11 +3,11 @@
  *
  * A radix table of the address space with a byte for every address that a block can begin at (16 bytes apart on x86-64, 8
  * on x86): a pointer is judged without touching what it points to, and of two threads that free the same block one is
- * told no.  A bit would do, but who sets one bit of a word that others change needs a locked instruction more, a tenth of
+ * refused.  A bit would do, but who sets one bit of a word that others change needs a locked instruction more, a tenth of
  * what Alloc costs.
  *
  *      47-bit address    | root 13 | middle 14 | leaf: 1 MiB of addresses, 64 KiB   |
- *      32-bit address    | root 13 |  none     | leaf: 512 KiB of addresses, 64 KiB |
+ *      32-bit address    | root 13 | middle 0  | leaf: 512 KiB of addresses, 64 KiB |
  */
 #ifndef HOSTMEM_MAPS_BLOCK_MAP_H
 #define HOSTMEM_MAPS_BLOCK_MAP_H

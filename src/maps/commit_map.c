@@ -7,7 +7,7 @@
 
 enum {
     WORD_PAGES = 64,
-    ROW_WORDS = 32,       /* of two blocks */
+    ROW_WORDS = 32,       /* of two sectors */
     STRIPE_PAGES = 16384, /* 64 MiB */
     STRIPE_WORDS = STRIPE_PAGES / WORD_PAGES,
     STRIPE_ROWS = STRIPE_WORDS / ROW_WORDS,
@@ -15,7 +15,7 @@ enum {
 };
 
 /*
- * Words are in rows.  The versions of R rows: block b has one in row b % R, so that two neighbours have theirs in different
+ * Words are in rows.  The versions of R rows: sector s has one in row s % R, so that two neighbours have theirs in different
  * cache lines.
  */
 struct row {
@@ -112,15 +112,15 @@ static struct row *stripe_of(const struct commit_map *map, uint64_t page)
 
 static inline uint64_t skew_of(const struct commit_map *map, uint64_t pages)
 {
-    return pages <= BLOCK_PAGES ? 0 : map->skew;
+    return pages <= SECTOR_PAGES ? 0 : map->skew;
 }
 
 bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first_page)
 {
-    if (pages <= BLOCK_PAGES)
+    if (pages <= SECTOR_PAGES)
         atomic_init(&map->version, 0);
     else
-        map->skew = first_page % BLOCK_PAGES;
+        map->skew = first_page % SECTOR_PAGES;
     pages += skew_of(map, pages);
     if (pages <= WORD_PAGES) {
         atomic_init(&map->word, 0);
@@ -179,7 +179,7 @@ static inline uint64_t apply_to_word(_Atomic uint64_t *word, unsigned bit, uint6
     return count_bits(hit);
 }
 
-/* `pages` and `first` are counted from the beginning of the first block. */
+/* `pages` and `first` are counted from the beginning of the first sector. */
 static uint64_t apply_to_bits(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
                               enum operation operation)
 {
@@ -224,15 +224,15 @@ uint64_t hm_commit_map_count(struct commit_map *map, uint64_t pages, uint64_t fi
     return apply(map, pages, first, count, COUNT);
 }
 
-/* Of the block that `page` is in; NULL: its stripe was never touched.  Both are counted as in apply_to_bits. */
+/* Of the sector that `page` is in; NULL: its stripe was never touched.  Both are counted as in apply_to_bits. */
 static inline _Atomic uint32_t *version_of(struct commit_map *map, uint64_t pages, uint64_t page)
 {
-    if (pages <= BLOCK_PAGES)
+    if (pages <= SECTOR_PAGES)
         return &map->version;
     struct row *rows = pages <= STRIPE_PAGES ? map->rows : stripe_of(map, page);
-    unsigned block = (unsigned)(page % STRIPE_PAGES / BLOCK_PAGES);
+    unsigned sector = (unsigned)(page % STRIPE_PAGES / SECTOR_PAGES);
     unsigned count = pages <= STRIPE_PAGES / 4 ? STRIPE_ROWS / 4 : STRIPE_ROWS; /* as class_rows has it */
-    return rows == NULL ? NULL : &rows[block % count].version[block / count];
+    return rows == NULL ? NULL : &rows[sector % count].version[sector / count];
 }
 
 uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
@@ -241,7 +241,7 @@ uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t
     uint32_t sum = 0;
     first += skew_of(map, pages);
     pages += skew_of(map, pages);
-    for (uint64_t page = first; page < first + count; page = (page / BLOCK_PAGES + 1) * BLOCK_PAGES) {
+    for (uint64_t page = first; page < first + count; page = (page / SECTOR_PAGES + 1) * SECTOR_PAGES) {
         _Atomic uint32_t *version = version_of(map, pages, page);
         if (version == NULL)
             continue;

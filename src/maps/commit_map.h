@@ -8,8 +8,8 @@
  *      up to 64 MiB          words, in rows of 32
  *      beyond                a directory of such rows (stripes of 64 MiB), made as they are touched
  *
- * Each block of 4 MiB of address space has a version beside its bits, which the map's user advances (memory/overlap.h); so
- * the bits of a map of several blocks begin where its first block does.
+ * Each sector of 4 MiB of address space has a version beside its bits, which the map's user advances (memory/overlap.h); so
+ * the bits of a map of several sectors begin where its first sector does.
  */
 #ifndef HOSTMEM_MAPS_COMMIT_MAP_H
 #define HOSTMEM_MAPS_COMMIT_MAP_H
@@ -19,7 +19,7 @@
 /* Bits or pointers in 32 bytes << 2c: a directory for 32 TiB has 524,288 pointers. */
 enum { BIT_STORE_CLASSES = 10 };
 
-enum { BLOCK_PAGES = 1024 };
+enum { SECTOR_PAGES = 1024 }; /* 4 MiB, as the regions of a GC heap are */
 
 struct bit_store {
     struct pool classes[BIT_STORE_CLASSES];
@@ -39,8 +39,8 @@ struct commit_map {
         struct directory *directory;
     };
     union {
-        _Atomic uint32_t version; /* of the only block */
-        uint32_t skew;            /* of several: pages of the first one that come before the map's */
+        _Atomic uint32_t version; /* of the only sector */
+        uint32_t skew;            /* of several: where in its sector the map begins; bit i is page i - skew */
     };
 };
 
@@ -72,7 +72,7 @@ uint64_t hm_commit_map_clear(struct commit_map *map, uint64_t pages, uint64_t fi
 uint64_t hm_commit_map_count(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count);
 
 /*
- * The sum of the versions of all blocks that the range touches; each is advanced by `amount` (0: only looked at).  They
+ * The sum of the versions of all sectors that the range touches; each is advanced by `amount` (0: only looked at).  They
  * begin at 0, and stay there where nothing was prepared yet.
  */
 uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,

@@ -18,7 +18,7 @@
 
 #include "maps/compiler.h"
 
-/* Chunk k holds twice as many items as the one before, so 26 chunks are enough for 2^31 items of any pool. */
+/* Each chunk holds twice as many items as the one before: in all first_count x (2^26 - 1), more than any pool comes to. */
 enum { POOL_CHUNKS = 26 };
 
 struct pool {

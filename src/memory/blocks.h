@@ -69,8 +69,8 @@ static inline const struct budget *blocks_settle(struct quota *quota, const stru
     const uint64_t used = atomic_load_explicit(&commit->used, memory_order_relaxed),
                    now = atomic_load_explicit(&blocks->now, memory_order_relaxed);
     if (charge->verdict != CHARGE_GRANTED || quota->parent != NULL ||
-        counted(used - here) > atomic_load_explicit(&commit->peak, memory_order_relaxed) ||
-        counted(now - here) > atomic_load_explicit(&blocks->peak, memory_order_relaxed) ||
+        not_negative(used - here) > atomic_load_explicit(&commit->peak, memory_order_relaxed) ||
+        not_negative(now - here) > atomic_load_explicit(&blocks->peak, memory_order_relaxed) ||
         used >= atomic_load_explicit(&commit->wake_above, memory_order_seq_cst))
         return hm_blocks_settle(quota, charge);
     return NULL;

@@ -65,10 +65,11 @@ static void pass(struct budget *budget, _Atomic uint64_t *watermark, uint64_t di
 bool hm_budget_force(struct budget *budget, uint64_t bytes)
 {
     const uint64_t ceiling = budget_ceiling(budget, BUDGET_PROCESS);
-    uint64_t used = counted(atomic_fetch_add_explicit(&budget->used, bytes, memory_order_seq_cst) + bytes);
+    uint64_t used =
+        not_negative(atomic_fetch_add_explicit(&budget->used, bytes, memory_order_seq_cst) + bytes);
     budget_note(budget);
     if (used > ceiling && budget->stock != NULL) /* stock could be taken back: it is no overrun */
-        used = counted(used - stock_held(budget->stock));
+        used = not_negative(used - stock_held(budget->stock));
     if (used <= ceiling)
         return false;
     atomic_fetch_add_explicit(&budget->overruns, 1, memory_order_relaxed);

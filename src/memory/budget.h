@@ -34,7 +34,8 @@ struct budget {
     _Atomic uint64_t used, peak;
     _Atomic uint64_t ceiling[BUDGET_LEVELS];
     _Atomic uint64_t soft, margin;
-    _Atomic uint64_t wake_above, wake_below; /* armed: be there, or below, once, and `crossed` is called */
+    /* Watermarks: once use is at wake_above, or below wake_below, `crossed` is called, and they are disarmed: UINT64_MAX, 0. */
+    _Atomic uint64_t wake_above, wake_below;
     _Atomic bool strict;
     _Atomic uint32_t pressure; /* budget_pressure as last determined */
     _Atomic uint64_t overruns, overrun_bytes, overrun_peak;
@@ -80,7 +81,7 @@ static inline bool budget_has_room(const struct budget *budget, uint64_t now, ui
                                    uint64_t *used)
 {
     const uint64_t ceiling = budget_ceiling(budget, level);
-    *used = counted(now);
+    *used = not_negative(now);
     return bytes <= ceiling && *used <= ceiling - bytes;
 }
 
@@ -109,11 +110,12 @@ static inline bool budget_refuses(const struct budget *budget, unsigned level)
     return level < BUDGET_PROCESS || atomic_load_explicit(&budget->strict, memory_order_relaxed);
 }
 
-/* What was taken is in use now. */
+/* What was taken is in use now.  (Read relaxed: it is our own change of `used`, or a later one.) */
 static inline void budget_note(struct budget *budget)
 {
     uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
-    if (counted(used - stock_here(budget->stock)) > atomic_load_explicit(&budget->peak, memory_order_relaxed))
+    if (not_negative(used - stock_here(budget->stock)) >
+        atomic_load_explicit(&budget->peak, memory_order_relaxed))
         raise_to(&budget->peak, hm_budget_used(budget));
     if (used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
         hm_budget_look(budget);

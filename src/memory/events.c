@@ -39,8 +39,8 @@ bool hm_events_read(struct event_queue *queue, hostmem_event *event)
         return false;
     *event = slot->event;
     const uint64_t lost = atomic_load_explicit(&queue->lost, memory_order_relaxed);
-    event->lost = (uint32_t)(lost - queue->told_lost);
-    queue->told_lost = lost;
+    event->lost = (uint32_t)(lost - queue->reported_lost);
+    queue->reported_lost = lost;
     atomic_store_explicit(&slot->turn, turn_of(queue->read) + EVENTS_MOST, memory_order_release);
     queue->read++;
     return true;

@@ -1,5 +1,5 @@
 /*
- * events.h - what the host is to be told: written by whoever is called by the CLR, read by the pressure thread
+ * events.h - what the host is to be notified of: written by whoever is called by the CLR, read by the pressure thread
  *
  * A ring; when it is full the event is lost, and counted.  Each slot has a turn, which says whose it is: the writer's whose
  * number is that of the turn (less its last six bits), the reader's at one more.
@@ -16,9 +16,9 @@ enum { EVENTS_MOST = 64 };
 
 struct event_queue {
     _Atomic uint32_t written; /* slots claimed, ever */
-    uint32_t read;            /* the reader's, and how many it has been told of */
-    uint64_t told_lost;
-    _Atomic uint64_t lost; /* ever */
+    uint32_t read;            /* the reader's: slots read, ever */
+    uint64_t reported_lost;   /* the reader's: of `lost`, those that an event has reported */
+    _Atomic uint64_t lost;    /* ever */
     struct event_slot {
         _Atomic uint32_t turn;
         hostmem_event event;

@@ -22,7 +22,7 @@ static inline void raise_to(_Atomic uint64_t *peak, uint64_t value)
 }
 
 /* What one thread adds another may have taken off already: a figure below 0 is none. */
-static inline uint64_t counted(uint64_t figure)
+static inline uint64_t not_negative(uint64_t figure)
 {
     return (int64_t)figure < 0 ? 0 : figure;
 }
@@ -30,7 +30,7 @@ static inline uint64_t counted(uint64_t figure)
 static inline void gauge_add(struct gauge *gauge, uint64_t amount)
 {
     uint64_t now = atomic_fetch_add_explicit(&gauge->now, amount, memory_order_relaxed) + amount;
-    raise_to(&gauge->peak, counted(now));
+    raise_to(&gauge->peak, not_negative(now));
 }
 
 static inline void gauge_sub(struct gauge *gauge, uint64_t amount)

@@ -1,5 +1,5 @@
 /*
- * os.h - all of Windows that the library calls
+ * os.h - all of Windows that src/memory and src/com call, but for the last error and the thread's own number and block
  *
  * Together with maps/pages.h; os_win32.c is the real one, and a test can make the n-th call fail.  Arguments go on
  * unchanged; the last error is what the Win32 function leaves; no function blocks on anything but Windows itself.
@@ -42,8 +42,8 @@ bool hm_os_heap_free(HANDLE heap, void *block);
 bool hm_os_heap_lock(HANDLE heap);
 void hm_os_heap_unlock(HANDLE heap);
 
-/* Keep the module that this code is in loaded until the process ends; or until it is released as often, which must not be
- * done by code that nobody else keeps there.  Takes the loader lock.  False: there is no memory. */
+/* The module that this code is in, kept loaded: until the process ends; by one more reference (false: no memory); and that one
+ * given back, not by code that it alone keeps there.  All three take the loader lock. */
 void hm_os_pin_module(void);
 bool hm_os_module_keep(void);
 void hm_os_module_release(void);

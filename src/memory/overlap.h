@@ -33,11 +33,12 @@ static inline bool overlap_was_long(const struct region_hold *hold, uint64_t cou
 {
     uint64_t ended = state / ENDED_ONE - hold->entered / ENDED_ONE,
              at_work = (state & AT_WORK) / AT_WORK_ONE - 1,
-             blocks = (count + 2 * BLOCK_PAGES - 2) / BLOCK_PAGES;
-    return (ended + at_work) * blocks > UINT16_MAX / 2; /* half: a call that repairs advances them twice */
+             sectors = (count + 2 * SECTOR_PAGES - 2) / SECTOR_PAGES;
+    return (ended + at_work) * sectors > UINT16_MAX / 2; /* half: a call that repairs advances them twice */
 }
 
-/* After the bits of these pages were turned: all on (`commits`), or else.  True: compare them, if the region is still there. */
+/* After the bits of these pages were turned: by a commit (`commits`), or by anything else.  True: an opposite call may have come
+ * in between, compare them.  False also where the region is not LIVE any more: hm_region_leave says so. */
 static inline bool overlap_end(const struct region_hold *hold, uint64_t first, uint64_t count, bool commits)
 {
     const uint32_t commit_ended = 1 << 16, change_ended = 1;

@@ -71,7 +71,7 @@ static void look_around(struct surroundings *around)
                                                             : BUDGET_NEUTRAL;
     around->all = hm_pressure_tightest(machine, around->job);
     around->now = hm_os_ticks();
-    /* No event tells of a job object's use, nor of the end of low memory.  (Nor of plenty: that can wait.) */
+    /* There is no event for a job object's use, nor for the end of low memory.  (Nor for plenty: that can wait.) */
     bool blind = around->job != BUDGET_HIGH || around->resources.low;
     around->next_look = blind ? PRESSURE_LOOK_MS : PRESSURE_IDLE_MS;
 }
@@ -85,7 +85,7 @@ static enum budget_pressure pressure_in(struct budget *budget, bool *changed)
     return now;
 }
 
-/* Note the process' use for a tenant, if somebody wants to know; no event would tell of it. */
+/* Note the process' use for a tenant, if it has a process_soft; no event says when that is passed. */
 static void sample_process(struct quota *quota, struct surroundings *around)
 {
     bool wanted = false;
@@ -101,7 +101,7 @@ static void sample_process(struct quota *quota, struct surroundings *around)
         around->next_look = PRESSURE_LOOK_MS;
 }
 
-/* What a tenant is to be told, and why. */
+/* What a tenant is to be notified of, and why. */
 struct finding {
     enum budget_pressure pressure, of_process, of_all_else;
     const struct budget *process; /* that with the least process_soft */
@@ -121,7 +121,7 @@ static struct finding pressure_now(struct tenant *tenant, struct surroundings *a
         if (budget_soft(&q->process) < budget_soft(found.process))
             found.process = &q->process;
         if (changed && q != &tenant->vm->quota)
-            around->next_look = 0; /* tenants that were visited before have to hear of it, too */
+            around->next_look = 0; /* tenants that were visited before are to be notified, too */
     }
     if (forced != 0)
         found.of_process = found.of_all_else = (enum budget_pressure)forced;
@@ -135,18 +135,18 @@ static bool is_worth_repeating(const struct tenant *tenant, const struct finding
 {
     if (found->of_all_else == BUDGET_LOW)
         return true;
-    const uint64_t used = hm_budget_used(found->process), before = tenant->told_process,
+    const uint64_t used = hm_budget_used(found->process), before = tenant->notified_process,
                    soft = budget_soft(found->process);
     const uint64_t above = before > soft ? before - soft : 0;
     const uint64_t step = (above > soft / 8 ? above : soft / 8) / 16;
     return used + step <= before || used >= before + step;
 }
 
-static void tell_host(struct tenant *tenant, hostmem_event *event)
+static void notify_host(struct tenant *tenant, hostmem_event *event)
 {
-    event->pressure = tenant->told;
+    event->pressure = tenant->notified;
     if (atomic_load(&tenant->joined))
-        tenant->event(tenant, event);
+        tenant->notify_host(tenant, event);
 }
 
 /* The budget with the least left for eTaskCritical. */
@@ -167,26 +167,26 @@ static const struct budget *tightest_budget(const struct quota *quota)
     return tightest;
 }
 
-static void tell_pressure(struct tenant *tenant, struct surroundings *around)
+static void notify_pressure(struct tenant *tenant, struct surroundings *around)
 {
     const struct finding found = pressure_now(tenant, around);
     enum budget_pressure pressure = found.pressure;
-    if (tenant->told == BUDGET_LOW && pressure == BUDGET_HIGH) {
+    if (tenant->notified == BUDGET_LOW && pressure == BUDGET_HIGH) {
         pressure = BUDGET_NEUTRAL; /* first that it is over, then that there is plenty */
         around->next_look = 0;
     }
     atomic_store_explicit(&tenant->vm->stats.pressure, (uint32_t)pressure, memory_order_relaxed);
-    bool restated = atomic_exchange(&tenant->restate, false);
-    bool changed = pressure != tenant->told;
-    bool repeated = pressure == BUDGET_LOW && around->now - tenant->told_at >= PRESSURE_REPEAT_MS &&
+    bool renotified = atomic_exchange(&tenant->renotify, false);
+    bool changed = pressure != tenant->notified;
+    bool repeated = pressure == BUDGET_LOW && around->now - tenant->notified_at >= PRESSURE_REPEAT_MS &&
                     is_worth_repeating(tenant, &found);
-    if (changed || repeated || (restated && pressure != BUDGET_NEUTRAL)) {
-        tenant->told = pressure;
-        tenant->told_at = around->now;
-        tenant->told_process = around->process;
+    if (changed || repeated || (renotified && pressure != BUDGET_NEUTRAL)) {
+        tenant->notified = pressure;
+        tenant->notified_at = around->now;
+        tenant->notified_process = around->process;
         if (changed)
             RECORD(tenant->vm, TRACE_PRESSURE, pressure, hm_budget_used(&tenant->vm->quota.commit));
-        if (tenant->tell(tenant, pressure)) {
+        if (tenant->notify_clr(tenant, pressure)) {
             stats_bump(&tenant->vm->stats.notifications[pressure]);
             RECORD(tenant->vm, TRACE_NOTIFICATION, pressure);
         }
@@ -200,10 +200,10 @@ static void tell_pressure(struct tenant *tenant, struct surroundings *around)
                                .limit =
                                    by_process ? budget_soft(budget) : budget_ceiling(budget, BUDGET_TASK),
                                .used = hm_budget_used(budget)};
-        tell_host(tenant, &event);
+        notify_host(tenant, &event);
     }
     if (pressure == BUDGET_LOW) {
-        uint64_t rest = tenant->told_at + PRESSURE_REPEAT_MS - around->now;
+        uint64_t rest = tenant->notified_at + PRESSURE_REPEAT_MS - around->now;
         if (rest < around->next_look)
             around->next_look = rest;
     }
@@ -214,9 +214,9 @@ static void visit(struct tenant *tenant, struct surroundings *around)
     hostmem_event event;
     for (unsigned i = 0;
          i < EVENTS_MOST && atomic_load(&tenant->joined) && hm_events_read(&tenant->vm->events, &event); i++)
-        tell_host(tenant, &event);
+        notify_host(tenant, &event);
     if (atomic_load(&tenant->joined))
-        tell_pressure(tenant, around);
+        notify_pressure(tenant, around);
     if (!atomic_load(&tenant->joined))
         return;
     uint64_t shown = hm_quota_shown(&tenant->vm->quota);
@@ -329,7 +329,8 @@ bool hm_pressure_join(struct tenant *tenant)
         running = running || started;
         joined = tenant->visit != NULL && running;
         if (joined) {
-            tenant->told = BUDGET_NEUTRAL; /* what a CLR takes for granted that was told nothing */
+            tenant->notified =
+                BUDGET_NEUTRAL; /* what a CLR takes for granted before its first notification */
             tenant->shown = hm_quota_shown(&tenant->vm->quota);
             tenant->next = tenants;
             tenants = tenant;

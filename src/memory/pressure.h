@@ -1,7 +1,7 @@
 /*
- * pressure.h - Low, Neutral, High: when the CLR is told how much memory there is
+ * pressure.h - Low, Neutral, High: when the CLR is notified of how much memory there is
  *
- * One thread a process looks at every manager that has somebody to tell, when a watermark is passed, an event waits for
+ * One thread a process visits every manager that has somebody to notify, when a watermark is passed, an event waits for
  * the host, or the machine's memory becomes low or plenty; and by itself where nothing would wake it.  Every callback into
  * the CLR or the host is made from it, with no lock held (but `visit`, for which only an end waits).  Who may end what,
  * and which mutex guards it: docs/architecture.md, "Threads".
@@ -14,19 +14,19 @@
 
 enum { PRESSURE_REPEAT_MS = 8192, PRESSURE_LOOK_MS = 1000, PRESSURE_IDLE_MS = 10000 };
 
-/* One manager.  Zero it, set the first part, and join. */
+/* One manager.  Zero it; set vm, references, notify_clr, notify_host and gone; join. */
 struct tenant {
     struct vm *vm;
     _Atomic uint32_t references; /* 1, the owner's */
-    /* Called on the pressure thread.  tell: the CLR, false: nobody was there; event: the host. */
-    bool (*tell)(struct tenant *tenant, enum budget_pressure pressure);
-    void (*event)(struct tenant *tenant, const hostmem_event *event);
+    /* Called on the pressure thread.  notify_clr returns false if no callback is registered. */
+    bool (*notify_clr)(struct tenant *tenant, enum budget_pressure pressure);
+    void (*notify_host)(struct tenant *tenant, const hostmem_event *event);
     /* By whoever gives back the last reference. */
     void (*gone)(struct tenant *tenant);
     _Atomic(void (*)(void)) shown_changed; /* how much memory the runtime is to see is another; may be NULL */
 
     _Atomic uint32_t forced; /* budget_pressure; 0: none */
-    _Atomic bool restate;    /* the CLR has forgotten what it was told */
+    _Atomic bool renotify;   /* the CLR has forgotten, or never had, the last notification */
     _Atomic bool joined;     /* on the list; for who has not the mutex: was, a moment ago */
 
     /* The mutex's. */
@@ -35,17 +35,17 @@ struct tenant {
 
     /* The thread's. */
     uint32_t pass;
-    enum budget_pressure told;
-    uint64_t told_at;
-    uint64_t told_process; /* use of the whole process then */
-    uint64_t shown;        /* hm_quota_shown */
+    enum budget_pressure notified; /* the last pressure of which it was notified */
+    uint64_t notified_at;
+    uint64_t notified_process; /* use of the whole process then */
+    uint64_t shown;            /* hm_quota_shown as it was last passed on */
 };
 
-/* Any number of times, until vm->closed; false: it is, or there is no memory for the thread. */
+/* Any number of times, until the vm is closed; false: it is, or there is no memory for the thread. */
 bool hm_pressure_join(struct tenant *tenant);
 
 /*
- * After vm->closed was set.  No callback will come any more; one that is under way has ended, unless it is the caller's
+ * After the vm was closed.  No callback will come any more; one that is under way has ended, unless it is the caller's
  * own.  A tenant that never joined, or has left, is fine.
  */
 void hm_pressure_leave(struct tenant *tenant);
@@ -56,7 +56,7 @@ void hm_pressure_release(struct tenant *tenant);
 /* Have the thread look.  Any thread, also inside calls of the CLR; the last error stays. */
 void hm_pressure_wake(void);
 
-/* What is to be told, of the parts: pure. */
+/* The pressure of all parts together, and of a job object: pure. */
 enum budget_pressure hm_pressure_tightest(enum budget_pressure a, enum budget_pressure b);
 enum budget_pressure hm_pressure_of_job(const struct os_memory *memory, enum budget_pressure before);
 

@@ -47,7 +47,7 @@ void hm_quota_watch(struct quota *quota, void (*crossed)(void))
 /* The budgets that a charge of this kind goes to: of the quota and of its parent one, and for heap another. */
 enum { ROW_MOST = 4 };
 
-static inline unsigned row_of(struct quota *quota, enum charge_kind kind, struct budget *row[ROW_MOST])
+static inline unsigned budgets_of(struct quota *quota, enum charge_kind kind, struct budget *row[ROW_MOST])
 {
     unsigned count = 0;
     for (struct quota *q = quota; q != NULL; q = q->parent) {
@@ -108,7 +108,7 @@ bool hm_quota_try(struct quota *quota, struct charge *charge)
     charge->overruns = 0;
     if (charge->bytes == 0)
         return true;
-    const unsigned count = row_of(quota, charge->kind, row);
+    const unsigned count = budgets_of(quota, charge->kind, row);
     if (charge->level > BUDGET_PROCESS)
         charge->level = BUDGET_PROCESS;
     for (unsigned i = 0; i < count; i++)
@@ -168,7 +168,7 @@ void hm_quota_cancel(struct quota *quota, const struct charge *charge)
     struct budget *row[ROW_MOST];
     if (charge->bytes == 0)
         return;
-    let_go(row, row_of(quota, charge->kind, row), charge);
+    let_go(row, budgets_of(quota, charge->kind, row), charge);
     if (may_fail(charge))
         count_up(quota, NULL);
 }
@@ -179,7 +179,7 @@ const struct budget *hm_quota_settle(struct quota *quota, const struct charge *c
     const struct budget *overrun = NULL;
     if (charge->bytes == 0 && taken == 0)
         return NULL;
-    const unsigned count = row_of(quota, charge->kind, row);
+    const unsigned count = budgets_of(quota, charge->kind, row);
     for (unsigned i = 0; i < count; i++) {
         const uint64_t held = charge->overruns >> i & 1 ? 0 : charge->bytes;
         if (taken < held)
@@ -197,7 +197,7 @@ void hm_quota_refund(struct quota *quota, enum charge_kind kind, uint64_t bytes)
     const struct charge all = {.bytes = bytes};
     struct budget *row[ROW_MOST];
     if (bytes != 0)
-        let_go(row, row_of(quota, kind, row), &all);
+        let_go(row, budgets_of(quota, kind, row), &all);
 }
 
 void hm_quota_move(struct quota *quota, enum charge_kind from, enum charge_kind to, uint64_t bytes)

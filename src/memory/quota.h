@@ -39,7 +39,7 @@ struct charge {
     enum charge_verdict verdict;
     const struct budget *by; /* whose verdict, unless it is granted */
     uint64_t used;           /* of a refusal: what was in use there */
-    unsigned overruns;       /* a bit for each budget in the row of which it holds nothing */
+    unsigned overruns; /* bit i: budget i of the row is overrun, and holds nothing before it is settled */
 };
 
 /* Does fail_after hold? */
@@ -55,13 +55,14 @@ void hm_quota_init(struct quota *quota, struct stock *stock);
 void hm_quota_set(struct quota *quota, const struct budget_limits *commit, uint64_t heap_limit,
                   uint64_t reserve_limit, uint64_t fail_after);
 
-/* Have pressure and changed limits told. */
+/* Have `crossed` called when a watermark is passed or limits change. */
 void hm_quota_watch(struct quota *quota, void (*crossed)(void));
 
 /* Ask for all of it, once; false: refused. */
 bool hm_quota_try(struct quota *quota, struct charge *charge);
 
-/* The same; and if it is refused, or an overrun, again without anything that another thread only holds. */
+/* The same.  If it is refused, or an overrun, once more: another thread's roll-back may have caused that; and where the manager's
+ * own commit budget said so, after the stock of all lanes was given back. */
 bool hm_quota_charge(struct quota *quota, struct charge *charge);
 
 /* It came to nothing. */

@@ -64,7 +64,7 @@ static bool compare(struct region_table *table, struct region_hold *hold, uint64
 }
 
 /* Compare, and write until there is nothing to write. */
-static void settle(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
+static void repair(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count)
 {
     DWORD error = GetLastError();
     bool overlapped = true;
@@ -82,7 +82,7 @@ void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, ui
     uint64_t start = base_of(hold) + (first << PAGE_SHIFT);
     if (overlap_end(hold, first, count, commits)) {
         stats_bump(&table->stats->os_compared);
-        settle(table, hold, first, count);
+        repair(table, hold, first, count);
     }
     if (!hm_region_leave(table, hold))
         hm_reconcile_range(table, start, start + (count << PAGE_SHIFT));
@@ -97,6 +97,6 @@ void hm_reconcile_range(struct region_table *table, uint64_t start, uint64_t end
     uint64_t count = region_pages_within(&hold, start, end - start, &first);
     /* Windows was asked by somebody who was not in the region: those who are will compare, if they end after this. */
     overlap_end(&hold, first, count, false);
-    settle(table, &hold, first, count);
+    repair(table, &hold, first, count);
     hm_region_leave(table, &hold);
 }

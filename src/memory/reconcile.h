@@ -9,16 +9,15 @@
 
 #include "memory/region.h"
 
-/* End the work of a hold that committed the given pages, or changed them otherwise, and see that they are noted as they
- * are. */
+/* End the work of a hold that committed the given pages (`commits`), or changed them otherwise, and make their bits agree with
+ * Windows. */
 void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, uint64_t first, uint64_t count,
                         bool commits);
 
-/* See that the pages of [start, end) in the region at `start`, if it is one of ours, are noted as they
- * are. */
+/* Make the bits of the pages of [start, end) agree with Windows, in the region at `start`, if it is one of ours. */
 void hm_reconcile_range(struct region_table *table, uint64_t start, uint64_t end);
 
-/* Pages that Windows has alike, one after the other, of one allocation; 0: that of the first. */
+/* Consecutive pages of one allocation that are in one state; `allocation` 0: that of the first page. */
 struct page_run {
     uint64_t allocation, start, end;
     DWORD type; /* MEM_PRIVATE, MEM_MAPPED, MEM_IMAGE */

@@ -1,5 +1,5 @@
 /*
- * refusals.c - what is refused, and what is granted beyond a limit: counted, told to the host, and in the trace
+ * refusals.c - what is refused, and what is granted beyond a limit: counted, reported to the host, and traced
  */
 #include "memory/pressure.h"
 
@@ -54,7 +54,7 @@ HRESULT hm_vm_no_memory(struct vm *vm, uint64_t bytes, unsigned level, hostmem_u
     return refuse(vm, HOSTMEM_REASON_METADATA, bytes, level, use, E_OUTOFMEMORY);
 }
 
-HRESULT hm_vm_closed(struct vm *vm, uint64_t bytes, unsigned level)
+HRESULT hm_vm_refuse_closed(struct vm *vm, uint64_t bytes, unsigned level)
 {
     return refuse(vm, HOSTMEM_REASON_SHUTDOWN, bytes, level, HOSTMEM_USE_OTHER, HOST_E_CLRNOTAVAILABLE);
 }

@@ -199,6 +199,7 @@ uint32_t hm_region_publish(struct region_table *table, const struct region_origi
     atomic_store_explicit(&region->geometry, geometry, memory_order_release);
     /* Before it is live: who releases a region must find all of its entries there. */
     hm_region_map_publish(&table->map, granule, granules, number);
+    /* No read-modify-write: nobody changes the state of a record that is not live and has nobody at work. */
     uint64_t state = atomic_load_explicit(&region->state, memory_order_relaxed);
     atomic_store_explicit(&region->state, state | LIVE, memory_order_release);
     return number;

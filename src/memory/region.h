@@ -148,19 +148,20 @@ static inline bool region_undisturbed(const struct region_hold *hold)
            atomic_load_explicit(&hold->region->state, memory_order_acquire) == hold->entered;
 }
 
-/*
- * Let nobody enter an entered region any more, nor find it; false: another thread was first.  Afterwards the caller erases its
- * entries, and leaves: the last to leave recycles the record.  Or it opens it again, before that; false: its place is another
- * region's by now, and it is closed.
- */
+/* Take LIVE away: from now on nobody enters or finds the region.  False: another thread has.  The caller, who is at work in it
+ * still, then erases its entries and leaves, or opens it again. */
 static inline bool region_close(const struct region_hold *hold)
 {
     return atomic_fetch_and_explicit(&hold->region->state, ~LIVE, memory_order_acq_rel) & LIVE;
 }
+
+/* Remove its entries; what a successor has written over them stays. */
 void hm_region_erase(struct region_table *table, const struct region_hold *hold);
+
+/* Give LIVE back, after Windows has refused the release.  False: a successor has its place, and this has closed it again. */
 bool hm_region_reopen(struct region_table *table, struct region_hold *hold);
 
-/* Close, and erase. */
+/* Close and erase; false: another thread has closed it. */
 bool hm_region_unpublish(struct region_table *table, struct region_hold *hold);
 
 /* Turn bits of an entered region, and what is charged follows.  prepare: so that set cannot fail.  `charge` is what the
@@ -214,7 +215,7 @@ static inline enum charge_kind charge_kind_of(hostmem_use use)
 /* Committed pages of an entered region. */
 static inline uint64_t region_committed(const struct region_hold *hold)
 {
-    const uint64_t pages = counted(
+    const uint64_t pages = not_negative(
                        account_pages(atomic_load_explicit(&hold->region->account, memory_order_relaxed))),
                    most = geometry_pages(hold->geometry);
     return pages < most ? pages : most; /* those that are just being turned may count twice */

@@ -1,5 +1,5 @@
 /*
- * released.h - where the last regions that were released had been: to tell a second release from a stranger's address
+ * released.h - where the last regions that were released had been: to know a second release from a foreign address
  *
  * A ring, written by whoever releases, read by whoever frees what nobody owns.  A reader that meets a writer may miss an
  * entry, or see one that has just gone; where two write at once, some may be lost: it is a hint, not worth a locked

@@ -70,7 +70,7 @@ static uint64_t read(const _Atomic uint64_t *counter)
 
 static hostmem_gauge read_gauge(const struct gauge *gauge)
 {
-    return (hostmem_gauge){.now = counted(read(&gauge->now)), .peak = read(&gauge->peak)};
+    return (hostmem_gauge){.now = not_negative(read(&gauge->now)), .peak = read(&gauge->peak)};
 }
 
 static uint64_t read_counter(const struct stats *stats, enum stats_counter counter)
@@ -112,8 +112,8 @@ void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
     out->committed = (hostmem_gauge){.now = stats_committed(stats), .peak = read(&stats->committed_peak)};
     out->view_committed = out->committed_by_use[HOSTMEM_USE_VIEW];
     out->foreign_committed = read(&stats->foreign_committed);
-    out->regions = counted(read_counter(stats, STATS_REGIONS));
-    out->views = counted(read_counter(stats, STATS_VIEWS));
+    out->regions = not_negative(read_counter(stats, STATS_REGIONS));
+    out->views = not_negative(read_counter(stats, STATS_VIEWS));
     out->refusals = 0;
     for (unsigned r = 0; r < HOSTMEM_REASON_COUNT; r++)
         out->refusals += out->refused[r] = read(&stats->refused[r]);
@@ -135,5 +135,5 @@ void hm_stats_read(const struct stats *stats, hostmem_statistics *out)
             else if (m == HOSTMEM_MALLOC_FREE)
                 out->blocks -= calls.calls - calls.failures;
         }
-    out->blocks = counted(out->blocks);
+    out->blocks = not_negative(out->blocks);
 }

@@ -48,10 +48,10 @@ struct stats {
 
 extern const char *const hm_stats_method_names[HOSTMEM_METHOD_COUNT];
 
-/* Committed inside views, of all managers of the process. */
+/* Committed inside views, of all managers that this process has had: sections keep it. */
 extern _Atomic uint64_t hm_views_committed;
 
-/* What is none of the three levels is counted and told as that. */
+/* What is none of the three levels is counted and reported as that. */
 static inline unsigned level_or_none(unsigned level)
 {
     return level < HOSTMEM_LEVEL_NONE ? level : HOSTMEM_LEVEL_NONE;
@@ -69,7 +69,7 @@ static inline uint64_t stats_committed(const struct stats *stats)
     for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
         if (use != HOSTMEM_USE_VIEW)
             sum += atomic_load_explicit(&stats->by_use[use].now, memory_order_relaxed);
-    return counted(sum);
+    return not_negative(sum);
 }
 
 /* Add to a counter; `amount` may be negative. */

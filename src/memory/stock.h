@@ -92,7 +92,7 @@ static inline uint64_t stock_less(const _Atomic uint64_t *sum, const struct stoc
         if (now == before)
             break;
     }
-    return counted(now - held);
+    return not_negative(now - held);
 }
 
 #endif

@@ -165,7 +165,7 @@ static void check_shared(struct verify *verify, const struct budget *own, const 
         note(verify, HOSTMEM_FINDING_SHARED, 0, part, whole);
 }
 
-static NOT_INLINE void check_sums(struct verify *verify, const struct verify_blocks *blocks)
+static NOT_INLINE void check_sums(struct verify *verify, const struct block_sums *blocks)
 {
     const struct quota *quota = &verify->vm->quota, *parent = quota->parent;
     hostmem_statistics figures;
@@ -194,7 +194,7 @@ static NOT_INLINE void check_sums(struct verify *verify, const struct verify_blo
     }
 }
 
-void hm_verify_look(struct vm *vm, const struct verify_blocks *blocks, uint64_t calls_ended,
+void hm_verify_look(struct vm *vm, const struct block_sums *blocks, uint64_t calls_ended,
                     hostmem_verify_report *report)
 {
     struct region_table *table = &vm->table;

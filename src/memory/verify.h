@@ -12,7 +12,7 @@
 #include "memory/vm.h"
 
 /* What was seen of every IHostMalloc. */
-struct verify_blocks {
+struct block_sums {
     const struct pool *pool; /* of IHostMallocs */
     uint32_t objects;
     uint64_t blocks, bytes; /* live ones, orphans included */
@@ -22,7 +22,7 @@ struct verify_blocks {
 /* How many calls of all methods have ended: to be asked before the blocks are looked at. */
 uint64_t hm_verify_calls_ended(const struct vm *vm);
 
-void hm_verify_look(struct vm *vm, const struct verify_blocks *blocks, uint64_t calls_ended,
+void hm_verify_look(struct vm *vm, const struct block_sums *blocks, uint64_t calls_ended,
                     hostmem_verify_report *report);
 
 #endif

@@ -80,7 +80,8 @@ struct request {
     SIZE_T size;
     DWORD type;
     unsigned level;
-    DWORD protect; /* not beside `type`: read as one, the two would wait for their stores */
+    DWORD
+        protect; /* not beside `type`: GCC would read both at once, right after two stores that cannot be forwarded to that */
     struct charge pages;
     /* What became of it, for the trace. */
     uint64_t committed, region; /* bytes newly committed; base of the region that it made or is in */
@@ -229,7 +230,8 @@ static HRESULT commit_owned(struct vm *vm, struct request *request, struct regio
         result = short_of_metadata(request, request->pages.bytes);
     }
     if (result == S_OK) {
-        overlap_begin(hold, first, count);
+        overlap_begin(hold, first,
+                      count); /* after prepare: a stripe that is made later would hide its versions */
         result = allocate(vm, request, NULL, memory);
     }
     if (result != S_OK) {
@@ -245,7 +247,7 @@ static HRESULT commit_owned(struct vm *vm, struct request *request, struct regio
     return S_OK;
 }
 
-/* What is committed in a view has to be granted: a runtime that is refused there ends (decision 2). */
+/* What is committed in a view has to be granted: a runtime that is refused there ends the process. */
 static void charge_view(struct vm *vm, uint64_t bytes, unsigned level)
 {
     const struct charge all = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT, .overruns = ~0u};
@@ -283,7 +285,7 @@ static HRESULT alloc(struct vm *vm, struct request *request, void **memory)
     /* Without an address whatever Windows grants is new (Wine: MEM_RESET as well). */
     const bool reserves = request->address == NULL || (type & MEM_RESERVE);
     if ((reserves || (type & MEM_COMMIT)) && vm_is_closed(vm))
-        return hm_vm_closed(vm, request->size, request->level);
+        return hm_vm_refuse_closed(vm, request->size, request->level);
     if (reserves)
         return reserve(vm, request, memory);
     if ((type & (MEM_COMMIT | MEM_RESET)) == MEM_COMMIT) {

@@ -3,19 +3,19 @@
  *
  * Win32 semantics, results as HRESULTs, and the accounting.  Knows no COM.  Arguments go to Windows
  * unchanged: the CLR calls GetWriteWatch, VirtualUnlock and more on the memory directly (contract 4), so it
- * must be just what it asked for.
+ * must be just what it asked for.  ("contract" and a number: docs/clr-contract.md, that section.)
  */
 #ifndef HOSTMEM_MEMORY_VM_H
 #define HOSTMEM_MEMORY_VM_H
 
 #include "memory/blocks.h"
 #include "memory/events.h"
-#include "memory/record.h"
+#include "memory/recorder.h"
 #include "memory/region.h"
 #include "memory/released.h"
 
 struct vm {
-    _Atomic bool closed; /* refuses new reserves and commits */
+    _Atomic bool closed; /* by hostmem_shutdown: refuses new reserves and commits */
     struct recorders recorders;
     struct quota quota;
     struct stock stock;
@@ -43,7 +43,7 @@ HRESULT hm_vm_refuse(struct vm *vm, const struct charge *charge, unsigned level,
 HRESULT hm_vm_no_memory(struct vm *vm, uint64_t bytes, unsigned level, hostmem_use use);
 
 /* Nor is anything to be had after hostmem_shutdown. */
-HRESULT hm_vm_closed(struct vm *vm, uint64_t bytes, unsigned level);
+HRESULT hm_vm_refuse_closed(struct vm *vm, uint64_t bytes, unsigned level);
 
 /* The memory is there, and beyond what this budget may have; NULL: it is not. */
 void hm_vm_notify_overrun(struct vm *vm, const struct charge *charge, unsigned level, hostmem_use use,

@@ -49,7 +49,7 @@ static uint64_t collections(const struct vm *vm, unsigned generation)
 
 static uint64_t use_now(const struct vm *vm, hostmem_use use)
 {
-    return counted(atomic_load_explicit(&vm->stats.by_use[use].now, memory_order_relaxed));
+    return not_negative(atomic_load_explicit(&vm->stats.by_use[use].now, memory_order_relaxed));
 }
 
 void hm_survey_sample(struct trace_file *file, const struct vm *vm)

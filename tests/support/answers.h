@@ -19,7 +19,7 @@ static inline struct answer answer_by(const struct budget *by, enum charge_verdi
     struct answer answer = {.verdict = verdict, .by = by};
     if (by != NULL) {
         answer.ceiling = budget_ceiling(by, level > BUDGET_PROCESS ? BUDGET_PROCESS : level);
-        answer.used = counted(by->used);
+        answer.used = not_negative(by->used);
     }
     return answer;
 }

@@ -11,7 +11,7 @@
 #include "support/answers.h"
 
 enum { RECORDS = 8, HOLDS = 6, PAGES = 17000, FIRST_GRANULE = 1000 };
-enum { STRIPE_PAGES = 16384, STRIPES = 2, BLOCKS = PAGES / BLOCK_PAGES + 2 };
+enum { STRIPE_PAGES = 16384, STRIPES = 2, BLOCKS = PAGES / SECTOR_PAGES + 2 };
 
 static struct region_table table;
 static struct stats stats;
@@ -148,7 +148,7 @@ static void check_books(bool all)
 /* Pages of the first block that come before the region. */
 static uint64_t skew_of(const struct record *record)
 {
-    return record->pages <= BLOCK_PAGES ? 0 : record->base / PAGE_BYTES % BLOCK_PAGES;
+    return record->pages <= SECTOR_PAGES ? 0 : record->base / PAGE_BYTES % SECTOR_PAGES;
 }
 
 /* What has ended where the hold is at work, and could have turned its pages the other way; with `end` it ends, too. */
@@ -158,11 +158,11 @@ static void count_ended(const struct hold *hold, bool end, unsigned *seen, unsig
     bool commit = hold->work == COMMIT;
     uint64_t skew = skew_of(record), begin = hold->range_first + skew, limit = begin + hold->range_count;
     *seen = *all = 0;
-    for (uint64_t b = begin / BLOCK_PAGES; begin < limit && b * BLOCK_PAGES < limit; b++) {
+    for (uint64_t b = begin / SECTOR_PAGES; begin < limit && b * SECTOR_PAGES < limit; b++) {
         *seen += record->changes[b].seen + (commit ? 0 : record->commits[b].seen);
         *all += record->changes[b].all + (commit ? 0 : record->commits[b].all);
         bool traced =
-            record->pages + skew <= STRIPE_PAGES || record->prepared[b / (STRIPE_PAGES / BLOCK_PAGES)];
+            record->pages + skew <= STRIPE_PAGES || record->prepared[b / (STRIPE_PAGES / SECTOR_PAGES)];
         struct ended *ended = commit ? &record->commits[b] : &record->changes[b];
         ended->seen += end && traced;
         ended->all += end;

@@ -1,12 +1,12 @@
 /*
- * record.h - a call's event, into the lane of its thread
+ * recorder.h - a call's event, into the lane of its thread
  *
  * While a manager is traced there is a recorder; else there is none, and a call pays for one look at that.  A recorder stays
  * in memory until its manager's end, for a call may be held up in the middle of its event; the next trace takes it up
  * again, or another.
  */
-#ifndef HOSTMEM_MEMORY_RECORD_H
-#define HOSTMEM_MEMORY_RECORD_H
+#ifndef HOSTMEM_MEMORY_RECORDER_H
+#define HOSTMEM_MEMORY_RECORDER_H
 
 #include "memory/shared_handle.h"
 #include "trace/ring.h"

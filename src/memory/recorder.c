@@ -1,7 +1,7 @@
 /*
- * record.c - recorders, and filling in a slot
+ * recorder.c - recorders, and filling in a slot
  */
-#include "memory/record.h"
+#include "memory/recorder.h"
 
 #include "maps/pages.h"
 #include "memory/lane.h"
