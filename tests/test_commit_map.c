@@ -133,8 +133,8 @@ static void check_versions(uint64_t pages, uint64_t first_page)
     for (uint32_t i = 0; i < 100; i++) {
         uint64_t first = random_below((uint32_t)pages), count = random_below((uint32_t)(pages - first) + 1);
         uint32_t sum = 0, amount = i % 3 == 0 ? 0 : i;
-        for (uint64_t b = (first + skew) / SECTOR_PAGES; count != 0 && b * SECTOR_PAGES < first + skew + count;
-             b++) {
+        for (uint64_t b = (first + skew) / SECTOR_PAGES;
+             count != 0 && b * SECTOR_PAGES < first + skew + count; b++) {
             sum += sectors[b];
             sectors[b] += amount;
         }

@@ -80,8 +80,7 @@ struct request {
     SIZE_T size;
     DWORD type;
     unsigned level;
-    DWORD
-        protect; /* not beside `type`: GCC would read both at once, right after two stores that cannot be forwarded to that */
+    DWORD protect; /* not beside `type`: read at once, the two would wait for both of their stores */
     struct charge pages;
     /* What became of it, for the trace. */
     uint64_t committed, region; /* bytes newly committed; base of the region that it made or is in */
