@@ -28,7 +28,7 @@ static const char help[] =
     "  --compare OTHER.nettrace  what the other trace has more or less, by use and by call site\n"
     "  --help (-h, -?), --version\n"
     "\n"
-    "Exit status: 0; 1 when a trace cannot be read, or is not complete (it is told what it has, then), or\n"
+    "Exit status: 0; 1 when a trace cannot be read, or is not complete (what it has is reported, then), or\n"
     "the report cannot be written; 2 when the command line makes no sense.\n";
 
 struct options {
@@ -142,7 +142,7 @@ static bool load(struct loaded *loaded, const char *name, int *status)
             snprintf(line, sizeof line, "%s %s (byte %" PRIu64 ")%s",
                      loaded->result.ending == NETTRACE_CUT ? "is not complete:" : "is damaged:",
                      loaded->result.what, loaded->result.offset,
-                     told ? "; what is before is told" : "; there is nothing before");
+                     told ? "; what comes before is reported" : "; there is nothing before");
         complain(name, line);
         *status = STATUS_WRONG;
     }

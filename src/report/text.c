@@ -57,10 +57,10 @@ static void heading(struct out *out, const struct reported *reported)
                   hm_model_seconds(model, model->last_time));
     hm_out_format(out, "; %" PRIu64 " events, %" PRIu64 " lost\n", model->events, loaded_lost(loaded));
     if (loaded->result.what)
-        hm_out_format(out, "  incomplete   %s (byte %" PRIu64 "): what is told is what is before\n",
+        hm_out_format(out, "  incomplete   %s (byte %" PRIu64 "): what comes before it is reported\n",
                       loaded->result.what, loaded->result.offset);
     hm_out_text(out, "  runtime      ");
-    hm_out_foreign(out, model->runtime ? hm_schema_text(&model->schema, model->runtime) : "not told");
+    hm_out_foreign(out, model->runtime ? hm_schema_text(&model->schema, model->runtime) : "not known");
     hm_out_format(out, ", %u-bit\n", header->pointer_size * 8);
 }
 
