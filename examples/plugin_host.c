@@ -4,7 +4,7 @@
  *     plugin_host DOTNET_ROOT PLUGIN.dll
  *
  * It watches hostfxr.dll, so that the coreclr.dll that comes is bound to a hostmem manager before it starts -
- * its path is nobody's business here -, initializes hostfxr from the plugin's runtimeconfig.json, calls three managed
+ * its path is nobody's business here -, initializes hostfxr from the plugin's runtimeconfig.json, calls four managed
  * functions, and prints what the books say of it.  x86-64 or x86, .NET 8 to 11.
  */
 #define COBJMACROS
@@ -49,6 +49,14 @@ static void *need(HMODULE module, const char *name)
     if (function == NULL)
         fail(name, (long)GetLastError());
     return function;
+}
+
+/* FULL has PATH_CHARS; of what does not fit Windows says how long it would be. */
+static void full_path(const wchar_t *path, wchar_t *full)
+{
+    DWORD length = GetFullPathNameW(path, PATH_CHARS, full, NULL);
+    if (length == 0 || length >= PATH_CHARS)
+        fail("a path is empty or too long", (long)length);
 }
 
 /* "10.0.1" as one number that can be compared; 0: no version.  A preview counts as its release. */
@@ -121,10 +129,9 @@ int wmain(int argc, wchar_t **argv)
         return 2;
     }
     wchar_t root[PATH_CHARS], plugin[PATH_CHARS], config[PATH_CHARS];
-    if (!GetFullPathNameW(argv[1], PATH_CHARS, root, NULL) ||
-        !GetFullPathNameW(argv[2], PATH_CHARS, plugin, NULL))
-        fail("a path is too long", (long)GetLastError());
-    swprintf(config, PATH_CHARS, L"%ls", plugin);
+    full_path(argv[1], root);
+    full_path(argv[2], plugin);
+    wcscpy(config, plugin);
     wchar_t *dot = wcsrchr(config, L'.');
     if (dot == NULL || (size_t)(dot - config) + wcslen(L".runtimeconfig.json") >= PATH_CHARS)
         fail("the plugin's path has no .dll", 0);

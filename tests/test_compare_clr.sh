@@ -38,7 +38,7 @@ said() {
         wrong "no clear line: $*: $(head -n 3 "$work/err")"
 }
 if [ -z "$limits" ]; then
-    "$compare" --trace --quick --hostmem-run "$run" --json "$work/json" churn > "$work/out" 2> "$work/err" ||
+    (cd "$work" && "$compare" --trace --quick --hostmem-run "$run" --json json churn) > "$work/out" 2> "$work/err" ||
         wrong "--trace: $(tail -n 3 "$work/out" "$work/err")"
     jq -e '[.results[] | [.measure, .bar, .rounds]] == [["wall", 1.05, 2], ["cpu", 0, 2], ["server", 0, 2]]' "$work/json" > /dev/null || wrong "--trace: not the bars: $(jq -c .results "$work/json")"
     said 2 "no such option '--nosuch'" --nosuch

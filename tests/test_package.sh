@@ -32,16 +32,16 @@ runs() {
 
 logged "$root/scripts/package" "$work/a" || exit 1
 
-# The same bytes, from a copy.
+# The same bytes, from a copy in a folder with a blank.
 if [ -n "$all" ]; then
-    mkdir -p "$work/elsewhere/deeper"
-    (cd "$root" && git ls-files -z --cached --others --exclude-standard | tar --null -T - -cf - | tar -C "$work/elsewhere/deeper" -xf -)
-    mkdir "$work/elsewhere/deeper/build" && ln -s "$root/build/setup" "$work/elsewhere/deeper/build/setup"
-    logged "$work/elsewhere/deeper/scripts/package" "$work/b"
+    mkdir -p "$work/else where/deeper"
+    tar -C "$root" --exclude=./build --exclude=./.git -cf - . | tar -C "$work/else where/deeper" -xf -
+    mkdir "$work/else where/deeper/build" && ln -s "$root/build/setup" "$work/else where/deeper/build/setup"
+    logged "$work/else where/deeper/scripts/package" "$work/b"
     for zip in "$work"/b/*.zip; do
         cmp "$work/a/$(basename "$zip")" "$zip" || wrong "$(basename "$zip") is not the same when it is built elsewhere"
     done
-    rm -rf "$work/b" "$work/elsewhere"
+    rm -rf "$work/b" "$work/else where"
 else
     echo "test_package: not run: the same bytes from another folder (--all)"
 fi
@@ -76,7 +76,8 @@ for name in x64 x86; do
         include/hostmem/hostmem.h share/doc/hostmem/LICENSE share/doc/hostmem/docs/limits.md share/doc/hostmem/examples/minimal_host.c; do
         [ -s "$tree/$file" ] || wrong "$name: $file is missing"
     done
-    ! grep -rqaF "$root" "$tree" || wrong "$name: the path of the build is in $(grep -rlaF "$root" "$tree" | tr '\n' ' ')"
+    path=(-e "$root" -e "${root//[!A-Za-z0-9]/_}")   # dlltool makes names of it
+    ! grep -rqaF "${path[@]}" "$tree" || wrong "$name: the path of the build is in $(grep -rlaF "${path[@]}" "$tree" | tr '\n' ' ')"
     has_section '\.debug_' "$tree/bin/hostmem.dll" && wrong "$name: hostmem.dll has debug information"
     has_section '\.debug_info' "$tree/bin/hostmem.dll.debug" || wrong "$name: hostmem.dll.debug has none"
 
@@ -93,8 +94,8 @@ for name in x64 x86; do
     cmake_for $name "$work/found-$name" -S "$root/tests/consumer" -DCMAKE_PREFIX_PATH="$tree" &&
         consumers_run $name "$work/found-$name" "$tree/bin/hostmem.dll"
     export PKG_CONFIG_LIBDIR=$tree/lib/pkgconfig
-    # shellcheck disable=SC2046
-    logged "${compiler[$name]}-gcc" -std=c17 "$root/tests/consumer/consumer.c" -o "$tree/bin/by-pkg-config.exe" $(pkg-config --cflags --libs hostmem) &&
+    eval "flags=($(pkg-config --cflags --libs hostmem))"   # blanks are escaped
+    logged "${compiler[$name]}-gcc" -std=c17 "$root/tests/consumer/consumer.c" -o "$tree/bin/by-pkg-config.exe" "${flags[@]}" &&
         { [ "$name$all" = x86 ] || runs "${arch[$name]}" "consumer: done" "$tree/bin/by-pkg-config.exe"; }
 done
 

@@ -50,10 +50,12 @@ make_calls() { # STATUS LANE_EVENTS THREADS PAIRS [killed]; $took is how many mi
     [ $status -eq "$expected" ] || wrong "trace_calls $*: status $status: $(head -n 3 "$work/err")"
 }
 
+hex() { od -An -v -tx1 "$@" | tr -d ' \n'; }
+
 # flip FILE OFFSET: another byte there, in $work/flipped.
 flip() {
     cp "$1" "$work/flipped"
-    printf "\\x$(printf %02x $((0x$(xxd -s "$2" -l 1 -p "$1") ^ 0x21)))" |
+    printf "\\x$(printf %02x $((0x$(hex -j "$2" -N 1 "$1") ^ 0x21)))" |
         dd of="$work/flipped" bs=1 seek="$2" conv=notrunc status=none
 }
 
@@ -70,7 +72,7 @@ differs() {
 # offset_of FILE HEX: where these bytes are first; nothing: nowhere.
 offset_of() {
     local at
-    for at in $(xxd -p "$1" | tr -d '\n' | grep -ob "$2" | cut -d: -f1); do
+    for at in $(hex "$1" | grep -ob "$2" | cut -d: -f1); do
         [ $((at % 2)) -ne 0 ] || { echo $((at / 2)); return; }
     done
 }
@@ -90,8 +92,8 @@ test_calls() {
     local address
     address=$(jq -r .firstAddress "$work/good.json" | sed 's/\(..\)\(..\)\(..\)\(..\)\(..\)\(..\)\(..\)\(..\)/\8\7\6\5\4\3\2\1/')
     differs "$(offset_of "$trace" "$address")" "an address"
-    differs "$(offset_of "$trace" "$(printf Committed | xxd -p)")" "a field's name"
-    differs "$(offset_of "$trace" "$(printf Hostmem | xxd -p)")" "a provider's name"
+    differs "$(offset_of "$trace" "$(printf Committed | hex)")" "a field's name"
+    differs "$(offset_of "$trace" "$(printf Hostmem | hex)")" "a provider's name"
     differs 7 "the magic"
     differs 12 "the version"
     differs 20 "the length of the first block"

@@ -128,7 +128,7 @@ run --help
 run small.nettrace --html page.html
 if grep -q 'built without its page' err; then
     [ $status -eq 2 ] && [ ! -e page.html ] || wrong "without a page: status $status"
-    echo "test_report: the page was not built: not looked at"
+    echo "test_report: not run: the page, which was not built"
 else
     [ $status -eq 0 ] && [ ! -s err ] && [ ! -s out ] || wrong "--html: status $status, $(cat err)"
     [ "$(grep -c '<script type="application/json"' page.html)" -eq 1 ] || wrong "the page has no data"

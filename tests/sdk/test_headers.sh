@@ -53,5 +53,5 @@ for target in x86_64 i686; do
     printf '%q ' "${common[@]}" -I "$root/tests" "$root/tests/sdk/abi.c"
     echo
 done > commands
-xargs -P 2 -I '{}' sh -c '{} || { echo "test_headers: WRONG: {}" >&2; exit 1; }' < commands || exit 1
+xargs -d '\n' -P 2 -I '{}' sh -c '{} || { echo "test_headers: WRONG: {}" >&2; exit 1; }' < commands || exit 1
 echo "test_headers: $(wc -l < commands) compilations: ok"

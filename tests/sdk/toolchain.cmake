@@ -1,5 +1,5 @@
-# clang-cl and lld-link against the Windows SDK of `scripts/setup sdk`, on Linux. HOSTMEM_SDK_ARCH: x64, arm64, or x86, for
-# which NuGet has no libraries: static libraries only. With Visual Studio nothing of this is needed.
+# clang-cl and lld-link against the Windows SDK of `scripts/setup sdk`, on Linux. HOSTMEM_SDK_ARCH: x64, or x86, for which
+# NuGet has no libraries: static libraries only. With Visual Studio nothing of this is needed.
 set(CMAKE_SYSTEM_NAME Windows)
 unset(ENV{CMAKE_C_COMPILER_LAUNCHER}) # ccache 4.7 does not understand clang-cl
 unset(ENV{CMAKE_CXX_COMPILER_LAUNCHER})
@@ -8,7 +8,6 @@ list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES HOSTMEM_SDK_ARCH)
 
 set(sdk_processor_x64 x86_64)
 set(sdk_processor_x86 i686)
-set(sdk_processor_arm64 aarch64)
 set(CMAKE_SYSTEM_PROCESSOR ${sdk_processor_${HOSTMEM_SDK_ARCH}})
 
 # Debian calls clang-cl by its version only.
@@ -25,14 +24,14 @@ set(CMAKE_CXX_COMPILER_TARGET ${CMAKE_C_COMPILER_TARGET})
 
 # The overlay knows its folders by their real paths: headers there are found whatever the case. Libraries have small letters.
 file(REAL_PATH ${CMAKE_CURRENT_LIST_DIR}/../../build/setup/sdk sdk)
-set(sdk_includes "-Xclang -ivfsoverlay -Xclang ${sdk}/overlay.yaml")
+set(sdk_includes "-Xclang -ivfsoverlay -Xclang \"${sdk}/overlay.yaml\"")
 foreach(folder ${CMAKE_CURRENT_LIST_DIR}/vcruntime ${sdk}/include/ucrt ${sdk}/include/shared ${sdk}/include/um)
-    string(APPEND sdk_includes " -imsvc ${folder}")
+    string(APPEND sdk_includes " -imsvc \"${folder}\"")
 endforeach()
 set(CMAKE_C_FLAGS_INIT "${sdk_includes} /GS-") # vcruntime/ has no cookie
 set(CMAKE_CXX_FLAGS_INIT "${sdk_includes} /GS-")
 set(CMAKE_RC_FLAGS_INIT "${sdk_includes}")
 foreach(kind EXE SHARED MODULE)
     set(CMAKE_${kind}_LINKER_FLAGS_INIT
-        "/libpath:${sdk}/lib/${HOSTMEM_SDK_ARCH} /nodefaultlib:oldnames /manifest:no")
+        "/libpath:\"${sdk}/lib/${HOSTMEM_SDK_ARCH}\" /nodefaultlib:oldnames /manifest:no")
 endforeach()

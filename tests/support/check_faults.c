@@ -145,7 +145,7 @@ HRESULT __wrap_hostmem_force_pressure(hostmem_manager *manager, uint32_t level)
     return has_fault("asleep") ? S_OK : __real_hostmem_force_pressure(manager, level);
 }
 
-/* Somebody frees a region by raw VirtualFree. */
+/* Somebody frees a region by raw VirtualFree, and takes its place: the runtime's threads would, through the manager. */
 HRESULT __real_hostmem_verify(hostmem_manager *manager, hostmem_verify_report *report);
 HRESULT __wrap_hostmem_verify(hostmem_manager *manager, hostmem_verify_report *report)
 {
@@ -154,8 +154,9 @@ HRESULT __wrap_hostmem_verify(hostmem_manager *manager, hostmem_verify_report *r
 
     if (has_fault("behind-the-back") && hostmem_get_memory_manager(manager, &memory) == S_OK &&
         memory->lpVtbl->VirtualAlloc(memory, NULL, PAGE, MEM_RESERVE, PAGE_READWRITE, eTaskCritical, &at) ==
-            S_OK)
-        VirtualFree(at, 0, MEM_RELEASE);
+            S_OK &&
+        VirtualFree(at, 0, MEM_RELEASE))
+        VirtualAlloc(at, 2 * PAGE, MEM_RESERVE, PAGE_NOACCESS);
     return __real_hostmem_verify(manager, report);
 }
 
