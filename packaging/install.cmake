@@ -28,6 +28,6 @@ file(RELATIVE_PATH pc_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(packaging/hostmem.pc.in hostmem.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/hostmem.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-install(FILES LICENSE README.md CHANGELOG.md TYPE DOC)
+install(FILES LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md TYPE DOC)
 install(DIRECTORY docs TYPE DOC)
 install(DIRECTORY examples TYPE DOC)

@@ -11,7 +11,7 @@ set(report_page ${report_dir}/no_page.c)
 set(page_dir ${CMAKE_CURRENT_BINARY_DIR}/report-page)
 option(HOSTMEM_PAGE "Build hostmem-report with its page, for which npm fetches uPlot" ON)
 find_program(HOSTMEM_NODE node DOC "Node.js, which puts the page of hostmem-report together")
-find_program(HOSTMEM_NPM npm DOC "npm, which fetches uPlot for the page of hostmem-report")
+find_program(HOSTMEM_NPM NAMES npm.cmd npm DOC "npm, which fetches uPlot for the page of hostmem-report") # Windows: not the shell script
 if(NOT HOSTMEM_PAGE OR NOT (HOSTMEM_TOOLS OR HOSTMEM_NATIVE))
     message(STATUS "hostmem-report is built without its page: it is not wanted")
 elseif(HOSTMEM_NODE AND HOSTMEM_NPM)
