@@ -106,7 +106,7 @@ expect 1 'another format version than 6' version5
 expect 1 'not-there: ' not-there
 mkdir folder
 expect 1 'folder: [^t]' folder # not that it is empty
-expect 1 'not complete: the file has no end mark .*told' without-mark
+expect 1 'not complete: the file has no end mark .*reported' without-mark
 grep -q '^  incomplete   the file has no end mark' out || wrong "without-mark: the text does not say it"
 expect 1 'not complete: the file ends within a block' cut
 expect 1 'is damaged' damaged
