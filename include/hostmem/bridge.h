@@ -206,9 +206,10 @@ typedef void(HOSTMEM_CALL *hostmem_bridge_event_callback)(const hostmem_bridge_e
 typedef struct hostmem_bridge_options {
     uint32_t size;  /* sizeof(hostmem_bridge_options) */
     uint32_t flags; /* HOSTMEM_BRIDGE_...; any other bit is refused with E_INVALIDARG */
-    hostmem_bridge_event_callback
-        event;     /* may be NULL.  There is one for the process: that of the last bind that took
-                                            place, or watch, with one; it stays for good */
+    /* May be NULL.  HOSTMEM_BRIDGE_EVENT_NOT_BOUND goes to that of the watch which met the runtime.  For other kinds, and
+     * where that watch has none, there is one for the process: that of the last bind or watch with one that succeeded; it
+     * stays for good. */
+    hostmem_bridge_event_callback event;
     void *context; /* passed to it */
 } hostmem_bridge_options;
 

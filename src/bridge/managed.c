@@ -303,7 +303,7 @@ static void heap_check(void)
 
     hm_use_heap_figures(&ranges, &bytes, &dropped);
     if (!ranges)
-        hm_bridge_event_tell(HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN, NULL, S_OK, NULL);
+        hm_bridge_event_tell(NULL, HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN, NULL, S_OK, NULL);
 }
 
 /* The runtime reads its limits at its start by itself, so whatever is wanted before that can wait for it.  One that was refused
