@@ -257,6 +257,25 @@ static void unwatches(void)
     is_bound(runtime);
 }
 
+/* A hook's author reads the slot, the watch ends, and then he writes: his hook chains to us, of which we know nothing.
+ * When he takes it out he puts us back. */
+static void hooks_in_two_steps(void)
+{
+    HMODULE fxr = plain_load(L"fake_hostfxr.dll");
+    void **slot = bridge_slot(fxr, "LoadLibraryExW");
+    DWORD protection;
+
+    VirtualProtect(slot, sizeof *slot, PAGE_READWRITE, &protection);
+    expect(hostmem_bridge_watch(fxr, &host.control, NULL) == S_OK, "watch", 0);
+    later_before = (void *)*slot;
+    expect(hostmem_bridge_unwatch(fxr) == S_OK && *slot != (void *)later_before, "unwatch", 0);
+    *slot = (void *)later_hook;
+    *slot = (void *)later_before;
+    expect(hostmem_bridge_watch(fxr, &host.control, NULL) == S_OK, "watch again", 0);
+    is_bound(component_load(fxr, L"fake_coreclr_10.dll"));
+    expect(hostmem_bridge_unwatch(fxr) == S_OK && *slot != (void *)later_before, "unwatch again", 0);
+}
+
 /* More often than there is room for. */
 static void unloads(void)
 {
@@ -428,6 +447,7 @@ static const struct {
     {"comes too late", comes_too_late},
     {"hostpolicy was there", policy_was_there},
     {"unwatches", unwatches},
+    {"hooks in two steps", hooks_in_two_steps},
     {"unloads", unloads},
     {"reloads", reloads},
     {"two at once", two_at_once},
