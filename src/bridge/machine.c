@@ -80,16 +80,19 @@ void hm_machine_read(struct managed_surroundings *around)
         .host = manager ? shown(manager) : HARD_LIMIT_NONE};
 }
 
-/* Is that a part, as the collector reads it: hexadecimal, above 0 and below 100? */
-static bool says_percent(const wchar_t *variable)
+/* As the collector reads it: hexadecimal, whatever follows the number, and the old name where the new one is not set. */
+static bool has_percent(void)
 {
-    wchar_t text[20], *end;
-    DWORD length = GetEnvironmentVariableW(variable, text, sizeof text / sizeof *text);
+    wchar_t text[20];
+    const DWORD most = sizeof text / sizeof *text;
+    DWORD length = GetEnvironmentVariableW(L"DOTNET_GCHeapHardLimitPercent", text, most);
 
-    if (length == 0 || length >= sizeof text / sizeof *text)
+    if (length == 0)
+        length = GetEnvironmentVariableW(L"COMPlus_GCHeapHardLimitPercent", text, most);
+    if (length == 0 || length >= most)
         return false;
-    const unsigned long percent = wcstoul(text, &end, 16);
-    return *end == 0 && percent > 0 && percent < 100;
+    const unsigned long percent = wcstoul(text, NULL, 16);
+    return percent > 0 && percent < 100;
 }
 
 void hm_machine_record_start(IHostMemoryManager *manager, uint64_t version)
@@ -104,8 +107,7 @@ void hm_machine_watch_budget(IHostMemoryManager *manager)
     struct hostmem_manager *own = hm_manager_of(manager);
     if (!own)
         return;
-    percent_is_set =
-        says_percent(L"DOTNET_GCHeapHardLimitPercent") || says_percent(L"COMPlus_GCHeapHardLimitPercent");
+    percent_is_set = has_percent();
     atomic_store(&own->tenant.shown_changed, hm_managed_refresh_limit);
     /* What the start needed to see is not what the collector is to go by. */
     if (shown(manager) != UINT64_MAX)
