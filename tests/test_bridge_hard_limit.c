@@ -254,6 +254,24 @@ static void raised_too_far(void)
     assert_int_equal(said().beyond_start, 1); /* once is enough */
 }
 
+/* Of a trimmed program nothing says what it has set: its limit stays, and only the machine is read again. */
+static void settings_trimmed_away(void)
+{
+    fake->gc.without_settings = TRUE;
+    fake->gc.settings.limit = 100 * MIB;
+    fake->gc.present = TRUE;
+    machine_memory(&fake->calls);
+    fake->started = TRUE;
+    machine_memory(&fake->calls);
+    WAIT_UNTIL(fake->gc.refresh_sees == 200 * MIB);
+    set_limit(300 * MIB, 0);
+    WAIT_UNTIL(fake->gc.refresh_sees == 300 * MIB);
+    assert_true(fake->gc.refresh_heap == 100 * MIB);
+    assert_int_equal(fake->gc.probes, 0);
+    assert_int_equal(said().known, 0);
+    assert_true(bridge_statistics().limit_refreshes == 0);
+}
+
 static BOOL is_shown_a_job(void)
 {
     BOOL in_job = FALSE;
@@ -305,6 +323,7 @@ static const struct {
     {L"own limit", own_limit, 64, {0}},
     {L"own limit is the host's", own_limit_is_the_hosts, 64, {0}},
     {L"own percent", own_percent, 64, {0}},
+    {L"trimmed", settings_trimmed_away, 64, {0}},
     {L"percent", percent_is_set, 64, {L"4B"}},
     {L"percent, the old name", percent_is_set, 64, {NULL, L"0x32"}},
     {L"percent, and a blank", percent_is_set, 64, {L"4B "}},

@@ -57,7 +57,8 @@
  * A version is no reason to refuse a runtime; what decides is the import table.  A newer one may import a function of the
  * same families that is not in the list above: it stays Windows', and hostmem_bridge_statistics.unknown names it.
  * What the bridge calls inside the runtime depends on its version: on one that it was not tried on, no collection is
- * forced at a Low, and a changed limit is not passed on.
+ * forced at a Low, and a changed limit is not passed on.  Nor is either done in a program from which trimming
+ * (PublishTrimmed) has taken what is called: methods of System.GC that the program does not use itself.
  *
  * Not redirected: GetProcAddress, because P/Invoke uses the same import, and a C# program's own VirtualAlloc
  * is its own business.  What coreclr looks up that way, VirtualAlloc2 and MapViewOfFile3 of its image loader,
@@ -283,8 +284,8 @@ enum {
  * nothing of calls of GC.RefreshMemoryLimit by the program itself.  Sizes in bytes; HOSTMEM_UNLIMITED: none.
  */
 typedef struct hostmem_bridge_collector_limit {
-    /* 1; 0: the runtime has not started, or is of a version whose collector hostmem was not tried on, and nothing here
-     * means anything. */
+    /* 1; 0: the runtime has not started, is of a version whose collector hostmem was not tried on, or does not tell what the
+     * program has set (a trimmed program), and nothing here means anything. */
     uint32_t known;
     uint32_t owner; /* HOSTMEM_BRIDGE_OF_...: of hard_limit */
     /* 1: it takes no limit while it runs, changes are enforced by refusal alone; 0: it does, or has not been tried yet. */

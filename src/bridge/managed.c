@@ -126,14 +126,17 @@ static void STDMETHODCALLTYPE note_setting(void *context, const char *name, cons
             *known[i].sum += (uint64_t)value;
 }
 
-static void read_settings(ICLRRuntimeHost2 *host, struct gc_settings *noted)
+/* False: they are not known, in a trimmed program for instance, which has no such method. */
+static bool read_settings(ICLRRuntimeHost2 *host, struct gc_settings *noted)
 {
     static _Atomic(INT_PTR) cache;
     INT_PTR method;
 
     *noted = (struct gc_settings){0};
-    if (internal_of_gc(host, L"_EnumerateConfigurationValues", &cache, &method) == S_OK)
-        ((enumerate_method)method)(noted, note_setting);
+    if (internal_of_gc(host, L"_EnumerateConfigurationValues", &cache, &method) != S_OK)
+        return false;
+    ((enumerate_method)method)(noted, note_setting);
+    return true;
 }
 
 /* At its start a collector writes the limit that it has come to where the program's own was. */
@@ -141,14 +144,14 @@ static void read_start(ICLRRuntimeHost2 *host)
 {
     struct managed_surroundings around;
 
-    read_settings(host, &settings);
+    const bool known = read_settings(host, &settings);
     read_surroundings(&around);
     const struct hard_limit limit = hm_hard_limit_at_start(&settings, &around.told, &around.real);
     if (limit.owner != HOSTMEM_BRIDGE_OF_PROGRAM)
         settings.limit = 0;
     atomic_store(&in_force, limit.bytes);
     atomic_store(&in_force_owner, limit.owner);
-    atomic_store(&settings_known, hm_runtime_is_known(runtime_version)); /* else nobody has asked */
+    atomic_store(&settings_known, known);
 }
 
 /* 0: the collector has taken the limit - or takes none, and has ignored it. */
@@ -199,6 +202,10 @@ static bool refresh_limit(ICLRRuntimeHost2 *host)
     if (internal_of_gc(host, L"_RefreshMemoryLimit", &cache, &method) != S_OK)
         return true;
     const refresh_method refresh = (refresh_method)method;
+    if (!atomic_load(&settings_known)) { /* the program's own limit may be lower */
+        ask(refresh, AS_IT_IS);
+        return true;
+    }
     const uint64_t before = atomic_load(&in_force);
     const bool takes_one = hm_hard_limit_may_change(&settings) && takes_limits(host, refresh);
     read_surroundings(&around);

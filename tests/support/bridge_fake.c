@@ -385,7 +385,8 @@ static HRESULT STDMETHODCALLTYPE fake_application(ICLRRuntimeHost4 *self, LPCWST
     };
     if (id != 1 || wcscmp(assembly, L"System.Private.CoreLib"))
         return E_INVALIDARG;
-    for (unsigned i = 0; i < sizeof methods / sizeof *methods; ++i)
+    const BOOL is_gone = state.gc.without_settings && !wcscmp(method, L"_EnumerateConfigurationValues");
+    for (unsigned i = 0; !is_gone && i < sizeof methods / sizeof *methods; ++i)
         if (!wcscmp(type, methods[i].type) && !wcscmp(method, methods[i].name)) {
             *function = methods[i].function;
             return S_OK;
