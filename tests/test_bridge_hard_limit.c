@@ -257,7 +257,7 @@ static void raised_too_far(void)
 /* Of a trimmed program nothing says what it has set: its limit stays, and only the machine is read again. */
 static void settings_trimmed_away(void)
 {
-    fake->gc.without_settings = TRUE;
+    fake->gc.gone[0] = L"_EnumerateConfigurationValues";
     fake->gc.settings.limit = 100 * MIB;
     fake->gc.present = TRUE;
     machine_memory(&fake->calls);

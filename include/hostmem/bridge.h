@@ -57,8 +57,9 @@
  * A version is no reason to refuse a runtime; what decides is the import table.  A newer one may import a function of the
  * same families that is not in the list above: it stays Windows', and hostmem_bridge_statistics.unknown names it.
  * What the bridge calls inside the runtime depends on its version: on one that it was not tried on, no collection is
- * forced at a Low, and a changed limit is not passed on.  Nor is either done in a program from which trimming
- * (PublishTrimmed) has taken what is called: methods of System.GC that the program does not use itself.
+ * forced at a Low, and a changed limit is not passed on.  The same holds for a program that was trimmed (PublishTrimmed), as
+ * far as trimming has taken away what is called.  It leaves all in a program that names the types System.GC and
+ * System.Runtime.GCSettings of System.Private.CoreLib, with preserve="methods", in a TrimmerRootDescriptor.
  *
  * Not redirected: GetProcAddress, because P/Invoke uses the same import, and a C# program's own VirtualAlloc
  * is its own business.  What coreclr looks up that way, VirtualAlloc2 and MapViewOfFile3 of its image loader,
@@ -138,7 +139,8 @@
  * no-GC region (GC.TryStartNoGCRegion), which a collection would end: the program is asked directly before, on the thread
  * that then does it, and both wait until the region is left or the Low is over.  A region that is entered in just that
  * moment, or while the runtime's finalizer thread is on its way to the collection after a pulse, is ended, as by any other
- * thread's GC.Collect.
+ * thread's GC.Collect.  A trimmed program that has such regions, and from which GCSettings.LatencyMode was taken, counts as
+ * always in one.
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
  * to the manager, nor under the loader lock.  What coreclr.dll and a collector call in place of the redirected functions

@@ -56,7 +56,11 @@ static void (*_Atomic wants_pulse)(void);
 static void (*read_surroundings)(struct managed_surroundings *);
 static _Atomic uint64_t refreshes;
 static uint64_t runtime_version;
-/* The collector's hard limit; written by the thread of ours. */
+/* The program's latency mode; NULL: it cannot be read, and has_regions says whether the program uses no-GC regions at all.
+ * Written by the thread of ours, as what follows. */
+static latency_method latency;
+static bool has_regions;
+/* The collector's hard limit. */
 static struct gc_settings settings;
 static atomic_bool settings_known;
 static _Atomic uint64_t in_force = HARD_LIMIT_NONE, pending = HARD_LIMIT_NONE;
@@ -232,13 +236,21 @@ static bool refresh_limit(ICLRRuntimeHost2 *host)
     return true;
 }
 
-static bool in_no_gc_region(ICLRRuntimeHost2 *host)
+/* A trimmed program that does not read its latency mode has no method for it; it may be in a region if it can leave one. */
+static void find_regions(ICLRRuntimeHost2 *host)
 {
-    static _Atomic(INT_PTR) cache;
+    _Atomic(INT_PTR) cache = 0;
     INT_PTR method;
 
-    return method_of(host, class_settings, L"get_LatencyMode", &cache, &method) == S_OK &&
-           ((latency_method)method)() == NO_GC_REGION;
+    if (method_of(host, class_settings, L"get_LatencyMode", &cache, &method) == S_OK)
+        latency = (latency_method)method;
+    else
+        has_regions = method_of(host, class_gc, L"EndNoGCRegion", &cache, &method) == S_OK;
+}
+
+static bool in_no_gc_region(void)
+{
+    return latency ? latency() == NO_GC_REGION : has_regions;
 }
 
 static void collect(ICLRRuntimeHost2 *host)
@@ -263,6 +275,7 @@ static void get_ready(ICLRRuntimeHost2 *host)
 
     if (method_of(host, class_gc, L"CollectionCount", &cache, &method) == S_OK)
         ((collection_count_method)method)(0);
+    find_regions(host);
     read_start(host);
 }
 
@@ -280,7 +293,7 @@ static DWORD relieve(ICLRRuntimeHost2 *host, bool *room)
     static ULONGLONG last_collection; /* 0: none */
 
     if (atomic_load(&wants_pulse)) {
-        if (in_no_gc_region(host))
+        if (in_no_gc_region())
             return REGION_POLL_MS;
         void (*pulse)(void) = atomic_exchange(&wants_pulse, NULL);
         if (pulse)
@@ -290,7 +303,7 @@ static DWORD relieve(ICLRRuntimeHost2 *host, bool *room)
         ULONGLONG now = GetTickCount64(), due = last_collection + collection_pace();
         if (last_collection != 0 && now < due)
             return (DWORD)(due - now);
-        if (in_no_gc_region(host))
+        if (in_no_gc_region())
             return REGION_POLL_MS;
         const bool low = atomic_exchange(&wants_collection, false),
                    refused = atomic_exchange(&wants_room, false);

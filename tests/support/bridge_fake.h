@@ -46,7 +46,7 @@ struct fake_settings {
 struct fake_gc {
     BOOL present;
     HRESULT answer;                  /* of CreateDelegate, if not 0 */
-    BOOL without_settings;           /* the method that enumerates them was trimmed away */
+    const wchar_t *gone[2];          /* methods that were trimmed away */
     int collections[3];              /* by generation */
     volatile LONG delegates;         /* CreateDelegate calls, for anything */
     volatile LONG early;             /* of them before the start */
