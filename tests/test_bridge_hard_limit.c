@@ -287,6 +287,11 @@ static void percent_is_set(void)
     assert_true(machine_memory(&fake->calls).ullTotalPhys == 200 * MIB);
 }
 
+static void percent_of_a_heap(void)
+{
+    percent_is_set();
+}
+
 static void percent_is_not_set(void)
 {
     assert_true(is_shown_a_job());
@@ -327,6 +332,7 @@ static const struct {
     {L"percent", percent_is_set, 64, {L"4B"}},
     {L"percent, the old name", percent_is_set, 64, {NULL, L"0x32"}},
     {L"percent, and a blank", percent_is_set, 64, {L"4B "}},
+    {L"percent, of a single heap", percent_of_a_heap, 64, {L"32"}},
     {L"percent, none", percent_is_not_set, 64, {L"64"}},
     {L"percent, no number", percent_is_not_set, 64, {L"half"}},
     {L"percent, the new name first", percent_is_not_set, 64, {L"0", L"32"}},
@@ -352,7 +358,9 @@ static void one(void **state)
     assert_non_null(fake);
     machine_reset();
     assert_int_equal(hostmem_create(&options, &manager), S_OK);
-    SetEnvironmentVariableW(L"DOTNET_GCHeapHardLimitPercent", cases[chosen].percents[0]);
+    SetEnvironmentVariableW(cases[chosen].run == percent_of_a_heap ? L"DOTNET_GCHeapHardLimitSOHPercent"
+                                                                   : L"DOTNET_GCHeapHardLimitPercent",
+                            cases[chosen].percents[0]);
     SetEnvironmentVariableW(L"COMPlus_GCHeapHardLimitPercent", cases[chosen].percents[1]);
     set_limit(cases[chosen].run == unlimited ? NONE : 200 * MIB, 0);
     assert_int_equal(hostmem_create_host_control(manager, NULL, &control), S_OK);
