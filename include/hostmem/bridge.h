@@ -123,8 +123,10 @@
  *                     each change of the limits: by collectors with regions (coreclr.dll's own on x86-64,
  *                     clrgcexp.dll).  Those with segments (clrgc.dll, all on x86) keep what they have started with, as do
  *                     all where the program has set limits of single heaps (GCHeapHardLimitSOH and so on) or
- *                     GCTotalPhysicalMemory.  Below what its heap is now no collector takes a limit: it is tried
- *                     again, after a full collection
+ *                     GCTotalPhysicalMemory.  Percentages of single heaps (GCHeapHardLimitSOHPercent and so on) those
+ *                     with regions take anew, of the size that they are shown: collector_limit does not follow that.
+ *                     Below what its heap is now no collector takes a limit: it is tried again, after a full
+ *                     collection
  *
  * On x86 collectors have no hard limit, whatever the program has set and whatever job it is in, and so none that could be
  * told: they see the host's limit as the size of the machine, that and a third (the job) until they have started.
