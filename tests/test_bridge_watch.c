@@ -184,6 +184,9 @@ static void comes_late(BOOL started)
     component_load(policy, L"fake_coreclr_10.dll");
     component_load(fxr, L"fake_coreclr_10.dll");
     expect(host.count == 0, "calls", (long)host.count);
+    expect(hostmem_bridge_watch(fxr, &host.control, NULL) == S_OK, "watch again", 0);
+    expect(!component_load(policy, L"fake_coreclr_gap.dll"), "a second runtime", 0);
+    expect(told_count == 1, "events for a watch that failed", (long)told_count);
 }
 
 static void policy_was_there(void)
