@@ -254,6 +254,49 @@ static void raised_too_far(void)
     assert_int_equal(said().beyond_start, 1); /* once is enough */
 }
 
+/* Of a trimmed program nothing says what it has set: its limit stays, and only the machine is read again. */
+static void settings_trimmed_away(void)
+{
+    fake->gc.gone[0] = L"_EnumerateConfigurationValues";
+    fake->gc.settings.limit = 100 * MIB;
+    fake->gc.present = TRUE;
+    machine_memory(&fake->calls);
+    fake->started = TRUE;
+    machine_memory(&fake->calls);
+    WAIT_UNTIL(fake->gc.refresh_sees == 200 * MIB);
+    set_limit(300 * MIB, 0);
+    WAIT_UNTIL(fake->gc.refresh_sees == 300 * MIB);
+    assert_true(fake->gc.refresh_heap == 100 * MIB);
+    assert_int_equal(fake->gc.probes, 0);
+    assert_int_equal(said().known, 0);
+    assert_true(bridge_statistics().limit_refreshes == 0);
+}
+
+static BOOL is_shown_a_job(void)
+{
+    BOOL in_job = FALSE;
+
+    assert_true(fake->calls.in_job(GetCurrentProcess(), NULL, &in_job));
+    return in_job;
+}
+
+/* A percentage in the environment, as the collector reads it, is of the limit: no job is shown that is more. */
+static void percent_is_set(void)
+{
+    assert_false(is_shown_a_job());
+    assert_true(machine_memory(&fake->calls).ullTotalPhys == 200 * MIB);
+}
+
+static void percent_of_a_heap(void)
+{
+    percent_is_set();
+}
+
+static void percent_is_not_set(void)
+{
+    assert_true(is_shown_a_job());
+}
+
 /* 32-bit collectors have none, whatever is set, and no more memory than their address space.  The host's limit is shown to
  * them as the machine's size, and is said to be pending for good. */
 static void no_hard_limit(void)
@@ -278,19 +321,28 @@ static void no_hard_limit(void)
 static const struct {
     const wchar_t *name;
     void (*run)(void);
-    unsigned bits; /* of the collector */
+    unsigned bits;              /* of the collector */
+    const wchar_t *percents[2]; /* in the environment: DOTNET_, COMPlus_ */
 } cases[] = {
-    {L"regions", regions, 64},
-    {L"own limit", own_limit, 64},
-    {L"own limit is the host's", own_limit_is_the_hosts, 64},
-    {L"own percent", own_percent, 64},
-    {L"it ignores", it_ignores, 64},
-    {L"limits of single heaps", limits_of_single_heaps, 64},
-    {L"own physical memory", own_physical_memory, 64},
-    {L"unlimited", unlimited, 64},
-    {L"in a job", in_a_job, 64},
-    {L"raised too far", raised_too_far, 64},
-    {L"no hard limit", no_hard_limit, 32},
+    {L"regions", regions, 64, {0}},
+    {L"own limit", own_limit, 64, {0}},
+    {L"own limit is the host's", own_limit_is_the_hosts, 64, {0}},
+    {L"own percent", own_percent, 64, {0}},
+    {L"trimmed", settings_trimmed_away, 64, {0}},
+    {L"percent", percent_is_set, 64, {L"4B"}},
+    {L"percent, the old name", percent_is_set, 64, {NULL, L"0x32"}},
+    {L"percent, and a blank", percent_is_set, 64, {L"4B "}},
+    {L"percent, of a single heap", percent_of_a_heap, 64, {L"32"}},
+    {L"percent, none", percent_is_not_set, 64, {L"64"}},
+    {L"percent, no number", percent_is_not_set, 64, {L"half"}},
+    {L"percent, the new name first", percent_is_not_set, 64, {L"0", L"32"}},
+    {L"it ignores", it_ignores, 64, {0}},
+    {L"limits of single heaps", limits_of_single_heaps, 64, {0}},
+    {L"own physical memory", own_physical_memory, 64, {0}},
+    {L"unlimited", unlimited, 64, {0}},
+    {L"in a job", in_a_job, 64, {0}},
+    {L"raised too far", raised_too_far, 64, {0}},
+    {L"no hard limit", no_hard_limit, 32, {0}},
 };
 
 static unsigned chosen;
@@ -306,6 +358,10 @@ static void one(void **state)
     assert_non_null(fake);
     machine_reset();
     assert_int_equal(hostmem_create(&options, &manager), S_OK);
+    SetEnvironmentVariableW(cases[chosen].run == percent_of_a_heap ? L"DOTNET_GCHeapHardLimitSOHPercent"
+                                                                   : L"DOTNET_GCHeapHardLimitPercent",
+                            cases[chosen].percents[0]);
+    SetEnvironmentVariableW(L"COMPlus_GCHeapHardLimitPercent", cases[chosen].percents[1]);
     set_limit(cases[chosen].run == unlimited ? NONE : 200 * MIB, 0);
     assert_int_equal(hostmem_create_host_control(manager, NULL, &control), S_OK);
     assert_int_equal(hostmem_bridge_bind(module, control, NULL), S_OK);

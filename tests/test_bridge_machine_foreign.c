@@ -161,9 +161,36 @@ static void tell(EMemoryAvailable level)
     assert_int_equal(GetLastError(), MARKER);
 }
 
+static BOOL is_low;
+
+/* Low is over when the event has been made, and before anybody can have it. */
+static HANDLE WINAPI over_meanwhile(LPSECURITY_ATTRIBUTES security, BOOL manual, BOOL initial, LPCWSTR name)
+{
+    HANDLE event = CreateEventExW(
+        security, name, (manual ? CREATE_EVENT_MANUAL_RESET : 0) | (initial ? CREATE_EVENT_INITIAL_SET : 0),
+        EVENT_ALL_ACCESS);
+    if (is_low)
+        tell(eMemoryAvailableNeutral);
+    is_low = FALSE;
+    return event;
+}
+
+static void no_pulse_of_a_low_that_is_over(void **state)
+{
+    (void)state;
+    tell(eMemoryAvailableLow);
+    is_low = TRUE;
+    assert_true(bridge_hook(GetModuleHandleW(NULL), "CreateEventW", (void *)over_meanwhile));
+    HANDLE low = fake->calls.low_memory(LowMemoryResourceNotification);
+    assert_non_null(low);
+    assert_int_equal(WaitForSingleObject(low, 0), WAIT_TIMEOUT);
+    assert_true(CloseHandle(low));
+}
+
 static void pulses(void **state)
 {
     (void)state;
+    const hostmem_bridge_statistics before = bridge_statistics();
     tell(eMemoryAvailableLow); /* nobody waits yet */
     HANDLE first = fake->calls.low_memory(LowMemoryResourceNotification);
     HANDLE second = fake->calls.low_memory(LowMemoryResourceNotification);
@@ -197,12 +224,12 @@ static void pulses(void **state)
     assert_int_equal(WaitForSingleObject(first, 0), WAIT_OBJECT_0);
     assert_true(CloseHandle(first));
 
-    hostmem_bridge_statistics statistics = bridge_statistics();
-    assert_true(statistics.notifications[eMemoryAvailableLow] == 8);
-    assert_true(statistics.notifications[eMemoryAvailableNeutral] == 1);
-    assert_true(statistics.notifications[eMemoryAvailableHigh] == 1);
-    assert_true(statistics.notifications[0] == 2);
-    assert_true(statistics.calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_LOW_MEMORY].calls == 3);
+    const hostmem_bridge_statistics after = bridge_statistics();
+    const unsigned told[] = {2, 8, 1, 1};
+    for (unsigned level = 0; level < HOSTMEM_BRIDGE_LEVEL_COUNT; ++level)
+        assert_true(after.notifications[level] == before.notifications[level] + told[level]);
+    assert_true(after.calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_LOW_MEMORY].calls ==
+                before.calls[HOSTMEM_BRIDGE_RUNTIME][HOSTMEM_BRIDGE_LOW_MEMORY].calls + 3);
 }
 
 static void no_budget_to_tell_of(void **state)
@@ -228,6 +255,7 @@ int main(void)
         cmocka_unit_test_setup(never_more_available_than_there_is, each_setup),
         cmocka_unit_test_setup(jobs_are_windows, each_setup),
         cmocka_unit_test_setup(load_in_a_job, each_setup),
+        cmocka_unit_test_setup(no_pulse_of_a_low_that_is_over, each_setup),
         cmocka_unit_test_setup(pulses, each_setup),
         cmocka_unit_test_setup(no_budget_to_tell_of, each_setup),
     };

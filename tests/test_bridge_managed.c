@@ -43,9 +43,9 @@ static void limit_set(uint64_t limit)
     hostmem_set_limits(manager, &limits);
 }
 
-static int child(unsigned version)
+/* A runtime that has started under a limit, and is low of memory. */
+static void start_low(unsigned version, const wchar_t *gone, const wchar_t *gone_too)
 {
-    const BOOL known = version >= 8 && version <= 11;
     IHostControl *control = NULL;
     wchar_t name[32];
 
@@ -53,6 +53,8 @@ static int child(unsigned version)
     HMODULE module = LoadLibraryExW(bridge_beside(name), NULL, LOAD_WITH_ALTERED_SEARCH_PATH);
     fake = ((fake_runtime_get)(void *)GetProcAddress(module, "fake_runtime_state"))();
     fake->gc.present = TRUE;
+    fake->gc.gone[0] = gone;
+    fake->gc.gone[1] = gone_too;
     hostmem_create(NULL, &manager);
     limit_set(64 << 20);
     hostmem_create_host_control(manager, NULL, &control);
@@ -63,6 +65,13 @@ static int child(unsigned version)
     limit_set(32 << 20);
     void *memory = fake->calls.alloc(NULL, 24 << 20, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE); /* Low */
     expect(memory != NULL, "memory", 0);
+}
+
+static int child(unsigned version)
+{
+    const BOOL known = version >= 8 && version <= 11;
+
+    start_low(version, NULL, NULL);
     if (known) {
         expect(comes(&fake->gc.refreshes, 1), "refreshes", fake->gc.refreshes);
         expect(comes(&fake->gc.collects, 1), "collections", fake->gc.collects);
@@ -90,11 +99,34 @@ static int child(unsigned version)
     return complaints ? 1 : GOOD;
 }
 
+/* A program that was trimmed has what it uses.  One that leaves no-GC regions, and does not say whether it is in one, is left
+ * alone; one that never does is not. */
+static int trimmed(BOOL has_regions)
+{
+    start_low(10, L"get_LatencyMode", has_regions ? NULL : L"EndNoGCRegion");
+    expect(comes(&fake->gc.refreshes, 1), "refreshes", fake->gc.refreshes);
+    if (has_regions)
+        Sleep(QUIET_MS);
+    else
+        expect(comes(&fake->gc.collects, 1), "collections", fake->gc.collects);
+    expect(fake->gc.collects == !has_regions, "collections", fake->gc.collects);
+    expect(fake->gc.wrong == 0, "wrong calls", fake->gc.wrong);
+    fflush(stderr);
+    return complaints ? 1 : GOOD;
+}
+
 static void run(unsigned version)
 {
     wchar_t line[16];
     swprintf(line, sizeof line / sizeof *line, L"%u", version);
     assert_int_equal(bridge_child(line, 30000), GOOD);
+}
+
+static void trimmed_programs(void **state)
+{
+    (void)state;
+    assert_int_equal(bridge_child(L"trimmed 1", 30000), GOOD);
+    assert_int_equal(bridge_child(L"trimmed 0", 30000), GOOD);
 }
 
 static void known_versions(void **state)
@@ -113,10 +145,16 @@ static void unknown_versions(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(known_versions), cmocka_unit_test(unknown_versions)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(known_versions),
+        cmocka_unit_test(unknown_versions),
+        cmocka_unit_test(trimmed_programs),
+    };
     int count;
     wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
 
+    if (count == 3)
+        return trimmed(_wtoi(arguments[2]));
     if (count == 2)
         return child((unsigned)_wtoi(arguments[1]));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -159,6 +159,7 @@ static void comes_late(BOOL started)
 {
     HMODULE fxr = plain_load(L"fake_hostfxr.dll");
     const hostmem_bridge_options wrong = {.size = sizeof wrong - 1};
+    const hostmem_bridge_options options = {.size = sizeof options, .event = on_event, .context = &host};
 
     if (started) { /* the watch that fails ends this one, too */
         expect(hostmem_bridge_watch(fxr, &host.control, NULL) == S_OK, "watched before", 0);
@@ -169,19 +170,23 @@ static void comes_late(BOOL started)
     HMODULE runtime = plain_load(L"fake_coreclr_10.dll");
 
     runtime_of(runtime)->started = started;
-    HRESULT hr = hostmem_bridge_watch(fxr, &host.control, NULL);
+    HRESULT hr = hostmem_bridge_watch(fxr, &host.control, &options);
     if (!started) {
         expect(hr == S_OK, "watch", hr);
         is_bound(runtime);
         return;
     }
     expect(hr == E_ACCESSDENIED, "a runtime that has started", hr);
+    expect(told_count == 1 && told.result == E_ACCESSDENIED, "events", (long)told_count);
     expect(state_now() == 0 && host.count == 0 && host.control_references == 1, "nothing is watched",
            (long)state_now());
     runtime_of(runtime)->started = FALSE; /* and nobody would see it: */
     component_load(policy, L"fake_coreclr_10.dll");
     component_load(fxr, L"fake_coreclr_10.dll");
     expect(host.count == 0, "calls", (long)host.count);
+    expect(hostmem_bridge_watch(fxr, &host.control, NULL) == S_OK, "watch again", 0);
+    expect(!component_load(policy, L"fake_coreclr_gap.dll"), "a second runtime", 0);
+    expect(told_count == 1, "events for a watch that failed", (long)told_count);
 }
 
 static void policy_was_there(void)
@@ -253,6 +258,25 @@ static void unwatches(void)
                state_now() == (HOSTMEM_BRIDGE_REDIRECTED | HOSTMEM_BRIDGE_BOUND),
            "unwatch", (long)state_now());
     is_bound(runtime);
+}
+
+/* A hook's author reads the slot, the watch ends, and then he writes: his hook chains to us, of which we know nothing.
+ * When he takes it out he puts us back. */
+static void hooks_in_two_steps(void)
+{
+    HMODULE fxr = plain_load(L"fake_hostfxr.dll");
+    void **slot = bridge_slot(fxr, "LoadLibraryExW");
+    DWORD protection;
+
+    VirtualProtect(slot, sizeof *slot, PAGE_READWRITE, &protection);
+    expect(hostmem_bridge_watch(fxr, &host.control, NULL) == S_OK, "watch", 0);
+    later_before = (void *)*slot;
+    expect(hostmem_bridge_unwatch(fxr) == S_OK && *slot != (void *)later_before, "unwatch", 0);
+    *slot = (void *)later_hook;
+    *slot = (void *)later_before;
+    expect(hostmem_bridge_watch(fxr, &host.control, NULL) == S_OK, "watch again", 0);
+    is_bound(component_load(fxr, L"fake_coreclr_10.dll"));
+    expect(hostmem_bridge_unwatch(fxr) == S_OK && *slot != (void *)later_before, "unwatch again", 0);
 }
 
 /* More often than there is room for. */
@@ -354,6 +378,38 @@ static void cannot_look(void)
     expect(hr == S_OK && lists_that_fail == 0, "it looks again", hr);
 }
 
+/* A watch that fails while another thread's begins and succeeds: whose callback is whose? */
+static HMODULE second_component;
+
+static BOOL WINAPI watches_second(HANDLE process, HMODULE *modules, DWORD size, LPDWORD needed)
+{
+    static const hostmem_bridge_options options = {
+        .size = sizeof options, .event = on_event, .context = &host};
+    const HMODULE second = second_component;
+
+    second_component = NULL;
+    if (second) {
+        lists_that_fail = 0;
+        HRESULT hr = hostmem_bridge_watch(second, &host.control, &options);
+        expect(hr == S_OK, "the second watch", hr);
+        lists_that_fail = UINT_MAX;
+    }
+    return cannot_list(process, modules, size, needed);
+}
+
+static void fails_beside_another(void)
+{
+    HMODULE fxr = plain_load(L"fake_hostfxr.dll"), second = plain_load(L"fake_hostfxr_2.dll");
+
+    second_component = second;
+    list_modules = (void *)GetProcAddress(GetModuleHandleW(L"kernel32.dll"), "K32EnumProcessModules");
+    expect(bridge_hook(GetModuleHandleW(NULL), "K32EnumProcessModules", (void *)watches_second), "hook", 0);
+    HRESULT hr = hostmem_bridge_watch(fxr, &host.control, NULL);
+    expect(hr == WIN32_HR(ERROR_PARTIAL_COPY), "the first watch", hr);
+    expect(!component_load(second, L"fake_coreclr_gap.dll"), "a runtime that lacks an import", 0);
+    expect(told_count == 1, "events of the watch that succeeded", (long)told_count);
+}
+
 static void refuses(void)
 {
     hostmem_bridge_options wrong = {.size = sizeof wrong, .flags = 0x80000000u};
@@ -394,10 +450,12 @@ static const struct {
     {"comes too late", comes_too_late},
     {"hostpolicy was there", policy_was_there},
     {"unwatches", unwatches},
+    {"hooks in two steps", hooks_in_two_steps},
     {"unloads", unloads},
     {"reloads", reloads},
     {"two at once", two_at_once},
     {"cannot look", cannot_look},
+    {"fails beside another", fails_beside_another},
     {"refuses", refuses},
 };
 

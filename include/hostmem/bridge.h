@@ -57,7 +57,9 @@
  * A version is no reason to refuse a runtime; what decides is the import table.  A newer one may import a function of the
  * same families that is not in the list above: it stays Windows', and hostmem_bridge_statistics.unknown names it.
  * What the bridge calls inside the runtime depends on its version: on one that it was not tried on, no collection is
- * forced at a Low, and a changed limit is not passed on.
+ * forced at a Low, and a changed limit is not passed on.  The same holds for a program that was trimmed (PublishTrimmed), as
+ * far as trimming has taken away what is called.  It leaves all in a program that names the types System.GC and
+ * System.Runtime.GCSettings of System.Private.CoreLib, with preserve="methods", in a TrimmerRootDescriptor.
  *
  * Not redirected: GetProcAddress, because P/Invoke uses the same import, and a C# program's own VirtualAlloc
  * is its own business.  What coreclr looks up that way, VirtualAlloc2 and MapViewOfFile3 of its image loader,
@@ -121,8 +123,10 @@
  *                     each change of the limits: by collectors with regions (coreclr.dll's own on x86-64,
  *                     clrgcexp.dll).  Those with segments (clrgc.dll, all on x86) keep what they have started with, as do
  *                     all where the program has set limits of single heaps (GCHeapHardLimitSOH and so on) or
- *                     GCTotalPhysicalMemory.  Below what its heap is now no collector takes a limit: it is tried
- *                     again, after a full collection
+ *                     GCTotalPhysicalMemory.  Percentages of single heaps (GCHeapHardLimitSOHPercent and so on) those
+ *                     with regions take anew, of the size that they are shown: collector_limit does not follow that.
+ *                     Below what its heap is now no collector takes a limit: it is tried again, after a full
+ *                     collection
  *
  * On x86 collectors have no hard limit, whatever the program has set and whatever job it is in, and so none that could be
  * told: they see the host's limit as the size of the machine, that and a third (the job) until they have started.
@@ -137,7 +141,8 @@
  * no-GC region (GC.TryStartNoGCRegion), which a collection would end: the program is asked directly before, on the thread
  * that then does it, and both wait until the region is left or the Low is over.  A region that is entered in just that
  * moment, or while the runtime's finalizer thread is on its way to the collection after a pulse, is ended, as by any other
- * thread's GC.Collect.
+ * thread's GC.Collect.  A trimmed program that has such regions, and from which GCSettings.LatencyMode was taken, counts as
+ * always in one.
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
  * to the manager, nor under the loader lock.  What coreclr.dll and a collector call in place of the redirected functions
@@ -206,9 +211,10 @@ typedef void(HOSTMEM_CALL *hostmem_bridge_event_callback)(const hostmem_bridge_e
 typedef struct hostmem_bridge_options {
     uint32_t size;  /* sizeof(hostmem_bridge_options) */
     uint32_t flags; /* HOSTMEM_BRIDGE_...; any other bit is refused with E_INVALIDARG */
-    hostmem_bridge_event_callback
-        event;     /* may be NULL.  There is one for the process: that of the last bind that took
-                                            place, or watch, with one; it stays for good */
+    /* May be NULL.  HOSTMEM_BRIDGE_EVENT_NOT_BOUND goes to that of the watch which met the runtime.  For other kinds, and
+     * where that watch has none, there is one for the process: that of the last bind or watch with one that succeeded; it
+     * stays for good. */
+    hostmem_bridge_event_callback event;
     void *context; /* passed to it */
 } hostmem_bridge_options;
 
@@ -282,8 +288,8 @@ enum {
  * nothing of calls of GC.RefreshMemoryLimit by the program itself.  Sizes in bytes; HOSTMEM_UNLIMITED: none.
  */
 typedef struct hostmem_bridge_collector_limit {
-    /* 1; 0: the runtime has not started, or is of a version whose collector hostmem was not tried on, and nothing here
-     * means anything. */
+    /* 1; 0: the runtime has not started, is of a version whose collector hostmem was not tried on, or does not tell what the
+     * program has set (a trimmed program), and nothing here means anything. */
     uint32_t known;
     uint32_t owner; /* HOSTMEM_BRIDGE_OF_...: of hard_limit */
     /* 1: it takes no limit while it runs, changes are enforced by refusal alone; 0: it does, or has not been tried yet. */

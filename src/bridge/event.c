@@ -1,35 +1,28 @@
 /*
- * What the host is told; see event.h.
+ * event.c - see event.h
  */
 #include "bridge/event.h"
 
 static SRWLOCK lock = SRWLOCK_INIT;
-static struct bridge_listener listener;
+static hostmem_bridge_options last; /* whose callback is called, with its context */
 
-struct bridge_listener hm_bridge_event_set(const hostmem_bridge_options *options)
+void hm_bridge_event_set(const hostmem_bridge_options *options)
 {
+    if (!options || !options->event)
+        return;
     AcquireSRWLockExclusive(&lock);
-    const struct bridge_listener before = listener;
-    if (options && options->event)
-        listener = (struct bridge_listener){options->event, options->context};
-    ReleaseSRWLockExclusive(&lock);
-    return before;
-}
-
-void hm_bridge_event_restore(struct bridge_listener before)
-{
-    AcquireSRWLockExclusive(&lock);
-    listener = before;
+    last = *options;
     ReleaseSRWLockExclusive(&lock);
 }
 
-void hm_bridge_event_tell(hostmem_bridge_event_kind kind, HMODULE module, HRESULT result, const char *missing)
+void hm_bridge_event_tell(const hostmem_bridge_options *options, hostmem_bridge_event_kind kind,
+                          HMODULE module, HRESULT result, const char *missing)
 {
     const hostmem_bridge_event event = {sizeof event, (uint32_t)kind, module, result, missing};
 
-    AcquireSRWLockExclusive(&lock);
-    const struct bridge_listener told = listener;
-    ReleaseSRWLockExclusive(&lock);
-    if (told.callback)
-        told.callback(&event, told.context);
+    AcquireSRWLockShared(&lock);
+    const hostmem_bridge_options told = options && options->event ? *options : last;
+    ReleaseSRWLockShared(&lock);
+    if (told.event)
+        told.event(&event, told.context);
 }

@@ -6,19 +6,15 @@
 
 #include <hostmem/bridge.h>
 
-struct bridge_listener {
-    hostmem_bridge_event_callback callback;
-    void *context;
-};
+/* A bind or watch has succeeded: events go to its callback from now on, if it has one.  Not before: the host of one that
+ * fails may free the context. */
+void hm_bridge_event_set(const hostmem_bridge_options *options);
 
-/* Whose callback: that of the last bind or watch with one.  NULL options change nothing.  Returns who it was before. */
-struct bridge_listener hm_bridge_event_set(const hostmem_bridge_options *options);
-
-/* The bind or watch came to nothing: its host may free the context. */
-void hm_bridge_event_restore(struct bridge_listener before);
-
-/* On the caller's thread, with no lock of ours held; missing: a name, or NULL. */
-void hm_bridge_event_tell(hostmem_bridge_event_kind kind, HMODULE module, HRESULT result,
-                          const char *missing);
+/*
+ * On the caller's thread, with no lock of ours held, to the callback of these options; if they are NULL or have none, to the
+ * one that was set last.  missing: a name, or NULL.
+ */
+void hm_bridge_event_tell(const hostmem_bridge_options *options, hostmem_bridge_event_kind kind,
+                          HMODULE module, HRESULT result, const char *missing);
 
 #endif

@@ -98,7 +98,7 @@ HRESULT hm_imports_find(HMODULE module, struct import *imports, unsigned count, 
         import->slot = slot;
         if (import->placed && *slot == import->original) /* whoever chained to us has taken us out, too */
             import->placed = false;
-        if (!import->placed)
+        if (!import->placed && *slot != import->replacement) /* put back by who had found it there */
             import->original = *slot;
     }
     for (unsigned i = 0; i < count; ++i)

@@ -24,7 +24,7 @@ struct import {
 
 /*
  * Finds the slots by name in every import descriptor, whatever DLL is named there.  Writes slot and original
- * of each; an original stays as it was where the replacement is placed.
+ * of each; an original stays as it was where the replacement is placed, or has been put back by somebody else.
  *
  * Returns S_OK, or with *culprit the name: HRESULT_FROM_WIN32(ERROR_PROC_NOT_FOUND) for a required function
  * that is not imported, ERROR_DUP_NAME for one that is imported twice, and ERROR_BAD_EXE_FORMAT without a

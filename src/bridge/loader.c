@@ -286,7 +286,7 @@ static HRESULT runtime_met(HMODULE module, IHostControl *control, const hostmem_
     if (SUCCEEDED(hr) || is_bound(module)) /* by somebody else meanwhile, who has also started it */
         return S_OK;
     hostmem_bridge_get_statistics(&now);
-    hm_bridge_event_tell(HOSTMEM_BRIDGE_EVENT_NOT_BOUND, module, hr, now.missing);
+    hm_bridge_event_tell(options, HOSTMEM_BRIDGE_EVENT_NOT_BOUND, module, hr, now.missing);
     return hr;
 }
 
@@ -402,15 +402,14 @@ HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
         hr = HRESULT_FROM_WIN32(GetLastError());
     if (hr == S_OK)
         hr = notifications_start();
-    const struct bridge_listener before = hm_bridge_event_set(options);
     if (hr == S_OK)
         hr = follow(module, module, control, options);
     if (hr == S_OK)
         hr = loaded_meet(module, control, options);
-    if (FAILED(hr)) {
+    if (SUCCEEDED(hr))
+        hm_bridge_event_set(options);
+    else
         hostmem_bridge_unwatch(module);
-        hm_bridge_event_restore(before);
-    }
     FreeLibrary(held);
     return hr;
 }

@@ -21,7 +21,8 @@ typedef HANDLE(WINAPI *low_memory_function)(MEMORY_RESOURCE_NOTIFICATION_TYPE);
 static _Atomic uint64_t told_total = UINT64_MAX, told_job = UINT64_MAX;
 static atomic_bool asks; /* it has asked for its job, and will ask for the machine */
 
-/* The user wants a part of the machine for the heap: of the host's limit then, and not of a job that is more. */
+/* The user wants a part of the machine for the heap, or for single heaps: of the host's limit then, and not of a job that is
+ * more. */
 static bool percent_is_set;
 
 /* What Windows said at that. */
@@ -80,17 +81,22 @@ void hm_machine_read(struct managed_surroundings *around)
         .host = manager ? shown(manager) : HARD_LIMIT_NONE};
 }
 
-/* Is that a part, as the collector reads it: hexadecimal, above 0 and below 100? */
-static bool says_percent(const wchar_t *variable)
+/* As the collector reads it: hexadecimal, whatever follows the number, and the old name where the new one is not set. */
+static bool is_percent(const wchar_t *variable, const wchar_t *old)
 {
-    wchar_t text[20], *end;
-    DWORD length = GetEnvironmentVariableW(variable, text, sizeof text / sizeof *text);
+    wchar_t text[20];
+    const DWORD most = sizeof text / sizeof *text;
+    DWORD length = GetEnvironmentVariableW(variable, text, most);
 
-    if (length == 0 || length >= sizeof text / sizeof *text)
+    if (length == 0)
+        length = GetEnvironmentVariableW(old, text, most);
+    if (length == 0 || length >= most)
         return false;
-    const unsigned long percent = wcstoul(text, &end, 16);
-    return *end == 0 && percent > 0 && percent < 100;
+    const unsigned long percent = wcstoul(text, NULL, 16);
+    return percent > 0 && percent < 100;
 }
+
+#define BY_EITHER_NAME(name) L"DOTNET_" name, L"COMPlus_" name
 
 void hm_machine_record_start(IHostMemoryManager *manager, uint64_t version)
 {
@@ -104,8 +110,10 @@ void hm_machine_watch_budget(IHostMemoryManager *manager)
     struct hostmem_manager *own = hm_manager_of(manager);
     if (!own)
         return;
-    percent_is_set =
-        says_percent(L"DOTNET_GCHeapHardLimitPercent") || says_percent(L"COMPlus_GCHeapHardLimitPercent");
+    percent_is_set = is_percent(BY_EITHER_NAME(L"GCHeapHardLimitPercent")) ||
+                     is_percent(BY_EITHER_NAME(L"GCHeapHardLimitSOHPercent")) ||
+                     is_percent(BY_EITHER_NAME(L"GCHeapHardLimitLOHPercent")) ||
+                     is_percent(BY_EITHER_NAME(L"GCHeapHardLimitPOHPercent"));
     atomic_store(&own->tenant.shown_changed, hm_managed_refresh_limit);
     /* What the start needed to see is not what the collector is to go by. */
     if (shown(manager) != UINT64_MAX)

@@ -56,7 +56,11 @@ static void (*_Atomic wants_pulse)(void);
 static void (*read_surroundings)(struct managed_surroundings *);
 static _Atomic uint64_t refreshes;
 static uint64_t runtime_version;
-/* The collector's hard limit; written by the thread of ours. */
+/* The program's latency mode; NULL: it cannot be read, and has_regions says whether the program uses no-GC regions at all.
+ * Written by the thread of ours, as what follows. */
+static latency_method latency;
+static bool has_regions;
+/* The collector's hard limit. */
 static struct gc_settings settings;
 static atomic_bool settings_known;
 static _Atomic uint64_t in_force = HARD_LIMIT_NONE, pending = HARD_LIMIT_NONE;
@@ -126,14 +130,17 @@ static void STDMETHODCALLTYPE note_setting(void *context, const char *name, cons
             *known[i].sum += (uint64_t)value;
 }
 
-static void read_settings(ICLRRuntimeHost2 *host, struct gc_settings *noted)
+/* False: they are not known, in a trimmed program for instance, which has no such method. */
+static bool read_settings(ICLRRuntimeHost2 *host, struct gc_settings *noted)
 {
     static _Atomic(INT_PTR) cache;
     INT_PTR method;
 
     *noted = (struct gc_settings){0};
-    if (internal_of_gc(host, L"_EnumerateConfigurationValues", &cache, &method) == S_OK)
-        ((enumerate_method)method)(noted, note_setting);
+    if (internal_of_gc(host, L"_EnumerateConfigurationValues", &cache, &method) != S_OK)
+        return false;
+    ((enumerate_method)method)(noted, note_setting);
+    return true;
 }
 
 /* At its start a collector writes the limit that it has come to where the program's own was. */
@@ -141,14 +148,14 @@ static void read_start(ICLRRuntimeHost2 *host)
 {
     struct managed_surroundings around;
 
-    read_settings(host, &settings);
+    const bool known = read_settings(host, &settings);
     read_surroundings(&around);
     const struct hard_limit limit = hm_hard_limit_at_start(&settings, &around.told, &around.real);
     if (limit.owner != HOSTMEM_BRIDGE_OF_PROGRAM)
         settings.limit = 0;
     atomic_store(&in_force, limit.bytes);
     atomic_store(&in_force_owner, limit.owner);
-    atomic_store(&settings_known, hm_runtime_is_known(runtime_version)); /* else nobody has asked */
+    atomic_store(&settings_known, known);
 }
 
 /* 0: the collector has taken the limit - or takes none, and has ignored it. */
@@ -199,6 +206,10 @@ static bool refresh_limit(ICLRRuntimeHost2 *host)
     if (internal_of_gc(host, L"_RefreshMemoryLimit", &cache, &method) != S_OK)
         return true;
     const refresh_method refresh = (refresh_method)method;
+    if (!atomic_load(&settings_known)) { /* the program's own limit may be lower */
+        ask(refresh, AS_IT_IS);
+        return true;
+    }
     const uint64_t before = atomic_load(&in_force);
     const bool takes_one = hm_hard_limit_may_change(&settings) && takes_limits(host, refresh);
     read_surroundings(&around);
@@ -225,13 +236,21 @@ static bool refresh_limit(ICLRRuntimeHost2 *host)
     return true;
 }
 
-static bool in_no_gc_region(ICLRRuntimeHost2 *host)
+/* A trimmed program that does not read its latency mode has no method for it; it may be in a region if it can leave one. */
+static void find_regions(ICLRRuntimeHost2 *host)
 {
-    static _Atomic(INT_PTR) cache;
+    _Atomic(INT_PTR) cache = 0;
     INT_PTR method;
 
-    return method_of(host, class_settings, L"get_LatencyMode", &cache, &method) == S_OK &&
-           ((latency_method)method)() == NO_GC_REGION;
+    if (method_of(host, class_settings, L"get_LatencyMode", &cache, &method) == S_OK)
+        latency = (latency_method)method;
+    else
+        has_regions = method_of(host, class_gc, L"EndNoGCRegion", &cache, &method) == S_OK;
+}
+
+static bool in_no_gc_region(void)
+{
+    return latency ? latency() == NO_GC_REGION : has_regions;
 }
 
 static void collect(ICLRRuntimeHost2 *host)
@@ -256,6 +275,7 @@ static void get_ready(ICLRRuntimeHost2 *host)
 
     if (method_of(host, class_gc, L"CollectionCount", &cache, &method) == S_OK)
         ((collection_count_method)method)(0);
+    find_regions(host);
     read_start(host);
 }
 
@@ -273,7 +293,7 @@ static DWORD relieve(ICLRRuntimeHost2 *host, bool *room)
     static ULONGLONG last_collection; /* 0: none */
 
     if (atomic_load(&wants_pulse)) {
-        if (in_no_gc_region(host))
+        if (in_no_gc_region())
             return REGION_POLL_MS;
         void (*pulse)(void) = atomic_exchange(&wants_pulse, NULL);
         if (pulse)
@@ -283,7 +303,7 @@ static DWORD relieve(ICLRRuntimeHost2 *host, bool *room)
         ULONGLONG now = GetTickCount64(), due = last_collection + collection_pace();
         if (last_collection != 0 && now < due)
             return (DWORD)(due - now);
-        if (in_no_gc_region(host))
+        if (in_no_gc_region())
             return REGION_POLL_MS;
         const bool low = atomic_exchange(&wants_collection, false),
                    refused = atomic_exchange(&wants_room, false);
@@ -303,7 +323,7 @@ static void heap_check(void)
 
     hm_use_heap_figures(&ranges, &bytes, &dropped);
     if (!ranges)
-        hm_bridge_event_tell(HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN, NULL, S_OK, NULL);
+        hm_bridge_event_tell(NULL, HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN, NULL, S_OK, NULL);
 }
 
 /* The runtime reads its limits at its start by itself, so whatever is wanted before that can wait for it.  One that was refused

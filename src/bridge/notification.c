@@ -34,7 +34,7 @@ static ULONG STDMETHODCALLTYPE notification_refer(ICLRMemoryNotificationCallback
 /* Not a pulse that has been taken back meanwhile. */
 static void pulse(void)
 {
-    HANDLE event = atomic_load(&low_event); /* whoever makes it looks at is_low when it is there */
+    HANDLE event = atomic_load(&low_event); /* whoever makes it calls this when it is there */
     if (event && atomic_load(&is_low))
         SetEvent(event);
     if (event && !atomic_load(&is_low))
@@ -79,15 +79,15 @@ HANDLE hm_notification_low_event(void)
     HANDLE ours = atomic_load_explicit(&low_event, memory_order_acquire);
 
     if (!ours) {
-        HANDLE made = CreateEventW(NULL, FALSE, atomic_load(&is_low), NULL);
+        HANDLE made = CreateEventW(NULL, FALSE, FALSE, NULL);
         if (!made)
             return NULL;
         if (atomic_compare_exchange_strong(&low_event, &ours, made)) {
             ours = made;
-            if (atomic_load(&is_low))
-                SetEvent(ours);
-        } else
+            pulse();
+        } else {
             CloseHandle(made);
+        }
     }
     return hm_os_copy(ours);
 }

@@ -433,7 +433,7 @@ static HRESULT caller_redirect(struct caller *caller, HMODULE module)
 static void tell_incomplete(const struct caller *caller)
 {
     if (caller->incomplete)
-        hm_bridge_event_tell(HOSTMEM_BRIDGE_EVENT_INCOMPLETE, caller->module, S_OK, caller->unknown);
+        hm_bridge_event_tell(NULL, HOSTMEM_BRIDGE_EVENT_INCOMPLETE, caller->module, S_OK, caller->unknown);
 }
 
 void hm_bridge_tell_incomplete(void)

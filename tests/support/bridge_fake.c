@@ -275,6 +275,12 @@ static int STDMETHODCALLTYPE gc_latency(void)
     return (int)state.gc.latency;
 }
 
+/* Which is the program's business alone. */
+static void STDMETHODCALLTYPE gc_end_region(void)
+{
+    InterlockedIncrement(&state.gc.wrong);
+}
+
 static void collected(int generation, int mode)
 {
     LONG number = state.gc.collects;
@@ -291,6 +297,8 @@ static void collected(int generation, int mode)
         state.gc.refuses = 0;
     InterlockedIncrement(&state.gc.collects);
 }
+
+#    define MISSING_METHOD ((HRESULT)0x80131513) /* COR_E_MISSINGMETHOD */
 
 #    ifndef FAKE_VERSION
 #        define FAKE_VERSION 0
@@ -381,16 +389,20 @@ static HRESULT STDMETHODCALLTYPE fake_application(ICLRRuntimeHost4 *self, LPCWST
         {L"System.GC", L"_RefreshMemoryLimit", (INT_PTR)gc_refresh},
         {L"System.GC", L"_EnumerateConfigurationValues", (INT_PTR)gc_enumerate},
         {L"System.GC", L"_Collect", (INT_PTR)gc_collect},
+        {L"System.GC", L"EndNoGCRegion", (INT_PTR)gc_end_region},
         {L"System.Runtime.GCSettings", L"get_LatencyMode", (INT_PTR)gc_latency},
     };
     if (id != 1 || wcscmp(assembly, L"System.Private.CoreLib"))
         return E_INVALIDARG;
+    for (unsigned i = 0; i < sizeof state.gc.gone / sizeof *state.gc.gone; ++i)
+        if (state.gc.gone[i] && !wcscmp(method, state.gc.gone[i]))
+            return MISSING_METHOD;
     for (unsigned i = 0; i < sizeof methods / sizeof *methods; ++i)
         if (!wcscmp(type, methods[i].type) && !wcscmp(method, methods[i].name)) {
             *function = methods[i].function;
             return S_OK;
         }
-    return (HRESULT)0x80131513; /* COR_E_MISSINGMETHOD */
+    return MISSING_METHOD;
 }
 
 static HRESULT STDMETHODCALLTYPE fake_authenticate(ICLRRuntimeHost4 *self, ULONGLONG key)

@@ -46,6 +46,7 @@ struct fake_settings {
 struct fake_gc {
     BOOL present;
     HRESULT answer;                  /* of CreateDelegate, if not 0 */
+    const wchar_t *gone[2];          /* methods that were trimmed away */
     int collections[3];              /* by generation */
     volatile LONG delegates;         /* CreateDelegate calls, for anything */
     volatile LONG early;             /* of them before the start */
