@@ -48,11 +48,12 @@
  * every unmap; NeedsVirtualAddressSpace after a failed map, and one retry if the host answers with a success
  * code.
  *
- * Another hook.  What was found in the import table is called by the redirected functions for views, LoadLibraryExW and
- * all that ask for the machine, so a hook that was placed before stays in effect there.  Not for VirtualAlloc,
- * VirtualAllocExNuma, VirtualFree, VirtualProtect and VirtualQuery: these calls end at the manager, and hostmem's calls
- * Windows.  What was found is called only for what is not shown to the manager: calls for another process,
- * placeholders, memory that it calls foreign.  A hook that is placed after the bind sees every call.
+ * Another hook.  What was found in the import table is called by the redirected functions for views, LoadLibraryExW and all
+ * that ask for the machine (but for CreateMemoryResourceNotification of low memory, which the bridge answers), so a hook
+ * that was placed before stays in effect there.  Not for VirtualAlloc, VirtualAllocExNuma, VirtualFree, VirtualProtect and
+ * VirtualQuery: these calls end at the manager, and hostmem's calls Windows.  What was found is called only for what is not
+ * shown to the manager: calls for another process, placeholders, memory that it calls foreign.  A hook that is placed after
+ * the bind sees every call.
  *
  * A version is no reason to refuse a runtime; what decides is the import table.  A newer one may import a function of the
  * same families that is not in the list above: it stays Windows', and hostmem_bridge_statistics.unknown names it.
@@ -104,16 +105,17 @@
  * it is a third more, which is the limit of the job, if one is shown (below); and not below 32 MiB, since .NET 10 reserves
  * twice the total for its heap.  So the collector works harder before it runs into a refusal, and programs that trim
  * their caches at GCMemoryInfo.HighMemoryLoadThresholdBytes, nine tenths of what is shown or the program's own
- * System.GC.HighMemoryPercent, get there.  A collector that has the limits of a hostmem manager for its own (below) is
- * told 89 % of them from there up to 97 %, unless the machine is at 90 % itself, or the process in a job with a limit:
- * told more, it would collect in full again and again before it is at its limit, where it does so by itself.
+ * System.GC.HighMemoryPercent, get there.  For a collector that has the limits of a hostmem manager for its own
+ * hard limit (below), a load of 90 to 97 % of them is shown as 89 %, unless the machine is at 90 % itself, or the process in a
+ * job with a limit: shown as it is, it would make the collector collect in full again and again before it is at its limit,
+ * where it does so by itself.
  * K32GetProcessMemoryInfo gives, in a job with a limit, a working set that is this load's part of it.
  *
  * Limits of the heap.  What holds is the least of: the host's task_limit and heap_limit; the program's own (environment
  * and runtimeconfig.json: GCHeapHardLimit, or GCHeapHardLimitPercent of the total that is shown); three quarters of the
  * limit of a job object that the process is in, as the collector takes it; the machine.  Nothing here raises or clears a
  * limit that was there; a limit of the host's that is taken away leaves what the program would have had.  The host's
- * limit is the collector's own hard limit as far as the collector can be told:
+ * limit is made the collector's own hard limit, as far as it takes one:
  *
  *     at its start    a collector is shown a job object of which the limit is three quarters, if the machine has that
  *                     much memory and no percentage is set in the environment; where the program has set a limit
@@ -146,7 +148,8 @@
  *
  * Threads.  Functions here may be called on any thread, though not from inside a call that the runtime makes
  * to the manager, nor under the loader lock.  What coreclr.dll and a collector call in place of the redirected functions
- * takes no lock and allocates nothing, but for LoadLibraryExW.  The bind makes the bridge's own thread.  Where there is no
+ * takes no lock and allocates nothing, but for LoadLibraryExW, CreateMemoryResourceNotification, which makes an event, and the
+ * functions of the native heap with HOSTMEM_BRIDGE_HEAP.  The bind makes the bridge's own thread.  Where there is no
  * memory for it the bind succeeds all the same, and what that thread does is not done: no collection is forced, no changed
  * limit is passed on, HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN does not come, collector_limit stays unknown, and pulses do
  * not wait for the end of a no-GC region.
@@ -318,7 +321,7 @@ typedef struct hostmem_bridge_statistics {
     HMODULE runtime;          /* coreclr.dll, or NULL */
     HMODULE collector;        /* the standalone collector, or NULL */
     uint64_t runtime_version; /* its file version, major in the upper 16 bits; 0: none */
-    /* The function that the last bind, or the last load of a collector, did not find in the import table,
+    /* The function that the last bind, or the last load of a collector or JIT compiler, did not find in the import table,
      * found twice, or does not know; NULL: none.  Static storage. */
     const char *missing;
     /* Functions of the same families (those that begin like the ones known, VirtualAlloc2 or MapViewOfFile3 for instance)
@@ -414,8 +417,8 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
  *
  *   module    hostfxr.dll, or a comhost.dll or ijwhost.dll of a component, loaded by the caller.  The one that loads
  *             others by the LoadLibraryExW that it imports.
- *   control   as for hostmem_bridge_bind.  One reference is taken, until hostmem_bridge_unwatch, or until the watch or
- *             unwatch that follows the module's unloading.
+ *   control   as for hostmem_bridge_bind.  References are taken, one for each module that is followed, until
+ *             hostmem_bridge_unwatch, or until the watch or unwatch that follows the module's unloading.
  *   options   as for hostmem_bridge_bind; NULL for the defaults.
  *
  * The import is redirected in the module, then in hostfxr.dll and hostpolicy.dll as they are loaded by it, and
@@ -434,12 +437,13 @@ HOSTMEM_INTERFACE_(ICLRRuntimeHost4, ICLRRuntimeHost2, "64F6D366-D7C2-4F1F-B4B2-
  * Up to 16 modules are followed at a time, three for a component at most; they share one runtime.  Functions that
  * the loader calls (DllMain, TLS callbacks) must not call this one.
  *
- * Returns S_OK; E_INVALIDARG: module or control is NULL, or the options are not as they should be; E_OUTOFMEMORY, also
- * for a 17th module; HRESULT_FROM_WIN32 of ERROR_MOD_NOT_FOUND: no loaded module; ERROR_PROC_NOT_FOUND: it does not import
- * LoadLibraryExW; ERROR_NOT_SUPPORTED: a single-file executable or NativeAOT binary; ERROR_BAD_EXE_FORMAT; the error
- * of Windows that cannot list the process' modules; or what hostmem_bridge_bind says of a runtime that is there already:
- * E_ACCESSDENIED, it has started without us.  On failure nothing is watched: an earlier watch of the module has ended then,
- * too, unless it was E_INVALIDARG or ERROR_MOD_NOT_FOUND, at which nothing is changed.
+ * Returns S_OK; E_INVALIDARG: module or control is NULL, or the options are not as they should be; E_OUTOFMEMORY, also for a
+ * 17th module; HRESULT_FROM_WIN32 of ERROR_MOD_NOT_FOUND: no loaded module; ERROR_PROC_NOT_FOUND: it does not import
+ * LoadLibraryExW; ERROR_NOT_SUPPORTED: a single-file executable or NativeAOT binary, or Windows does not notify of modules
+ * that are unloaded; ERROR_BAD_EXE_FORMAT; the error of Windows that cannot list the process' modules; or what
+ * hostmem_bridge_bind says of a runtime that is there already: E_ACCESSDENIED, it has started without us.  On failure
+ * nothing is watched: an earlier watch of the module has ended then, too, unless it was E_INVALIDARG or ERROR_MOD_NOT_FOUND,
+ * at which nothing is changed.
  */
 HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
                                           const hostmem_bridge_options *options);

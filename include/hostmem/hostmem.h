@@ -510,8 +510,8 @@ HRESULT HOSTMEM_CALL hostmem_get_limits(hostmem_manager *manager, hostmem_limits
  *   manager   the manager.
  *   level     eMemoryAvailableLow, -Neutral or -High, as EMemoryAvailable; 0: back to the figures.
  *
- * The CLR is notified soon, on the library's thread, unless its last notification was just that (before any, it takes Neutral for
- * granted); of Low again every 8,192 ms until this is called with something else.
+ * The CLR is notified soon, on the library's thread, unless its last notification was just that (before any, it takes Neutral
+ * for granted); of Low again every 8,192 ms until this is called with something else.
  * Returns S_OK; E_POINTER: manager is NULL; E_INVALIDARG: another level; HOST_E_CLRNOTAVAILABLE: after
  * hostmem_shutdown.
  */

@@ -120,8 +120,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         goto native_heap;
 
     hm_bridge_event_set(options);
-    hm_managed_set_version(hm_runtime_version(runtime));
-    hm_managed_bind(host, hm_machine_read);
+    hm_managed_bind(host, hm_runtime_version(runtime), hm_machine_read);
     hm_use_bind(host_manager);
     if (wanted.native_heap)
         hm_native_heap_publish(heap);

@@ -1,5 +1,5 @@
 /*
- * What else than a bind itself takes the options of one.
+ * bind.h - the check of hostmem_bridge_options, for whatever takes them
  */
 #ifndef HOSTMEM_BRIDGE_BIND_H
 #define HOSTMEM_BRIDGE_BIND_H

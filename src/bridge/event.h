@@ -1,5 +1,5 @@
 /*
- * What the host is told of a bridge that does not govern as it was meant to.
+ * event.h - the host notified of a bridge that does not govern as it was meant to
  */
 #ifndef HOSTMEM_BRIDGE_EVENT_H
 #define HOSTMEM_BRIDGE_EVENT_H

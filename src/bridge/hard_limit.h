@@ -32,7 +32,7 @@ struct gc_machine {
     uint64_t physical, job;
 };
 
-/* A limit, and whose it is (hostmem_bridge_owner). */
+/* A limit, and whose it is (HOSTMEM_BRIDGE_OF_...). */
 struct hard_limit {
     uint64_t bytes;
     unsigned owner;

@@ -27,8 +27,8 @@ enum { MOST_FOLLOWED = 16 };
 struct followed {
     HMODULE module; /* NULL: free */
     HMODULE root;   /* which the host has named: itself, or the one by which we came here */
-    /* One reference.  NULL: not followed any more, but another hook in it chains to us.  With module NULL: to be
-     * released yet, since that is nothing to do under the loader lock: by a watch, an unwatch, or whoever gets the place. */
+    /* One reference.  NULL: not followed any more, but another hook in it chains to us.  With module NULL: still to be released,
+     * by the next watch or unwatch, or by whoever gets the place: not where it was unloaded, under the loader lock. */
     IHostControl *control;
     hostmem_bridge_options options;
     struct import load;

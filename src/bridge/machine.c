@@ -206,10 +206,10 @@ static uint64_t limit_of(const JOBOBJECT_EXTENDED_LIMIT_INFORMATION *limits)
 static bool show_job_limits(IHostMemoryManager *manager, JOBOBJECT_EXTENDED_LIMIT_INFORMATION *limits,
                             bool answered)
 {
-    const uint64_t ours = least(shown_job(manager), SIZE_MAX);
+    const uint64_t job = shown_job(manager), ours = least(job, SIZE_MAX);
 
     atomic_store_explicit(&real_job, answered ? limit_of(limits) : UINT64_MAX, memory_order_relaxed);
-    if (shown_job(manager) != UINT64_MAX) {
+    if (job != UINT64_MAX) {
         if (!answered)
             ZeroMemory(limits, sizeof *limits);
         DWORD *flags = &limits->BasicLimitInformation.LimitFlags;

@@ -50,8 +50,7 @@ static const wchar_t class_gc[] = L"System.GC", class_settings[] = L"System.Runt
 static _Atomic(ICLRRuntimeHost2 *) runtime;
 static _Atomic(HANDLE) wanted;
 static atomic_bool wants_refresh, wants_collection;
-static atomic_bool wants_room; /* for a limit that was refused */
-static atomic_uint in_vain;    /* collections since it was last not low, or the limit another */
+static atomic_uint in_vain; /* collections since it was last not low, or the limit another */
 static void (*_Atomic wants_pulse)(void);
 static void (*read_surroundings)(struct managed_surroundings *);
 static _Atomic uint64_t refreshes;
@@ -60,6 +59,7 @@ static uint64_t runtime_version;
  * Written by the thread of ours, as what follows. */
 static latency_method latency;
 static bool has_regions;
+static enum { ROOM_ENOUGH, ROOM_WANTED, ROOM_MADE } room; /* for a limit that was refused */
 /* The collector's hard limit. */
 static struct gc_settings settings;
 static atomic_bool settings_known;
@@ -67,11 +67,6 @@ static _Atomic uint64_t in_force = HARD_LIMIT_NONE, pending = HARD_LIMIT_NONE;
 static _Atomic unsigned in_force_owner;
 static _Atomic enum { TAKES_UNKNOWN, TAKES_LIMITS, TAKES_NONE } takes;
 static atomic_bool beyond_start;
-
-void hm_managed_set_version(uint64_t version)
-{
-    runtime_version = version;
-}
 
 static bool has_started(ICLRRuntimeHost2 *host)
 {
@@ -287,8 +282,8 @@ static ULONGLONG collection_pace(void)
 }
 
 /* What a Low asks for, or a limit that the heap is too big for.  The program is asked for its region directly before
- * each; it may still enter one in between.  *room: there may be some now for a limit that was refused. */
-static DWORD relieve(ICLRRuntimeHost2 *host, bool *room)
+ * each; it may still enter one in between. */
+static DWORD relieve(ICLRRuntimeHost2 *host)
 {
     static ULONGLONG last_collection; /* 0: none */
 
@@ -299,19 +294,18 @@ static DWORD relieve(ICLRRuntimeHost2 *host, bool *room)
         if (pulse)
             pulse();
     }
-    if (atomic_load(&wants_collection) || atomic_load(&wants_room)) {
+    if (atomic_load(&wants_collection) || room == ROOM_WANTED) {
         ULONGLONG now = GetTickCount64(), due = last_collection + collection_pace();
         if (last_collection != 0 && now < due)
             return (DWORD)(due - now);
         if (in_no_gc_region())
             return REGION_POLL_MS;
-        const bool low = atomic_exchange(&wants_collection, false),
-                   refused = atomic_exchange(&wants_room, false);
-        if (low || refused) {
+        if (atomic_exchange(&wants_collection, false) || room == ROOM_WANTED) {
             last_collection = now;
             atomic_fetch_add(&in_vain, 1);
             collect(host);
-            *room = refused;
+            if (room == ROOM_WANTED)
+                room = ROOM_MADE;
         }
     }
     return INFINITE;
@@ -328,22 +322,21 @@ static void heap_check(void)
 
 /* The runtime reads its limits at its start by itself, so whatever is wanted before that can wait for it.  One that was refused
  * is tried again at once when a collection may have made room for it. */
-static DWORD keep_limit(ICLRRuntimeHost2 *host, bool *room)
+static DWORD keep_limit(ICLRRuntimeHost2 *host)
 {
     static ULONGLONG not_before, retry_at;
     static DWORD retry;
     ULONGLONG now = GetTickCount64();
 
-    if (!atomic_load(&wants_refresh) && (!retry || (now < retry_at && !*room)))
+    if (!atomic_load(&wants_refresh) && (!retry || (now < retry_at && room != ROOM_MADE)))
         return retry ? (DWORD)(retry_at - now) : INFINITE;
     if (now < not_before)
         return (DWORD)(not_before - now);
-    *room = false;
     const bool again = !atomic_exchange(&wants_refresh, false);
     const bool taken = refresh_limit(host);
     now = GetTickCount64();
     not_before = now + PACE_MS;
-    atomic_store(&wants_room, !taken);
+    room = taken ? ROOM_ENOUGH : ROOM_WANTED;
     if (!again || (taken && retry)) /* another limit, or one that fits by now */
         atomic_store(&in_vain, 0);
     if (taken)
@@ -365,8 +358,8 @@ static DWORD WINAPI managed_thread(void *event)
     heap_check();
     get_ready(host);
     SetEvent(event); /* for what was wanted before */
-    for (bool room = false;;) {
-        DWORD relieved = relieve(host, &room), kept = keep_limit(host, &room);
+    for (;;) {
+        DWORD relieved = relieve(host), kept = keep_limit(host);
         WaitForSingleObject(event, relieved < kept ? relieved : kept);
     }
     return 0;
@@ -380,13 +373,15 @@ static void wake_thread(void)
         SetEvent(event);
 }
 
-void hm_managed_bind(ICLRRuntimeHost *host, void (*surroundings)(struct managed_surroundings *))
+void hm_managed_bind(ICLRRuntimeHost *host, uint64_t version,
+                     void (*surroundings)(struct managed_surroundings *))
 {
     ICLRRuntimeHost2 *newer = NULL;
 
     /* Every runtime that the bridge knows has it; without it nothing of this works, and all the rest does. */
     if (ICLRRuntimeHost_QueryInterface(host, &IID_ICLRRuntimeHost2, (void **)&newer) != S_OK)
         return;
+    runtime_version = version;
     read_surroundings = surroundings;
     atomic_store(&runtime, newer);
     HANDLE event = CreateEventW(NULL, FALSE, FALSE, NULL);

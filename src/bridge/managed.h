@@ -23,16 +23,12 @@ struct managed_surroundings {
 
 /*
  * The runtime has been bound; the interface stays, and from now on there is a thread of ours, which waits to be needed,
- * and for the start before that.  It tells the host when the runtime has started and no heap was recognised, and asks for
- * the surroundings at each refresh.
+ * and for the start before that.  It notifies the host when the runtime has started and no heap was recognised, and asks for
+ * the surroundings at each refresh.  Internal methods are called only on versions whose signatures are known: one argument too
+ * many, and on x86 the stack is not where it was.
  */
-void hm_managed_bind(ICLRRuntimeHost *host, void (*surroundings)(struct managed_surroundings *));
-
-/*
- * Which runtime is bound, before hm_managed_bind.  Internal methods are called only on versions whose signatures are
- * known: one argument too many, and on x86 the stack is not where it was.
- */
-void hm_managed_set_version(uint64_t version);
+void hm_managed_bind(ICLRRuntimeHost *host, uint64_t version,
+                     void (*surroundings)(struct managed_surroundings *));
 
 /* Has the bound runtime started?  No lock, no memory. */
 bool hm_managed_started(void);

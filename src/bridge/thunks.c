@@ -40,7 +40,6 @@ static struct caller runtime, collector, jit;
 static _Atomic(ICLRRuntimeHost *) runtime_host;
 static atomic_bool running;
 static _Atomic uint64_t started_charged;
-static atomic_bool starting; /* bound, and not known to have started */
 static _Atomic uint32_t other_state;
 static struct wanted wanted;
 static _Atomic(const char *) missing;
@@ -66,8 +65,7 @@ static bool runtime_runs(void)
              none = 0;
     atomic_compare_exchange_strong(&started_charged, &none, charged);
     hm_use_started();
-    atomic_store_explicit(&running, true, memory_order_relaxed);
-    if (atomic_exchange(&starting, false)) {
+    if (!atomic_exchange(&running, true)) {
         hm_machine_record_start(atomic_load_explicit(&hm_bridge_manager, memory_order_acquire),
                                 runtime.version);
         hm_managed_runs();
@@ -80,7 +78,7 @@ static IHostMemoryManager *manager_now(void)
 {
     IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
 
-    if (atomic_load_explicit(&starting, memory_order_relaxed))
+    if (manager)
         runtime_runs();
     return manager;
 }
@@ -430,7 +428,7 @@ static HRESULT caller_redirect(struct caller *caller, HMODULE module)
     return hr;
 }
 
-static void tell_incomplete(const struct caller *caller)
+static void report_incomplete(const struct caller *caller)
 {
     if (caller->incomplete)
         hm_bridge_event_tell(NULL, HOSTMEM_BRIDGE_EVENT_INCOMPLETE, caller->module, S_OK, caller->unknown);
@@ -438,7 +436,7 @@ static void tell_incomplete(const struct caller *caller)
 
 void hm_bridge_tell_incomplete(void)
 {
-    tell_incomplete(&runtime);
+    report_incomplete(&runtime);
 }
 
 static bool collector_redirect(HMODULE module)
@@ -448,7 +446,7 @@ static bool collector_redirect(HMODULE module)
     if (collector.module || caller_redirect(&collector, module) != S_OK)
         return false;
     hm_use_standalone();
-    tell_incomplete(&collector);
+    report_incomplete(&collector);
     return true;
 }
 
@@ -479,7 +477,6 @@ void hm_bridge_restore(void)
 
 void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host)
 {
-    atomic_store(&starting, true);
     atomic_store_explicit(&hm_bridge_manager, manager, memory_order_release);
     /* Last: by this a call finds that the runtime has started, and then needs the others. */
     atomic_store_explicit(&runtime_host, host, memory_order_release);

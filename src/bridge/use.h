@@ -43,8 +43,7 @@ bool hm_use_is_heap(const void *address);
 size_t hm_use_forget(const void *address);
 void hm_use_restore(size_t token);
 
-/* Heap ranges now, their reserved bytes,
- * and reservations for which there was no room (they count as not heap). */
+/* Heap ranges now, their reserved bytes, and reservations for which there was no room (they count as not heap). */
 void hm_use_heap_figures(uint64_t *ranges, uint64_t *bytes, uint64_t *dropped);
 
 #endif
