@@ -279,6 +279,21 @@ test_framework() {
     host "${stand[@]}" --method Sample.Entry.Walk "$work/sample.dll"
     [ $status -eq 125 ] || wrong "an unknown method: status $status"
     grep -q "Sample.Entry.Walk could not be run (0x80131513); it must be a static int Walk(string)" "$work/err" || wrong "an unknown method: $(cat "$work/err")"
+    report '.exit == {"how": "unhandled exception", "status": 2148734227}'
+    report_adds_up
+
+    # By a limit, or not.
+    host "${stand[@]}" "${method[@]}" "$work/sample.dll" throw
+    [ $status -eq 125 ] && [ "$(grep -c '^hostmem-run: ' "$work/err")" -eq 1 ] || wrong "an exception: status $status: $(cat "$work/err")"
+    report '.exit == {"how": "unhandled exception", "status": 2148734217}'
+    host --limit 64M "${stand[@]}" "${method[@]}" "$work/sample.dll" throw
+    [ $status -eq 125 ] || wrong "an exception by a limit: status $status"
+    grep -q "^hostmem-run: .*: ended by OutOfMemoryException: [1-9][0-9]* commits were refused under its limit of 64.0M" "$work/err" ||
+        wrong "an exception by a limit: $(cat "$work/err")"
+
+    # What has not started leaves no report.
+    STANDIN_FAULT=start said 125 "ICLRRuntimeHost::Start failed with 0x80004005" --report "$work/started.txt" --mscoree "$mscoree" "${method[@]}" "$work/sample.dll"
+    [ ! -e "$work/started.txt" ] || wrong "a .NET Framework that did not start has left a report"
 }
 
 # ------------------------------------------------------------------------------------------------------------------------

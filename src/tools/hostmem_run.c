@@ -372,7 +372,7 @@ int wmain(int argc, wchar_t **argv)
         status = run_hostfxr(&program, options.argc, options.argv, control, &bridge,
                              govern_least_limit(&options), &runtime);
 report:
-    if (!ending_is_expected()) {
+    if (ending_cancel()) {
         report_discard();
         watch_leave();
     }

@@ -49,6 +49,7 @@ int run_framework(const struct program *program, const wchar_t *method, const wc
     if (FAILED(hr)) {
         complain(L"%ls: %ls could not be run (0x%08lx); it must be a static int %ls(string)",
                  program->assembly, method, (unsigned long)hr, dot + 1);
+        ending_thrown(hr);
     } else {
         status = (int)result;
         ending_reached(result);
