@@ -208,6 +208,12 @@ test_files() {
     # No report is left by a program that did not start.
     said 125 ".NET not found" --report "$work/started.txt" "$work/any.dll"
     [ ! -e "$work/started.txt" ] || wrong "a program that did not start has left a report"
+    if [ "$arch" = x86_64 ]; then # the trace is there to its end
+        need "$root/build/setup/trace-reader/reader.dll"
+        said 125 ".NET not found" --trace "$work/started.nettrace" "$work/any.dll"
+        dotnet "$root/build/setup/trace-reader/reader.dll" "$work/started.nettrace" > /dev/null 2> "$work/reader" ||
+            wrong "the trace of a program that did not start: $(cat "$work/reader")"
+    fi
     said 125 ".NET not found" --report 'Z:\dev\null' "$work/any.dll"
     [ -c /dev/null ] || wrong "/dev/null is gone"
 }

@@ -145,6 +145,12 @@ test_no_start() { # PROGRAM
         [ ! -e "$work/report.json" ] || wrong "--limit $limit: a program that did not start has left a report"
     done
     no_start "the runtime cannot start under a limit of 1.0M: its start takes " --limit 1M "$1" 400
+    if [ "$arch" = x86_64 ]; then # the trace is there to its end: it says what the start has taken
+        need "$root/build/setup/trace-reader/reader.dll"
+        no_start "the runtime cannot start under a limit of 1.0M" --limit 1M --trace "$work/start.nettrace" "$1" 400
+        dotnet "$root/build/setup/trace-reader/reader.dll" "$work/start.nettrace" > "$work/trace.json" 2>&1 &&
+            jq -e '.counts.Alloc > 10' "$work/trace.json" > /dev/null || wrong "the trace of a start that does not fit: $(head -c 300 "$work/trace.json")"
+    fi
     no_start "the runtime cannot start under a limit of 0.1M" --heap-limit 128K "$1" 400
     no_start "the runtime cannot start under a limit of 0.0M (200 bytes)" --limit 200 "$1" 400
 
