@@ -58,6 +58,7 @@ test_command_line() {
     said 2 "no program given"
     said 2 "no program given" --raw
     said 2 "no program given" --
+    said 2 "no program given" "" x.dll
     said 2 "unknown option --bogus" --bogus x.dll
     said 2 "--report needs a value" --report
     said 2 "--report needs a value" --report "" x.dll
@@ -94,7 +95,7 @@ test_limit_options() {
     said 2 "--margin makes no sense without --limit" --heap-limit 5M --margin 5M x.dll
     said 2 "--soft is above --limit" --soft 5242881 --limit 5M x.dll
     said 2 "--margin makes no sense without --limit" --margin 5M x.dll
-    for option in '--limit 5M' '--heap-limit 5M' '--soft 5M' --control --watch '--sample 5' '--fail-after 5' --regions; do
+    for option in '--limit 5M' '--heap-limit 5M' '--soft 5M' --control --watch '--sample 5' '--fail-after 5' --regions '--trace x' '--margin 5'; do
         said 2 "${option% *} makes no sense with --raw: there is no manager then" --raw $option x.dll
     done
     said 2 "--set and --get: one at a time" --set 4 --get 4
@@ -106,6 +107,7 @@ test_limit_options() {
     said 2 "--get goes with no other option" --get 4 --trace a.nettrace
     said 2 "--set goes with limits only" --set 4 --limit 5M --trace-events 64
     said 2 "--get runs no program, and 'x.dll' follows" --get 4 x.dll
+    said 2 "--get runs no program, and '' follows" --get 4 "" x.dll
     said 2 "'none' is for a limit that --set takes away" --limit none x.dll
     said 125 "4: no hostmem-run with --control has this process id" --set 4 --heap-limit none
     said 2 "unknown option --job" --limit 5M --job x.dll
