@@ -270,10 +270,10 @@ test_framework() {
     local size
     for size in 67108864 65536K 65536k 64M 64m; do
         ran 3 'Sample.Entry.Run("3")' --limit $size "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
-        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null, "process_soft": null}'
+        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null, "process_soft": null, "fail_after": null}'
     done
     ran 3 'Sample.Entry.Run("3")' --limit 2G --margin 3g --soft 1G "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
-    report '.limits == {"limit": 2147483648, "task_limit": 2147483648, "margin": 3221225472, "soft": 1073741824, "heap_limit": null, "process_soft": null}'
+    report '.limits == {"limit": 2147483648, "task_limit": 2147483648, "margin": 3221225472, "soft": 1073741824, "heap_limit": null, "process_soft": null, "fail_after": null}'
     report '.refused == {} and .overruns.count == 0'
     ran 3 'Sample.Entry.Run("3")' --limit 64M --heap-limit 32M "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
     report '.limits.limit == 67108864 and .limits.heap_limit == 33554432 and .heap_overruns.count == 0'

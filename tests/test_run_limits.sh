@@ -49,7 +49,7 @@ test_grow() { # PROGRAM
     [ ! -s "$work/err" ] || wrong "a program that lives with its limit: stderr has $(head -n 1 "$work/err")"
     [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
     statistics_agree
-    report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null, "process_soft": null}'
+    report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null, "process_soft": null, "fail_after": null}'
     report '.refused["task limit"] > 0 and .refusals == .refused["task limit"]'
     report '.charged.peak <= 67108864 + 16777216 and .charged.peak > 50e6 and .overruns.count == 0'
     report '.notifications.low >= 1'
@@ -60,7 +60,7 @@ test_grow() { # PROGRAM
     ran 0 done --heap-limit 64M --sample 20 "${json[@]}" "$1" 400
     [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
     statistics_agree
-    report '.limits == {"limit": null, "task_limit": null, "margin": 16777216, "soft": null, "heap_limit": 67108864, "process_soft": null}'
+    report '.limits == {"limit": null, "task_limit": null, "margin": 16777216, "soft": null, "heap_limit": 67108864, "process_soft": null, "fail_after": null}'
     report '.sampled.heap_peak <= 67108864 and .charged.peak > 67108864 * 0.9 and .charged.peak <= 67108864 + 16777216'
     report '.overruns.count == 0 and .heap_overruns.count == 0 and .notifications.low >= 1 and .refused == {}'
 
@@ -212,10 +212,14 @@ test_exhausted() { # PROGRAM
 test_fail_after() { # PROGRAM
     ran 0 done --fail-after 40 "${json[@]}" "$1" 100
     grep -q 'stopped by OutOfMemoryException$' "$work/out" || wrong "--fail-after: $(cat "$work/out")"
+    report '.limits.fail_after == 40'
     statistics_agree
     report '.refused["fail after"] > 0 and (.refused | keys) == ["fail after"]'
     ran 0 done --fail-after 1000000 "${json[@]}" "$1" 20
     report '.refused == {}'
+    ran 0 done --fail-after 1000000 --process-soft 5G "$1" 20
+    grep -qx '  limits       notified of low memory from a whole process of 5120.0M, the heap refused after 1000000 commits' "$work/err" ||
+        wrong "the limits in the report: $(grep '^  limits' "$work/err")"
 }
 
 # Lines on stderr twice a second, while the program's output stays its own.

@@ -19,7 +19,8 @@
  *                    methods without
  *   "refusals"       requests for memory that the manager itself refused; what Windows refused is a failure
  *                    only
- *   "limits"         {"limit", "task_limit", "margin", "soft", "heap_limit", "process_soft"}, null: none
+ *   "limits"         {"limit", "task_limit", "margin", "soft", "heap_limit", "process_soft", "fail_after"}, null: none;
+ *                    the last one is a number of commits
  *   "charged"        {"now", "peak"}: what counts under the limits
  *   "process_used"   {"now", "peak"}: the whole process, as last sampled for process_soft, and the most; 0: never
  *   "refused"        {reason: count}, of "refusals"; reasons with a count only
@@ -298,6 +299,7 @@ static void json_limits(struct writer *writer, const struct report *report)
     key_limit(writer, ", ", "soft", report->limits.soft);
     key_limit(writer, ", ", "heap_limit", report->limits.heap_limit);
     key_limit(writer, ", ", "process_soft", report->limits.process_soft);
+    key_limit(writer, ", ", "fail_after", report->limits.fail_after);
     writer_text(writer, "}");
     key_gauge(writer, ",\n", "charged", &statistics->charged);
     key_gauge(writer, ",\n", "process_used", &statistics->process);
