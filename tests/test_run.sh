@@ -286,7 +286,7 @@ test_framework() {
     done
     host "${stand[@]}" --method Sample.Entry.Walk "$work/sample.dll"
     [ $status -eq 125 ] || wrong "an unknown method: status $status"
-    grep -q "Sample.Entry.Walk could not be run (0x80131513); it must be a static int Walk(string)" "$work/err" || wrong "an unknown method: $(cat "$work/err")"
+    grep -q "Sample.Entry.Walk failed with 0x80131513: it is no static int Walk(string), or threw an exception" "$work/err" || wrong "an unknown method: $(cat "$work/err")"
     report '.exit == {"how": "unhandled exception", "status": 2148734227}'
     report_adds_up
 
