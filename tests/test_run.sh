@@ -404,7 +404,7 @@ test_endings() {
 
     # A folder whose name is not ASCII.
     local folder="$work/grün € 😀"
-    cp -rl "$1" "$folder" 2> /dev/null || cp -r "$1" "$folder"
+    cp -rlH "$1" "$folder" 2> /dev/null || cp -rH "$1" "$folder"
     ran 8 done --process --json --report "$folder/report.json" "$folder/ending.exe" return 8
     mv "$folder/report.json" "$work"
     report_adds_up
@@ -494,7 +494,7 @@ test_left_over() { # FRAMEWORK
 # A copy of FOLDER with a coreclr.dll of its own, in which bytes can be changed.
 copy_runtime() { # FOLDER COPY
     rm -rf "$2"
-    cp -rl "$1" "$2" 2> /dev/null || cp -r "$1" "$2"
+    cp -rlH "$1" "$2" 2> /dev/null || cp -rH "$1" "$2"
     rm "$2/coreclr.dll"
     cp "$1/coreclr.dll" "$2/coreclr.dll"
 }
@@ -531,7 +531,7 @@ test_unknown_runtime() { # FOLDER
     done
 
     # A folder that has lost its coreclr.dll.
-    cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
+    cp -rlH "$1" "$copy" 2> /dev/null || cp -rH "$1" "$copy"
     rm "$copy/coreclr.dll"
     host "$copy/ending.dll"
     [ $status -eq 125 ] || wrong "no coreclr.dll: status $status"
@@ -548,7 +548,7 @@ test_unknown_runtime() { # FOLDER
 # Nothing is governed in silence: a runtime that cannot start, and a collector that hides what it takes.
 test_not_governed() { # FOLDER GROW
     local copy=$work/not governed
-    cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
+    cp -rlH "$1" "$copy" 2> /dev/null || cp -rH "$1" "$copy"
     rm "$copy/System.Private.CoreLib.dll"
     head -c 100000 "$1/System.Private.CoreLib.dll" > "$copy/System.Private.CoreLib.dll"
     host --report "$work/started.txt" "$copy/ending.dll" return 6
@@ -558,7 +558,7 @@ test_not_governed() { # FOLDER GROW
     [ ! -e "$work/started.txt" ] || wrong "a runtime that cannot start has left a report"
     rm -rf "$copy"
 
-    cp -rl "$2" "$copy" 2> /dev/null || cp -r "$2" "$copy"
+    cp -rlH "$2" "$copy" 2> /dev/null || cp -rH "$2" "$copy"
     cp "$(dirname "$standin")/gc_proxy.dll" "$copy"
     export DOTNET_GCName=gc_proxy.dll
     host --limit 60M --report "$work/started.txt" "$copy/grow.dll" 150

@@ -67,7 +67,7 @@ test_grow() { # PROGRAM
     # A program that has asked for less for itself has that, also where the runtime is told of a machine below 32 MiB only
     # after its start.
     rm -rf "$work/own"
-    cp -r "$(dirname "$1")" "$work/own"
+    cp -rH "$(dirname "$1")" "$work/own"
     jq '.runtimeOptions.configProperties["System.GC.HeapHardLimit"] = 12000000' "$work/own/grow.runtimeconfig.json" > "$work/own.json" &&
         mv "$work/own.json" "$work/own/grow.runtimeconfig.json" || wrong "no runtimeconfig.json to change"
     for limit in 64M 14M 10M; do
@@ -266,7 +266,7 @@ told() {
 # with_property NAME VALUE: $work/set/memory.dll, a copy of the program with that in its runtimeconfig.json.
 with_property() { # PROGRAM NAME VALUE
     local config=memory.runtimeconfig.json
-    [ -d "$work/set" ] || cp -r "$(dirname "$1")" "$work/set"
+    [ -d "$work/set" ] || cp -rH "$(dirname "$1")" "$work/set"
     jq ".runtimeOptions.configProperties = {\"$2\": $3}" "$(dirname "$1")/$config" > "$work/$config" &&
         mv "$work/$config" "$work/set/$config" || wrong "no runtimeconfig.json to change"
 }
