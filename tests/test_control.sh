@@ -76,8 +76,9 @@ report '.virtual_query.agrees'
 said 125 "$process: no hostmem-run with --control has this process id" --get "$process"
 said 125 "$process: no hostmem-run with --control has this process id" --set "$process" --limit none
 
-# The program's end is not held up by those who ask just then: each gets an answer, or a line.
-start --control "$program" show 5
+# The program's end is not held up by those who ask just then: each gets an answer, or a line.  (One that runs under
+# hostmem-run has started this one.)
+HOSTMEM_RUN_PROGRAM='Z:\app.dll' start --control "$program" show 5
 while kill -0 $job 2> /dev/null; do
     host --get "$process"
     if [ $status -eq 0 ]; then
