@@ -88,7 +88,7 @@ static void moment_read(void)
 {
     for (unsigned i = 0; i < MOMENTS; i++) {
         if (manager) {
-            accounting_read(&report.accounting, manager);
+            accounting_read(&report.accounting, manager, ACCOUNTING_AT_END);
             process_map_claim(report.accounting.regions, PROCESS_REPORT);
         }
         process_map_read(&process, false);
@@ -134,7 +134,7 @@ static void report_read_now(struct report *now)
     now->mode = report.mode;
     now->ending.how = "running";
     now->watched = watch_so_far();
-    accounting_glance(&now->accounting, manager);
+    accounting_read(&now->accounting, manager, ACCOUNTING_NOW);
     report_read_rest(now);
 }
 
@@ -154,7 +154,7 @@ static void report_write(const struct ending *ending)
     if (options.process && !ending->threads_are_gone)
         moment_read();
     else if (manager)
-        accounting_read(&report.accounting, manager);
+        accounting_read(&report.accounting, manager, ACCOUNTING_AT_END);
     report_read_rest(&report);
     if (manager) {
         accounting_verify(&report.accounting, manager);
