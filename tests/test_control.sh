@@ -62,12 +62,12 @@ until tr -d '\r' < "$work/program.out" | grep -q '^at start: '; do
 done
 get
 report '.exit == {"how": "running", "status": null} and .mode == "bridge"'
-report '.limits == {"limit": null, "task_limit": null, "margin": 0, "soft": null, "heap_limit": null, "process_soft": null}'
+report '.limits == {"limit": null, "task_limit": null, "margin": 0, "soft": null, "heap_limit": null, "process_soft": null, "fail_after": null}'
 report '.statistics.by_use["GC heap"].now > 100e3 and .regions != [] and (.runtime.path | endswith("coreclr.dll"))'
 set_limits --limit 300M --heap-limit 150M
 set_limits --heap-limit=100M
 get
-report '.limits == {"limit": 314572800, "task_limit": 314572800, "margin": 16777216, "soft": 275251200, "heap_limit": 104857600, "process_soft": null}'
+report '.limits == {"limit": 314572800, "task_limit": 314572800, "margin": 16777216, "soft": 275251200, "heap_limit": 104857600, "process_soft": null, "fail_after": null}'
 said 125 "$process: these limits make no sense; nothing was changed (0x80070057)" --set "$process" --soft 301M --heap-limit 50M
 ended 0
 grep -q '^later: available 104857600 ' "$work/out" || wrong "what the program saw: $(cat "$work/out")"
@@ -76,8 +76,9 @@ report '.virtual_query.agrees'
 said 125 "$process: no hostmem-run with --control has this process id" --get "$process"
 said 125 "$process: no hostmem-run with --control has this process id" --set "$process" --limit none
 
-# The program's end is not held up by those who ask just then: each gets an answer, or a line.
-start --control "$program" show 5
+# The program's end is not held up by those who ask just then: each gets an answer, or a line.  (One that runs under
+# hostmem-run has started this one.)
+HOSTMEM_RUN_PROGRAM='Z:\app.dll' start --control "$program" show 5
 while kill -0 $job 2> /dev/null; do
     host --get "$process"
     if [ $status -eq 0 ]; then

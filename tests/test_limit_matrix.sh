@@ -90,7 +90,7 @@ HOST=64 OWN=40 REGION=4   # MiB
 hex() { printf %x $(($1 * MiB)); }
 
 # The program, with a limit in its configuration.
-cp -r "$program" "$work/configured" &&
+cp -rH "$program" "$work/configured" &&
     jq ".runtimeOptions.configProperties[\"System.GC.HeapHardLimit\"] = $((OWN * MiB))" "$program/memory.runtimeconfig.json" \
         > "$work/configured/memory.runtimeconfig.json" || { echo "$test: no copy of the program" >&2; exit 1; }
 

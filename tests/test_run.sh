@@ -58,6 +58,7 @@ test_command_line() {
     said 2 "no program given"
     said 2 "no program given" --raw
     said 2 "no program given" --
+    said 2 "no program given" "" x.dll
     said 2 "unknown option --bogus" --bogus x.dll
     said 2 "--report needs a value" --report
     said 2 "--report needs a value" --report "" x.dll
@@ -94,7 +95,7 @@ test_limit_options() {
     said 2 "--margin makes no sense without --limit" --heap-limit 5M --margin 5M x.dll
     said 2 "--soft is above --limit" --soft 5242881 --limit 5M x.dll
     said 2 "--margin makes no sense without --limit" --margin 5M x.dll
-    for option in '--limit 5M' '--heap-limit 5M' '--soft 5M' --control --watch '--sample 5' '--fail-after 5' --regions; do
+    for option in '--limit 5M' '--heap-limit 5M' '--soft 5M' --control --watch '--sample 5' '--fail-after 5' --regions '--trace x' '--margin 5'; do
         said 2 "${option% *} makes no sense with --raw: there is no manager then" --raw $option x.dll
     done
     said 2 "--set and --get: one at a time" --set 4 --get 4
@@ -106,6 +107,7 @@ test_limit_options() {
     said 2 "--get goes with no other option" --get 4 --trace a.nettrace
     said 2 "--set goes with limits only" --set 4 --limit 5M --trace-events 64
     said 2 "--get runs no program, and 'x.dll' follows" --get 4 x.dll
+    said 2 "--get runs no program, and '' follows" --get 4 "" x.dll
     said 2 "'none' is for a limit that --set takes away" --limit none x.dll
     said 125 "4: no hostmem-run with --control has this process id" --set 4 --heap-limit none
     said 2 "unknown option --job" --limit 5M --job x.dll
@@ -208,6 +210,12 @@ test_files() {
     # No report is left by a program that did not start.
     said 125 ".NET not found" --report "$work/started.txt" "$work/any.dll"
     [ ! -e "$work/started.txt" ] || wrong "a program that did not start has left a report"
+    if [ "$arch" = x86_64 ]; then # the trace is there to its end
+        need "$root/build/setup/trace-reader/reader.dll"
+        said 125 ".NET not found" --trace "$work/started.nettrace" "$work/any.dll"
+        dotnet "$root/build/setup/trace-reader/reader.dll" "$work/started.nettrace" > /dev/null 2> "$work/reader" ||
+            wrong "the trace of a program that did not start: $(cat "$work/reader")"
+    fi
     said 125 ".NET not found" --report 'Z:\dev\null' "$work/any.dll"
     [ -c /dev/null ] || wrong "/dev/null is gone"
 }
@@ -262,10 +270,10 @@ test_framework() {
     local size
     for size in 67108864 65536K 65536k 64M 64m; do
         ran 3 'Sample.Entry.Run("3")' --limit $size "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
-        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null, "process_soft": null}'
+        report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null, "process_soft": null, "fail_after": null}'
     done
     ran 3 'Sample.Entry.Run("3")' --limit 2G --margin 3g --soft 1G "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
-    report '.limits == {"limit": 2147483648, "task_limit": 2147483648, "margin": 3221225472, "soft": 1073741824, "heap_limit": null, "process_soft": null}'
+    report '.limits == {"limit": 2147483648, "task_limit": 2147483648, "margin": 3221225472, "soft": 1073741824, "heap_limit": null, "process_soft": null, "fail_after": null}'
     report '.refused == {} and .overruns.count == 0'
     ran 3 'Sample.Entry.Run("3")' --limit 64M --heap-limit 32M "${stand[@]}" "${method[@]}" "$work/sample.dll" 3
     report '.limits.limit == 67108864 and .limits.heap_limit == 33554432 and .heap_overruns.count == 0'
@@ -278,7 +286,22 @@ test_framework() {
     done
     host "${stand[@]}" --method Sample.Entry.Walk "$work/sample.dll"
     [ $status -eq 125 ] || wrong "an unknown method: status $status"
-    grep -q "Sample.Entry.Walk could not be run (0x80131513); it must be a static int Walk(string)" "$work/err" || wrong "an unknown method: $(cat "$work/err")"
+    grep -q "Sample.Entry.Walk failed with 0x80131513: it is no static int Walk(string), or threw an exception" "$work/err" || wrong "an unknown method: $(cat "$work/err")"
+    report '.exit == {"how": "unhandled exception", "status": 2148734227}'
+    report_adds_up
+
+    # By a limit, or not.
+    host "${stand[@]}" "${method[@]}" "$work/sample.dll" throw
+    [ $status -eq 125 ] && [ "$(grep -c '^hostmem-run: ' "$work/err")" -eq 1 ] || wrong "an exception: status $status: $(cat "$work/err")"
+    report '.exit == {"how": "unhandled exception", "status": 2148734217}'
+    host --limit 64M "${stand[@]}" "${method[@]}" "$work/sample.dll" throw
+    [ $status -eq 125 ] || wrong "an exception by a limit: status $status"
+    grep -q "^hostmem-run: .*: ended by OutOfMemoryException: [1-9][0-9]* commits were refused under its limit of 64.0M" "$work/err" ||
+        wrong "an exception by a limit: $(cat "$work/err")"
+
+    # What has not started leaves no report.
+    STANDIN_FAULT=start said 125 "ICLRRuntimeHost::Start failed with 0x80004005" --report "$work/started.txt" --mscoree "$mscoree" "${method[@]}" "$work/sample.dll"
+    [ ! -e "$work/started.txt" ] || wrong "a .NET Framework that did not start has left a report"
 }
 
 # ------------------------------------------------------------------------------------------------------------------------
@@ -381,7 +404,7 @@ test_endings() {
 
     # A folder whose name is not ASCII.
     local folder="$work/grün € 😀"
-    cp -rl "$1" "$folder" 2> /dev/null || cp -r "$1" "$folder"
+    cp -rlH "$1" "$folder" 2> /dev/null || cp -rH "$1" "$folder"
     ran 8 done --process --json --report "$folder/report.json" "$folder/ending.exe" return 8
     mv "$folder/report.json" "$work"
     report_adds_up
@@ -421,10 +444,26 @@ test_ctrl_c() {
     interrupt object $!
     kill $feeder
     wait $feeder 2> /dev/null
-    set +m
     grep -q '^done' "$work/out.raw" && wrong "Ctrl-C, not handled: the program went on"
     report_adds_up
     report '.exit == {"how": "Ctrl-C", "status": null}'
+
+    # While the runtime starts: no failure of the runtime's. (The collector takes its time.)
+    local slow=$work/slow raw
+    cp -rlH "$1" "$slow" 2> /dev/null || cp -rH "$1" "$slow"
+    cp "$(dirname "$standin")/gc_proxy.dll" "$slow"
+    for option in --raw --json; do
+        : > "$work/out.raw"
+        rm -f "$work/report.json"
+        DOTNET_GCName=gc_proxy.dll GC_PROXY_WAIT=1 "$root/scripts/windows-run" "$arch" "$run" $option "${json[@]}" "$slow/ending.dll" return 3 \
+            < /dev/null > "$work/out.raw" 2> "$work/err" &
+        interrupt starting $!
+        checks=$((checks + 1))
+        [ $status -eq "${raw:=$status}" ] && [ ! -s "$work/err" ] || wrong "Ctrl-C at the start: status $status, $(head -n 1 "$work/err")"
+        report '.exit == {"how": "Ctrl-C", "status": null}'
+    done
+    set +m
+    rm -rf "$slow"
 }
 
 test_shared() { # FRAMEWORK
@@ -471,7 +510,7 @@ test_left_over() { # FRAMEWORK
 # A copy of FOLDER with a coreclr.dll of its own, in which bytes can be changed.
 copy_runtime() { # FOLDER COPY
     rm -rf "$2"
-    cp -rl "$1" "$2" 2> /dev/null || cp -r "$1" "$2"
+    cp -rlH "$1" "$2" 2> /dev/null || cp -rH "$1" "$2"
     rm "$2/coreclr.dll"
     cp "$1/coreclr.dll" "$2/coreclr.dll"
 }
@@ -508,7 +547,7 @@ test_unknown_runtime() { # FOLDER
     done
 
     # A folder that has lost its coreclr.dll.
-    cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
+    cp -rlH "$1" "$copy" 2> /dev/null || cp -rH "$1" "$copy"
     rm "$copy/coreclr.dll"
     host "$copy/ending.dll"
     [ $status -eq 125 ] || wrong "no coreclr.dll: status $status"
@@ -525,7 +564,7 @@ test_unknown_runtime() { # FOLDER
 # Nothing is governed in silence: a runtime that cannot start, and a collector that hides what it takes.
 test_not_governed() { # FOLDER GROW
     local copy=$work/not governed
-    cp -rl "$1" "$copy" 2> /dev/null || cp -r "$1" "$copy"
+    cp -rlH "$1" "$copy" 2> /dev/null || cp -rH "$1" "$copy"
     rm "$copy/System.Private.CoreLib.dll"
     head -c 100000 "$1/System.Private.CoreLib.dll" > "$copy/System.Private.CoreLib.dll"
     host --report "$work/started.txt" "$copy/ending.dll" return 6
@@ -535,7 +574,7 @@ test_not_governed() { # FOLDER GROW
     [ ! -e "$work/started.txt" ] || wrong "a runtime that cannot start has left a report"
     rm -rf "$copy"
 
-    cp -rl "$2" "$copy" 2> /dev/null || cp -r "$2" "$copy"
+    cp -rlH "$2" "$copy" 2> /dev/null || cp -rH "$2" "$copy"
     cp "$(dirname "$standin")/gc_proxy.dll" "$copy"
     export DOTNET_GCName=gc_proxy.dll
     host --limit 60M --report "$work/started.txt" "$copy/grow.dll" 150

@@ -49,7 +49,7 @@ test_grow() { # PROGRAM
     [ ! -s "$work/err" ] || wrong "a program that lives with its limit: stderr has $(head -n 1 "$work/err")"
     [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
     statistics_agree
-    report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null, "process_soft": null}'
+    report '.limits == {"limit": 67108864, "task_limit": 67108864, "margin": 16777216, "soft": 58720256, "heap_limit": null, "process_soft": null, "fail_after": null}'
     report '.refused["task limit"] > 0 and .refusals == .refused["task limit"]'
     report '.charged.peak <= 67108864 + 16777216 and .charged.peak > 50e6 and .overruns.count == 0'
     report '.notifications.low >= 1'
@@ -60,14 +60,14 @@ test_grow() { # PROGRAM
     ran 0 done --heap-limit 64M --sample 20 "${json[@]}" "$1" 400
     [ "$(grep -c '^round .* stopped by OutOfMemoryException$' "$work/out")" -eq 2 ] || wrong "grow: $(cat "$work/out")"
     statistics_agree
-    report '.limits == {"limit": null, "task_limit": null, "margin": 16777216, "soft": null, "heap_limit": 67108864, "process_soft": null}'
+    report '.limits == {"limit": null, "task_limit": null, "margin": 16777216, "soft": null, "heap_limit": 67108864, "process_soft": null, "fail_after": null}'
     report '.sampled.heap_peak <= 67108864 and .charged.peak > 67108864 * 0.9 and .charged.peak <= 67108864 + 16777216'
     report '.overruns.count == 0 and .heap_overruns.count == 0 and .notifications.low >= 1 and .refused == {}'
 
     # A program that has asked for less for itself has that, also where the runtime is told of a machine below 32 MiB only
     # after its start.
     rm -rf "$work/own"
-    cp -r "$(dirname "$1")" "$work/own"
+    cp -rH "$(dirname "$1")" "$work/own"
     jq '.runtimeOptions.configProperties["System.GC.HeapHardLimit"] = 12000000' "$work/own/grow.runtimeconfig.json" > "$work/own.json" &&
         mv "$work/own.json" "$work/own/grow.runtimeconfig.json" || wrong "no runtimeconfig.json to change"
     for limit in 64M 14M 10M; do
@@ -145,6 +145,12 @@ test_no_start() { # PROGRAM
         [ ! -e "$work/report.json" ] || wrong "--limit $limit: a program that did not start has left a report"
     done
     no_start "the runtime cannot start under a limit of 1.0M: its start takes " --limit 1M "$1" 400
+    if [ "$arch" = x86_64 ]; then # the trace is there to its end: it says what the start has taken
+        need "$root/build/setup/trace-reader/reader.dll"
+        no_start "the runtime cannot start under a limit of 1.0M" --limit 1M --trace "$work/start.nettrace" "$1" 400
+        dotnet "$root/build/setup/trace-reader/reader.dll" "$work/start.nettrace" > "$work/trace.json" 2>&1 &&
+            jq -e '.counts.Alloc > 10' "$work/trace.json" > /dev/null || wrong "the trace of a start that does not fit: $(head -c 300 "$work/trace.json")"
+    fi
     no_start "the runtime cannot start under a limit of 0.1M" --heap-limit 128K "$1" 400
     no_start "the runtime cannot start under a limit of 0.0M (200 bytes)" --limit 200 "$1" 400
 
@@ -206,10 +212,14 @@ test_exhausted() { # PROGRAM
 test_fail_after() { # PROGRAM
     ran 0 done --fail-after 40 "${json[@]}" "$1" 100
     grep -q 'stopped by OutOfMemoryException$' "$work/out" || wrong "--fail-after: $(cat "$work/out")"
+    report '.limits.fail_after == 40'
     statistics_agree
     report '.refused["fail after"] > 0 and (.refused | keys) == ["fail after"]'
     ran 0 done --fail-after 1000000 "${json[@]}" "$1" 20
     report '.refused == {}'
+    ran 0 done --fail-after 1000000 --process-soft 5G "$1" 20
+    grep -qx '  limits       notified of low memory from a whole process of 5120.0M, the heap refused after 1000000 commits' "$work/err" ||
+        wrong "the limits in the report: $(grep '^  limits' "$work/err")"
 }
 
 # Lines on stderr twice a second, while the program's output stays its own.
@@ -256,7 +266,7 @@ told() {
 # with_property NAME VALUE: $work/set/memory.dll, a copy of the program with that in its runtimeconfig.json.
 with_property() { # PROGRAM NAME VALUE
     local config=memory.runtimeconfig.json
-    [ -d "$work/set" ] || cp -r "$(dirname "$1")" "$work/set"
+    [ -d "$work/set" ] || cp -rH "$(dirname "$1")" "$work/set"
     jq ".runtimeOptions.configProperties = {\"$2\": $3}" "$(dirname "$1")/$config" > "$work/$config" &&
         mv "$work/$config" "$work/set/$config" || wrong "no runtimeconfig.json to change"
 }

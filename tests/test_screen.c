@@ -125,6 +125,9 @@ static void test_other_states(void **state)
 static void test_extremes(void **state)
 {
     static const uint64_t figures[] = {0, 1, 4095, 4096, MIB, (uint64_t)1 << 62, UINT64_MAX - 1, UINT64_MAX};
+    static const wchar_t *const programs[] = {
+        L"", L"a name that is longer than the narrowest of terminals has room for.dll",
+        L"\u4E00\u4E8C\u4E09\u56DB\u4E94\u516D\u4E03\u516B\u4E5D\u5341 \u2014 \uAC00\uB098\uB2E4\uFF21.dll"};
     enum { COUNT = sizeof figures / sizeof *figures };
 
     (void)state;
@@ -132,8 +135,7 @@ static void test_extremes(void **state)
         for (unsigned columns = SCREEN_LEAST_COLUMNS; columns < TERMINAL_COLUMNS; columns += 13) {
             struct screen screen = a_screen();
             screen.columns = columns;
-            screen.program =
-                i % 2 ? L"" : L"a name that is longer than the narrowest of terminals has room for.dll";
+            screen.program = programs[i % 3];
             screen.limits.limit = figures[i % COUNT];
             screen.limits.soft = figures[i / COUNT % COUNT];
             screen.now.charged.now = screen.now.charged.peak = figures[i / COUNT / COUNT];

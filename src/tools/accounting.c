@@ -7,8 +7,8 @@
 
 #include <hostmem/bridge.h>
 
-/* At most so many looks, and so many that are quiet and find something wrong. */
-enum { ATTEMPTS = 100, GLANCES = 5, WRONG = 20, SPARE_REGIONS = 4096 };
+/* At most so many looks that are quiet and find something wrong. */
+enum { WRONG = 20, SPARE_REGIONS = 4096 };
 
 struct list {
     hostmem_region *regions;
@@ -38,10 +38,15 @@ static void list_sort(struct list *list)
         }
 }
 
-/* Adds up what Windows says of one owned region. */
-static void region_query(struct accounting *accounting, const hostmem_region *region)
+/* What Windows says of one owned region. */
+struct query {
+    uint64_t reserved, committed;
+};
+
+static struct query region_query(const hostmem_region *region)
 {
     const char *at = region->base, *end = at + region->reserved;
+    struct query sum = {0, 0};
     MEMORY_BASIC_INFORMATION found;
 
     while (at < end && VirtualQuery(at, &found, sizeof found)) {
@@ -49,12 +54,13 @@ static void region_query(struct accounting *accounting, const hostmem_region *re
         uint64_t bytes = (uint64_t)((stop < end ? stop : end) - at);
 
         if (found.AllocationBase == region->base && found.State != MEM_FREE && found.Type == MEM_PRIVATE) {
-            accounting->query_reserved += bytes;
+            sum.reserved += bytes;
             if (found.State == MEM_COMMIT)
-                accounting->query_committed += bytes;
+                sum.committed += bytes;
         }
         at = stop;
     }
+    return sum;
 }
 
 static bool same_moment(const hostmem_statistics *before, const hostmem_statistics *after)
@@ -79,9 +85,11 @@ static void accounting_try(struct accounting *accounting, hostmem_manager *manag
         if (region->kind == HOSTMEM_REGION_VIEW) {
             accounting->mapped += region->reserved;
         } else {
+            const struct query query = region_query(region);
             accounting->reserved += region->reserved;
             accounting->committed += region->committed;
-            region_query(accounting, region);
+            accounting->query_reserved += query.reserved;
+            accounting->query_committed += query.committed;
         }
     }
     accounting->statistics.size = sizeof accounting->statistics;
@@ -113,7 +121,7 @@ bool accounting_agrees(const struct accounting *accounting)
            accounting->query_committed == statistics->committed.now;
 }
 
-static void read(struct accounting *accounting, hostmem_manager *manager, unsigned attempts)
+void accounting_read(struct accounting *accounting, hostmem_manager *manager, unsigned looks)
 {
     struct list list = {0};
 
@@ -126,7 +134,7 @@ static void read(struct accounting *accounting, hostmem_manager *manager, unsign
     list.capacity = list.regions ? (uint32_t)capacity : 0;
     /* A thread that was stopped within a call, with the memory there and not yet accounted, is nothing that quiet can
      * tell; it goes on, and figures that are wrong stay wrong. */
-    for (unsigned i = 0, wrong = 0; i < attempts && wrong < WRONG; i++) {
+    for (unsigned i = 0, wrong = 0; i < looks && wrong < WRONG; i++) {
         if (i)
             Sleep(1);
         accounting_try(accounting, manager, &list);
@@ -137,16 +145,6 @@ static void read(struct accounting *accounting, hostmem_manager *manager, unsign
     list_sort(&list);
     accounting->regions = list.regions;
     accounting->region_count = list.count;
-}
-
-void accounting_read(struct accounting *accounting, hostmem_manager *manager)
-{
-    read(accounting, manager, ATTEMPTS);
-}
-
-void accounting_glance(struct accounting *accounting, hostmem_manager *manager)
-{
-    read(accounting, manager, GLANCES);
 }
 
 void accounting_free(struct accounting *accounting)
@@ -172,14 +170,13 @@ struct sample {
 static HRESULT HOSTMEM_CALL sample_add(const hostmem_region *region, void *context)
 {
     struct sample *sample = context;
-    struct accounting sums = {0};
 
     if (region->kind == HOSTMEM_REGION_VIEW)
         return S_OK;
-    region_query(&sums, region);
-    sample->committed += sums.query_committed;
+    const uint64_t committed = region_query(region).committed;
+    sample->committed += committed;
     if (hostmem_bridge_is_heap(region->base) == S_OK)
-        sample->heap += sums.query_committed;
+        sample->heap += committed;
     return S_OK;
 }
 

@@ -28,11 +28,10 @@ struct accounting {
     const void *finding_address;
 };
 
-/* Reads; the pages for the list stay. */
-void accounting_read(struct accounting *accounting, hostmem_manager *manager);
-
-/* The same of a program that goes on, with less patience; and for its list, when it is no longer wanted. */
-void accounting_glance(struct accounting *accounting, hostmem_manager *manager);
+/* Reads, at most so often as `looks` says: of a program that goes on with less patience.  The pages for the list stay until
+ * they are freed. */
+enum { ACCOUNTING_NOW = 5, ACCOUNTING_AT_END = 100 };
+void accounting_read(struct accounting *accounting, hostmem_manager *manager, unsigned looks);
 void accounting_free(struct accounting *accounting);
 
 /* What hostmem_verify finds, unless blocks of an IHostMalloc live; after accounting_read. */

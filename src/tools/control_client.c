@@ -38,7 +38,6 @@ static void say_not_connected(DWORD process, DWORD error)
         complain(L"%lu: takes limits from its own user only, elevated if it is", process);
         break;
     case ERROR_PIPE_BUSY:
-    case ERROR_SEM_TIMEOUT:
         complain(L"%lu: is busy with somebody else", process);
         break;
     default:

@@ -16,8 +16,8 @@ static DWORD time_until(ULONGLONG deadline)
     return now < deadline ? (DWORD)(deadline - now) : 0;
 }
 
-bool control_pipe_wait(const struct control_pipe *end, OVERLAPPED *overlapped, DWORD *done,
-                       ULONGLONG deadline)
+/* For what was begun with `overlapped`; false: it is not under way any more. */
+static bool wait_for(const struct control_pipe *end, OVERLAPPED *overlapped, DWORD *done, ULONGLONG deadline)
 {
     if (WaitForSingleObject(end->event, time_until(deadline)) == WAIT_OBJECT_0)
         return GetOverlappedResult(end->pipe, overlapped, done, FALSE);
@@ -36,7 +36,7 @@ DWORD control_pipe_read(const struct control_pipe *end, void *bytes, DWORD size,
 
     if (!ReadFile(end->pipe, bytes, size, NULL, &overlapped) && GetLastError() != ERROR_IO_PENDING)
         return 0;
-    return control_pipe_wait(end, &overlapped, &done, deadline) ? done : 0;
+    return wait_for(end, &overlapped, &done, deadline) ? done : 0;
 }
 
 bool control_pipe_write(const struct control_pipe *end, const void *bytes, DWORD size, ULONGLONG deadline)
@@ -48,7 +48,7 @@ bool control_pipe_write(const struct control_pipe *end, const void *bytes, DWORD
         DWORD done = 0;
         if (!WriteFile(end->pipe, at, size, NULL, &overlapped) && GetLastError() != ERROR_IO_PENDING)
             return false;
-        if (!control_pipe_wait(end, &overlapped, &done, deadline) || done == 0)
+        if (!wait_for(end, &overlapped, &done, deadline) || done == 0)
             return false;
         at += done;
         size -= done;

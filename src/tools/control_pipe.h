@@ -27,8 +27,4 @@ void control_pipe_name(wchar_t name[CONTROL_NAME], DWORD process);
 DWORD control_pipe_read(const struct control_pipe *end, void *bytes, DWORD size, ULONGLONG deadline);
 bool control_pipe_write(const struct control_pipe *end, const void *bytes, DWORD size, ULONGLONG deadline);
 
-/* Waits for what was begun on the pipe with `overlapped`; 0: as above, and it is not under way any more. */
-bool control_pipe_wait(const struct control_pipe *end, OVERLAPPED *overlapped, DWORD *done,
-                       ULONGLONG deadline);
-
 #endif

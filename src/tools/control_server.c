@@ -178,6 +178,17 @@ static DWORD WINAPI server_thread(void *context)
     return 0;
 }
 
+/* No complaint, to which it might be added who has started us. */
+static void say_taking(void)
+{
+    static struct writer say;
+
+    writer_open(&say, GetStdHandle(STD_ERROR_HANDLE));
+    writer_text_number(&say, "hostmem-run: takes new limits: hostmem-run --set ", GetCurrentProcessId());
+    writer_text(&say, " --limit SIZE\n");
+    writer_flush(&say);
+}
+
 bool control_start(hostmem_manager *manager, const hostmem_limits *limits,
                    void (*read)(struct report *report))
 {
@@ -199,7 +210,7 @@ bool control_start(hostmem_manager *manager, const hostmem_limits *limits,
         return false;
     }
     CloseHandle(thread);
-    complain(L"takes new limits: hostmem-run --set %lu --limit SIZE", GetCurrentProcessId());
+    say_taking();
     return true;
 }
 

@@ -168,11 +168,6 @@ void ending_expect(void)
     atomic_store(&expected, true);
 }
 
-bool ending_is_expected(void)
-{
-    return atomic_load(&expected);
-}
-
 static struct import exits[EXIT_COUNT] = {
     [EXIT_PROCESS] = {.name = "ExitProcess", .replacement = exit_process, .required = true},
     [TERMINATE_PROCESS] = {.name = "TerminateProcess", .replacement = terminate_process, .required = true},
@@ -191,4 +186,11 @@ HRESULT ending_watch(HMODULE runtime, const char **culprit)
 void ending_reached(uint32_t status)
 {
     end("return", true, status, false);
+}
+
+void ending_thrown(HRESULT exception)
+{
+    if (exception == E_OUTOFMEMORY)
+        atomic_store(&out_of_memory, true);
+    end("unhandled exception", true, (uint32_t)exception, false);
 }

@@ -40,13 +40,11 @@ void ending_expect(void);
 /* There is to be no report, after all; false: it has begun. */
 bool ending_cancel(void);
 
-/* False: whatever happens, `callback` is not going to be called. */
-bool ending_is_expected(void);
-
 /* Watches the ways out of a coreclr.dll. S_OK, or what is wrong; *culprit as hm_imports_find has it. */
 HRESULT ending_watch(HMODULE runtime, const char **culprit);
 
-/* The program came back with `status`. */
+/* The program came back with `status`, or by an exception that it did not handle, of this HRESULT. */
 void ending_reached(uint32_t status);
+void ending_thrown(HRESULT exception);
 
 #endif

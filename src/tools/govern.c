@@ -188,9 +188,10 @@ bool govern_heap(const struct options *options, bool others, const hostmem_bridg
 bool govern_ran(const struct options *options, const struct ending *ending,
                 const hostmem_bridge_statistics *bridge)
 {
+    const bool by_console = !ending->has_status && !ending->threads_are_gone; /* its user knows why */
     static struct writer writer;
 
-    if (!(bridge->state & HOSTMEM_BRIDGE_BOUND) || bridge->state & HOSTMEM_BRIDGE_RUNNING)
+    if (!(bridge->state & HOSTMEM_BRIDGE_BOUND) || bridge->state & HOSTMEM_BRIDGE_RUNNING || by_console)
         return true;
     begin_line(&writer, options);
     writer_text(&writer, ": the runtime whose memory was taken over has not started (");

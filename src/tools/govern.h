@@ -38,7 +38,7 @@ void govern_ending(const struct options *options, const hostmem_limits *limits, 
  * kept; the process is to end then. */
 bool govern_heap(const struct options *options, bool others, const hostmem_bridge_event *event);
 
-/* Has the bound runtime run the program?  False: said. */
+/* Has the bound runtime run the program, or been interrupted?  False: said. */
 bool govern_ran(const struct options *options, const struct ending *ending,
                 const hostmem_bridge_statistics *bridge);
 

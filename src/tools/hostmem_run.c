@@ -65,6 +65,13 @@ static void say_lost(const wchar_t *file, const char *what, uint64_t error, bool
     writer_flush(&say);
 }
 
+static void trace_end(void)
+{
+    const HRESULT hr = options.trace ? hostmem_trace_stop(manager) : S_OK;
+    if (FAILED(hr))
+        say_lost(options.trace, "trace", (uint32_t)hr, true);
+}
+
 /* No report is to come: an empty one would tell nothing, or the wrong thing. */
 static void report_discard(void)
 {
@@ -81,7 +88,7 @@ static void moment_read(void)
 {
     for (unsigned i = 0; i < MOMENTS; i++) {
         if (manager) {
-            accounting_read(&report.accounting, manager);
+            accounting_read(&report.accounting, manager, ACCOUNTING_AT_END);
             process_map_claim(report.accounting.regions, PROCESS_REPORT);
         }
         process_map_read(&process, false);
@@ -127,7 +134,7 @@ static void report_read_now(struct report *now)
     now->mode = report.mode;
     now->ending.how = "running";
     now->watched = watch_so_far();
-    accounting_glance(&now->accounting, manager);
+    accounting_read(&now->accounting, manager, ACCOUNTING_NOW);
     report_read_rest(now);
 }
 
@@ -137,11 +144,7 @@ static void report_write(const struct ending *ending)
     control_end(ending->threads_are_gone);
     if (manager)
         report.watched = watch_end(ending->threads_are_gone);
-    if (options.trace) {
-        const HRESULT hr = hostmem_trace_stop(manager);
-        if (hr != S_OK)
-            say_lost(options.trace, "trace", (uint32_t)hr, true);
-    }
+    trace_end();
     report_read_head(&report);
     report.ending = *ending;
     report.regions = options.regions;
@@ -151,7 +154,7 @@ static void report_write(const struct ending *ending)
     if (options.process && !ending->threads_are_gone)
         moment_read();
     else if (manager)
-        accounting_read(&report.accounting, manager);
+        accounting_read(&report.accounting, manager, ACCOUNTING_AT_END);
     report_read_rest(&report);
     if (manager) {
         accounting_verify(&report.accounting, manager);
@@ -211,11 +214,19 @@ static int report_open(void)
     return 0;
 }
 
+/* No program has run that there is something to report of; what is in the trace may say why. */
+static void leave(void)
+{
+    if (manager)
+        trace_end();
+    report_discard();
+    watch_leave();
+}
+
 /* Under limits that nothing keeps a program had better not run; the user has been told. */
 static void end_ungoverned(void)
 {
-    report_discard();
-    watch_leave();
+    leave();
     TerminateProcess(GetCurrentProcess(), STATUS_FAILED);
 }
 
@@ -372,9 +383,7 @@ int wmain(int argc, wchar_t **argv)
         status = run_hostfxr(&program, options.argc, options.argv, control, &bridge,
                              govern_least_limit(&options), &runtime);
 report:
-    if (!ending_is_expected()) {
-        report_discard();
-        watch_leave();
-    }
+    if (ending_cancel())
+        leave();
     return status;
 }

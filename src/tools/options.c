@@ -127,11 +127,18 @@ static bool is_option(const wchar_t *argument, const wchar_t *name, const wchar_
     return !argument[length] || *value;
 }
 
-/* --set wants limits, --get nothing, and both no program. */
-static bool asks_make_sense(const struct options *options)
+/* What an option goes with. */
+enum role {
+    OF_A_RUN,     /* a program */
+    OF_A_MANAGER, /* a program that is not --raw */
+    A_LIMIT,      /* that, or --set */
+    ASKS,
+    ROLE_COUNT
+};
+
+/* --set wants limits, --get nothing, and both no program.  `given`: by role, the first option. */
+static bool asks_make_sense(const struct options *options, const wchar_t *const *given)
 {
-    const bool limits = options->limit || options->heap_limit || options->soft || options->process_soft ||
-                        options->margin || options->fail_after;
     const wchar_t *name = options->set ? L"--set" : L"--get";
 
     if (options->set && options->get) {
@@ -142,14 +149,11 @@ static bool asks_make_sense(const struct options *options)
         complain(L"%ls runs no program, and '%ls' follows", name, options->program);
         return false;
     }
-    if (options->report || options->method || options->mscoree || options->json || options->raw ||
-        options->regions || options->process || options->known_runtime || options->native_heap ||
-        options->watch || options->control || options->sample || options->trace || options->stacks ||
-        options->trace_all || options->trace_events || (options->get && limits)) {
+    if (given[OF_A_RUN] || given[OF_A_MANAGER] || (options->get && given[A_LIMIT])) {
         complain(options->set ? L"--set goes with limits only" : L"--get goes with no other option");
         return false;
     }
-    if (options->set && !limits) {
+    if (options->set && !given[A_LIMIT]) {
         complain(L"--set wants limits to set, such as --limit 200M");
         return false;
     }
@@ -160,49 +164,21 @@ static bool asks_make_sense(const struct options *options)
     return true;
 }
 
-static bool has_none(const struct options *options)
-{
-    const uint64_t all[] = {options->limit,        options->heap_limit, options->soft,  options->margin,
-                            options->process_soft, options->fail_after, options->sample};
-    bool none = false;
-
-    for (unsigned i = 0; i < sizeof all / sizeof *all; i++)
-        none |= all[i] == HOSTMEM_UNLIMITED;
-    return none;
-}
-
 /* Which options go together? */
-static bool options_make_sense(const struct options *options)
+static bool options_make_sense(const struct options *options, const wchar_t *const *given, bool none)
 {
-    static const wchar_t without_manager[] = L"makes no sense with --raw: there is no manager then";
+    const wchar_t *managed = given[A_LIMIT] ? given[A_LIMIT] : given[OF_A_MANAGER];
 
-    if (!options->program) {
+    if (!options->program || !*options->program) {
         complain(L"no program given (try --help)");
         return false;
     }
-    if (has_none(options)) {
+    if (none) {
         complain(L"'none' is for a limit that --set takes away");
         return false;
     }
-    if (options->raw && options->known_runtime) {
-        complain(L"--known-runtime makes no sense with --raw: every runtime may be left as it is");
-        return false;
-    }
-    if (options->raw && (options->limit || options->heap_limit || options->process_soft ||
-                         options->fail_after || options->watch || options->sample || options->regions ||
-                         options->native_heap || options->control || options->trace)) {
-        complain(L"%ls %ls",
-                 options->heap_limit     ? L"--heap-limit"
-                 : options->process_soft ? L"--process-soft"
-                 : options->limit        ? L"--limit"
-                 : options->fail_after   ? L"--fail-after"
-                 : options->watch        ? L"--watch"
-                 : options->sample       ? L"--sample"
-                 : options->trace        ? L"--trace"
-                 : options->regions      ? L"--regions"
-                 : options->control      ? L"--control"
-                                         : L"--native-heap",
-                 without_manager);
+    if (options->raw && managed) {
+        complain(L"%ls makes no sense with --raw: there is no manager then", managed);
         return false;
     }
     if (!options->limit && options->margin) {
@@ -213,10 +189,6 @@ static bool options_make_sense(const struct options *options)
         complain(L"%ls makes no sense without --trace", options->stacks      ? L"--stacks"
                                                         : options->trace_all ? L"--trace-all"
                                                                              : L"--trace-events");
-        return false;
-    }
-    if (options->raw && options->soft) {
-        complain(L"--soft %ls", without_manager);
         return false;
     }
     if (options->limit && options->soft > options->limit) {
@@ -234,35 +206,38 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
 {
     const struct {
         const wchar_t *name;
+        enum role role;
         bool *flag; /* one of these */
         const wchar_t **text;
         uint64_t *number, *size;
     } all[] = {
         {.name = L"--report", .text = &options->report},
-        {.name = L"--trace", .text = &options->trace},
+        {.name = L"--trace", .role = OF_A_MANAGER, .text = &options->trace},
         {.name = L"--method", .text = &options->method},
         {.name = L"--mscoree", .text = &options->mscoree},
         {.name = L"--json", .flag = &options->json},
         {.name = L"--raw", .flag = &options->raw},
-        {.name = L"--regions", .flag = &options->regions},
+        {.name = L"--regions", .role = OF_A_MANAGER, .flag = &options->regions},
         {.name = L"--process", .flag = &options->process},
-        {.name = L"--known-runtime", .flag = &options->known_runtime},
-        {.name = L"--native-heap", .flag = &options->native_heap},
+        {.name = L"--known-runtime", .role = OF_A_MANAGER, .flag = &options->known_runtime},
+        {.name = L"--native-heap", .role = OF_A_MANAGER, .flag = &options->native_heap},
         {.name = L"--stacks", .flag = &options->stacks},
         {.name = L"--trace-all", .flag = &options->trace_all},
-        {.name = L"--watch", .flag = &options->watch},
-        {.name = L"--control", .flag = &options->control},
-        {.name = L"--limit", .size = &options->limit},
-        {.name = L"--soft", .size = &options->soft},
-        {.name = L"--margin", .size = &options->margin},
-        {.name = L"--heap-limit", .size = &options->heap_limit},
-        {.name = L"--process-soft", .size = &options->process_soft},
-        {.name = L"--fail-after", .number = &options->fail_after},
+        {.name = L"--watch", .role = OF_A_MANAGER, .flag = &options->watch},
+        {.name = L"--control", .role = OF_A_MANAGER, .flag = &options->control},
+        {.name = L"--limit", .role = A_LIMIT, .size = &options->limit},
+        {.name = L"--soft", .role = A_LIMIT, .size = &options->soft},
+        {.name = L"--margin", .role = A_LIMIT, .size = &options->margin},
+        {.name = L"--heap-limit", .role = A_LIMIT, .size = &options->heap_limit},
+        {.name = L"--process-soft", .role = A_LIMIT, .size = &options->process_soft},
+        {.name = L"--fail-after", .role = A_LIMIT, .number = &options->fail_after},
         {.name = L"--trace-events", .number = &options->trace_events},
-        {.name = L"--sample", .number = &options->sample},
-        {.name = L"--set", .number = &options->set},
-        {.name = L"--get", .number = &options->get},
+        {.name = L"--sample", .role = OF_A_MANAGER, .number = &options->sample},
+        {.name = L"--set", .role = ASKS, .number = &options->set},
+        {.name = L"--get", .role = ASKS, .number = &options->get},
     };
+    const wchar_t *given[ROLE_COUNT] = {NULL};
+    bool none = false;
     int at = 1;
 
     ZeroMemory(options, sizeof *options);
@@ -288,6 +263,8 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             complain(L"unknown option %ls (try --help)", name);
             return OPTIONS_WRONG;
         }
+        if (!given[all[i].role])
+            given[all[i].role] = all[i].name;
         if (all[i].flag) {
             if (value) {
                 complain(L"%ls takes no value", all[i].name);
@@ -318,13 +295,14 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
                      all[i].name, value);
             return OPTIONS_WRONG;
         }
+        none |= *number == HOSTMEM_UNLIMITED;
     }
-    if (at < argc && argv[at][0]) {
+    if (at < argc) {
         options->program = argv[at];
         options->argc = argc - at - 1;
         options->argv = argv + at + 1;
     }
-    if (options->set || options->get)
-        return asks_make_sense(options) ? OPTIONS_ASK : OPTIONS_WRONG;
-    return options_make_sense(options) ? OPTIONS_RUN : OPTIONS_WRONG;
+    if (given[ASKS])
+        return asks_make_sense(options, given) ? OPTIONS_ASK : OPTIONS_WRONG;
+    return options_make_sense(options, given, none) ? OPTIONS_RUN : OPTIONS_WRONG;
 }

@@ -233,10 +233,6 @@ bool program_find(struct program *program, const wchar_t *path)
     else
         managed = managed_check(program, &pe);
     pe_close(&pe);
-
-    wcscpy(program->directory, program->assembly);
-    wchar_t *slash = wcsrchr(program->directory, L'\\');
-    slash[slash[-1] == L':'] = 0; /* "C:" would be the current folder there */
     return managed;
 }
 

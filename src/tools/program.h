@@ -21,10 +21,9 @@ enum program_kind {
 
 struct program {
     enum program_kind kind;
-    wchar_t directory[PATH_CHARS]; /* absolute; a backslash at the end only if it is a drive's root */
-    wchar_t assembly[PATH_CHARS];  /* the managed file, absolute */
-    wchar_t runtime_version[256];  /* of the metadata: "v4.0.30319" */
-    bool self_contained;           /* of a .NET program: it brings its runtime along */
+    wchar_t assembly[PATH_CHARS]; /* the managed file, absolute */
+    wchar_t runtime_version[256]; /* of the metadata: "v4.0.30319" */
+    bool self_contained;          /* of a .NET program: it brings its runtime along */
 };
 
 /* Fills `program` for the exe or dll at `path`. False: it cannot be run, and the user has been told why. */

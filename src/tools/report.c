@@ -19,7 +19,8 @@
  *                    methods without
  *   "refusals"       requests for memory that the manager itself refused; what Windows refused is a failure
  *                    only
- *   "limits"         {"limit", "task_limit", "margin", "soft", "heap_limit", "process_soft"}, null: none
+ *   "limits"         {"limit", "task_limit", "margin", "soft", "heap_limit", "process_soft", "fail_after"}, null: none;
+ *                    the last one is a number of commits
  *   "charged"        {"now", "peak"}: what counts under the limits
  *   "process_used"   {"now", "peak"}: the whole process, as last sampled for process_soft, and the most; 0: never
  *   "refused"        {reason: count}, of "refusals"; reasons with a count only
@@ -66,7 +67,7 @@ const char *const report_uses[HOSTMEM_USE_COUNT] = {
     [HOSTMEM_USE_OTHER] = "other", [HOSTMEM_USE_GC_HEAP] = "GC heap", [HOSTMEM_USE_GC_TABLES] = "GC tables",
     [HOSTMEM_USE_CODE] = "code",   [HOSTMEM_USE_LOADER] = "loader",   [HOSTMEM_USE_VIEW] = "view"};
 
-const char *const report_levels[HOSTMEM_LEVEL_COUNT] = {"eTaskCritical", "eAppDomainCritical",
+static const char *const levels[HOSTMEM_LEVEL_COUNT] = {"eTaskCritical", "eAppDomainCritical",
                                                         "eProcessCritical", "none"};
 
 const char *const report_kinds[PROCESS_KIND_COUNT] = {
@@ -77,7 +78,7 @@ const char *const report_kinds[PROCESS_KIND_COUNT] = {
     [PROCESS_MAPPED] = "mapped",     [PROCESS_IMAGE] = "image",
 };
 
-const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT] = {
+static const char *const functions[HOSTMEM_BRIDGE_FUNCTION_COUNT] = {
     [HOSTMEM_BRIDGE_VIRTUAL_ALLOC] = "VirtualAlloc",
     [HOSTMEM_BRIDGE_VIRTUAL_ALLOC_EX_NUMA] = "VirtualAllocExNuma",
     [HOSTMEM_BRIDGE_VIRTUAL_FREE] = "VirtualFree",
@@ -144,15 +145,6 @@ void report_version(struct writer *writer, uint64_t version)
         writer_text(writer, part ? "." : "");
         writer_number(writer, version >> (48 - 16 * part) & 0xFFFF, 0);
     }
-}
-
-uint64_t report_bridge_calls(const struct report *report, hostmem_bridge_module module)
-{
-    uint64_t calls = 0;
-
-    for (unsigned function = 0; function < HOSTMEM_BRIDGE_FUNCTION_COUNT; function++)
-        calls += report->bridge.calls[module][function].calls;
-    return calls;
 }
 
 /* `before` the value holds what separates it from its neighbour: "{", ", " or nothing. */
@@ -269,8 +261,8 @@ static void json_calls(struct writer *writer, const struct accounting *accountin
             const hostmem_calls *calls = &accounting->statistics.calls[method][level];
             if (!calls->calls)
                 continue;
-            json_call_row(writer, &before, "method", hm_stats_method_names[method], "level",
-                          report_levels[level], calls->calls, calls->failures);
+            json_call_row(writer, &before, "method", hm_stats_method_names[method], "level", levels[level],
+                          calls->calls, calls->failures);
         }
     writer_text(writer, "]");
     key_number(writer, ",\n", "refusals", accounting->statistics.refusals);
@@ -307,6 +299,7 @@ static void json_limits(struct writer *writer, const struct report *report)
     key_limit(writer, ", ", "soft", report->limits.soft);
     key_limit(writer, ", ", "heap_limit", report->limits.heap_limit);
     key_limit(writer, ", ", "process_soft", report->limits.process_soft);
+    key_limit(writer, ", ", "fail_after", report->limits.fail_after);
     writer_text(writer, "}");
     key_gauge(writer, ",\n", "charged", &statistics->charged);
     key_gauge(writer, ",\n", "process_used", &statistics->process);
@@ -375,6 +368,16 @@ static void json_collections(struct writer *writer, const struct watched *watche
     writer_text(writer, "}");
 }
 
+/* All that came through the bridge from one module. */
+static uint64_t bridge_calls(const hostmem_bridge_statistics *bridge, hostmem_bridge_module module)
+{
+    uint64_t calls = 0;
+
+    for (unsigned function = 0; function < HOSTMEM_BRIDGE_FUNCTION_COUNT; function++)
+        calls += bridge->calls[module][function].calls;
+    return calls;
+}
+
 static void json_bridge(struct writer *writer, const struct report *report)
 {
     static const char *const modules[] = {[HOSTMEM_BRIDGE_RUNTIME] = "coreclr",
@@ -384,8 +387,8 @@ static void json_bridge(struct writer *writer, const struct report *report)
     const char *before = "\n  ";
 
     key(writer, ",\n", "bridge");
-    key_number(writer, "{", "coreclr_calls", report_bridge_calls(report, HOSTMEM_BRIDGE_RUNTIME));
-    key_number(writer, ", ", "gc_calls", report_bridge_calls(report, HOSTMEM_BRIDGE_COLLECTOR));
+    key_number(writer, "{", "coreclr_calls", bridge_calls(bridge, HOSTMEM_BRIDGE_RUNTIME));
+    key_number(writer, ", ", "gc_calls", bridge_calls(bridge, HOSTMEM_BRIDGE_COLLECTOR));
     key_bool(writer, ", ", "standalone_gc", bridge->state & HOSTMEM_BRIDGE_STANDALONE_GC);
     key_bool(writer, ", ", "heap_found", !(bridge->state & HOSTMEM_BRIDGE_HEAP_UNKNOWN));
     key_number(writer, ", ", "heap_ranges", bridge->heap_ranges);
@@ -409,7 +412,7 @@ static void json_bridge(struct writer *writer, const struct report *report)
             const hostmem_bridge_calls *calls = &bridge->calls[module][function];
             if (!calls->calls)
                 continue;
-            json_call_row(writer, &before, "module", modules[module], "function", report_functions[function],
+            json_call_row(writer, &before, "module", modules[module], "function", functions[function],
                           calls->calls, calls->failures);
         }
     writer_text(writer, "]}");

@@ -58,19 +58,13 @@ void report_list_process(struct writer *writer, const struct process_map *proces
 void report_json_accounting(struct writer *writer, const struct report *report);
 void report_json_process(struct writer *writer, const struct report *report);
 
-/* Names, by level of hostmem_statistics.calls, process_kind, hostmem_bridge_function and
- * hostmem_reason, and whose a collector's limit is. */
-extern const char *const report_levels[HOSTMEM_LEVEL_COUNT];
+/* Names, by hostmem_use, process_kind and hostmem_reason, and whose a collector's limit is. */
 extern const char *const report_uses[HOSTMEM_USE_COUNT];
 extern const char *const report_kinds[PROCESS_KIND_COUNT];
-extern const char *const report_functions[HOSTMEM_BRIDGE_FUNCTION_COUNT];
 extern const char *const report_reasons[HOSTMEM_REASON_COUNT];
 extern const char *const report_owners[];
 
 /* "10.0.1226.42308". */
 void report_version(struct writer *writer, uint64_t version);
-
-/* All calls that came through the bridge from one module. */
-uint64_t report_bridge_calls(const struct report *report, hostmem_bridge_module module);
 
 #endif

@@ -67,7 +67,15 @@ static void text_limits(struct writer *writer, const hostmem_limits *limits)
     if (limits->limit != HOSTMEM_UNLIMITED)
         text_figure(writer, &first, "margin ", limits->margin);
     text_figure(writer, &first, "notified of low memory from ", limits->soft);
-    text_figure(writer, &first, "or from a whole process of ", limits->process_soft);
+    text_figure(writer, &first,
+                limits->soft != HOSTMEM_UNLIMITED ? "or from a whole process of "
+                                                  : "notified of low memory from a whole process of ",
+                limits->process_soft);
+    if (limits->fail_after != HOSTMEM_UNLIMITED) {
+        separate(writer, &first);
+        writer_text_number(writer, "the heap refused after ", limits->fail_after);
+        writer_text(writer, " commits");
+    }
     writer_text(writer, first ? "none\n" : "\n");
 }
 

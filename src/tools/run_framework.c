@@ -47,8 +47,9 @@ int run_framework(const struct program *program, const wchar_t *method, const wc
     HRESULT hr =
         ICLRRuntimeHost_ExecuteInDefaultAppDomain(host, program->assembly, type, dot + 1, argument, &result);
     if (FAILED(hr)) {
-        complain(L"%ls: %ls could not be run (0x%08lx); it must be a static int %ls(string)",
+        complain(L"%ls: %ls failed with 0x%08lx: it is no static int %ls(string), or threw an exception",
                  program->assembly, method, (unsigned long)hr, dot + 1);
+        ending_thrown(hr);
     } else {
         status = (int)result;
         ending_reached(result);

@@ -57,7 +57,9 @@ static bool hostfxr_find(const struct program *program, wchar_t *root, wchar_t *
 {
     if (!program->self_contained)
         return dotnet_root_find(root, path);
-    wcscpy(root, program->directory);
+    wcscpy(root, program->assembly);
+    wchar_t *slash = wcsrchr(root, L'\\');
+    slash[slash[-1] == L':'] = 0; /* "C:" would be the current folder there */
     if (path_join(path, root, L"hostfxr.dll") && file_exists(path))
         return true;
     complain(L"%ls: brings its runtime along, but there is no hostfxr.dll beside it", program->assembly);

@@ -29,20 +29,21 @@ static bool row_add(void *to, const char *bytes, unsigned length)
     return true;
 }
 
-/* As many characters as there is room for; colours take none. */
+/* As many characters as there is room for; colours take none, and most of those from U+3000 on two columns. */
 static void row_cut(struct writer *writer, const struct row *row, unsigned columns)
 {
     bool escape = false;
 
     for (unsigned i = 0; i < row->used; i++) {
         const char byte = row->text[i];
-        const bool first = (byte & 0xC0) != 0x80; /* of a character */
         escape |= byte == ESCAPE;
-        if (!escape && first && columns == 0) {
+        const bool first = !escape && (byte & 0xC0) != 0x80; /* of a character */
+        const unsigned width = !first ? 0 : (unsigned char)byte >= 0xE3 ? 2 : 1;
+        if (width > columns) {
             writer_colour(writer, WRITER_PLAIN);
             return;
         }
-        columns -= !escape && first;
+        columns -= width;
         writer_text(writer, (const char[]){byte, 0});
         escape &= byte != 'm';
     }

@@ -222,5 +222,6 @@ struct watched watch_end(bool threads_are_gone)
 void watch_leave(void)
 {
     SetEvent(end_wanted);
+    WaitForSingleObject(end_done, LAST_MS); /* it may be drawing */
     panel_close();
 }

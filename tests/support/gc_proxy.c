@@ -25,6 +25,17 @@ EXPORT void GC_VersionInfo(void *version)
     ((void (*)(void *))clrgc("GC_VersionInfo"))(version);
 }
 
+/* A start that takes its time: GC_PROXY_WAIT in the environment. */
+static void wait_if_asked(void)
+{
+    DWORD done;
+
+    if (GetEnvironmentVariableW(L"GC_PROXY_WAIT", NULL, 0) == 0)
+        return;
+    WriteFile(GetStdHandle(STD_OUTPUT_HANDLE), "starting\n", 9, &done, NULL);
+    Sleep(60000);
+}
+
 EXPORT HRESULT GC_Initialize(void *runtime, void **heap, void **handles, void *variables)
 {
     /* It looks like one that takes memory: without these imports it would not be let in. */
@@ -32,6 +43,7 @@ EXPORT HRESULT GC_Initialize(void *runtime, void **heap, void **handles, void *v
 
     if (page)
         VirtualFree(page, 0, MEM_RELEASE);
+    wait_if_asked();
     return ((HRESULT(*)(void *, void **, void **, void *))clrgc("GC_Initialize"))(runtime, heap, handles,
                                                                                   variables);
 }

@@ -398,6 +398,9 @@ static HRESULT STDMETHODCALLTYPE runtime_execute(ICLRRuntimeHost *self, LPCWSTR 
     fflush(stdout);
     if (wcscmp(argument, L"exit") == 0)
         ExitProcess(45);
+    if (wcscmp(argument, L"throw") == 0) /* COR_E_INVALIDOPERATION, or for want of room */
+        return allocate(NULL, 64 << 20, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE) ? (HRESULT)0x80131509
+                                                                                  : E_OUTOFMEMORY;
     *result = wcstoul(argument, NULL, 10);
     return S_OK;
 }

@@ -26,9 +26,12 @@ static void newline(struct terminal *terminal)
 
 static void character(struct terminal *terminal, uint32_t point)
 {
-    if (terminal->column == terminal->columns) /* a row is wrapped late */
+    const unsigned width = point >= 0x3000 ? 2 : 1; /* nearly all */
+
+    if (terminal->column + width > terminal->columns) /* a row is wrapped late */
         newline(terminal);
-    terminal->cell[terminal->row][terminal->column++] = point;
+    terminal->cell[terminal->row][terminal->column] = point;
+    terminal->column += width;
 }
 
 static void erase_row(struct terminal *terminal, unsigned row, unsigned from)

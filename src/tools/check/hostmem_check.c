@@ -43,8 +43,7 @@ static const char help[] =
     "  --patience SECONDS  what a part may take before it has failed; default 180\n"
     "  --help (-h, -?), --version\n"
     "\n"
-    "Exit status: 0; 1 if a row has failed, or the text could not be written; 2 if the command line makes "
-    "no\n"
+    "Exit status: 0; 1 if a row has failed, or a file could not be written; 2 if the command line makes no\n"
     "sense.\n";
 
 static struct {
@@ -96,6 +95,16 @@ static int wrong(const wchar_t *what, const wchar_t *argument)
     return STATUS_USAGE;
 }
 
+/* By Windows: the last error. */
+static int failed(const wchar_t *what, const wchar_t *argument)
+{
+    char error[40];
+
+    snprintf(error, sizeof error, " (Windows error %lu)", GetLastError());
+    say_wrong(what, argument, error);
+    return STATUS_RED;
+}
+
 static bool is(const wchar_t *argument, const wchar_t *name)
 {
     return wcscmp(argument, name) == 0;
@@ -107,7 +116,7 @@ static DWORD patience_of(const wchar_t *text)
     wchar_t *end;
     const unsigned long seconds = wcstoul(text, &end, 10);
 
-    return *end || seconds > SECONDS_MOST ? 0 : (DWORD)seconds * 1000;
+    return *end || !iswdigit(*text) || seconds > SECONDS_MOST ? 0 : (DWORD)seconds * 1000;
 }
 
 /* -1: go on; else the exit status. */
@@ -316,13 +325,14 @@ int wmain(int argc, wchar_t **argv)
         HANDLE file =
             CreateFileW(options.output, GENERIC_WRITE, FILE_SHARE_READ, NULL, CREATE_ALWAYS, 0, NULL);
         if (file == INVALID_HANDLE_VALUE)
-            return wrong(L"cannot write", options.output);
+            return failed(L"cannot write", options.output);
         writer_open(&writers[1], file);
         writer_count = 2;
     }
     if (!folder_make()) {
+        status = failed(L"no folder can be made in the temporary folder", L"");
         folder_remove();
-        return wrong(L"no folder can be made in the temporary folder", L"");
+        return status;
     }
     status = report();
     folder_remove();
