@@ -5,7 +5,7 @@
  *
  * It watches hostfxr.dll, so that the coreclr.dll that comes is bound to a hostmem manager before it starts -
  * its path is nobody's business here -, initializes hostfxr from the plugin's runtimeconfig.json, calls four managed
- * functions, and prints what the books say of it.  x86-64 or x86, .NET 8 to 11.
+ * functions, and prints what the statistics say of it.  x86-64 or x86, .NET 8 to 11.
  */
 #define COBJMACROS
 #include <stdio.h>
@@ -114,12 +114,12 @@ static void check_bound(void)
 
 static void print_books(const char *when, hostmem_manager *manager)
 {
-    hostmem_statistics books = {.size = sizeof books};
-    hostmem_get_statistics(manager, &books);
+    hostmem_statistics statistics = {.size = sizeof statistics};
+    hostmem_get_statistics(manager, &statistics);
     printf("%-12s %4llu regions, reserved %8.1f MiB, committed %6.1f MiB (peak %.1f), views %llu\n", when,
-           (unsigned long long)books.regions, (double)books.reserved.now / (1 << 20),
-           (double)books.committed.now / (1 << 20), (double)books.committed.peak / (1 << 20),
-           (unsigned long long)books.views);
+           (unsigned long long)statistics.regions, (double)statistics.reserved.now / (1 << 20),
+           (double)statistics.committed.now / (1 << 20), (double)statistics.committed.peak / (1 << 20),
+           (unsigned long long)statistics.views);
 }
 
 int wmain(int argc, wchar_t **argv)

@@ -100,28 +100,28 @@ bool govern_start(const struct options *options, const hostmem_event *event)
     return true;
 }
 
-static uint64_t refused_by_limits(const hostmem_statistics *books)
+static uint64_t refused_by_limits(const hostmem_statistics *statistics)
 {
-    return books->refused[HOSTMEM_REASON_TASK_LIMIT] + books->refused[HOSTMEM_REASON_HEAP_LIMIT] +
-           books->refused[HOSTMEM_REASON_LIMIT] + books->refused[HOSTMEM_REASON_MARGIN] +
-           books->refused[HOSTMEM_REASON_FAIL_AFTER];
+    return statistics->refused[HOSTMEM_REASON_TASK_LIMIT] + statistics->refused[HOSTMEM_REASON_HEAP_LIMIT] +
+           statistics->refused[HOSTMEM_REASON_LIMIT] + statistics->refused[HOSTMEM_REASON_MARGIN] +
+           statistics->refused[HOSTMEM_REASON_FAIL_AFTER];
 }
 
-static bool refused_for_want_of_room(uint32_t reason, uint64_t limit, const hostmem_statistics *books,
+static bool refused_for_want_of_room(uint32_t reason, uint64_t limit, const hostmem_statistics *statistics,
                                      const hostmem_bridge_statistics *bridge)
 {
-    return books->refused[reason] != 0 && no_room(reason, limit, bridge->started_charged);
+    return statistics->refused[reason] != 0 && no_room(reason, limit, bridge->started_charged);
 }
 
 /* The runtime may notice before we do: hostfxr says that its initialization failed, or there is no room for anything else. */
 bool govern_started(const struct options *options, bool own_limits, const struct ending *ending,
-                    const hostmem_statistics *books, const hostmem_bridge_statistics *bridge)
+                    const hostmem_statistics *statistics, const hostmem_bridge_statistics *bridge)
 {
-    const bool no_start = ending->status == HOSTFXR_START_FAILED && refused_by_limits(books) != 0;
+    const bool no_start = ending->status == HOSTFXR_START_FAILED && refused_by_limits(statistics) != 0;
     const bool nothing_else =
         own_limits && ending->out_of_memory &&
-        (refused_for_want_of_room(HOSTMEM_REASON_TASK_LIMIT, options->limit, books, bridge) ||
-         refused_for_want_of_room(HOSTMEM_REASON_HEAP_LIMIT, options->heap_limit, books, bridge));
+        (refused_for_want_of_room(HOSTMEM_REASON_TASK_LIMIT, options->limit, statistics, bridge) ||
+         refused_for_want_of_room(HOSTMEM_REASON_HEAP_LIMIT, options->heap_limit, statistics, bridge));
     if (!has_limit(options) || !(no_start || nothing_else))
         return true;
     say_cannot_start(options, bridge->started_charged);
@@ -129,7 +129,7 @@ bool govern_started(const struct options *options, bool own_limits, const struct
 }
 
 void govern_ending(const struct options *options, const hostmem_limits *limits, const struct ending *ending,
-                   const hostmem_statistics *books, const hostmem_bridge_statistics *bridge)
+                   const hostmem_statistics *statistics, const hostmem_bridge_statistics *bridge)
 {
     static const char *const owners[] = {[HOSTMEM_BRIDGE_OF_NOBODY] = "",
                                          [HOSTMEM_BRIDGE_OF_HOST] = "",
@@ -138,7 +138,7 @@ void govern_ending(const struct options *options, const hostmem_limits *limits, 
     static struct writer writer;
     const hostmem_bridge_collector_limit *collector = &bridge->collector_limit;
     const uint64_t limit = limits->heap_limit < limits->limit ? limits->heap_limit : limits->limit;
-    uint64_t refused = refused_by_limits(books);
+    uint64_t refused = refused_by_limits(statistics);
     bool by_exception =
         strcmp(ending->how, "unhandled exception") == 0 || strcmp(ending->how, "fail fast") == 0;
     if (refused == 0 && collector->hard_limit == HOSTMEM_UNLIMITED)

@@ -25,14 +25,14 @@ uint64_t govern_least_limit(const struct options *options);
 /* False: the runtime could not start under the limits, or had no room for anything else, and one line on stderr says so.
  * own_limits: they are those of the command line still. */
 bool govern_started(const struct options *options, bool own_limits, const struct ending *ending,
-                    const hostmem_statistics *books, const hostmem_bridge_statistics *bridge);
+                    const hostmem_statistics *statistics, const hostmem_bridge_statistics *bridge);
 
 /*
  * One line on stderr, if the program was ended by a limit: by ours, which were refused or which its collector has kept to
  * by itself, by its own, or by its job's.  `limits`: those that were in force in the end.
  */
 void govern_ending(const struct options *options, const hostmem_limits *limits, const struct ending *ending,
-                   const hostmem_statistics *books, const hostmem_bridge_statistics *bridge);
+                   const hostmem_statistics *statistics, const hostmem_bridge_statistics *bridge);
 
 /* Of each event of the bridge: false, after one line, when the limits - the command line's, or others since - are not
  * kept; the process is to end then. */

@@ -9,6 +9,7 @@
 
 #include "bridge/runtime.h"
 #include "tools/writer.h"
+#include "trace/ring.h"
 
 static const char help[] =
     "usage: hostmem-run [options] app.exe|app.dll [arguments]\n"
@@ -44,7 +45,9 @@ static const char help[] =
     "  --fail-after N    grant the heap N commits, and refuse the rest: to see how the program takes it\n"
     "  --watch           a line on stderr twice a second: committed, limit, load, pressure, collections;\n"
     "                    on a terminal one screen\n"
-    "  --sample MS       ask Windows every MS milliseconds what is committed, and report the most\n"
+    "  --sample MS       ask Windows every MS milliseconds, 60000 at most, what is committed, and report "
+    "the\n"
+    "                    most\n"
     "  --help (-h, -?), --version\n"
     "\n"
     "while it runs, by the same user:\n"
@@ -189,6 +192,15 @@ static bool options_make_sense(const struct options *options, const wchar_t *con
         complain(L"%ls makes no sense without --trace", options->stacks      ? L"--stacks"
                                                         : options->trace_all ? L"--trace-all"
                                                                              : L"--trace-events");
+        return false;
+    }
+    const uint64_t events = options->trace_events;
+    if (events && ((events & (events - 1)) || events < RING_SLOTS_LEAST || events > RING_SLOTS_MOST)) {
+        complain(L"--trace-events wants a power of 2 from %d to %d", RING_SLOTS_LEAST, RING_SLOTS_MOST);
+        return false;
+    }
+    if (options->stacks && sizeof(void *) == 4) {
+        complain(L"--stacks is for 64-bit programs");
         return false;
     }
     if (options->limit && options->soft > options->limit) {

@@ -16,8 +16,8 @@ static const struct row_text rows[] = {
     {"exact", "a limit is exact to the page, and a refusal leaves no trace"},
     {"levels", "task_limit, limit and margin are for their levels of criticality"},
     {"threads", "threads that allocate at once do not exceed a limit together"},
-    {"event", "the host is told of a refusal"},
-    {"low", "Low is told above the soft mark, and that it is over below it"},
+    {"event", "the host is notified of a refusal"},
+    {"low", "the CLR is notified of Low above the soft mark, and that it is over below it"},
     {"shared", "managers that share a budget do not exceed it together"},
     {0},
 };
@@ -222,11 +222,12 @@ static void check_low_and_event(void)
     hr = commit(&tenant, 0, 3 * MIB, eTaskCritical);
     Sleep(200);
     row_expect(&row, hr == S_OK && !low_is_told(),
-               "Low is told below the mark (or Windows has little memory)");
+               "notified of Low below the mark (or Windows has little memory)");
     hr = commit(&tenant, 3 * MIB, 3 * MIB, eTaskCritical);
-    row_expect(&row, hr == S_OK && comes_true(low_is_told, PATIENCE_MS), "Low is not told above the mark");
+    row_expect(&row, hr == S_OK && comes_true(low_is_told, PATIENCE_MS),
+               "not notified of Low above the mark");
     decommit(&tenant, 0, 6 * MIB);
-    row_expect(&row, comes_true(end_is_told, PATIENCE_MS), "its end is not told");
+    row_expect(&row, comes_true(end_is_told, PATIENCE_MS), "not notified of its end");
     hr = commit(&tenant, 0, 9 * MIB, eTaskCritical);
     row_expect(&event, hr == E_OUTOFMEMORY, "9 of 8 MiB: 0x%08lx", (unsigned long)hr);
     row_expect(&event, comes_true(refusal_is_told, PATIENCE_MS), "no event of a refusal");

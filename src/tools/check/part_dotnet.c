@@ -218,7 +218,7 @@ static void check_low(void)
     const ULONGLONG took = GetTickCount64() - begin;
     hostmem_force_pressure(manager, eMemoryAvailableNeutral);
     row_expect(&row, hr == S_OK, "hostmem_bridge_get_collections: 0x%08lx", (unsigned long)hr);
-    row_expect(&row, bridge().notifications[eMemoryAvailableLow] > 0, "Low is not told");
+    row_expect(&row, bridge().notifications[eMemoryAvailableLow] > 0, "not notified of Low");
     row_expect(&row, after[0] > before[0], "no collection within %u s", PATIENCE_MS / 1000);
     row_end(&row, "after %llu ms", (unsigned long long)took);
     hostmem_force_pressure(manager, 0);

@@ -314,9 +314,9 @@ static void check_low(void)
     hostmem_force_pressure(manager, eMemoryAvailableNeutral);
     hostmem_force_pressure(manager, 0);
     row_expect(&row, hr == S_OK, "hostmem_force_pressure: 0x%08lx", (unsigned long)hr);
-    row_expect(&row, statistics().notifications[eMemoryAvailableLow] > 0, "it was not told");
+    row_expect(&row, statistics().notifications[eMemoryAvailableLow] > 0, "it was not notified");
     row_expect(&row, after > before, "no collection within %u s", PATIENCE_MS / 1000);
-    row_end(&row, "after %llu ms, told %llu times", (unsigned long long)took,
+    row_end(&row, "after %llu ms, notified %llu times", (unsigned long long)took,
             (unsigned long long)statistics().notifications[eMemoryAvailableLow]);
 }
 

@@ -21,7 +21,7 @@ static const struct row_text rows[] = {
 
 static const struct row_text job_rows[] = {
     {"limit", "GetMemoryLoad is of the job's limit"},
-    {"low", "Low is told near the job's limit"},
+    {"low", "the CLR is notified of Low near the job's limit"},
     {"refused",
      "a commit beyond it is E_OUTOFMEMORY after the tries that its level has, and leaves no trace"},
     {0},
@@ -202,8 +202,8 @@ static void check_job_refusals(void)
     }
     row_expect(&refused, hr != S_OK && have > 0, "nothing is refused, %.0f MiB", mebibytes(have));
     row_expect(&refused, statistics().os_retries == 2, "%llu more tries, not 2", statistics().os_retries);
-    row_expect(&low, comes_true(low_is_told, PATIENCE_MS), "not told with %.0f MiB of %u", mebibytes(have),
-               JOB_MIB);
+    row_expect(&low, comes_true(low_is_told, PATIENCE_MS), "not notified with %.0f MiB of %u",
+               mebibytes(have), JOB_MIB);
     row_expect(&refused, hostmem_verify(manager, NULL) == S_OK, "the accounting disagrees");
     hr = IHostMemoryManager_VirtualFree(memory, base, 0, MEM_RELEASE);
     row_expect(&refused, hr == S_OK, "the memory is not released");

@@ -141,7 +141,7 @@ static void settle(struct outcome_rows *outcome, const char *why)
     for (unsigned i = 0; i < last; i++)
         if (!outcome->rows[i].verdict) {
             outcome->rows[i].verdict = ROW_FAILED;
-            snprintf(outcome->rows[i].text, ROW_TEXT, "not told: %s",
+            snprintf(outcome->rows[i].text, ROW_TEXT, "not reported: %s",
                      *why ? why : "the part ended before it");
         }
     outcome->rows[last].verdict = *why ? ROW_FAILED : ROW_OK;
