@@ -262,7 +262,7 @@ static void settings_trimmed_away(void)
     fake->gc.present = TRUE;
     machine_memory(&fake->calls);
     fake->started = TRUE;
-    machine_memory(&fake->calls);
+    assert_int_equal(said().known, 0); /* by which the start is noticed */
     WAIT_UNTIL(fake->gc.refresh_sees == 200 * MIB);
     set_limit(300 * MIB, 0);
     WAIT_UNTIL(fake->gc.refresh_sees == 300 * MIB);
