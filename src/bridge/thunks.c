@@ -73,7 +73,7 @@ static bool runtime_runs(void)
     return true;
 }
 
-/* The start is noticed at the first call after it, whatever that is: nobody has to look for it. */
+/* The start is noticed at the first call for memory after it: nobody has to look for it. */
 static IHostMemoryManager *manager_now(void)
 {
     IHostMemoryManager *manager = atomic_load_explicit(&hm_bridge_manager, memory_order_acquire);
