@@ -16,6 +16,17 @@ static hostmem_manager *make(void)
 
 static unsigned told;
 
+/* A manager that tells of leaks, in *manager; its interface. */
+static IHostMemoryManager *make_that_tells(const hostmem_options *options, hostmem_manager **manager)
+{
+    IHostMemoryManager *memory;
+    fake_os_reset();
+    told = 0;
+    assert_hresult(hostmem_create(options, manager), S_OK);
+    assert_hresult(hostmem_get_memory_manager(*manager, &memory), S_OK);
+    return memory;
+}
+
 static HRESULT HOSTMEM_CALL leaked_region(const hostmem_region *region, void *context)
 {
     IHostMemoryManager *memory;
@@ -33,13 +44,9 @@ static void test_a_manager_that_tells_of_leaks(void **state)
 {
     (void)state;
     hostmem_manager *manager;
-    IHostMemoryManager *memory;
     void *base;
     hostmem_options options = {.size = sizeof options, .leaked_region = leaked_region, .context = &manager};
-    fake_os_reset();
-    told = 0;
-    assert_hresult(hostmem_create(&options, &manager), S_OK);
-    assert_hresult(hostmem_get_memory_manager(manager, &memory), S_OK);
+    IHostMemoryManager *memory = make_that_tells(&options, &manager);
     assert_hresult(IHostMemoryManager_VirtualAlloc(memory, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE,
                                                    eTaskCritical, &base),
                    S_OK);
@@ -64,12 +71,8 @@ static void test_a_heap_that_tells_of_leaks(void **state)
 {
     (void)state;
     hostmem_manager *manager;
-    IHostMemoryManager *memory;
     hostmem_options options = {.size = sizeof options, .leaked_block = leaked_block, .context = &manager};
-    fake_os_reset();
-    told = 0;
-    assert_hresult(hostmem_create(&options, &manager), S_OK);
-    assert_hresult(hostmem_get_memory_manager(manager, &memory), S_OK);
+    IHostMemoryManager *memory = make_that_tells(&options, &manager);
     for (int i = 0; i < 2; i++) { /* the second in the place of the first */
         IHostMalloc *heap;
         void *block;
@@ -236,13 +239,9 @@ static void test_the_last_reference_goes_within_a_check(void **state)
 {
     (void)state;
     hostmem_manager *manager;
-    IHostMemoryManager *memory;
     void *block;
     hostmem_options options = {.size = sizeof options, .leaked_block = release_at_leak, .context = &manager};
-    fake_os_reset();
-    told = 0;
-    assert_hresult(hostmem_create(&options, &manager), S_OK);
-    assert_hresult(hostmem_get_memory_manager(manager, &memory), S_OK);
+    IHostMemoryManager *memory = make_that_tells(&options, &manager);
     assert_hresult(IHostMemoryManager_CreateMalloc(memory, MALLOC_THREADSAFE, &looked_into), S_OK);
     assert_hresult(IHostMalloc_Alloc(looked_into, 100, eTaskCritical, &block), S_OK);
     IHostMemoryManager_Release(memory);

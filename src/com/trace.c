@@ -8,9 +8,7 @@ static HRESULT check(const hostmem_trace_options *options)
     const uint32_t flags = HOSTMEM_TRACE_BLOCKS | HOSTMEM_TRACE_PROTECT | HOSTMEM_TRACE_STACKS;
     if (options->size != sizeof *options || options->flags & ~flags || options->reserved != 0)
         return E_INVALIDARG;
-    const uint32_t events = options->lane_events;
-    if (events != 0 &&
-        ((events & (events - 1)) != 0 || events < RING_SLOTS_LEAST || events > RING_SLOTS_MOST))
+    if (options->lane_events != 0 && !ring_slots_fit(options->lane_events))
         return E_INVALIDARG;
     if (options->path == NULL)
         return E_POINTER;

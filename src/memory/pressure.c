@@ -329,8 +329,7 @@ bool hm_pressure_join(struct tenant *tenant)
         running = running || started;
         joined = tenant->visit != NULL && running;
         if (joined) {
-            tenant->notified =
-                BUDGET_NEUTRAL; /* what a CLR takes for granted before its first notification */
+            tenant->notified = BUDGET_NEUTRAL; /* what a CLR takes for granted at first */
             tenant->shown = hm_quota_shown(&tenant->vm->quota);
             tenant->next = tenants;
             tenants = tenant;

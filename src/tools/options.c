@@ -45,9 +45,8 @@ static const char help[] =
     "  --fail-after N    grant the heap N commits, and refuse the rest: to see how the program takes it\n"
     "  --watch           a line on stderr twice a second: committed, limit, load, pressure, collections;\n"
     "                    on a terminal one screen\n"
-    "  --sample MS       ask Windows every MS milliseconds, 60000 at most, what is committed, and report "
-    "the\n"
-    "                    most\n"
+    "  --sample MS       ask Windows every MS milliseconds, 60000 at most, what is committed; the most of\n"
+    "                    it is reported\n"
     "  --help (-h, -?), --version\n"
     "\n"
     "while it runs, by the same user:\n"
@@ -194,8 +193,7 @@ static bool options_make_sense(const struct options *options, const wchar_t *con
                                                                              : L"--trace-events");
         return false;
     }
-    const uint64_t events = options->trace_events;
-    if (events && ((events & (events - 1)) || events < RING_SLOTS_LEAST || events > RING_SLOTS_MOST)) {
+    if (options->trace_events && !ring_slots_fit(options->trace_events)) {
         complain(L"--trace-events wants a power of 2 from %d to %d", RING_SLOTS_LEAST, RING_SLOTS_MOST);
         return false;
     }

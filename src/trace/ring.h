@@ -24,6 +24,12 @@
 
 enum { RING_LANES = 32, RING_SLOTS_LEAST = 4, RING_SLOTS_MOST = 1 << 16 };
 
+/* May a lane have so many slots?  A power of 2 between the two. */
+static inline bool ring_slots_fit(uint64_t slots)
+{
+    return (slots & (slots - 1)) == 0 && slots >= RING_SLOTS_LEAST && slots <= RING_SLOTS_MOST;
+}
+
 struct ring_slot {
     _Atomic uint64_t turn;
     struct trace_event event;
