@@ -5,13 +5,13 @@
 //   regions N SIZE MS         N times: a no-GC region of SIZE MiB, most of which is used, and MS in it
 //   turns KIND CAP            fill, again and again, for a native host that changes limits in between. It exports
 //                             int memory_turn(int fit, int64_t available, int64_t high);  (__stdcall; 0: once more)
-//   cache CAP SECONDS         a cache of up to CAP MB that halves itself at the high-load mark
+//   cache CAP TURNS           a cache of up to CAP MB, of small objects, that halves itself at the high-load mark, and is emptied
+//                             when it is refused: so often in all
 //
 // The last line is "done".
 
 using System;
 using System.Collections.Generic;
-using System.Diagnostics;
 using System.Runtime;
 using System.Runtime.InteropServices;
 using System.Threading;
@@ -113,16 +113,17 @@ static class Program
         Console.WriteLine($"regions: {entered} of {count} entered, {kept} kept");
     }
 
-    private static void Cache(int cap, int seconds)
+    private static void Cache(int cap, int turns)
     {
+        const int size = 10000;
         var cache = new Queue<byte[]>();
         int trims = 0, refused = 0, seen = 0;
-        for (var clock = Stopwatch.StartNew(); clock.Elapsed.TotalSeconds < seconds;)
+        while (trims + refused < turns)
         {
             try
             {
-                cache.Enqueue(new byte[100000]);
-                if (cache.Count > cap * 10)
+                cache.Enqueue(new byte[size]);
+                if ((long)cache.Count * size > cap * 1000000L)
                     cache.Dequeue();
             }
             catch (OutOfMemoryException)
@@ -134,7 +135,7 @@ static class Program
                 continue;
             seen = GC.CollectionCount(2);
             GCMemoryInfo info = GC.GetGCMemoryInfo(GCKind.Any);
-            if (info.MemoryLoadBytes < info.HighMemoryLoadThresholdBytes)
+            if (cache.Count == 0 || info.MemoryLoadBytes < info.HighMemoryLoadThresholdBytes)
                 continue;
             trims++;
             for (int left = cache.Count / 2; left > 0; left--)
@@ -165,7 +166,7 @@ static class Program
                 Regions(Arguments.Number(args, 1, 1), Arguments.Number(args, 2, 84), Arguments.Number(args, 3, 1000));
                 break;
             case "cache":
-                Cache(Arguments.Number(args, 1, 150), Arguments.Number(args, 2, 4));
+                Cache(Arguments.Number(args, 1, 150), Arguments.Number(args, 2, 60));
                 break;
         }
         Console.WriteLine("done");
