@@ -350,6 +350,21 @@ static void test_the_load_is_what_os_says(void **state)
     assert_hresult(IHostMemoryManager_GetMemoryLoad(f->memory, &load, &available), S_OK);
     assert_int_equal(load, 70);
     assert_int_equal(available, 300);
+    assert_int_equal(fake_os_count(FAKE_OS_PROCESS), 1);
+
+    /* Each collection asks: without a limit on it the process' use, which takes long, is nothing to ask for. */
+    memory.job_limit = UINT64_MAX;
+    fake_os_set_memory(&memory);
+    assert_hresult(IHostMemoryManager_GetMemoryLoad(f->memory, &load, &available), S_OK);
+    assert_int_equal(load, 12);
+    assert_int_equal(available, 3000);
+    assert_int_equal(fake_os_count(FAKE_OS_PROCESS), 1);
+    memory.working_set_limit = 2000;
+    memory.process_working_set = 500;
+    fake_os_set_memory(&memory);
+    assert_hresult(IHostMemoryManager_GetMemoryLoad(f->memory, &load, &available), S_OK);
+    assert_int_equal(load, 25);
+    assert_int_equal(available, 1500);
 }
 
 #define fault_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

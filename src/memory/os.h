@@ -30,9 +30,13 @@ struct os_memory {
     uint32_t physical_load; /* percent, as Windows rounds it */
 };
 
-/* False: Windows did not say, and nothing is written; the last error tells why.  A job object that cannot be read counts as
- * none. */
+/* Machine and job; the process' use is 0.  False: Windows did not say, and nothing is written; the last error tells why.  A job
+ * object that cannot be read counts as none. */
 bool hm_os_memory_status(struct os_memory *memory);
+
+/* process_commit and process_working_set; not written: Windows did not say.  Takes longer than all else of it.  The last error
+ * stays. */
+void hm_os_process_use(struct os_memory *memory);
 
 /* Private heaps. `serialize`: any thread may call; `executable`: blocks are PAGE_EXECUTE_READWRITE. */
 HANDLE hm_os_heap_create(bool serialize, bool executable);

@@ -56,13 +56,19 @@ bool hm_os_memory_status(struct os_memory *memory)
         if (flags & JOB_OBJECT_LIMIT_WORKINGSET)
             memory->working_set_limit = job.BasicLimitInformation.MaximumWorkingSetSize;
     }
+    SetLastError(error);
+    return true;
+}
+
+void hm_os_process_use(struct os_memory *memory)
+{
+    DWORD error = GetLastError();
     PROCESS_MEMORY_COUNTERS counters = {.cb = sizeof counters};
     if (K32GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters)) {
         memory->process_commit = counters.PagefileUsage;
         memory->process_working_set = counters.WorkingSetSize;
     }
     SetLastError(error);
-    return true;
 }
 
 HANDLE hm_os_heap_create(bool serialize, bool executable)

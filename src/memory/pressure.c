@@ -64,6 +64,7 @@ static void look_around(struct surroundings *around)
     struct os_memory memory = {.job_limit = UINT64_MAX, .working_set_limit = UINT64_MAX};
     hm_os_resources_look(&around->resources);
     hm_os_memory_status(&memory);
+    hm_os_process_use(&memory);
     around->job = hm_pressure_of_job(&memory, around->job);
     around->process = memory.process_commit + atomic_load_explicit(&hm_views_committed, memory_order_relaxed);
     enum budget_pressure machine = around->resources.low    ? BUDGET_LOW

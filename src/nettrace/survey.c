@@ -55,7 +55,7 @@ static uint64_t use_now(const struct vm *vm, hostmem_use use)
 void hm_survey_sample(struct trace_file *file, const struct vm *vm)
 {
     struct os_memory memory = {.process_commit = 0};
-    hm_os_memory_status(&memory);
+    hm_os_process_use(&memory);
     const uint64_t figures[SCHEMA_VALUES] = {hm_budget_used(&vm->quota.reserve),
                                              stats_committed(&vm->stats),
                                              hm_budget_used(&vm->quota.commit),

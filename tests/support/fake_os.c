@@ -178,9 +178,16 @@ bool hm_os_memory_status(struct os_memory *memory)
                          : (struct os_memory){.physical_total = UINT64_MAX,
                                               .job_limit = UINT64_MAX,
                                               .working_set_limit = UINT64_MAX};
-    if (private_bytes != 0)
-        memory->process_commit = private_bytes;
+    memory->process_commit = memory->process_working_set = 0;
     return true;
+}
+
+void hm_os_process_use(struct os_memory *memory)
+{
+    if (fails(FAKE_OS_PROCESS) || !(memory_set || private_bytes != 0))
+        return;
+    memory->process_commit = private_bytes != 0 ? private_bytes : memory_answer.process_commit;
+    memory->process_working_set = memory_set ? memory_answer.process_working_set : 0;
 }
 
 HANDLE hm_os_heap_create(bool serialize, bool executable)

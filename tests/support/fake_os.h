@@ -12,6 +12,7 @@ enum fake_os_call {
     FAKE_OS_PROTECT,
     FAKE_OS_QUERY,
     FAKE_OS_STATUS,
+    FAKE_OS_PROCESS,
     FAKE_OS_HEAP_CREATE,
     FAKE_OS_HEAP_ALLOC,
     FAKE_OS_HEAP_FREE,
@@ -63,7 +64,7 @@ void fake_os_count_again(void);
 /* Nothing fails, all counts 0, nothing is answered by order. */
 void fake_os_reset(void);
 
-/* What hm_os_memory_status answers from now on. */
+/* What hm_os_memory_status and hm_os_process_use answer from now on. */
 void fake_os_set_memory(const struct os_memory *memory);
 
 /* Private bytes of the process. */

@@ -78,3 +78,8 @@ bool hm_os_memory_status(struct os_memory *memory)
     (void)memory;
     return false;
 }
+
+void hm_os_process_use(struct os_memory *memory)
+{
+    (void)memory;
+}
