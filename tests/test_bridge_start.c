@@ -138,7 +138,29 @@ static void incomplete(void)
     expect(bridge_statistics().state & HOSTMEM_BRIDGE_INCOMPLETE, "state", (long)bridge_statistics().state);
 }
 
-static void (*const cases[])(void) = {never_starts, large_pages, usual_start, incomplete};
+static void HOSTMEM_CALL on_later_event(const hostmem_bridge_event *event, void *context)
+{
+    told = *event;
+    expect(context == calls, "context of the later bind", 0);
+    SetEvent(told_event);
+}
+
+/* The manager stays the first one's; events are for whoever bound last. */
+static void bound_twice(void)
+{
+    const hostmem_bridge_options later = {.size = sizeof later, .event = on_later_event, .context = calls};
+
+    runtime_bind(L"fake_coreclr_10.dll");
+    HRESULT hr = hostmem_bridge_bind(bridge_statistics().runtime, &host.control, &later);
+    expect(hr == S_OK, "bound once more", hr);
+    told_thread = 0;
+    fake->started = TRUE;
+    fake->calls.alloc(NULL, KB64, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    expect(WaitForSingleObject(told_event, WAIT_MS) == WAIT_OBJECT_0, "nothing is told", 0);
+    expect(told_thread == 0, "the earlier bind's callback is called", 0);
+}
+
+static void (*const cases[])(void) = {never_starts, large_pages, usual_start, incomplete, bound_twice};
 
 static void run(unsigned number)
 {
@@ -171,11 +193,18 @@ static void unknown_functions(void **state)
     run(3);
 }
 
+static void another_bind(void **state)
+{
+    (void)state;
+    run(4);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(unknown_functions), cmocka_unit_test(a_runtime_that_never_starts),
-        cmocka_unit_test(a_heap_that_is_not_recognised), cmocka_unit_test(a_heap_that_is)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(another_bind), cmocka_unit_test(unknown_functions),
+                                       cmocka_unit_test(a_runtime_that_never_starts),
+                                       cmocka_unit_test(a_heap_that_is_not_recognised),
+                                       cmocka_unit_test(a_heap_that_is)};
     int count;
     wchar_t **arguments = CommandLineToArgvW(GetCommandLineW(), &count);
 

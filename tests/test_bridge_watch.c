@@ -410,6 +410,26 @@ static void fails_beside_another(void)
     expect(told_count == 1, "events of the watch that succeeded", (long)told_count);
 }
 
+/* Of two runtimes that are there one can be bound, so the watch fails; what is found later is not for its callback. */
+static void fails_with_one_bound(void)
+{
+    const hostmem_bridge_options options = {.size = sizeof options, .event = on_event, .context = &host};
+    HMODULE fxr = plain_load(L"fake_hostfxr.dll"), first = plain_load(L"fake_coreclr_10.dll");
+
+    plain_load(L"fake_coreclr_9.dll");
+    HRESULT hr = hostmem_bridge_watch(fxr, &host.control, &options);
+    expect(hr == HOST_E_INVALIDOPERATION, "watch", hr);
+    expect(bridge_statistics().runtime == first, "the first one is not bound", 0);
+    told_count = 0;
+    runtime_of(first)->gc.present = TRUE;
+    runtime_of(first)->started = TRUE;
+    runtime_of(first)->calls.alloc(NULL, 4096, MEM_RESERVE, PAGE_NOACCESS);
+    for (unsigned waited = 0; runtime_of(first)->gc.delegates == 0 && waited < 5000; waited += 20)
+        Sleep(20);
+    expect(runtime_of(first)->gc.delegates > 0, "the start was not noticed", 0);
+    expect(told_count == 0, "events for a watch that failed", (long)told_count);
+}
+
 static void refuses(void)
 {
     hostmem_bridge_options wrong = {.size = sizeof wrong, .flags = 0x80000000u};
@@ -456,6 +476,7 @@ static const struct {
     {"two at once", two_at_once},
     {"cannot look", cannot_look},
     {"fails beside another", fails_beside_another},
+    {"fails with one bound", fails_with_one_bound},
     {"refuses", refuses},
 };
 

@@ -101,6 +101,7 @@ static HRESULT bind_locked(HMODULE runtime, IHostControl *control, const hostmem
         goto host;
     }
     if (host_manager) { /* the first manager stays, and is not asked for again */
+        hm_bridge_event_set(options);
         IHostControl_AddRef(control);
         return S_OK;
     }

@@ -15,6 +15,24 @@ void hm_bridge_event_set(const hostmem_bridge_options *options)
     ReleaseSRWLockExclusive(&lock);
 }
 
+hostmem_bridge_options hm_bridge_event_last(void)
+{
+    AcquireSRWLockShared(&lock);
+    const hostmem_bridge_options set = last;
+    ReleaseSRWLockShared(&lock);
+    return set;
+}
+
+void hm_bridge_event_take_back(const hostmem_bridge_options *options, const hostmem_bridge_options *before)
+{
+    if (!options || !options->event)
+        return;
+    AcquireSRWLockExclusive(&lock);
+    if (last.event == options->event && last.context == options->context)
+        last = *before;
+    ReleaseSRWLockExclusive(&lock);
+}
+
 void hm_bridge_event_tell(const hostmem_bridge_options *options, hostmem_bridge_event_kind kind,
                           HMODULE module, HRESULT result, const char *missing)
 {

@@ -395,6 +395,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
     if (!held)
         return HRESULT_FROM_WIN32(ERROR_MOD_NOT_FOUND);
 
+    const hostmem_bridge_options before = hm_bridge_event_last();
     controls_release();
     if (has_runtime_inside(module))
         hr = HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
@@ -406,10 +407,12 @@ HRESULT HOSTMEM_CALL hostmem_bridge_watch(HMODULE module, IHostControl *control,
         hr = follow(module, module, control, options);
     if (hr == S_OK)
         hr = loaded_meet(module, control, options);
-    if (SUCCEEDED(hr))
+    if (SUCCEEDED(hr)) {
         hm_bridge_event_set(options);
-    else
+    } else {
         hostmem_bridge_unwatch(module);
+        hm_bridge_event_take_back(options, &before);
+    }
     FreeLibrary(held);
     return hr;
 }
