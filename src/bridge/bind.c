@@ -166,7 +166,7 @@ HRESULT HOSTMEM_CALL hostmem_bridge_bind(HMODULE runtime, IHostControl *control,
     atomic_store_explicit(&bind_owner, 0, memory_order_relaxed);
     ReleaseSRWLockExclusive(&bind_lock);
     if (hr == S_OK && first)
-        hm_bridge_tell_incomplete();
+        hm_bridge_notify_incomplete();
     return hr;
 }
 

@@ -33,14 +33,14 @@ void hm_bridge_event_take_back(const hostmem_bridge_options *options, const host
     ReleaseSRWLockExclusive(&lock);
 }
 
-void hm_bridge_event_tell(const hostmem_bridge_options *options, hostmem_bridge_event_kind kind,
-                          HMODULE module, HRESULT result, const char *missing)
+void hm_bridge_event_notify(const hostmem_bridge_options *options, hostmem_bridge_event_kind kind,
+                            HMODULE module, HRESULT result, const char *missing)
 {
     const hostmem_bridge_event event = {sizeof event, (uint32_t)kind, module, result, missing};
 
     AcquireSRWLockShared(&lock);
-    const hostmem_bridge_options told = options && options->event ? *options : last;
+    const hostmem_bridge_options notified = options && options->event ? *options : last;
     ReleaseSRWLockShared(&lock);
-    if (told.event)
-        told.event(&event, told.context);
+    if (notified.event)
+        notified.event(&event, notified.context);
 }

@@ -18,7 +18,7 @@ void hm_bridge_event_take_back(const hostmem_bridge_options *options, const host
  * On the caller's thread, with no lock of ours held, to the callback of these options; if they are NULL or have none, to the
  * one that was set last.  missing: a name, or NULL.
  */
-void hm_bridge_event_tell(const hostmem_bridge_options *options, hostmem_bridge_event_kind kind,
-                          HMODULE module, HRESULT result, const char *missing);
+void hm_bridge_event_notify(const hostmem_bridge_options *options, hostmem_bridge_event_kind kind,
+                            HMODULE module, HRESULT result, const char *missing);
 
 #endif

@@ -11,16 +11,6 @@
 /* A job's part is not less than this. */
 static const uint64_t least_part = (uint64_t)20 << 20;
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t percent_of(uint64_t bytes, uint64_t percent)
-{
-    return bytes / 100 * percent + bytes % 100 * percent / 100;
-}
-
 static uint64_t part_of_job(uint64_t physical)
 {
     uint64_t part = percent_of(physical, 75);
@@ -73,16 +63,16 @@ struct hard_limit hm_hard_limit_of(const struct gc_settings *settings, const str
     return (struct hard_limit){HARD_LIMIT_NONE, HOSTMEM_BRIDGE_OF_NOBODY};
 }
 
-struct hard_limit hm_hard_limit_at_start(const struct gc_settings *settings, const struct gc_machine *told,
+struct hard_limit hm_hard_limit_at_start(const struct gc_settings *settings, const struct gc_machine *shown,
                                          const struct gc_machine *real)
 {
     struct gc_settings rest = *settings;
 
     rest.limit = 0;
-    struct hard_limit limit = hm_hard_limit_of(&rest, told);
+    struct hard_limit limit = hm_hard_limit_of(&rest, shown);
     if (ON_64_BITS && settings->limit != 0 && settings->limit != limit.bytes)
         return (struct hard_limit){settings->limit, HOSTMEM_BRIDGE_OF_PROGRAM};
-    if (limit.owner == HOSTMEM_BRIDGE_OF_JOB && told->job != real->job)
+    if (limit.owner == HOSTMEM_BRIDGE_OF_JOB && shown->job != real->job)
         limit.owner = HOSTMEM_BRIDGE_OF_HOST;
     return limit;
 }

@@ -19,6 +19,16 @@
 
 #define HARD_LIMIT_NONE UINT64_MAX
 
+static inline uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline uint64_t percent_of(uint64_t bytes, uint64_t percent)
+{
+    return bytes / 100 * percent + bytes % 100 * percent / 100;
+}
+
 /* What the program has set for its collector, in its environment or its runtimeconfig.json; 0: nothing. */
 struct gc_settings {
     uint64_t limit, percent;
@@ -48,7 +58,7 @@ struct hard_limit hm_hard_limit_of(const struct gc_settings *settings, const str
  * What it has come to at its start, which it writes into settings->limit: whose is that?  Of a job that only was shown it
  * is the host's.
  */
-struct hard_limit hm_hard_limit_at_start(const struct gc_settings *settings, const struct gc_machine *told,
+struct hard_limit hm_hard_limit_at_start(const struct gc_settings *settings, const struct gc_machine *shown,
                                          const struct gc_machine *real);
 
 /* Can it be given another while it runs?  A limit of the program's that is not one number stays as it is. */

@@ -7,7 +7,7 @@
  * hooked by somebody else before, whom only that module's calls may reach.
  *
  * The lock guards the table and is held for no call of the loader's, and for none of the host's but an AddRef, so it may
- * be taken under the loader lock, where it is told that a followed module is gone.
+ * be taken under the loader lock, where it is notified that a followed module is gone.
  */
 #include <stdatomic.h>
 #include <windows.h>
@@ -72,7 +72,7 @@ static void followed_clear(struct followed *one)
     one->load.placed = false;
 }
 
-static void state_tell(void)
+static void state_publish(void)
 {
     bool follows = false;
 
@@ -91,16 +91,16 @@ struct dll_notification {
 
 enum { DLL_UNLOADED = 2 };
 
-static void CALLBACK module_changed(ULONG reason, const struct dll_notification *told, void *context)
+static void CALLBACK module_changed(ULONG reason, const struct dll_notification *notified, void *context)
 {
     (void)context;
     if (reason != DLL_UNLOADED)
         return;
     AcquireSRWLockExclusive(&lock);
     for (unsigned i = 0; i < MOST_FOLLOWED; ++i)
-        if (table[i].module && (void *)table[i].module == told->base)
+        if (table[i].module && (void *)table[i].module == notified->base)
             followed_clear(&table[i]);
-    state_tell();
+    state_publish();
     ReleaseSRWLockExclusive(&lock);
 }
 
@@ -145,7 +145,7 @@ static void unfollow(HMODULE module)
         one->control = NULL;
         if (!held || hm_imports_restore(&one->load, 1))
             followed_clear(one);
-        state_tell();
+        state_publish();
     }
     ReleaseSRWLockExclusive(&lock);
     if (held)
@@ -209,7 +209,7 @@ static HRESULT notifications_start(void)
                                                                         "LdrRegisterDllNotification");
     if (!start || start(0, module_changed, NULL, &made) != 0)
         return HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED);
-    atomic_compare_exchange_strong(&cookie, &none, made); /* told twice does no harm */
+    atomic_compare_exchange_strong(&cookie, &none, made); /* notified twice does no harm */
     return S_OK;
 }
 
@@ -240,7 +240,7 @@ static HRESULT follow_locked(HMODULE root, HMODULE module, IHostControl **contro
     one->control = *control;
     one->options = options ? *options : (hostmem_bridge_options){.size = sizeof *options};
     *control = before; /* of one that was followed on another's account until now, or is gone */
-    state_tell();
+    state_publish();
     return S_OK;
 }
 
@@ -286,7 +286,7 @@ static HRESULT runtime_met(HMODULE module, IHostControl *control, const hostmem_
     if (SUCCEEDED(hr) || is_bound(module)) /* by somebody else meanwhile, who has also started it */
         return S_OK;
     hostmem_bridge_get_statistics(&now);
-    hm_bridge_event_tell(options, HOSTMEM_BRIDGE_EVENT_NOT_BOUND, module, hr, now.missing);
+    hm_bridge_event_notify(options, HOSTMEM_BRIDGE_EVENT_NOT_BOUND, module, hr, now.missing);
     return hr;
 }
 

@@ -17,8 +17,8 @@ typedef BOOL(WINAPI *in_job_function)(HANDLE, HANDLE, PBOOL);
 typedef BOOL(WINAPI *job_limits_function)(HANDLE, JOBOBJECTINFOCLASS, LPVOID, DWORD, LPDWORD);
 typedef HANDLE(WINAPI *low_memory_function)(MEMORY_RESOURCE_NOTIFICATION_TYPE);
 
-/* What a collector was told when it last asked how much memory there is: what it relates its working set to. */
-static _Atomic uint64_t told_total = UINT64_MAX, told_job = UINT64_MAX;
+/* What a collector was shown when it last asked how much memory there is: what it relates its working set to. */
+static _Atomic uint64_t last_total = UINT64_MAX, last_job = UINT64_MAX;
 static atomic_bool asks; /* it has asked for its job, and will ask for the machine */
 
 /* The user wants a part of the machine for the heap, or for single heaps: of the host's limit then, and not of a job that is
@@ -33,11 +33,6 @@ static _Atomic uint64_t real_total = UINT64_MAX, real_job = UINT64_MAX;
  * smaller budget is shown when it has started.
  */
 static const uint64_t least_to_start = (uint64_t)32 << 20;
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 /* What a collector takes for the machine: no more than fits in its address space. */
 static uint64_t usable(const MEMORYSTATUSEX *status)
@@ -77,7 +72,7 @@ void hm_machine_read(struct managed_surroundings *around)
 
     *around = (struct managed_surroundings){
         .real = {.physical = atomic_load(&real_total), .job = atomic_load(&real_job)},
-        .told = {.physical = atomic_load(&told_total), .job = atomic_load(&told_job)},
+        .shown = {.physical = atomic_load(&last_total), .job = atomic_load(&last_job)},
         .host = manager ? shown(manager) : HARD_LIMIT_NONE};
 }
 
@@ -136,7 +131,7 @@ static uint64_t shown_total(IHostMemoryManager *manager, uint64_t real)
  * so again and again within the last tenth, and a program that has nothing to trim loses a fifth of its time.  So our limits
  * are high load when next to nothing is left of them; what the machine is, or its job, is high load from the mark on.
  */
-static DWORD load_to_tell(IHostMemoryManager *manager, DWORD load, DWORD machine)
+static DWORD load_to_show(IHostMemoryManager *manager, DWORD load, DWORD machine)
 {
     enum { HIGH = 90, NEARLY_ALL = 98 };
     struct hostmem_manager *own = hm_manager_of(manager);
@@ -157,19 +152,19 @@ static void show_memory(IHostMemoryManager *manager, MEMORYSTATUSEX *status)
     atomic_store_explicit(&real_total, usable(status), memory_order_relaxed);
     status->ullTotalPhys = shown_total(manager, status->ullTotalPhys);
     if (IHostMemoryManager_GetMemoryLoad(manager, &load, &available) == S_OK) {
-        status->dwMemoryLoad = load_to_tell(manager, load, status->dwMemoryLoad);
+        status->dwMemoryLoad = load_to_show(manager, load, status->dwMemoryLoad);
         status->ullAvailPhys = available > status->ullTotalVirtual ? status->ullAvailVirtual : available;
     }
     status->ullAvailPhys = least(status->ullAvailPhys, status->ullTotalPhys);
     if (atomic_exchange_explicit(&asks, false, memory_order_relaxed))
-        atomic_store_explicit(&told_total, usable(status), memory_order_relaxed);
+        atomic_store_explicit(&last_total, usable(status), memory_order_relaxed);
 }
 
 /* The collector makes a load of it, in percent of the limit: it has to be the manager's. */
 static void show_process(IHostMemoryManager *manager, PROCESS_MEMORY_COUNTERS *counters)
 {
-    uint64_t job = atomic_load_explicit(&told_job, memory_order_relaxed);
-    uint64_t limit = least(job, atomic_load_explicit(&told_total, memory_order_relaxed));
+    uint64_t job = atomic_load_explicit(&last_job, memory_order_relaxed);
+    uint64_t limit = least(job, atomic_load_explicit(&last_total, memory_order_relaxed));
     DWORD load;
     SIZE_T available;
 
@@ -177,12 +172,12 @@ static void show_process(IHostMemoryManager *manager, PROCESS_MEMORY_COUNTERS *c
         return;
     const uint64_t size = least(limit, shown(manager)); /* a job that is shown is more */
     const uint64_t used = size - least(size, available);
-    const DWORD told = load_to_tell(manager, load, 0);
-    const uint64_t by_load = limit / 100 * told + limit % 100 * told / 100,
+    const DWORD to_show = load_to_show(manager, load, 0);
+    const uint64_t by_load = percent_of(limit, to_show),
                    by_rest = size == limit ? used : (uint64_t)((double)limit * (double)used / (double)size);
-    uint64_t working_set = told < load || by_load > by_rest ? by_load : by_rest;
+    uint64_t working_set = to_show < load || by_load > by_rest ? by_load : by_rest;
     /* As collectors reckon; not one percent less. */
-    if ((DWORD)((float)working_set * 100.0 / (float)limit) < told)
+    if ((DWORD)((float)working_set * 100.0 / (float)limit) < to_show)
         working_set += (limit >> 20) + 1;
     counters->WorkingSetSize = (SIZE_T)working_set;
 }
@@ -218,7 +213,7 @@ static bool show_job_limits(IHostMemoryManager *manager, JOBOBJECT_EXTENDED_LIMI
         *flags |= JOB_OBJECT_LIMIT_PROCESS_MEMORY;
         answered = true;
     }
-    atomic_store_explicit(&told_job, answered ? limit_of(limits) : UINT64_MAX, memory_order_relaxed);
+    atomic_store_explicit(&last_job, answered ? limit_of(limits) : UINT64_MAX, memory_order_relaxed);
     return answered;
 }
 
@@ -233,7 +228,7 @@ static BOOL show_in_job(struct caller *caller, IHostMemoryManager *manager, BOOL
     atomic_store_explicit(&asks, true, memory_order_relaxed);
     if (!in_job) {
         atomic_store_explicit(&real_job, UINT64_MAX, memory_order_relaxed);
-        atomic_store_explicit(&told_job, UINT64_MAX, memory_order_relaxed);
+        atomic_store_explicit(&last_job, UINT64_MAX, memory_order_relaxed);
     }
     return in_job || shown_job(manager) != UINT64_MAX;
 }

@@ -8,7 +8,7 @@
  *
  * While the runtime starts, under a limit of its host's, it is shown a job object of which the limit is the collector's
  * part: every 64-bit collector sizes itself for that, and has it as its hard limit from the beginning, unless the program
- * has set one.  From then on the limit is told (managed.h), and jobs are Windows' own.
+ * has set one.  From then on the limit is refreshed (managed.h), and jobs are Windows' own.
  */
 #ifndef HOSTMEM_BRIDGE_MACHINE_H
 #define HOSTMEM_BRIDGE_MACHINE_H
@@ -24,7 +24,7 @@
 /* What the collector's hard limit depends on, now. */
 void hm_machine_read(struct managed_surroundings *around);
 
-/* Have the runtime told when the budget changes. */
+/* Have the runtime's limit refreshed when the budget changes. */
 void hm_machine_watch_budget(IHostMemoryManager *manager);
 
 /* Charged to the manager's budget now; 0: it is not one of hostmem's. */

@@ -145,7 +145,7 @@ static void read_start(ICLRRuntimeHost2 *host)
 
     const bool known = read_settings(host, &settings);
     read_surroundings(&around);
-    const struct hard_limit limit = hm_hard_limit_at_start(&settings, &around.told, &around.real);
+    const struct hard_limit limit = hm_hard_limit_at_start(&settings, &around.shown, &around.real);
     if (limit.owner != HOSTMEM_BRIDGE_OF_PROGRAM)
         settings.limit = 0;
     atomic_store(&in_force, limit.bytes);
@@ -317,7 +317,7 @@ static void heap_check(void)
 
     hm_use_heap_figures(&ranges, &bytes, &dropped);
     if (!ranges)
-        hm_bridge_event_tell(NULL, HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN, NULL, S_OK, NULL);
+        hm_bridge_event_notify(NULL, HOSTMEM_BRIDGE_EVENT_HEAP_UNKNOWN, NULL, S_OK, NULL);
 }
 
 /* The runtime reads its limits at its start by itself, so whatever is wanted before that can wait for it.  One that was refused
@@ -365,7 +365,7 @@ static DWORD WINAPI managed_thread(void *event)
     return 0;
 }
 
-/* Without memory for the thread the runtime is told nothing. */
+/* Without memory for the thread nothing reaches the runtime. */
 static void wake_thread(void)
 {
     HANDLE event = atomic_load(&wanted);
@@ -447,7 +447,7 @@ void hm_managed_get_limit(hostmem_bridge_collector_limit *limit)
     if (!atomic_load(&settings_known))
         return;
     read_surroundings(&around);
-    const uint64_t physical = hm_hard_limit_physical(&settings, &around.told);
+    const uint64_t physical = hm_hard_limit_physical(&settings, &around.shown);
     limit->known = 1;
     limit->owner = atomic_load(&in_force_owner);
     limit->fixed = takes == TAKES_NONE || !hm_hard_limit_may_change(&settings);
@@ -455,7 +455,7 @@ void hm_managed_get_limit(hostmem_bridge_collector_limit *limit)
     limit->hard_limit = hm_managed_hard_limit();
     limit->pending = atomic_load(&pending);
     limit->available = limit->hard_limit != HOSTMEM_UNLIMITED ? limit->hard_limit : physical;
-    limit->high_load = physical / 100 * high_percent() + physical % 100 * high_percent() / 100;
+    limit->high_load = percent_of(physical, high_percent());
 }
 
 HRESULT HOSTMEM_CALL hostmem_bridge_get_collections(uint64_t counts[3])

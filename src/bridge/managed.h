@@ -16,9 +16,9 @@
 
 /* What the collector's hard limit depends on. */
 struct managed_surroundings {
-    struct gc_machine real; /* as Windows has it */
-    struct gc_machine told; /* as the collector was told last when it asked */
-    uint64_t host;          /* the host's limit of the heap, or HARD_LIMIT_NONE */
+    struct gc_machine real;  /* as Windows has it */
+    struct gc_machine shown; /* as the collector was shown it last when it asked */
+    uint64_t host;           /* the host's limit of the heap, or HARD_LIMIT_NONE */
 };
 
 /*

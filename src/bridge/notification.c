@@ -41,8 +41,8 @@ static void pulse(void)
         ResetEvent(event);
 }
 
-static HRESULT STDMETHODCALLTYPE notification_told(ICLRMemoryNotificationCallback *self,
-                                                   EMemoryAvailable level)
+static HRESULT STDMETHODCALLTYPE notification_on_memory(ICLRMemoryNotificationCallback *self,
+                                                        EMemoryAvailable level)
 {
     unsigned index = (unsigned)level < HOSTMEM_BRIDGE_LEVEL_COUNT ? (unsigned)level : 0;
     DWORD error = GetLastError();
@@ -64,7 +64,7 @@ static const ICLRMemoryNotificationCallbackVtbl vtable = {
     notification_query_interface,
     notification_refer,
     notification_refer,
-    notification_told,
+    notification_on_memory,
 };
 
 static ICLRMemoryNotificationCallback object = {&vtable};

@@ -20,7 +20,7 @@ ICLRMemoryNotificationCallback *hm_notification_callback(void);
  */
 HANDLE hm_notification_low_event(void);
 
-/* How often a level was told, by EMemoryAvailable; 0: any other value. */
+/* How often it was notified of a level, by EMemoryAvailable; 0: any other value. */
 uint64_t hm_notification_count(unsigned level);
 
 #endif

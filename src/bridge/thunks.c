@@ -428,15 +428,15 @@ static HRESULT caller_redirect(struct caller *caller, HMODULE module)
     return hr;
 }
 
-static void report_incomplete(const struct caller *caller)
+static void notify_incomplete(const struct caller *caller)
 {
     if (caller->incomplete)
-        hm_bridge_event_tell(NULL, HOSTMEM_BRIDGE_EVENT_INCOMPLETE, caller->module, S_OK, caller->unknown);
+        hm_bridge_event_notify(NULL, HOSTMEM_BRIDGE_EVENT_INCOMPLETE, caller->module, S_OK, caller->unknown);
 }
 
-void hm_bridge_tell_incomplete(void)
+void hm_bridge_notify_incomplete(void)
 {
-    report_incomplete(&runtime);
+    notify_incomplete(&runtime);
 }
 
 static bool collector_redirect(HMODULE module)
@@ -446,7 +446,7 @@ static bool collector_redirect(HMODULE module)
     if (collector.module || caller_redirect(&collector, module) != S_OK)
         return false;
     hm_use_standalone();
-    report_incomplete(&collector);
+    notify_incomplete(&collector);
     return true;
 }
 
