@@ -26,8 +26,8 @@ run() {
 # The bars, as SECTION / ROW / BAR.
 bars() {
     cat << 'END'
-books / with limits: reserve + release, 1 thread / 130
-books / with limits: commit + decommit of 16 pages, 1 thread / 130
+bookkeeping / with limits: reserve + release, 1 thread / 130
+bookkeeping / with limits: commit + decommit of 16 pages, 1 thread / 130
 windows / reserve + release: managed : raw, 1 thread / 1.05
 windows / commit + decommit of 16 pages: managed : raw, 1 thread / 1.05
 windows / reserve + release: managed : raw, 2 threads / 1.05
@@ -38,11 +38,11 @@ region / 64 MiB apart: managed : raw, 1 thread / 1.05
 region / 64 MiB apart: managed : raw, 2 threads / 1.05
 region / 64 MiB apart: managed : raw, 4 threads / 1.05
 region /   64 MiB apart: Windows asked again, 2 threads / 0.0001
-region /   64 MiB apart: books alone, Windows asked again, 2 threads / 0.0001
+region /   64 MiB apart: bookkeeping alone, Windows asked again, 2 threads / 0.0001
 region / 4 MiB apart: managed : raw, 2 threads / 1.05
 region /   4 MiB apart: Windows asked again, 2 threads / 0.0001
 region /   4 MiB apart: Windows asked again, 4 threads / 0.0001
-region /   4 MiB apart: books alone, Windows asked again, 4 threads / 0.0001
+region /   4 MiB apart: bookkeeping alone, Windows asked again, 4 threads / 0.0001
 trace / reserve + release: traced : raw, 1 thread / 1.1
 trace / commit + decommit of 16 pages: traced : raw, 1 thread / 1.1
 foreign / refusing a foreign pointer (VirtualFree), 1 thread / 10
@@ -67,8 +67,8 @@ lookups / metadata a region, 50000 regions / 64
 END
     else
         cat << 'END'
-books / 64 GiB in and out / 15000
-books / 64 GiB in and out, at an odd address / 15000
+bookkeeping / 64 GiB in and out / 15000
+bookkeeping / 64 GiB in and out, at an odd address / 15000
 lookups / lookup, 100000 regions / 50
 lookups / lookup: churning : quiet, 100000 regions / 3
 lookups / metadata a region, 100000 regions / 64
@@ -102,7 +102,7 @@ done
 run --quick foreign heap
 [ $status -eq 0 ] && [ "$(tail -n 1 "$work/out")" = "done" ] || wrong "two sections: status $status"
 [ "$(grep -cxE 'foreign|heap' "$work/out")" -eq 2 ] || wrong "two sections were asked for"
-[ "$(grep -cxE 'books|windows|trace|region|lookups|growth|rivals|stack' "$work/out")" -eq 0 ] || wrong "more than two sections ran"
+[ "$(grep -cxE 'bookkeeping|windows|trace|region|lookups|growth|rivals|stack' "$work/out")" -eq 0 ] || wrong "more than two sections ran"
 
 # said TEXT ARGUMENTS...: status 2 and one line, in which TEXT is.
 said() {

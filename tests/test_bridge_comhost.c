@@ -95,7 +95,7 @@ int wmain(int argc, wchar_t **argv)
     static wchar_t clr[PATH], root[PATH], folder[PATH];
     hostmem_limits limits = {.size = sizeof limits, .limit = LIMIT, .margin = 16 * MIB};
     hostmem_options options = {.size = sizeof options, .limits = &limits};
-    hostmem_statistics books = {.size = sizeof books};
+    hostmem_statistics statistics = {.size = sizeof statistics};
     hostmem_manager *manager = NULL;
     IHostControl *control = NULL;
 
@@ -122,12 +122,12 @@ int wmain(int argc, wchar_t **argv)
            "state", statistics_now().state);
     if (keeper) {
         expect(keeper->methods->keep(keeper, HELD) == HELD, "what it keeps", 0);
-        hostmem_get_statistics(manager, &books);
-        const uint64_t heap = books.committed_by_use[HOSTMEM_USE_GC_HEAP].now;
+        hostmem_get_statistics(manager, &statistics);
+        const uint64_t heap = statistics.committed_by_use[HOSTMEM_USE_GC_HEAP].now;
         expect(heap >= HELD * MIB, "heap in the accounting", (long long)heap);
         const int kept = fill(keeper);
-        hostmem_get_statistics(manager, &books);
-        const uint64_t most = books.committed_by_use[HOSTMEM_USE_GC_HEAP].peak;
+        hostmem_get_statistics(manager, &statistics);
+        const uint64_t most = statistics.committed_by_use[HOSTMEM_USE_GC_HEAP].peak;
         fprintf(stderr, "  %d MiB kept, heap at most %llu bytes\n", kept, (unsigned long long)most);
         expect(kept >= (int)(LIMIT / MIB / 2) && (uint64_t)kept <= LIMIT / MIB, "what fits", kept);
         expect(most <= LIMIT + REGION_MIB * MIB, "the heap", (long long)most);

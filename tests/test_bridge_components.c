@@ -115,10 +115,10 @@ int wmain(int argc, wchar_t **argv)
     const uint32_t good =
         HOSTMEM_BRIDGE_REDIRECTED | HOSTMEM_BRIDGE_BOUND | HOSTMEM_BRIDGE_RUNNING | HOSTMEM_BRIDGE_WATCHING;
     expect(state_now() == good, "state", (long)state_now());
-    hostmem_statistics books = {.size = sizeof books};
-    hostmem_get_statistics(manager, &books);
-    expect(books.committed_by_use[HOSTMEM_USE_GC_HEAP].now > HELD << 20, "heap in the accounting",
-           (long)books.committed_by_use[HOSTMEM_USE_GC_HEAP].now);
+    hostmem_statistics statistics = {.size = sizeof statistics};
+    hostmem_get_statistics(manager, &statistics);
+    expect(statistics.committed_by_use[HOSTMEM_USE_GC_HEAP].now > HELD << 20, "heap in the accounting",
+           (long)statistics.committed_by_use[HOSTMEM_USE_GC_HEAP].now);
 
     /* A second component. */
     hr = hostmem_bridge_watch(fxr, control, &options);

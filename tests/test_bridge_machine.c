@@ -36,7 +36,7 @@ static void set_limit(uint64_t limit, uint64_t task_limit)
     assert_int_equal(hostmem_set_limits(manager, &limits), S_OK);
 }
 
-static hostmem_statistics books(void)
+static hostmem_statistics statistics(void)
 {
     hostmem_statistics result = {.size = sizeof result};
 
@@ -206,7 +206,7 @@ static void start(void **state)
     assert_true(bridge_statistics().started_charged == 3 * MIB);
     check_memory(&fake->calls, 24 * MIB);
     assert_true(fake->calls.free(block, 0, MEM_RELEASE));
-    assert_true(books().charged.now == 0);
+    assert_true(statistics().charged.now == 0);
     assert_true(bridge_statistics().started_charged == 3 * MIB);
 
     WAIT_UNTIL(bridge_statistics().limit_refreshes > 0);
@@ -342,9 +342,9 @@ static void low_memory(void **state)
 
     (void)state;
     assert_int_equal(hostmem_force_pressure(manager, eMemoryAvailableHigh), S_OK);
-    WAIT_UNTIL(books().pressure == eMemoryAvailableHigh);
+    WAIT_UNTIL(statistics().pressure == eMemoryAvailableHigh);
     assert_int_equal(hostmem_force_pressure(manager, eMemoryAvailableNeutral), S_OK);
-    WAIT_UNTIL(books().pressure == eMemoryAvailableNeutral);
+    WAIT_UNTIL(statistics().pressure == eMemoryAvailableNeutral);
     assert_ptr_equal(fake->calls.low_memory(HighMemoryResourceNotification), machine.notification);
     assert_int_equal(machine.asked_kind, HighMemoryResourceNotification);
     SetLastError(MARKER);
@@ -366,23 +366,24 @@ static void low_memory(void **state)
 
     /* the handles are the caller's: one may go */
     assert_true(CloseHandle(first));
-    neutral = books().notifications[eMemoryAvailableNeutral];
+    neutral = statistics().notifications[eMemoryAvailableNeutral];
     assert_int_equal(hostmem_force_pressure(manager, eMemoryAvailableNeutral), S_OK);
-    WAIT_UNTIL(books().notifications[eMemoryAvailableNeutral] == neutral + 1);
+    WAIT_UNTIL(statistics().notifications[eMemoryAvailableNeutral] == neutral + 1);
     assert_int_equal(hostmem_force_pressure(manager, eMemoryAvailableLow), S_OK);
     assert_int_equal(WaitForSingleObject(second, 10000), WAIT_OBJECT_0);
 
     /* Neutral takes back what nobody has seen */
     assert_int_equal(hostmem_force_pressure(manager, eMemoryAvailableNeutral), S_OK);
-    WAIT_UNTIL(books().notifications[eMemoryAvailableNeutral] == neutral + 2);
-    low = books().notifications[eMemoryAvailableLow];
+    WAIT_UNTIL(statistics().notifications[eMemoryAvailableNeutral] == neutral + 2);
+    low = statistics().notifications[eMemoryAvailableLow];
     assert_int_equal(hostmem_force_pressure(manager, eMemoryAvailableLow), S_OK);
-    WAIT_UNTIL(books().notifications[eMemoryAvailableLow] == low + 1); /* counted when it has been told */
+    WAIT_UNTIL(statistics().notifications[eMemoryAvailableLow] ==
+               low + 1); /* counted when it has been told */
     assert_int_equal(hostmem_force_pressure(manager, eMemoryAvailableNeutral), S_OK);
-    WAIT_UNTIL(books().notifications[eMemoryAvailableNeutral] == neutral + 3);
+    WAIT_UNTIL(statistics().notifications[eMemoryAvailableNeutral] == neutral + 3);
     assert_int_equal(WaitForSingleObject(second, 0), WAIT_TIMEOUT);
     assert_true(bridge_statistics().notifications[eMemoryAvailableNeutral] ==
-                books().notifications[eMemoryAvailableNeutral]);
+                statistics().notifications[eMemoryAvailableNeutral]);
     assert_true(CloseHandle(second));
 }
 

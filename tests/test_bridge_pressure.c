@@ -50,8 +50,8 @@ static void expect(BOOL good, const char *what, int64_t a, int64_t b)
     fprintf(stderr, "  wrong: %s (%lld, %lld)\n", what, (long long)a, (long long)b);
 }
 
-/* What the books say of a program that went wrong. */
-static void print_books(void)
+/* What the accounting says of a program that went wrong. */
+static void print_statistics(void)
 {
     hostmem_statistics statistics = {.size = sizeof statistics};
 
@@ -80,7 +80,7 @@ __declspec(dllexport) int WINAPI idle_shown(int kind, int64_t value)
     return ends;
 }
 
-static hostmem_statistics books(void)
+static hostmem_statistics statistics(void)
 {
     hostmem_statistics result = {.size = sizeof result};
 
@@ -90,7 +90,7 @@ static hostmem_statistics books(void)
 
 static int64_t committed(void)
 {
-    return (int64_t)books().committed.now;
+    return (int64_t)statistics().committed.now;
 }
 
 /* Committed bytes that Windows finds in what the bridge calls heap. */
@@ -157,7 +157,7 @@ static BOOL has_collected(int64_t count)
 
 static BOOL neutral_was_told(int64_t times)
 {
-    return (int64_t)books().notifications[eMemoryAvailableNeutral] >= times;
+    return (int64_t)statistics().notifications[eMemoryAvailableNeutral] >= times;
 }
 
 static BOOL holds(int64_t bytes)
@@ -172,7 +172,7 @@ static BOOL committed_is_above(int64_t bytes)
 
 static BOOL charged_is_below(int64_t bytes)
 {
-    return (int64_t)books().charged.now < bytes;
+    return (int64_t)statistics().charged.now < bytes;
 }
 
 static BOOL available_is(int64_t bytes)
@@ -191,10 +191,10 @@ static void watch_garbage(void)
     wait_for(has_collected, count, "Low makes it collect");
     wait_for(charged_is_below, 48 * MIB, "Low makes it give its garbage back");
     fprintf(stderr, "  committed %lld, before Low %lld\n", (long long)committed(), (long long)before);
-    expect(books().notifications[eMemoryAvailableLow] <= 3, "Low is repeated every 8 s",
-           (int64_t)books().notifications[eMemoryAvailableLow], 3);
+    expect(statistics().notifications[eMemoryAvailableLow] <= 3, "Low is repeated every 8 s",
+           (int64_t)statistics().notifications[eMemoryAvailableLow], 3);
 
-    int64_t told = (int64_t)books().notifications[eMemoryAvailableNeutral];
+    int64_t told = (int64_t)statistics().notifications[eMemoryAvailableNeutral];
     force(eMemoryAvailableNeutral);
     wait_for(neutral_was_told, told + 1, "Neutral");
     ULONGLONG quiet = GetTickCount64(), end = quiet + PATIENCE_MS;
@@ -226,7 +226,7 @@ static void watch_cache(void)
     expect(took <= 2000, "within two seconds", took, 2000);
     wait_for(available_is, low, "the new limit is known");
     for (ULONGLONG end = GetTickCount64() + 1000; GetTickCount64() < end; Sleep(5)) {
-        int64_t charged = (int64_t)books().charged.now;
+        int64_t charged = (int64_t)statistics().charged.now;
         expect(charged <= low + 8 * MIB, "it stays there", charged, low);
     }
     expect(shown[HELD] >= low / 4, "it still holds a good part of the limit", shown[HELD], low / 4);
@@ -235,7 +235,7 @@ static void watch_cache(void)
     wait_for(available_is, high, "the higher limit is known");
     wait_for(holds, high / 2, "half of the higher limit is held");
     wait_for(committed_is_above, before, "it has grown above what it was before");
-    fprintf(stderr, "  refused %llu, OutOfMemoryException %lld\n", (unsigned long long)books().refusals,
+    fprintf(stderr, "  refused %llu, OutOfMemoryException %lld\n", (unsigned long long)statistics().refusals,
             (long long)shown[REFUSED]);
 }
 
@@ -294,10 +294,10 @@ static int child(const wchar_t *folder, const struct way *way)
     int result = bridge_run(folder, L"idle", way->arguments, control, NULL);
     expect(result == PROGRAM_RESULT, "result of the program", result, PROGRAM_RESULT);
     if (result != PROGRAM_RESULT)
-        print_books();
+        print_statistics();
     if (way->watch != harass)
         expect(WaitForSingleObject(thread, PATIENCE_MS) == WAIT_OBJECT_0, "the watcher's end", 0, 0);
-    expect(verified_in_use(manager), "the books", 0, 0);
+    expect(verified_in_use(manager), "the accounting", 0, 0);
     fflush(NULL);
     return complaints ? 1 : GOOD;
 }

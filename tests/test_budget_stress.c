@@ -4,8 +4,8 @@
  *     test_budget_stress [CALLS]     1,000,000 in all; half as many for two managers
  *
  * Each thread has regions of 64 pages, of which it knows which are committed, and blocks; so it can tell what every
- * call may answer, and all together what the books must say to the byte.  Some regions are the heap's, which has a limit
- * of its own.  One more thread samples the books all the while.
+ * call may answer, and all together what the accounting must say to the byte.  Some regions are the heap's, which has a limit
+ * of its own.  One more thread samples the accounting all the while.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -148,17 +148,17 @@ static void work_on_block(struct member *member, struct holdings *h, EMemoryCrit
     }
 }
 
-/* The books as they are read at any moment. */
+/* The accounting as it is read at any moment. */
 static void sample(struct member *member, struct stress *stress)
 {
     while (stress->working != 0) {
         for (unsigned i = 0; i < 2; i++) {
-            hostmem_statistics books = {.size = sizeof books};
-            hostmem_get_statistics(stress->f[i]->manager, &books);
-            crew_check(member, books.charged.now <= stress->limit[i], books.charged.now);
-            crew_check(member, books.committed.now <= stress->limit[i], books.committed.now);
-            crew_check(member, books.heap.now <= stress->limit[i], books.heap.now);
-            uint64_t gc_heap = books.committed_by_use[HOSTMEM_USE_GC_HEAP].now;
+            hostmem_statistics statistics = {.size = sizeof statistics};
+            hostmem_get_statistics(stress->f[i]->manager, &statistics);
+            crew_check(member, statistics.charged.now <= stress->limit[i], statistics.charged.now);
+            crew_check(member, statistics.committed.now <= stress->limit[i], statistics.committed.now);
+            crew_check(member, statistics.heap.now <= stress->limit[i], statistics.heap.now);
+            uint64_t gc_heap = statistics.committed_by_use[HOSTMEM_USE_GC_HEAP].now;
             crew_check(member, gc_heap <= stress->heap_limit, gc_heap);
         }
         if (stress->shared != NULL) {
@@ -200,10 +200,10 @@ static void run(struct stress *stress)
     crew_run(&crew, WORKERS + 1, work, stress);
 }
 
-/* What the threads hold is what the books say; and no more than there was. */
+/* What the threads hold is what the accounting says; and no more than there was. */
 static void check_manager(struct stress *stress, unsigned which, bool alone)
 {
-    hostmem_statistics books = fixture_books(stress->f[which]->manager);
+    hostmem_statistics statistics = fixture_statistics(stress->f[which]->manager);
     uint64_t committed = 0, gc_heap = 0, heap = 0;
     unsigned long refused = 0;
     for (unsigned i = 0; i < WORKERS; i++)
@@ -213,19 +213,19 @@ static void check_manager(struct stress *stress, unsigned which, bool alone)
             heap += heap_of(&stress->holdings[i]);
             refused += stress->holdings[i].refused;
         }
-    assert_int_equal(books.committed.now, committed);
-    assert_int_equal(books.committed_by_use[HOSTMEM_USE_GC_HEAP].now, gc_heap);
-    assert_in_range(books.committed_by_use[HOSTMEM_USE_GC_HEAP].peak, stress->heap_limit / 2,
+    assert_int_equal(statistics.committed.now, committed);
+    assert_int_equal(statistics.committed_by_use[HOSTMEM_USE_GC_HEAP].now, gc_heap);
+    assert_in_range(statistics.committed_by_use[HOSTMEM_USE_GC_HEAP].peak, stress->heap_limit / 2,
                     stress->heap_limit);
-    assert_int_equal(books.heap.now, heap);
-    assert_int_equal(books.charged.now, committed + heap);
-    assert_in_range(books.charged.peak, stress->limit[which] / 4, stress->limit[which]);
-    assert_int_equal(books.refusals, refused);
-    assert_int_equal(books.overrun.count, 0);
-    assert_int_equal(books.heap_overrun.count, 0);
-    assert_true(books.refused[HOSTMEM_REASON_HEAP_LIMIT] > 0);
-    assert_int_equal(books.os_retries, 0);
-    assert_books_equal_windows(stress->f[which]->manager);
+    assert_int_equal(statistics.heap.now, heap);
+    assert_int_equal(statistics.charged.now, committed + heap);
+    assert_in_range(statistics.charged.peak, stress->limit[which] / 4, stress->limit[which]);
+    assert_int_equal(statistics.refusals, refused);
+    assert_int_equal(statistics.overrun.count, 0);
+    assert_int_equal(statistics.heap_overrun.count, 0);
+    assert_true(statistics.refused[HOSTMEM_REASON_HEAP_LIMIT] > 0);
+    assert_int_equal(statistics.os_retries, 0);
+    assert_statistics_equal_windows(stress->f[which]->manager);
 }
 
 static void give_back(struct stress *stress)
@@ -256,13 +256,13 @@ static void check_balance(const struct stress *stress)
 
 static void assert_empty(struct fixture *f)
 {
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.charged.now, 0);
-    assert_int_equal(books.reserved.now, 0);
-    assert_int_equal(books.committed.now, 0);
-    assert_int_equal(books.heap.now, 0);
-    assert_int_equal(books.blocks, 0);
-    assert_int_equal(books.regions, 0);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.charged.now, 0);
+    assert_int_equal(statistics.reserved.now, 0);
+    assert_int_equal(statistics.committed.now, 0);
+    assert_int_equal(statistics.heap.now, 0);
+    assert_int_equal(statistics.blocks, 0);
+    assert_int_equal(statistics.regions, 0);
 }
 
 static hostmem_limits half(uint64_t appetite)
@@ -287,9 +287,10 @@ static void test_one_budget(void **state)
     stress.heap[1] = stress.heap[0];
     run(&stress);
     check_manager(&stress, 0, true);
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_true(books.refused[HOSTMEM_REASON_TASK_LIMIT] > 0 && books.refused[HOSTMEM_REASON_LIMIT] > 0);
-    assert_true(books.charged.peak > limits.limit - BLOCK_MOST); /* it was full */
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_true(statistics.refused[HOSTMEM_REASON_TASK_LIMIT] > 0 &&
+                statistics.refused[HOSTMEM_REASON_LIMIT] > 0);
+    assert_true(statistics.charged.peak > limits.limit - BLOCK_MOST); /* it was full */
     give_back(&stress);
     check_balance(&stress);
     assert_int_equal(IHostMalloc_Release(stress.heap[0]), 0);
@@ -321,18 +322,18 @@ static void test_two_managers_share(void **state)
     uint64_t by_shared = 0, by_own = 0, charged = 0;
     for (unsigned i = 0; i < 2; i++) {
         check_manager(&stress, i, false);
-        hostmem_statistics books = fixture_books(f[i].manager);
-        by_shared += books.refused[HOSTMEM_REASON_SHARED];
-        by_own += books.refused[HOSTMEM_REASON_TASK_LIMIT] + books.refused[HOSTMEM_REASON_LIMIT];
-        charged += books.charged.now;
+        hostmem_statistics statistics = fixture_statistics(f[i].manager);
+        by_shared += statistics.refused[HOSTMEM_REASON_SHARED];
+        by_own += statistics.refused[HOSTMEM_REASON_TASK_LIMIT] + statistics.refused[HOSTMEM_REASON_LIMIT];
+        charged += statistics.charged.now;
     }
     assert_true(by_shared > 0 && by_own > 0);
     hostmem_budget_usage usage = {.size = sizeof usage};
     assert_hresult(hostmem_get_budget(stress.shared, NULL, &usage), S_OK);
     assert_int_equal(usage.charged.now, charged);
     assert_int_equal(usage.gc_heap.now,
-                     fixture_books(f[0].manager).committed_by_use[HOSTMEM_USE_GC_HEAP].now +
-                         fixture_books(f[1].manager).committed_by_use[HOSTMEM_USE_GC_HEAP].now);
+                     fixture_statistics(f[0].manager).committed_by_use[HOSTMEM_USE_GC_HEAP].now +
+                         fixture_statistics(f[1].manager).committed_by_use[HOSTMEM_USE_GC_HEAP].now);
     assert_in_range(usage.gc_heap.peak, shared.heap_limit / 2, shared.heap_limit);
     assert_in_range(usage.charged.peak, shared.limit - BLOCK_MOST, shared.limit);
     assert_int_equal(usage.overrun.count, 0);

@@ -24,7 +24,7 @@ static void test_calls_through_import_library(void **state)
     IHostMemoryManager *memory;
     void *page;
     unsigned regions = 0;
-    hostmem_statistics books = {.size = sizeof books};
+    hostmem_statistics statistics = {.size = sizeof statistics};
     assert_non_null(GetModuleHandleW(L"hostmem.dll"));
     assert_int_equal(hostmem_version(), HOSTMEM_VERSION);
     assert_int_equal(hostmem_create(NULL, &manager), S_OK);
@@ -33,8 +33,8 @@ static void test_calls_through_import_library(void **state)
         IHostMemoryManager_VirtualAlloc(memory, NULL, 4096, MEM_COMMIT, PAGE_READWRITE, eTaskCritical, &page),
         S_OK);
     assert_int_equal(hostmem_owns(manager, page), S_OK);
-    assert_int_equal(hostmem_get_statistics(manager, &books), S_OK);
-    assert_int_equal(books.committed.now, 4096);
+    assert_int_equal(hostmem_get_statistics(manager, &statistics), S_OK);
+    assert_int_equal(statistics.committed.now, 4096);
     assert_int_equal(hostmem_walk_regions(manager, count_region, &regions), S_OK);
     assert_int_equal(regions, 1);
     assert_int_equal(IHostMemoryManager_VirtualFree(memory, page, 0, MEM_RELEASE), S_OK);

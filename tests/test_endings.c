@@ -1,5 +1,5 @@
 /*
- * test_endings.c - what ends while others use it: a heap, a registration, a manager; and books that are checked meanwhile
+ * test_endings.c - what ends while others use it: a heap, a registration, a manager; and accounting that is checked meanwhile
  *
  * Each thread holds a reference of its own, as a caller must; whoever gives back the last one ends the object, on whatever
  * thread that happens to be.
@@ -76,10 +76,10 @@ static void test_a_heap(void **state)
             IHostMalloc_AddRef(shared.heap);
         crew_run(&crew, THREADS, use_heap, &shared);
         assert_true(shared.last <= 1); /* 0: a walk had the last one */
-        hostmem_statistics books = fixture_books(f->manager);
-        assert_int_equal(books.blocks, 0);
-        assert_int_equal(books.heap.now, 0);
-        assert_true(verified(f->manager)); /* the heap's place among the books' items is free again */
+        hostmem_statistics statistics = fixture_statistics(f->manager);
+        assert_int_equal(statistics.blocks, 0);
+        assert_int_equal(statistics.heap.now, 0);
+        assert_true(verified(f->manager)); /* the heap's place among the checked items is free again */
     }
 }
 
@@ -262,7 +262,7 @@ static void test_a_manager(void **state)
         assert_int_equal(closing.refused, 3 * (THREADS - 1));
         if (round % 2) {
             assert_true(verified(closing.manager));
-            assert_int_equal(fixture_books(closing.manager).charged.now, 0);
+            assert_int_equal(fixture_statistics(closing.manager).charged.now, 0);
             assert_int_equal(IHostMemoryManager_Release(closing.memory), 0);
         }
         assert_int_equal(leaked, 0);
@@ -271,7 +271,7 @@ static void test_a_manager(void **state)
     }
 }
 
-/* Books that are checked while they are written */
+/* Statistics that are checked while they are written */
 
 struct busy {
     struct fixture *f;
@@ -315,7 +315,7 @@ static void look_or_work(struct member *member, void *context)
     atomic_fetch_sub(&busy->at_work, 1);
 }
 
-static void test_books_in_use(void **state)
+static void test_statistics_in_use(void **state)
 {
     struct busy busy = {.f = *state, .at_work = THREADS - 1};
     busy.base = fixture_alloc(busy.f, NULL, 64 * PAGE, MEM_RESERVE, PAGE_READWRITE);
@@ -334,7 +334,7 @@ int main(void)
         cmocka_unit_test(test_registrations_against_shutdown),
         cmocka_unit_test(test_registrations_against_release),
         cmocka_unit_test(test_a_manager),
-        fixture_test(test_books_in_use),
+        fixture_test(test_statistics_in_use),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

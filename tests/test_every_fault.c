@@ -2,8 +2,8 @@
  * test_every_fault.c - each call of Windows in each operation is made to fail in turn
  *
  * An operation is done once without a failure, to see what it calls.  Then, on a new manager each time, its n-th call of
- * one function fails, with each error that Windows may give; also while VirtualQuery, which the books turn to in doubt,
- * does not answer.  Whatever comes of it, the books agree with themselves and with the real VirtualQuery; a failure is
+ * one function fails, with each error that Windows may give; also while VirtualQuery, to which the accounting turns in doubt,
+ * does not answer.  Whatever comes of it, the accounting agrees with itself and with the real VirtualQuery; a failure is
  * reported as what it was and has changed nothing; and the operation, done again, ends where it ends without
  * a failure.
  */

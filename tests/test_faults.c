@@ -1,8 +1,8 @@
 /*
- * test_faults.c - Windows, or the memory for the books, fails in the middle of a call
+ * test_faults.c - Windows, or the memory for the accounting, fails in the middle of a call
  *
  * The operating system behind os.h and pages.h is replaced. Whatever fails, out-parameters are written,
- * nothing is kept that should not be, and the books equal VirtualQuery (the real one) afterwards.
+ * nothing is kept that should not be, and the accounting equals VirtualQuery (the real one) afterwards.
  */
 #include "support/manager_fixture.h"
 
@@ -87,7 +87,7 @@ static void test_errors_as_hresults(void **state)
         assert_int_equal(load, 0);
         assert_int_equal(available, 0);
     }
-    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 0);
     fixture_free(f, region, 0, MEM_RELEASE);
     VirtualFree(raw, 0, MEM_RELEASE);
 }
@@ -104,12 +104,12 @@ static void test_a_release_that_windows_refuses(void **state)
                      ERROR_INVALID_PARAMETER);
         assert_hresult(hostmem_owns(f->manager, region), S_OK);
         assert_hresult(hostmem_owns(f->manager, region + 40 * GRANULE - 1), S_OK);
-        assert_books_equal_windows(f->manager);
+        assert_statistics_equal_windows(f->manager);
         fixture_alloc(f, region + 100 * PAGE, (i + 1) * PAGE, MEM_COMMIT, PAGE_READWRITE);
-        assert_int_equal(fixture_books(f->manager).committed.now, (6 + i) * PAGE);
+        assert_int_equal(fixture_statistics(f->manager).committed.now, (6 + i) * PAGE);
     }
     fixture_free(f, region, 0, MEM_RELEASE);
-    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 0);
 }
 
 static char *victim;
@@ -155,11 +155,11 @@ static void test_unpublished_before_it_is_freed(void **state)
     victim = fixture_alloc(f, NULL, GRANULE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
     fake_os_before_free(look_during_release);
     fixture_free(f, victim, 0, MEM_RELEASE);
-    assert_int_equal(fixture_books(f->manager).foreign_frees, 1);
+    assert_int_equal(fixture_statistics(f->manager).foreign_frees, 1);
 }
 
 /* Each call for pages is a place to fail; tried from the first one until the request succeeds. */
-static void test_no_memory_for_the_books(void **state)
+static void test_no_memory_for_the_table(void **state)
 {
     struct fixture *f = *state;
     static const struct {
@@ -181,11 +181,11 @@ static void test_no_memory_for_the_books(void **state)
             assert_hresult(result, E_OUTOFMEMORY);
             assert_int_equal(GetLastError(), ERROR_NOT_ENOUGH_MEMORY);
             assert_null(memory);
-            assert_int_equal(fixture_books(f->manager).refusals, ++refused);
-            assert_int_equal(fixture_books(f->manager).reserved.now, 0);
-            assert_int_equal(fixture_books(f->manager).committed.now, 0);
+            assert_int_equal(fixture_statistics(f->manager).refusals, ++refused);
+            assert_int_equal(fixture_statistics(f->manager).reserved.now, 0);
+            assert_int_equal(fixture_statistics(f->manager).committed.now, 0);
         }
-        assert_books_equal_windows(f->manager);
+        assert_statistics_equal_windows(f->manager);
         fixture_free(f, memory, 0, MEM_RELEASE);
     }
     assert_true(refused >= 4);
@@ -208,7 +208,7 @@ static void test_no_memory_for_the_books(void **state)
     assert_null(memory);
     assert_int_equal(GetLastError(), ERROR_NOT_ENOUGH_MEMORY);
     assert_int_equal(fake_os_count(FAKE_OS_ALLOC), committed);
-    assert_books_equal_windows(f->manager);
+    assert_statistics_equal_windows(f->manager);
     for (int i = 0; i < REGIONS; i++)
         fixture_free(f, regions[i], 0, MEM_RELEASE);
 }
@@ -244,8 +244,8 @@ static void test_heaps_and_views_without_memory(void **state)
             break;
         assert_hresult(result, E_OUTOFMEMORY);
         assert_null(block);
-        assert_int_equal(fixture_books(f->manager).blocks, 0);
-        assert_int_equal(fixture_books(f->manager).heap.peak, 0);
+        assert_int_equal(fixture_statistics(f->manager).blocks, 0);
+        assert_int_equal(fixture_statistics(f->manager).heap.peak, 0);
         failures++;
     }
     assert_true(failures >= 2);
@@ -257,18 +257,18 @@ static void test_heaps_and_views_without_memory(void **state)
     fake_os_fail(FAKE_OS_HEAP_ALLOC, 1, 0);
     assert_hresult(IHostMalloc_DebugAlloc(heap, 100, eTaskCritical, "f", 1, &another), E_OUTOFMEMORY);
     assert_null(another);
-    assert_int_equal(fixture_books(f->manager).blocks, 1);
+    assert_int_equal(fixture_statistics(f->manager).blocks, 1);
     assert_hresult(IHostMalloc_Free(heap, block), S_OK);
     assert_int_equal(IHostMalloc_Release(heap), 0);
 
     /* A view without memory for its entry is left out, and can be reported again. */
     HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, GRANULE, NULL);
     void *view = MapViewOfFile(section, FILE_MAP_WRITE, 0, 0, 0);
-    for (long n = 1; fixture_books(f->manager).views == 0; n++) {
+    for (long n = 1; fixture_statistics(f->manager).views == 0; n++) {
         fake_pages_fail_once(n);
         assert_hresult(IHostMemoryManager_AcquiredVirtualAddressSpace(f->memory, view, 0), S_OK);
     }
-    assert_int_equal(fixture_books(f->manager).mapped.now, GRANULE);
+    assert_int_equal(fixture_statistics(f->manager).mapped.now, GRANULE);
     UnmapViewOfFile(view);
     assert_hresult(IHostMemoryManager_ReleasedVirtualAddressSpace(f->memory, view), S_OK);
     CloseHandle(section);
@@ -318,9 +318,9 @@ static void test_a_region_of_32_tib_has_no_record(void **state)
     assert_int_equal(hm_region_publish(&table, &origin), 0);
     origin.pages = 0;
     assert_int_equal(hm_region_publish(&table, &origin), 0);
-    static hostmem_statistics books;
-    hm_stats_read(&stats, &books);
-    assert_int_equal(books.regions, 0);
+    static hostmem_statistics statistics;
+    hm_stats_read(&stats, &statistics);
+    assert_int_equal(statistics.regions, 0);
 #ifdef _WIN64
     origin.pages = ((uint64_t)1 << 33) - 1;
     const uint32_t number = hm_region_publish(&table, &origin);
@@ -376,7 +376,7 @@ int main(void)
         fault_test(test_a_release_that_windows_refuses),
         fault_test(test_wrong_requests_unpublish_nothing),
         fault_test(test_unpublished_before_it_is_freed),
-        fault_test(test_no_memory_for_the_books),
+        fault_test(test_no_memory_for_the_table),
         fault_test(test_heaps_and_views_without_memory),
         cmocka_unit_test(test_create_without_memory),
         cmocka_unit_test(test_a_region_of_32_tib_has_no_record),

@@ -34,11 +34,11 @@ static unsigned frees_refused(struct fixture *f, void *address)
 static void assert_free_is_refused(struct fixture *f, void *address, const void *base, SIZE_T size)
 {
     struct picture before = picture_take(base, size);
-    uint64_t counted = fixture_books(f->manager).foreign_frees;
+    uint64_t counted = fixture_statistics(f->manager).foreign_frees;
     unsigned refused = frees_refused(f, address);
     assert_picture(&before, base, size);
-    assert_int_equal(fixture_books(f->manager).foreign_frees, counted + refused);
-    hostmem_calls calls = fixture_books(f->manager).calls[HOSTMEM_VIRTUAL_FREE][HOSTMEM_LEVEL_NONE];
+    assert_int_equal(fixture_statistics(f->manager).foreign_frees, counted + refused);
+    hostmem_calls calls = fixture_statistics(f->manager).calls[HOSTMEM_VIRTUAL_FREE][HOSTMEM_LEVEL_NONE];
     assert_int_equal(calls.failures, counted + refused);
 }
 
@@ -69,11 +69,11 @@ static void test_mapped_view(void **state)
     assert_non_null(view);
     fill_bytes(view, GRANULE, 3);
     assert_free_is_refused(f, view, view, GRANULE);
-    /* The same once it has been reported: in the books, but not to be freed. */
+    /* The same once it has been reported: in the accounting, but not to be freed. */
     assert_hresult(IHostMemoryManager_AcquiredVirtualAddressSpace(f->memory, view, GRANULE), S_OK);
     assert_free_is_refused(f, view, view, GRANULE);
     assert_free_is_refused(f, view + PAGE, view, GRANULE);
-    assert_int_equal(fixture_books(f->manager).mapped.now, GRANULE);
+    assert_int_equal(fixture_statistics(f->manager).mapped.now, GRANULE);
     assert_bytes(view, GRANULE, 3);
     UnmapViewOfFile(view);
     assert_hresult(IHostMemoryManager_ReleasedVirtualAddressSpace(f->memory, view), S_OK);
@@ -149,7 +149,7 @@ static void test_another_managers_region(void **state)
     assert_free_is_refused(f, region, region, 2 * GRANULE);
     assert_free_is_refused(f, (char *)region + GRANULE, region, 2 * GRANULE);
     assert_bytes(region, 2 * GRANULE, 6);
-    assert_int_equal(fixture_books(other).committed.now, 2 * GRANULE);
+    assert_int_equal(fixture_statistics(other).committed.now, 2 * GRANULE);
     assert_hresult(IHostMemoryManager_VirtualFree(memory, region, 0, MEM_RELEASE), S_OK);
     assert_true(verified(other));
     IHostMemoryManager_Release(memory);
@@ -165,20 +165,20 @@ static void test_commit_in_a_foreign_reservation(void **state)
     SetLastError(NO_ERROR_SET);
     assert_ptr_equal(fixture_alloc(f, raw + 5, 3 * PAGE, MEM_COMMIT, PAGE_READWRITE), raw);
     assert_int_equal(GetLastError(), NO_ERROR_SET);
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.foreign_committed, 3 * PAGE); /* four pages, one of them committed before */
-    assert_int_equal(books.committed.now, 0);
-    assert_int_equal(books.regions, 0);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.foreign_committed, 3 * PAGE); /* four pages, one of them committed before */
+    assert_int_equal(statistics.committed.now, 0);
+    assert_int_equal(statistics.regions, 0);
     assert_hresult(hostmem_owns(f->manager, raw), S_FALSE);
     fixture_alloc(f, raw, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
-    assert_int_equal(fixture_books(f->manager).foreign_committed, 3 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).foreign_committed, 3 * PAGE);
 
     void *memory = (void *)1;
     HRESULT result = IHostMemoryManager_VirtualAlloc(f->memory, raw, 2 * GRANULE, MEM_COMMIT, PAGE_READWRITE,
                                                      eTaskCritical, &memory);
     assert_win32(result, GetLastError());
     assert_null(memory);
-    assert_int_equal(fixture_books(f->manager).foreign_committed, 3 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).foreign_committed, 3 * PAGE);
     fill_bytes(raw, 4 * PAGE, 7);
     assert_free_is_refused(f, raw, raw, GRANULE);
     assert_bytes(raw, 4 * PAGE, 7);

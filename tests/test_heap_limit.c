@@ -41,19 +41,19 @@ static struct refusal heap(uint64_t bytes, uint64_t limit, uint64_t used)
 
 static uint64_t committed_for(struct governed *g, hostmem_use use)
 {
-    return fixture_books(g->f.manager).committed_by_use[use].now;
+    return fixture_statistics(g->f.manager).committed_by_use[use].now;
 }
 
 static void assert_heap_overrun(struct governed *g, uint64_t count, uint64_t bytes, uint64_t peak)
 {
-    hostmem_statistics books = fixture_books(g->f.manager);
-    assert_int_equal(books.heap_overrun.count, count);
-    assert_int_equal(books.heap_overrun.bytes, bytes);
-    assert_int_equal(books.heap_overrun.peak, peak);
-    assert_int_equal(books.overrun.count, 0);
-    assert_true(books.committed.peak >= books.committed.now);
-    assert_true(books.committed_by_use[HOSTMEM_USE_GC_HEAP].peak >=
-                books.committed_by_use[HOSTMEM_USE_GC_HEAP].now);
+    hostmem_statistics statistics = fixture_statistics(g->f.manager);
+    assert_int_equal(statistics.heap_overrun.count, count);
+    assert_int_equal(statistics.heap_overrun.bytes, bytes);
+    assert_int_equal(statistics.heap_overrun.peak, peak);
+    assert_int_equal(statistics.overrun.count, 0);
+    assert_true(statistics.committed.peak >= statistics.committed.now);
+    assert_true(statistics.committed_by_use[HOSTMEM_USE_GC_HEAP].peak >=
+                statistics.committed_by_use[HOSTMEM_USE_GC_HEAP].now);
 }
 
 /* What the heap has is counted by itself: refused at both levels that may be. */
@@ -98,7 +98,7 @@ static void test_the_heap_is_refused(void **state)
     assert_hresult(IHostMalloc_Free(g->heap, block), S_OK);
     release(g, more);
     release(g, tables);
-    assert_int_equal(fixture_books(g->f.manager).committed_by_use[HOSTMEM_USE_GC_HEAP].peak, pages(6));
+    assert_int_equal(fixture_statistics(g->f.manager).committed_by_use[HOSTMEM_USE_GC_HEAP].peak, pages(6));
 }
 
 /* Before a runtime has started its heap is process-critical: counted, told, and granted, whatever the flags. */
@@ -109,7 +109,7 @@ static void test_process_critical(void **state)
         hostmem_limits limits = limits_of(pages(20), 0, pages(4), flags);
         limits.heap_limit = pages(3);
         governed_limit(g, &limits);
-        hostmem_overrun before = fixture_books(g->f.manager).heap_overrun;
+        hostmem_overrun before = fixture_statistics(g->f.manager).heap_overrun;
         char *objects = region_for(g, 64, HOSTMEM_USE_GC_HEAP);
         grant(g, objects, 3 * PAGE, MEM_COMMIT, eProcessCritical, pages(3));
         overrun(g, objects + 3 * PAGE, PAGE, MEM_COMMIT, eProcessCritical, heap(PAGE, pages(3), pages(4)));
@@ -146,7 +146,7 @@ static void test_windows_refuses(void **state)
                                                    0x333, (EMemoryCriticalLevel)level, &memory)));
         assert_heap_overrun(g, 0, 0, 0);
         assert_int_equal(charged(g), 0);
-        assert_int_equal(fixture_books(g->f.manager).charged.peak, 0);
+        assert_int_equal(fixture_statistics(g->f.manager).charged.peak, 0);
     }
     grant(g, objects, PAGE, MEM_COMMIT, eTaskCritical, PAGE);
     assert_int_equal(event_log_count(&g->log, HOSTMEM_EVENT_OVERRUN), 0);

@@ -5,7 +5,7 @@
  *
  * All methods, with addresses, sizes, flags and levels that make no sense more often than not (support/hostile.h).
  * Nothing may crash, nothing of others may be touched, each answer must be one that hostmem.h allows for what was asked,
- * and the books must be right at any time.  At the end the process has no more memory than before.
+ * and the accounting must be right at any time.  At the end the process has no more memory than before.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -373,7 +373,7 @@ static void limits(void)
 
 static void host(void)
 {
-    hostmem_statistics books = {.size = below(2) ? sizeof books : (uint32_t)any()};
+    hostmem_statistics statistics = {.size = below(2) ? sizeof statistics : (uint32_t)any()};
     HRESULT stop = (HRESULT)any(), result;
     char *address = any_address();
     switch (below(5)) {
@@ -384,9 +384,9 @@ static void host(void)
         require(hostmem_owns(NULL, address) == E_POINTER);
         break;
     case 2:
-        calling("hostmem_get_statistics", books.size, 0, 0, 0, 0);
-        result = hostmem_get_statistics(hostile.manager, &books);
-        require(result == (books.size == sizeof books ? S_OK : E_INVALIDARG));
+        calling("hostmem_get_statistics", statistics.size, 0, 0, 0, 0);
+        result = hostmem_get_statistics(hostile.manager, &statistics);
+        require(result == (statistics.size == sizeof statistics ? S_OK : E_INVALIDARG));
         break;
     case 3:
         calling("hostmem_walk_regions", (uint32_t)stop, 0, 0, 0, 0);
@@ -447,7 +447,7 @@ static void run_calls(unsigned long count)
         any_call();
         if (hostile.number / 1000 > checked) {
             checked = hostile.number / 1000;
-            check_books();
+            check_statistics();
         }
     }
     for (unsigned m = 0; m < HOSTMEM_METHOD_COUNT; m++)

@@ -1,7 +1,7 @@
 /*
  * test_leaks.c - the leak list, and what becomes of memory whose manager or heap goes
  *
- * What is still owned is reported and stays where it is, usable; the books' own memory goes.
+ * What is still owned is reported and stays where it is, usable; the manager's own memory goes.
  */
 #include "support/manager_fixture.h"
 #include "support/verified.h"
@@ -146,8 +146,8 @@ static void test_the_walk_and_its_callback(void **state)
     count = 0;
     assert_hresult(hostmem_walk_blocks(f->manager, free_it, &count), S_OK);
     assert_int_equal(count, 1000);
-    assert_int_equal(fixture_books(f->manager).blocks, 0);
-    assert_int_equal(fixture_books(f->manager).heap.now, 0);
+    assert_int_equal(fixture_statistics(f->manager).blocks, 0);
+    assert_int_equal(fixture_statistics(f->manager).heap.now, 0);
     assert_int_equal(IHostMalloc_Release(a), 0);
     assert_int_equal(IHostMalloc_Release(b), 0);
 }
@@ -288,7 +288,7 @@ static void one_life(void)
                                                        eTaskCritical, &regions[i]),
                        S_OK);
     assert_hresult(IHostMalloc_Alloc(heap, 100, eTaskCritical, &block), S_OK);
-    assert_true(fixture_books(manager).metadata > 100000);
+    assert_true(fixture_statistics(manager).metadata > 100000);
     assert_hresult(IHostMalloc_Free(heap, block), S_OK);
     for (unsigned i = 0; i < 3000; i++)
         assert_hresult(IHostMemoryManager_VirtualFree(memory, regions[i], 0, MEM_RELEASE), S_OK);

@@ -40,7 +40,7 @@ static void test_commit(void **state)
     decommit(g, region, 0);
     assert_int_equal(charged(g), 0);
     grant(g, region + 54 * PAGE, 10 * PAGE, MEM_COMMIT, eTaskCritical, pages(10));
-    assert_int_equal(fixture_books(g->f.manager).charged.peak, limit);
+    assert_int_equal(fixture_statistics(g->f.manager).charged.peak, limit);
     release(g, region);
     assert_int_equal(charged(g), 0);
 }
@@ -104,8 +104,9 @@ static void test_windows_refuses(void **state)
     assert_true(FAILED(IHostMemoryManager_VirtualAlloc(g->f.memory, region, PAGE, MEM_RESERVE | MEM_COMMIT,
                                                        PAGE_READWRITE, eTaskCritical, &memory)));
     assert_int_equal(charged(g), 0);
-    assert_int_equal(fixture_books(g->f.manager).refusals, 0);
-    assert_int_equal(fixture_books(g->f.manager).calls[HOSTMEM_VIRTUAL_ALLOC][eTaskCritical].failures, 3);
+    assert_int_equal(fixture_statistics(g->f.manager).refusals, 0);
+    assert_int_equal(fixture_statistics(g->f.manager).calls[HOSTMEM_VIRTUAL_ALLOC][eTaskCritical].failures,
+                     3);
     void *all = grant(g, NULL, 10 * PAGE, MEM_COMMIT, eTaskCritical, pages(10));
     release(g, all);
     release(g, region);
@@ -127,7 +128,7 @@ static void test_what_is_not_charged(void **state)
     }
     char *raw = VirtualAlloc(NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE);
     grant(g, raw, 3 * PAGE, MEM_COMMIT, eTaskCritical, 0);
-    assert_int_equal(fixture_books(g->f.manager).foreign_committed, 3 * PAGE);
+    assert_int_equal(fixture_statistics(g->f.manager).foreign_committed, 3 * PAGE);
     VirtualFree(raw, 0, MEM_RELEASE);
     release(g, region);
 }
@@ -157,10 +158,10 @@ static void test_levels_and_margin(void **state)
     const struct refusal second = {HOSTMEM_REASON_MARGIN, PAGE, pages(14), pages(17)};
     overrun(g, next, PAGE, MEM_COMMIT, (unsigned)-1, second);
     next += PAGE;
-    hostmem_statistics books = fixture_books(g->f.manager);
-    assert_int_equal(books.overrun.count, 2);
-    assert_int_equal(books.overrun.bytes, pages(3));
-    assert_int_equal(books.overrun.peak, pages(3));
+    hostmem_statistics statistics = fixture_statistics(g->f.manager);
+    assert_int_equal(statistics.overrun.count, 2);
+    assert_int_equal(statistics.overrun.bytes, pages(3));
+    assert_int_equal(statistics.overrun.peak, pages(3));
 
     limits.flags = HOSTMEM_LIMITS_STRICT;
     governed_limit(g, &limits);
@@ -259,11 +260,11 @@ static void test_views(void **state)
     overrun(g, view + 4 * PAGE, 2 * PAGE, MEM_COMMIT, eTaskCritical, one);
     const struct refusal two = {HOSTMEM_REASON_MARGIN, pages(2), pages(5), pages(8)};
     overrun(g, view + 8 * PAGE, 2 * PAGE, MEM_COMMIT, eProcessCritical, two);
-    hostmem_statistics books = fixture_books(g->f.manager);
-    assert_int_equal(books.view_committed.now, pages(8));
-    assert_int_equal(books.overrun.count, 2);
-    assert_int_equal(books.overrun.bytes, pages(3));
-    assert_int_equal(books.overrun.peak, pages(3));
+    hostmem_statistics statistics = fixture_statistics(g->f.manager);
+    assert_int_equal(statistics.view_committed.now, pages(8));
+    assert_int_equal(statistics.overrun.count, 2);
+    assert_int_equal(statistics.overrun.bytes, pages(3));
+    assert_int_equal(statistics.overrun.peak, pages(3));
     refuse(g, NULL, 1, MEM_COMMIT, eTaskCritical, task(PAGE, pages(2), pages(8)));
 
     UnmapViewOfFile(view);
@@ -316,7 +317,7 @@ static void test_limits_change(void **state)
     refuse(g, region + 20 * PAGE, PAGE, MEM_COMMIT, eTaskCritical, task(PAGE, pages(10), pages(20)));
     grant(g, region, 20 * PAGE, MEM_COMMIT, eTaskCritical, 0);
     assert_bytes(region, 20 * PAGE, 3);
-    assert_int_equal(fixture_books(g->f.manager).overrun.count, 0);
+    assert_int_equal(fixture_statistics(g->f.manager).overrun.count, 0);
     decommit(g, region, 10 * PAGE);
     refuse(g, region, 1, MEM_COMMIT, eTaskCritical, task(PAGE, pages(10), pages(10)));
     decommit(g, region + 19 * PAGE, PAGE);

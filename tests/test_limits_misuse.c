@@ -211,9 +211,9 @@ static void test_pressure_calls_and_after_the_end(void **state)
     void *refused = (void *)1;
     assert_hresult(IHostMalloc_Alloc(g->heap, 501, eTaskCritical, &refused), E_OUTOFMEMORY);
     assert_null(refused);
-    hostmem_statistics books = fixture_books(g->f.manager);
-    assert_int_equal(books.refused[HOSTMEM_REASON_TASK_LIMIT], 1);
-    assert_int_equal(books.charged.now, 1000);
+    hostmem_statistics statistics = fixture_statistics(g->f.manager);
+    assert_int_equal(statistics.refused[HOSTMEM_REASON_TASK_LIMIT], 1);
+    assert_int_equal(statistics.charged.now, 1000);
     assert_hresult(hostmem_get_limits(g->f.manager, &limits), S_OK);
     assert_int_equal(limits.task_limit, 1500);
     assert_hresult(IHostMalloc_Free(g->heap, block), S_OK);
@@ -236,10 +236,10 @@ static void come_back(struct event_log *log, const hostmem_event *event)
         return;
     hostmem_manager *manager = visit->g->f.manager;
     IHostMemoryManager *memory = visit->g->f.memory;
-    hostmem_statistics books = {.size = sizeof books};
+    hostmem_statistics statistics = {.size = sizeof statistics};
     hostmem_limits limits = {.size = sizeof limits};
-    visit->results[0] = hostmem_get_statistics(manager, &books);
-    visit->charged = books.charged.now;
+    visit->results[0] = hostmem_get_statistics(manager, &statistics);
+    visit->charged = statistics.charged.now;
     visit->results[1] = hostmem_get_limits(manager, &limits);
     limits.limit = limits.task_limit = 20 * PAGE;
     visit->results[2] = hostmem_set_limits(manager, &limits);
@@ -403,7 +403,8 @@ static void test_relief(void **state)
         if (rows[i].give)
             assert_ptr_equal(VirtualAlloc(taken, 4 * GRANULE, MEM_RESERVE, PAGE_NOACCESS), taken);
     }
-    hostmem_calls calls = fixture_books(f.manager).calls[HOSTMEM_NEEDS_ADDRESS_SPACE][HOSTMEM_LEVEL_NONE];
+    hostmem_calls calls =
+        fixture_statistics(f.manager).calls[HOSTMEM_NEEDS_ADDRESS_SPACE][HOSTMEM_LEVEL_NONE];
     assert_int_equal(calls.calls, sizeof rows / sizeof rows[0]);
     assert_int_equal(calls.failures, calls.calls - 3);
     VirtualFree(taken, 0, MEM_RELEASE);

@@ -26,9 +26,9 @@ static void *alloc(IHostMalloc *heap, SIZE_T size)
 
 static void assert_blocks(struct fixture *f, uint64_t blocks, uint64_t bytes)
 {
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.blocks, blocks);
-    assert_int_equal(books.heap.now, bytes);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.blocks, blocks);
+    assert_int_equal(statistics.heap.now, bytes);
 }
 
 static void test_create(void **state)
@@ -90,7 +90,7 @@ static void test_blocks_are_aligned_zeroed_and_apart(void **state)
                 assert_hresult(IHostMalloc_Free(heap, blocks[n]), S_OK);
             }
             assert_blocks(f, 0, 0);
-            assert_int_equal(fixture_books(f->manager).heap.peak, total);
+            assert_int_equal(fixture_statistics(f->manager).heap.peak, total);
         }
         assert_int_equal(IHostMalloc_Release(heap), 0);
     }
@@ -114,7 +114,7 @@ static void test_requests_that_cannot_be_met(void **state)
     assert_hresult(IHostMalloc_Alloc(heap, 1, eTaskCritical, NULL), E_POINTER);
     assert_hresult(IHostMalloc_DebugAlloc(heap, 1, eTaskCritical, "file", 1, NULL), E_POINTER);
     assert_blocks(f, 0, 0);
-    assert_int_equal(fixture_books(f->manager).heap.peak, 0);
+    assert_int_equal(fixture_statistics(f->manager).heap.peak, 0);
     IHostMalloc_Release(heap);
 }
 
@@ -152,7 +152,7 @@ static void test_pointers_that_are_no_blocks(void **state)
         SetLastError(NO_ERROR_SET);
         assert_hresult(IHostMalloc_Free(heap, wrong[i]), HOST_E_INVALIDOPERATION);
         assert_int_equal(GetLastError(), NO_ERROR_SET);
-        assert_int_equal(fixture_books(f->manager).foreign_frees, i + 1);
+        assert_int_equal(fixture_statistics(f->manager).foreign_frees, i + 1);
     }
     assert_bytes(block, 1000, 1);
     assert_bytes(others, 1000, 2);

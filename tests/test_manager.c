@@ -51,14 +51,14 @@ static HRESULT HOSTMEM_CALL never_block(const hostmem_block *block, void *contex
 static void test_pointers_of_the_c_api(void **state)
 {
     struct fixture *f = *state;
-    hostmem_statistics books = {.size = sizeof books};
+    hostmem_statistics statistics = {.size = sizeof statistics};
     IHostMemoryManager *memory = (IHostMemoryManager *)1;
-    assert_hresult(hostmem_get_statistics(NULL, &books), E_POINTER);
+    assert_hresult(hostmem_get_statistics(NULL, &statistics), E_POINTER);
     assert_hresult(hostmem_get_statistics(f->manager, NULL), E_POINTER);
-    books.size = sizeof books - 1;
-    assert_hresult(hostmem_get_statistics(f->manager, &books), E_INVALIDARG);
-    books.size = 0;
-    assert_hresult(hostmem_get_statistics(f->manager, &books), E_INVALIDARG);
+    statistics.size = sizeof statistics - 1;
+    assert_hresult(hostmem_get_statistics(f->manager, &statistics), E_INVALIDARG);
+    statistics.size = 0;
+    assert_hresult(hostmem_get_statistics(f->manager, &statistics), E_INVALIDARG);
     assert_hresult(hostmem_get_memory_manager(f->manager, NULL), E_POINTER);
     assert_hresult(hostmem_get_memory_manager(NULL, &memory), E_POINTER);
     assert_null(memory);
@@ -110,11 +110,11 @@ static void test_calls_are_counted_by_level(void **state)
         expected[levels[i].row].calls += 2;
         expected[levels[i].row].failures += 1;
     }
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_memory_equal(books.calls[HOSTMEM_VIRTUAL_ALLOC], expected, sizeof expected);
-    assert_int_equal(books.calls[HOSTMEM_VIRTUAL_FREE][HOSTMEM_LEVEL_NONE].calls, 7);
-    assert_int_equal(books.calls[HOSTMEM_VIRTUAL_FREE][0].calls, 0);
-    assert_int_equal(books.calls[HOSTMEM_VIRTUAL_FREE][HOSTMEM_LEVEL_NONE].failures, 0);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_memory_equal(statistics.calls[HOSTMEM_VIRTUAL_ALLOC], expected, sizeof expected);
+    assert_int_equal(statistics.calls[HOSTMEM_VIRTUAL_FREE][HOSTMEM_LEVEL_NONE].calls, 7);
+    assert_int_equal(statistics.calls[HOSTMEM_VIRTUAL_FREE][0].calls, 0);
+    assert_int_equal(statistics.calls[HOSTMEM_VIRTUAL_FREE][HOSTMEM_LEVEL_NONE].failures, 0);
 }
 
 /* What the machine has, as Windows tells it; two readings may differ while others run. */
@@ -148,8 +148,8 @@ static void test_memory_load(void **state)
     assert_hresult(IHostMemoryManager_GetMemoryLoad(f->memory, &load, NULL), E_POINTER);
     assert_int_equal(load, 0);
     assert_hresult(IHostMemoryManager_GetMemoryLoad(f->memory, NULL, NULL), E_POINTER);
-    assert_int_equal(fixture_books(f->manager).calls[HOSTMEM_GET_MEMORY_LOAD][HOSTMEM_LEVEL_NONE].failures,
-                     3);
+    assert_int_equal(
+        fixture_statistics(f->manager).calls[HOSTMEM_GET_MEMORY_LOAD][HOSTMEM_LEVEL_NONE].failures, 3);
 }
 
 /* The arithmetic of job limits, which Wine 8.0 accepts and ignores. */
@@ -301,7 +301,7 @@ static void test_shutdown(void **state)
     assert_hresult(IHostMemoryManager_CreateMalloc(f->memory, MALLOC_THREADSAFE, &second),
                    HOST_E_CLRNOTAVAILABLE);
     assert_null(second);
-    assert_int_equal(fixture_books(f->manager).refusals, sizeof refused / sizeof refused[0] + 1);
+    assert_int_equal(fixture_statistics(f->manager).refusals, sizeof refused / sizeof refused[0] + 1);
 
     void *block;
     assert_hresult(IHostMalloc_Alloc(heap, 100, eTaskCritical, &block), S_OK);
@@ -316,7 +316,7 @@ static void test_shutdown(void **state)
     assert_int_equal(info.Protect, PAGE_READONLY);
     assert_hresult(IHostMemoryManager_GetMemoryLoad(f->memory, &load, &available), S_OK);
     fixture_free(f, region, PAGE, MEM_DECOMMIT);
-    assert_int_equal(fixture_books(f->manager).committed.now, PAGE);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, PAGE);
     fixture_free(f, region, 0, MEM_RELEASE);
     VirtualFree(raw, 0, MEM_RELEASE);
 }

@@ -116,12 +116,12 @@ static void without_the_flag(void)
     expect(*bridge_slot(module, "malloc") == before, "malloc is redirected", 0);
 }
 
-static hostmem_statistics books_of(hostmem_manager *manager)
+static hostmem_statistics statistics_of(hostmem_manager *manager)
 {
-    hostmem_statistics books = {.size = sizeof books};
-    HRESULT hr = hostmem_get_statistics(manager, &books);
+    hostmem_statistics statistics = {.size = sizeof statistics};
+    HRESULT hr = hostmem_get_statistics(manager, &statistics);
     expect(hr == S_OK, "statistics", hr);
-    return books;
+    return statistics;
 }
 
 /* Counted like other critical memory: the margin, then an overrun; and after a shutdown it is served. */
@@ -136,16 +136,16 @@ static void our_manager(void)
     hostmem_create_host_control(manager, NULL, &control);
     bind_to(control, HOSTMEM_BRIDGE_HEAP);
     char *block = runtime->malloc(1000);
-    hostmem_statistics books = books_of(manager);
-    expect(books.blocks == 1, "blocks", (long)books.blocks);
-    expect(books.heap.now >= 1000 && books.heap.now < 1100, "bytes", (long)books.heap.now);
+    hostmem_statistics statistics = statistics_of(manager);
+    expect(statistics.blocks == 1, "blocks", (long)statistics.blocks);
+    expect(statistics.heap.now >= 1000 && statistics.heap.now < 1100, "bytes", (long)statistics.heap.now);
     char *in_margin = runtime->malloc(MB * 3 / 2);
-    books = books_of(manager);
-    expect(in_margin && books.overrun.count == 0, "overruns", (long)books.overrun.count);
+    statistics = statistics_of(manager);
+    expect(in_margin && statistics.overrun.count == 0, "overruns", (long)statistics.overrun.count);
     char *overrun = runtime->calloc(MB, 2);
-    books = books_of(manager);
-    expect(overrun && books.overrun.count == 1, "overruns", (long)books.overrun.count);
-    expect(books.heap.now > MB * 7 / 2, "bytes", (long)books.heap.now);
+    statistics = statistics_of(manager);
+    expect(overrun && statistics.overrun.count == 1, "overruns", (long)statistics.overrun.count);
+    expect(statistics.heap.now > MB * 7 / 2, "bytes", (long)statistics.heap.now);
 
     expect(hostmem_shutdown(manager) == S_OK, "shutdown", 0);
     block = runtime->realloc(block, 2000);
@@ -153,8 +153,8 @@ static void our_manager(void)
     runtime->crt_free(block);
     runtime->crt_free(in_margin);
     runtime->crt_free(overrun);
-    books = books_of(manager);
-    expect(books.blocks == 0 && books.heap.now == 0, "bytes", (long)books.heap.now);
+    statistics = statistics_of(manager);
+    expect(statistics.blocks == 0 && statistics.heap.now == 0, "bytes", (long)statistics.heap.now);
     HRESULT hr = hostmem_verify(manager, NULL);
     expect(hr == S_OK, "verify", hr);
 }

@@ -28,7 +28,7 @@ static void check(struct fixture *f, char *base, bool commits, struct range late
 {
     call(f, base, &late_pages, !commits);
     call(f, base, &pages, commits);
-    uint64_t compared = fixture_books(f->manager).os_compared;
+    uint64_t compared = fixture_statistics(f->manager).os_compared;
     struct late late = {.method = commits ? ALLOC : FREE,
                         .address = base + late_pages.at,
                         .size = late_pages.size,
@@ -44,8 +44,8 @@ static void check(struct fixture *f, char *base, bool commits, struct range late
                  commits ? "commit" : "decommit", (unsigned long)late_pages.size,
                  (unsigned long)late_pages.at, (unsigned long)pages.size, (unsigned long)pages.at,
                  (unsigned)late_queries);
-    assert_int_equal(fixture_books(f->manager).os_compared - compared, asks);
-    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).os_compared - compared, asks);
+    assert_statistics_equal_windows(f->manager);
 }
 
 /* `odd` bytes past a multiple of 4 MiB. */
@@ -110,8 +110,8 @@ static void test_a_decommit_of_all(void **state)
         assert_int_equal(late_queries, 0);
         assert_int_equal(late_end(&late), S_OK);
         assert_true(late_queries > 0);
-        assert_int_equal(fixture_books(f->manager).committed.now, PAGE);
-        assert_books_equal_windows(f->manager);
+        assert_int_equal(fixture_statistics(f->manager).committed.now, PAGE);
+        assert_statistics_equal_windows(f->manager);
         call(f, base, &page, false);
     }
     fixture_free(f, base, 0, MEM_RELEASE);
@@ -130,7 +130,7 @@ static void test_commits_that_meet(void **state)
     call(f, base, &pages, true);
     assert_int_equal(late_end(&late), S_OK);
     assert_int_equal(late_queries, 0);
-    assert_books_equal_windows(f->manager);
+    assert_statistics_equal_windows(f->manager);
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 
@@ -142,14 +142,14 @@ static void test_a_decommit_of_no_pages(void **state)
     char *base = reserve_at(f, 2 * SECTOR, 0);
     const struct range pages = {0, 4 * PAGE};
     check(f, base, true, pages, pages, true); /* the versions are not 0 any more */
-    const uint64_t compared = fixture_books(f->manager).os_compared;
+    const uint64_t compared = fixture_statistics(f->manager).os_compared;
     struct late late = {
         .method = FREE, .address = base, .size = (SIZE_T)-1, .type = MEM_DECOMMIT, .stop = BEFORE_FREE};
     late_begin(f, &late);
     call(f, base, &(struct range){SECTOR, PAGE}, true);
     late_end(&late);
-    assert_books_equal_windows(f->manager);
-    assert_int_equal(fixture_books(f->manager).os_compared, compared);
+    assert_statistics_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).os_compared, compared);
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 

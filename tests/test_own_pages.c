@@ -67,9 +67,9 @@ static void own_end(struct own *own, enum own_way way)
         fixture_free(&own->f, own->memory, 0, MEM_RELEASE);
     if (own->region != NULL)
         fixture_free(&own->f, own->region, 0, MEM_RELEASE);
-    const hostmem_statistics books = fixture_books(own->f.manager);
-    assert_int_equal(books.charged.now, 0);
-    assert_int_equal(books.reserved.now, 0);
+    const hostmem_statistics statistics = fixture_statistics(own->f.manager);
+    assert_int_equal(statistics.charged.now, 0);
+    assert_int_equal(statistics.reserved.now, 0);
     assert_int_equal(IHostMalloc_Release(own->heap), 0);
     IHostMemoryManager_Release(own->f.memory);
     hostmem_release(own->f.manager);
@@ -81,10 +81,10 @@ static struct own *own_paused;
 static void nothing_is_held(void)
 {
     const DWORD error = GetLastError();
-    const hostmem_statistics books = fixture_books(own_paused->f.manager);
-    assert_int_equal(books.charged.now, 0);
-    assert_int_equal(books.heap.now, 0);
-    assert_int_equal(books.reserved.now, own_paused->reserved);
+    const hostmem_statistics statistics = fixture_statistics(own_paused->f.manager);
+    assert_int_equal(statistics.charged.now, 0);
+    assert_int_equal(statistics.heap.now, 0);
+    assert_int_equal(statistics.reserved.now, own_paused->reserved);
     assert_true(verified(own_paused->f.manager));
     SetLastError(error);
 }
@@ -113,16 +113,16 @@ static void test_pages_of_its_own(void **state)
                     reached = fake_pages_calls() >= n;
                     const bool refused = reached && for_good;
                     const long pauses = !reached ? 0 : refused ? levels[l].pauses : 1;
-                    hostmem_statistics books = fixture_books(own.f.manager);
+                    hostmem_statistics statistics = fixture_statistics(own.f.manager);
                     assert_hresult(result, refused ? E_OUTOFMEMORY : S_OK);
                     assert_int_equal(error, refused ? ERROR_NOT_ENOUGH_MEMORY : NO_ERROR_SET);
                     assert_int_equal(fake_os_pauses() - paused, pauses);
-                    assert_int_equal(books.os_retries, pauses);
-                    assert_int_equal(books.refusals, refused); /* not each attempt */
-                    assert_int_equal(books.refused[HOSTMEM_REASON_METADATA], refused);
+                    assert_int_equal(statistics.os_retries, pauses);
+                    assert_int_equal(statistics.refusals, refused); /* not each attempt */
+                    assert_int_equal(statistics.refused[HOSTMEM_REASON_METADATA], refused);
                     assert_true((own.memory == NULL) == refused);
                     if (refused)
-                        assert_int_equal(books.charged.now, 0);
+                        assert_int_equal(statistics.charged.now, 0);
                     assert_true(verified(own.f.manager));
                     own_end(&own, way);
                 }

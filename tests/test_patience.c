@@ -62,7 +62,7 @@ static void test_commits(void **state)
                 for (unsigned n = 0; n < sizeof failures / sizeof failures[0]; n++) {
                     const bool granted = failures[n] <= most;
                     const long pauses = granted ? failures[n] : most;
-                    uint64_t before = fixture_books(f->manager).charged.now;
+                    uint64_t before = fixture_statistics(f->manager).charged.now;
                     long paused = fake_os_pauses();
                     void *memory;
                     fake_os_fail_times(FAKE_OS_ALLOC, 1, failures[n], transient[e]);
@@ -73,19 +73,19 @@ static void test_commits(void **state)
                     assert_int_equal(fake_os_count(FAKE_OS_ALLOC), pauses + 1);
                     retries += (uint64_t)pauses;
                     fake_os_fail(FAKE_OS_ALLOC, 0, 0);
-                    hostmem_statistics books = fixture_books(f->manager);
-                    assert_int_equal(books.os_retries, retries);
-                    assert_int_equal(books.refusals, 0);
-                    assert_int_equal(books.charged.now, books.committed.now);
+                    hostmem_statistics statistics = fixture_statistics(f->manager);
+                    assert_int_equal(statistics.os_retries, retries);
+                    assert_int_equal(statistics.refusals, 0);
+                    assert_int_equal(statistics.charged.now, statistics.committed.now);
                     if (!granted) {
                         assert_int_equal(error, transient[e]);
                         assert_null(memory);
-                        assert_int_equal(books.charged.now, before);
+                        assert_int_equal(statistics.charged.now, before);
                     } else if (ways[w].address == NULL) {
-                        assert_int_equal(books.charged.now, before + 3 * PAGE);
+                        assert_int_equal(statistics.charged.now, before + 3 * PAGE);
                         fixture_free(f, memory, 0, MEM_RELEASE);
                     } else if (ways[w].address == region) {
-                        assert_int_equal(books.charged.now, before + 3 * PAGE);
+                        assert_int_equal(statistics.charged.now, before + 3 * PAGE);
                         fixture_free(f, memory, 3 * PAGE, MEM_DECOMMIT);
                     }
                 }
@@ -120,7 +120,7 @@ static void test_no_second_attempt(void **state)
     assert_hresult(IHostMemoryManager_VirtualFree(f->memory, region, PAGE, MEM_DECOMMIT), E_OUTOFMEMORY);
     assert_int_equal(fake_os_count(FAKE_OS_FREE), 1);
     assert_int_equal(fake_os_pauses(), 0);
-    assert_int_equal(fixture_books(f->manager).os_retries, 0);
+    assert_int_equal(fixture_statistics(f->manager).os_retries, 0);
     fake_os_fail(FAKE_OS_ALLOC, 0, 0);
     fixture_free(f, region, 0, MEM_RELEASE);
 }
@@ -164,11 +164,11 @@ static void test_heap(void **state)
                     assert_int_equal(error, NO_ERROR_SET);
                 assert_int_equal(fake_os_count(FAKE_OS_HEAP_ALLOC), granted ? failures + 1 : failures);
                 retries += (uint64_t)(granted ? failures : levels[l].pauses);
-                hostmem_statistics books = fixture_books(f->manager);
-                assert_int_equal(books.os_retries, retries);
-                assert_int_equal(books.charged.now, granted ? 100 : 0);
-                assert_int_equal(books.heap.now, granted ? 100 : 0);
-                assert_int_equal(books.blocks, granted);
+                hostmem_statistics statistics = fixture_statistics(f->manager);
+                assert_int_equal(statistics.os_retries, retries);
+                assert_int_equal(statistics.charged.now, granted ? 100 : 0);
+                assert_int_equal(statistics.heap.now, granted ? 100 : 0);
+                assert_int_equal(statistics.blocks, granted);
                 if (granted)
                     assert_hresult(IHostMalloc_Free(heap, block), S_OK);
                 else
@@ -238,7 +238,7 @@ static hostmem_budget_usage usage_of(hostmem_budget *budget)
 static void assert_no_trace(struct limited *l, const hostmem_statistics *before,
                             const hostmem_budget_usage *usage_before)
 {
-    hostmem_statistics now = fixture_books(l->f.manager);
+    hostmem_statistics now = fixture_statistics(l->f.manager);
     hostmem_budget_usage usage = usage_of(l->shared);
     for (unsigned m = 0; m < HOSTMEM_METHOD_COUNT; m++)
         for (unsigned level = 0; level < HOSTMEM_LEVEL_COUNT; level++)
@@ -272,11 +272,11 @@ static void test_too_long_for_a_record(void **state)
         assert_int_equal(fake_os_outstanding(), 0);
     }
     assert_int_equal(fake_os_pauses(), 0);
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.os_retries, 0);
-    assert_int_equal(books.refusals, LEVELS);
-    assert_int_equal(books.refused[HOSTMEM_REASON_METADATA], LEVELS);
-    assert_int_equal(books.reserved.peak, 0);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.os_retries, 0);
+    assert_int_equal(statistics.refusals, LEVELS);
+    assert_int_equal(statistics.refused[HOSTMEM_REASON_METADATA], LEVELS);
+    assert_int_equal(statistics.reserved.peak, 0);
 }
 
 /* More than any machine could commit: no call waits for that, and nothing is left of it. */
@@ -306,7 +306,7 @@ static void test_hopeless(void **state)
                        S_OK);
         for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++)
             for (unsigned level = 0; level < LEVELS; level++) {
-                hostmem_statistics before = fixture_books(l.f.manager);
+                hostmem_statistics before = fixture_statistics(l.f.manager);
                 hostmem_budget_usage usage = usage_of(l.shared);
                 void *memory = (void *)1;
                 if (levels[level].level < eProcessCritical)
@@ -322,7 +322,7 @@ static void test_hopeless(void **state)
                 assert_int_equal(fake_os_count(FAKE_OS_ALLOC), 1);
                 assert_int_equal(fake_os_pauses(), 0);
                 assert_no_trace(&l, &before, &usage);
-                assert_int_equal(fixture_books(l.f.manager).os_retries, 0);
+                assert_int_equal(fixture_statistics(l.f.manager).os_retries, 0);
 
                 fake_os_fail_times(FAKE_OS_HEAP_ALLOC, 1, 1000, 0);
                 memory = (void *)1;
@@ -336,7 +336,7 @@ static void test_hopeless(void **state)
             }
         fake_os_count_again();
         fixture_free(&l.f, region, 0, MEM_RELEASE);
-        assert_int_equal(fixture_books(l.f.manager).charged.peak, 0);
+        assert_int_equal(fixture_statistics(l.f.manager).charged.peak, 0);
         limited_end(&l);
         assert_int_equal(events, 0);
     }
@@ -407,7 +407,7 @@ static void test_nothing_is_held_in_a_pause(void **state)
             struct limited l = limited_make(&own, &shared);
             void *region = fixture_alloc(&l.f, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE), *memory;
             pause.l = &l;
-            pause.before = fixture_books(l.f.manager);
+            pause.before = fixture_statistics(l.f.manager);
             pause.usage = usage_of(l.shared);
             pause.charges_left = 100;
             pause.shown = 0;
@@ -418,7 +418,7 @@ static void test_nothing_is_held_in_a_pause(void **state)
             HRESULT result = take_memory(&l, way, region, &memory);
             DWORD error = GetLastError();
             fake_os_in_pause(NULL);
-            hostmem_statistics now = fixture_books(l.f.manager);
+            hostmem_statistics now = fixture_statistics(l.f.manager);
             if (spoil) {
                 /* Tried again, and refused by the budget then. */
                 assert_hresult(result, E_OUTOFMEMORY);
@@ -466,7 +466,7 @@ static void test_overruns_pause(void **state)
             struct limited l = limited_make(&own, &none);
             void *region = fixture_alloc(&l.f, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE), *memory;
             pause.l = &l;
-            pause.before = fixture_books(l.f.manager);
+            pause.before = fixture_statistics(l.f.manager);
             pause.usage = usage_of(l.shared);
             pause.charges_left = BUDGET_UNLIMITED;
             pause.shown = 0;
@@ -480,7 +480,7 @@ static void test_overruns_pause(void **state)
                                                                    PAGE_READWRITE, eProcessCritical, &memory);
             fake_os_in_pause(NULL);
             fake_os_count_again();
-            hostmem_statistics now = fixture_books(l.f.manager);
+            hostmem_statistics now = fixture_statistics(l.f.manager);
             assert_hresult(result, comes ? S_OK : E_OUTOFMEMORY);
             assert_int_equal(now.os_retries, comes ? 3 : 40);
             if (comes) {
@@ -537,7 +537,7 @@ static void test_an_overrun_after_a_race(void **state)
                            S_OK);
             for (unsigned i = 0; i < 10000 && events == 0; i++)
                 Sleep(1);
-            hostmem_statistics now = fixture_books(l.f.manager);
+            hostmem_statistics now = fixture_statistics(l.f.manager);
             assert_int_equal(now.charged.now, 8 * PAGE);
             assert_int_equal(now.committed_by_use[HOSTMEM_USE_GC_HEAP].now, 8 * PAGE);
             assert_int_equal(now.refusals, 0);
@@ -575,7 +575,7 @@ static void test_asked_anew_after_a_pause(void **state)
                        E_OUTOFMEMORY);
         fake_os_in_pause(NULL);
         assert_null(memory);
-        hostmem_statistics now = fixture_books(l.f.manager);
+        hostmem_statistics now = fixture_statistics(l.f.manager);
         assert_int_equal(now.os_retries, 1);
         assert_int_equal(now.refusals, 1);
         assert_int_equal(now.charged.now, 4 * PAGE);

@@ -123,9 +123,9 @@ static void test_budget(void **state)
             assert_int_equal(event.bytes, 0);
         }
         assert_quiet(t);
-        hostmem_statistics books = fixture_books(t->g->f.manager);
-        assert_memory_equal(books.notifications, count, sizeof count);
-        assert_int_equal(books.pressure, t->clr.told[t->told - 1]);
+        hostmem_statistics statistics = fixture_statistics(t->g->f.manager);
+        assert_memory_equal(statistics.notifications, count, sizeof count);
+        assert_int_equal(statistics.pressure, t->clr.told[t->told - 1]);
         assert_int_equal(event_log_count(&t->g->log, HOSTMEM_EVENT_PRESSURE), t->told);
     }
     assert_int_equal(t->g->log.thread[0], t->clr.thread[0]); /* one thread for all */
@@ -151,7 +151,7 @@ static void test_limits_that_change(void **state)
     limits = limits_of(68 * PAGE, 0, 0, 0); /* default: seven eighths, 59.5 pages */
     governed_limit(t->g, &limits);
     assert_told(t, LOW);
-    assert_int_equal(fixture_books(t->g->f.manager).refusals, 0);
+    assert_int_equal(fixture_statistics(t->g->f.manager).refusals, 0);
     limits = limits_of(HOSTMEM_UNLIMITED, 0, 0, 0);
     governed_limit(t->g, &limits);
     assert_told(t, NEUTRAL);
@@ -509,9 +509,9 @@ static void test_process_soft(void **state)
         fake_os_set_private(mark);
         beacon_let_pass(1000);
         assert_told(t, LOW);
-        hostmem_statistics books = fixture_books(t->g->f.manager);
-        assert_int_equal(books.process.now, mark);
-        assert_int_equal(books.process.peak, 3 * mark);
+        hostmem_statistics statistics = fixture_statistics(t->g->f.manager);
+        assert_int_equal(statistics.process.now, mark);
+        assert_int_equal(statistics.process.peak, 3 * mark);
         if (shared)
             assert_hresult(hostmem_set_budget_limits(budget, &none), S_OK);
         assert_hresult(hostmem_set_limits(t->g->f.manager, &none), S_OK);
@@ -529,7 +529,7 @@ static void test_forced(void **state)
     struct tenancy *t = tenancy_make(&limits, NULL);
     hostmem_manager *manager = t->g->f.manager;
     assert_quiet(t);
-    assert_int_equal(fixture_books(manager).pressure, NEUTRAL); /* which the CLR need not be told */
+    assert_int_equal(fixture_statistics(manager).pressure, NEUTRAL); /* which the CLR need not be told */
     assert_hresult(hostmem_force_pressure(manager, LOW), S_OK);
     assert_told(t, LOW);
     assert_hresult(hostmem_force_pressure(manager, LOW), S_OK);
@@ -589,8 +589,8 @@ static void test_registered_late(void **state)
     listener_init(&first, NULL, NULL);
     listener_init(&second, NULL, NULL);
     event_log_wait(&g->log, HOSTMEM_EVENT_PRESSURE, 1);
-    assert_int_equal(fixture_books(g->f.manager).pressure, LOW);
-    assert_int_equal(fixture_books(g->f.manager).notifications[LOW], 0); /* nobody was there */
+    assert_int_equal(fixture_statistics(g->f.manager).pressure, LOW);
+    assert_int_equal(fixture_statistics(g->f.manager).notifications[LOW], 0); /* nobody was there */
     IHostMemoryManager_RegisterMemoryNotificationCallback(g->f.memory, &first.iface);
     assert_int_equal(listener_wait(&first, 1), LOW);
     IHostMemoryManager_RegisterMemoryNotificationCallback(g->f.memory, &second.iface);
@@ -599,7 +599,7 @@ static void test_registered_late(void **state)
     assert_int_equal(first.count, 1);
     assert_int_equal(second.count, 1);
     assert_int_equal(first.references, 1);
-    assert_int_equal(fixture_books(g->f.manager).notifications[LOW], 2);
+    assert_int_equal(fixture_statistics(g->f.manager).notifications[LOW], 2);
     release(g, region);
     governed_end(g);
     assert_int_equal(second.references, 1);

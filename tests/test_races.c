@@ -1,7 +1,7 @@
 /*
  * test_races.c - one call is stopped in the middle, others run, and it goes on
  *
- * Each test, and the fixture's teardown, demand that the books equal VirtualQuery afterwards (late.h says how
+ * Each test, and the fixture's teardown, demand that the accounting equals VirtualQuery afterwards (late.h says how
  * it is done).
  */
 #include "com/manager.h"
@@ -52,12 +52,12 @@ static void test_overlaps_on_disjoint_pages(void **state)
     crew_run(&crew, THREADS, use_own_pages, &shared);
     atomic_store(&late_slow, false);
     assert_in_range(late_queries, THREADS * ROUNDS / 2, 2 * THREADS * ROUNDS);
-    assert_books_equal_windows(shared.f->manager);
-    assert_int_equal(fixture_books(shared.f->manager).committed.now, THREADS * (OWN_PAGES - 1) * PAGE);
+    assert_statistics_equal_windows(shared.f->manager);
+    assert_int_equal(fixture_statistics(shared.f->manager).committed.now, THREADS * (OWN_PAGES - 1) * PAGE);
     fixture_free(shared.f, shared.base, 0, MEM_RELEASE);
 }
 
-/* Windows did the late call first, the books note it last.  The later one to end looks; and once more if its
+/* Windows did the late call first, the accounting notes it last.  The later one to end looks; and once more if its
  * repair was overlapped as well. */
 static void test_overlaps_on_the_same_pages(void **state)
 {
@@ -81,8 +81,8 @@ static void test_overlaps_on_the_same_pages(void **state)
     fixture_alloc(f, base, PAGE, MEM_COMMIT, PAGE_READWRITE);
     assert_int_equal(late_end(&commit), S_OK);
     assert_int_equal(late_end(&decommit), S_OK);
-    assert_books_equal_windows(f->manager);
-    assert_int_equal(fixture_books(f->manager).committed.now, 5 * PAGE);
+    assert_statistics_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 5 * PAGE);
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 
@@ -108,13 +108,13 @@ static void test_a_region_being_released(void **state)
             assert_hresult(hostmem_owns(f->manager, base + GRANULE), S_OK);
         }
         assert_hresult(late_end(&release), S_OK);
-        assert_books_equal_windows(f->manager);
+        assert_statistics_equal_windows(f->manager);
         assert_hresult(hostmem_owns(f->manager, base), S_FALSE);
         if (points[i] == AFTER_FREE)
             fixture_free(f, base + GRANULE, 0, MEM_RELEASE);
-        assert_int_equal(fixture_books(f->manager).reserved.now, 0);
+        assert_int_equal(fixture_statistics(f->manager).reserved.now, 0);
     }
-    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 0);
 }
 
 /* What comes where a region was whose entries its releaser has not erased yet: of the one a cell of its own, of the other many
@@ -145,16 +145,16 @@ static void test_a_region_of_another_size(void **state)
             assert_hresult(hostmem_owns(f->manager, next), S_OK);
             assert_hresult(hostmem_owns(f->manager, next + places[place].size), S_FALSE);
             assert_hresult(late_end(&release), S_OK);
-            assert_books_equal_windows(f->manager);
+            assert_statistics_equal_windows(f->manager);
             assert_true(verified(f->manager));
             assert_hresult(hostmem_owns(f->manager, next + places[place].size - PAGE), S_OK);
-            hostmem_statistics books = fixture_books(f->manager);
-            assert_int_equal(books.reserved.now, places[place].size);
-            assert_int_equal(books.committed.now, PAGE);
+            hostmem_statistics statistics = fixture_statistics(f->manager);
+            assert_int_equal(statistics.reserved.now, places[place].size);
+            assert_int_equal(statistics.committed.now, PAGE);
         }
         fixture_free(f, base, 0, MEM_RELEASE);
     }
-    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 0);
 }
 
 /* Nobody can have its address yet; but somebody may guess right. */
@@ -173,10 +173,10 @@ static void test_a_region_being_published(void **state)
                        HOST_E_INVALIDOPERATION);
         assert_hresult(late_end(&reserve), S_OK);
         assert_hresult(hostmem_owns(f->manager, base), S_OK);
-        assert_books_equal_windows(f->manager);
+        assert_statistics_equal_windows(f->manager);
         fixture_free(f, base, 0, MEM_RELEASE);
         assert_hresult(hostmem_owns(f->manager, base), S_FALSE);
-        assert_books_equal_windows(f->manager);
+        assert_statistics_equal_windows(f->manager);
     }
 }
 
@@ -192,10 +192,10 @@ static void map_view(struct fixture *f, SIZE_T size, char *at)
 
 static void assert_views(struct fixture *f, uint64_t views, uint64_t mapped)
 {
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.views, views);
-    assert_int_equal(books.mapped.now, mapped);
-    assert_int_equal(books.stale_regions, 0);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.views, views);
+    assert_int_equal(statistics.mapped.now, mapped);
+    assert_int_equal(statistics.stale_regions, 0);
 }
 
 /* A region where a view was whose release is never reported, or is just being so; the view filled a cell of
@@ -221,9 +221,9 @@ static void test_a_region_in_place_of_a_view(void **state)
             if (points[i] != NOWHERE)
                 assert_hresult(late_end(&released), S_OK);
             assert_views(f, 0, 0);
-            assert_books_equal_windows(f->manager);
-            assert_int_equal(fixture_books(f->manager).committed.now, 2 * PAGE);
-            assert_int_equal(fixture_books(f->manager).view_committed.now, 0);
+            assert_statistics_equal_windows(f->manager);
+            assert_int_equal(fixture_statistics(f->manager).committed.now, 2 * PAGE);
+            assert_int_equal(fixture_statistics(f->manager).view_committed.now, 0);
             fixture_free(f, region, 0, MEM_RELEASE);
             assert_hresult(hostmem_owns(f->manager, region), S_FALSE);
         }
@@ -243,7 +243,7 @@ static void test_a_region_in_place_of_two_views(void **state)
     assert_views(f, 0, 0);
     for (int i = 0; i < 4; i++)
         assert_hresult(hostmem_owns(f->manager, base + i * GRANULE), S_OK);
-    assert_books_equal_windows(f->manager);
+    assert_statistics_equal_windows(f->manager);
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 
@@ -265,7 +265,7 @@ static void test_a_view_mapped_again(void **state)
         else
             assert_hresult(IHostMemoryManager_ReleasedVirtualAddressSpace(f->memory, base), S_OK);
         assert_views(f, 1, 2 * GRANULE);
-        assert_books_equal_windows(f->manager);
+        assert_statistics_equal_windows(f->manager);
         UnmapViewOfFile(base);
         assert_hresult(IHostMemoryManager_ReleasedVirtualAddressSpace(f->memory, base), S_OK);
         assert_views(f, 0, 0);
@@ -299,16 +299,16 @@ static void check_late_for_its_region(struct fixture *f, bool commit, enum succe
     HRESULT result = late_end(&late);
     if (successor == NOT_PUBLISHED)
         assert_hresult(late_end(&reserver), S_OK);
-    assert_books_equal_windows(f->manager);
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.stale_regions, 0);
-    assert_int_equal(books.reserved.now, successor == NONE ? 0 : GRANULE);
+    assert_statistics_equal_windows(f->manager);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.stale_regions, 0);
+    assert_int_equal(statistics.reserved.now, successor == NONE ? 0 : GRANULE);
     if (successor == NONE) {
         assert_true(result != S_OK);
-        assert_int_equal(books.committed.now, 0);
+        assert_int_equal(statistics.committed.now, 0);
     } else {
         assert_hresult(result, S_OK);
-        assert_int_equal(books.committed.now, commit ? 3 * PAGE : GRANULE - 3 * PAGE);
+        assert_int_equal(statistics.committed.now, commit ? 3 * PAGE : GRANULE - 3 * PAGE);
         fixture_free(f, base, 0, MEM_RELEASE);
     }
 }
@@ -331,9 +331,9 @@ static void test_early_for_its_region(void **state)
     late_begin(f, &commit);
     fixture_alloc(f, base, GRANULE, MEM_RESERVE, PAGE_READWRITE);
     assert_hresult(late_end(&commit), S_OK);
-    assert_books_equal_windows(f->manager);
-    assert_int_equal(fixture_books(f->manager).committed.now, 3 * PAGE);
-    assert_int_equal(fixture_books(f->manager).foreign_committed, 0);
+    assert_statistics_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 3 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).foreign_committed, 0);
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 
@@ -346,8 +346,8 @@ static void check_commit_from_outside(struct fixture *f, struct late *commit, ch
     late_begin(f, &decommit);
     assert_hresult(late_end(commit), S_OK);
     assert_hresult(late_end(&decommit), S_OK);
-    assert_int_equal(fixture_books(f->manager).committed.now, 4 * PAGE);
-    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 4 * PAGE);
+    assert_statistics_equal_windows(f->manager);
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 
@@ -401,9 +401,9 @@ static void check_refused_release(struct fixture *f, bool commit, bool before, b
         assert_hresult(late_end(&late), S_OK);
     assert_hresult(hostmem_owns(f->manager, base), S_OK);
     assert_hresult(hostmem_owns(f->manager, base + GRANULE), S_OK);
-    assert_books_equal_windows(f->manager);
-    assert_int_equal(fixture_books(f->manager).committed.now, (commit ? 4 : 1) * PAGE);
-    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+    assert_statistics_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, (commit ? 4 : 1) * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 0);
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 
@@ -431,7 +431,7 @@ static void test_a_refused_release_and_a_successor(void **state)
         const SIZE_T size = rows[i].nodes == 0 ? 2 * GRANULE : rows[i].nodes * node;
         char *place = free_place(size + node);
         char *base = (char *)(((uintptr_t)place + node - 1) & ~(uintptr_t)(node - 1));
-        const uint64_t stale = fixture_books(f->manager).stale_regions;
+        const uint64_t stale = fixture_statistics(f->manager).stale_regions;
         fixture_alloc(f, base, size, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
         struct late release = {.method = FREE, .address = base, .type = MEM_RELEASE, .stop = BEFORE_FREE};
         late_begin(f, &release);
@@ -447,13 +447,13 @@ static void test_a_refused_release_and_a_successor(void **state)
         fixture_alloc(f, base, successor, MEM_RESERVE, PAGE_READWRITE);
         fixture_alloc(f, base, 3 * PAGE, MEM_COMMIT, PAGE_READWRITE);
         assert_true(FAILED(late_end(&release))); /* as Windows puts it */
-        assert_books_equal_windows(f->manager);
+        assert_statistics_equal_windows(f->manager);
         assert_true(verified(f->manager));
-        hostmem_statistics books = fixture_books(f->manager);
-        assert_int_equal(books.regions, 1);
-        assert_int_equal(books.reserved.now, successor);
-        assert_int_equal(books.charged.now, 3 * PAGE);
-        assert_int_equal(books.stale_regions - stale, 1);
+        hostmem_statistics statistics = fixture_statistics(f->manager);
+        assert_int_equal(statistics.regions, 1);
+        assert_int_equal(statistics.reserved.now, successor);
+        assert_int_equal(statistics.charged.now, 3 * PAGE);
+        assert_int_equal(statistics.stale_regions - stale, 1);
         fixture_free(f, base, 0, MEM_RELEASE);
     }
 }
@@ -463,7 +463,7 @@ static void test_a_refused_release_and_a_publisher(void **state)
 {
     struct fixture *f = *state;
     char *base = free_place(GRANULE);
-    const uint64_t stale = fixture_books(f->manager).stale_regions;
+    const uint64_t stale = fixture_statistics(f->manager).stale_regions;
     fixture_alloc(f, base, GRANULE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
     struct late release = {.method = FREE, .address = base, .type = MEM_RELEASE, .stop = BEFORE_FREE};
     struct late successor = {
@@ -474,13 +474,13 @@ static void test_a_refused_release_and_a_publisher(void **state)
     late_begin(f, &successor);
     assert_int_equal(late_end(&release), HRESULT_FROM_WIN32(ERROR_INVALID_ADDRESS));
     assert_int_equal(late_end(&successor), S_OK);
-    assert_books_equal_windows(f->manager);
+    assert_statistics_equal_windows(f->manager);
     assert_true(verified(f->manager));
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.regions, 1);
-    assert_int_equal(books.reserved.now, GRANULE);
-    assert_int_equal(books.charged.now, 0);
-    assert_int_equal(books.stale_regions - stale, 1);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.regions, 1);
+    assert_int_equal(statistics.reserved.now, GRANULE);
+    assert_int_equal(statistics.charged.now, 0);
+    assert_int_equal(statistics.stale_regions - stale, 1);
     fixture_free(f, base, 0, MEM_RELEASE);
 }
 

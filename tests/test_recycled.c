@@ -114,16 +114,16 @@ static void test_recycled(void **state)
 {
     (void)state;
     static struct crew crew;
-    static hostmem_statistics books;
+    static hostmem_statistics statistics;
     hm_quota_init(&quota, NULL);
     hm_region_table_init(&table, &stats, &quota);
     crew_run(&crew, 1 + LOOKERS, turn_or_look, NULL);
     print_message("found %u, entered %u\n", found, entered);
     assert_true(enough_seen());
-    hm_stats_read(&stats, &books);
-    assert_int_equal(books.regions, 0);
-    assert_int_equal(books.views, 0);
-    assert_int_equal(books.mapped.now, 0);
+    hm_stats_read(&stats, &statistics);
+    assert_int_equal(statistics.regions, 0);
+    assert_int_equal(statistics.views, 0);
+    assert_int_equal(statistics.mapped.now, 0);
     assert_int_equal(hm_budget_used(&quota.reserve), 0);
     assert_true(pool_used(&table.records) < 2 * (1 + LOOKERS) + 2);
     hm_region_table_destroy(&table);

@@ -65,7 +65,7 @@ static void test_two_managers(void **state)
     assert_int_equal(usage.overrun.count, 1);
     assert_int_equal(usage.overrun.bytes, PAGE);
     assert_int_equal(usage.overrun.peak, PAGE);
-    assert_int_equal(fixture_books(b->f.manager).overrun.count, 0); /* none of its own */
+    assert_int_equal(fixture_statistics(b->f.manager).overrun.count, 0); /* none of its own */
 
     /* What one gives back the other can have. */
     release(a, in_a);

@@ -10,11 +10,11 @@ static char *make_region(struct fixture *f, SIZE_T size)
 
 static void assert_nothing_left(struct fixture *f, uint64_t stale)
 {
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.stale_regions, stale);
-    assert_int_equal(books.regions, 0);
-    assert_int_equal(books.reserved.now, 0);
-    assert_int_equal(books.committed.now, 0);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.stale_regions, stale);
+    assert_int_equal(statistics.regions, 0);
+    assert_int_equal(statistics.reserved.now, 0);
+    assert_int_equal(statistics.committed.now, 0);
 }
 
 /* Freed through us then: Windows' error, and the entry is dropped. */
@@ -50,13 +50,13 @@ static void test_reserve_after_a_raw_free(void **state)
     char *region = make_region(f, 4 * GRANULE);
     assert_true(VirtualFree(region, 0, MEM_RELEASE));
     assert_ptr_equal(fixture_alloc(f, region, 4 * GRANULE, MEM_RESERVE, PAGE_READWRITE), region);
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.stale_regions, 1);
-    assert_int_equal(books.regions, 1);
-    assert_int_equal(books.reserved.now, 4 * GRANULE);
-    assert_int_equal(books.reserved.peak, 4 * GRANULE); /* never both at once */
-    assert_int_equal(books.committed.now, 0);
-    assert_books_equal_windows(f->manager);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.stale_regions, 1);
+    assert_int_equal(statistics.regions, 1);
+    assert_int_equal(statistics.reserved.now, 4 * GRANULE);
+    assert_int_equal(statistics.reserved.peak, 4 * GRANULE); /* never both at once */
+    assert_int_equal(statistics.committed.now, 0);
+    assert_statistics_equal_windows(f->manager);
     fixture_free(f, region, 0, MEM_RELEASE);
     assert_nothing_left(f, 1);
 }
@@ -68,19 +68,19 @@ static void test_stale_regions_of_other_sizes(void **state)
     char *big = make_region(f, 8 * GRANULE);
     assert_true(VirtualFree(big, 0, MEM_RELEASE));
     fixture_alloc(f, big + 2 * GRANULE, GRANULE, MEM_RESERVE, PAGE_READWRITE);
-    assert_int_equal(fixture_books(f->manager).stale_regions, 1);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 1);
     assert_hresult(hostmem_owns(f->manager, big), S_FALSE);
     assert_hresult(hostmem_owns(f->manager, big + 7 * GRANULE), S_FALSE);
     fixture_alloc(f, big + 5 * GRANULE, 2 * GRANULE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
-    assert_int_equal(fixture_books(f->manager).regions, 2);
-    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).regions, 2);
+    assert_statistics_equal_windows(f->manager);
 
     assert_true(VirtualFree(big + 2 * GRANULE, 0, MEM_RELEASE));
     assert_true(VirtualFree(big + 5 * GRANULE, 0, MEM_RELEASE));
     fixture_alloc(f, big, 8 * GRANULE, MEM_RESERVE, PAGE_READWRITE);
-    assert_int_equal(fixture_books(f->manager).stale_regions, 3);
-    assert_int_equal(fixture_books(f->manager).regions, 1);
-    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 3);
+    assert_int_equal(fixture_statistics(f->manager).regions, 1);
+    assert_statistics_equal_windows(f->manager);
     fixture_free(f, big, 0, MEM_RELEASE);
     assert_nothing_left(f, 3);
 }
@@ -95,8 +95,8 @@ static void test_a_huge_stale_region(void **state)
     assert_true(VirtualFree(huge, 0, MEM_RELEASE));
     char *middle = huge + (size / 2 & ~(SIZE_T)(GRANULE - 1));
     assert_ptr_equal(fixture_alloc(f, middle, GRANULE, MEM_RESERVE, PAGE_NOACCESS), middle);
-    assert_int_equal(fixture_books(f->manager).stale_regions, 1);
-    assert_int_equal(fixture_books(f->manager).reserved.now, GRANULE);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 1);
+    assert_int_equal(fixture_statistics(f->manager).reserved.now, GRANULE);
     assert_hresult(hostmem_owns(f->manager, middle), S_OK);
     assert_hresult(hostmem_owns(f->manager, middle - 1), S_FALSE);
     assert_hresult(hostmem_owns(f->manager, middle + GRANULE), S_FALSE);
@@ -114,10 +114,10 @@ static void test_a_view_after_a_raw_free(void **state)
     assert_true(VirtualFree(region, 0, MEM_RELEASE));
     assert_ptr_equal(MapViewOfFileEx(section, FILE_MAP_WRITE, 0, 0, 0, region), region);
     assert_hresult(IHostMemoryManager_AcquiredVirtualAddressSpace(f->memory, region, 0), S_OK);
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.stale_regions, 1);
-    assert_int_equal(books.regions, 0);
-    assert_int_equal(books.mapped.now, GRANULE);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.stale_regions, 1);
+    assert_int_equal(statistics.regions, 0);
+    assert_int_equal(statistics.mapped.now, GRANULE);
     assert_hresult(IHostMemoryManager_VirtualFree(f->memory, region, 0, MEM_RELEASE),
                    HOST_E_INVALIDOPERATION);
     UnmapViewOfFile(region);

@@ -91,7 +91,7 @@ static void test_heap(void **state)
     for (int i = 0; i < 1000; i++)
         assert_int_equal(block[i], 0);
     memset(block, 0xFF, 1000);
-    assert_int_equal(books().heap.now, 1000);
+    assert_int_equal(statistics().heap.now, 1000);
     assert_true(standin_heap_free(&clr, block));
     block = standin_heap_alloc(&clr, OUTSIDE_LOCKS, 1000);
     for (int i = 0; i < 1000; i++)
@@ -111,7 +111,7 @@ static void test_heap(void **state)
     block = standin_heap_alloc(&clr, OUTSIDE_LOCKS, 10);
     assert_true(standin_heap_free(&clr, block));
     assert_false(standin_heap_free(&clr, block));
-    assert_int_equal(books().calls[HOSTMEM_MALLOC_DEBUG_ALLOC][eTaskCritical].calls, 0);
+    assert_int_equal(statistics().calls[HOSTMEM_MALLOC_DEBUG_ALLOC][eTaskCritical].calls, 0);
 }
 
 /* One object for all threads. */
@@ -138,7 +138,7 @@ static void test_heap_concurrently(void **state)
     (void)state;
     struct crew crew;
     crew_run(&crew, 4, use_heap, NULL);
-    assert_int_equal(books().blocks, 0);
+    assert_int_equal(statistics().blocks, 0);
 }
 
 /* 3.6 */
@@ -157,11 +157,11 @@ static void test_views(void **state)
     /* CLR 2.0 reports what it asked for, 0 for the whole file; 4.x the view's size.  Either way Windows
      * knows. */
     char *whole = standin_map_file(&clr, mapping, NULL, 0);
-    assert_int_equal(books().mapped.now, 5 * PAGE);
+    assert_int_equal(statistics().mapped.now, 5 * PAGE);
     char *known = standin_map_file(&clr, mapping, NULL, 5 * PAGE);
-    assert_int_equal(books().mapped.now, 10 * PAGE);
-    assert_int_equal(books().views, 2);
-    assert_int_equal(books().reserved.now, 0);
+    assert_int_equal(statistics().mapped.now, 10 * PAGE);
+    assert_int_equal(statistics().views, 2);
+    assert_int_equal(statistics().reserved.now, 0);
     /* A view is not the manager's to free. */
     assert_false(standin_virtual_free(&clr, whole, 0, MEM_RELEASE));
     assert_int_equal(clr.last_result, HOST_E_INVALIDOPERATION);
@@ -172,11 +172,11 @@ static void test_views(void **state)
     assert_null(standin_map_file(&clr, mapping, whole, 0));
     assert_int_equal(GetLastError(), ERROR_INVALID_ADDRESS);
     assert_int_equal(clr.maps, before + 1);
-    assert_int_equal(books().calls[HOSTMEM_NEEDS_ADDRESS_SPACE][HOSTMEM_LEVEL_NONE].calls, 1);
+    assert_int_equal(statistics().calls[HOSTMEM_NEEDS_ADDRESS_SPACE][HOSTMEM_LEVEL_NONE].calls, 1);
 
     assert_true(standin_unmap_file(&clr, known));
     assert_true(standin_unmap_file(&clr, whole));
-    assert_int_equal(books().mapped.now, 0);
+    assert_int_equal(statistics().mapped.now, 0);
     /* A view from before SetHostControl. */
     void *early = MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0);
     assert_true(standin_unmap_file(&clr, early));
@@ -193,12 +193,12 @@ static void test_late_released(void **state)
     UnmapViewOfFile(view);
     /* Another thread maps there and reports it: a base that is known already. */
     assert_ptr_equal(standin_map_file(&clr, mapping, view, 0), view);
-    assert_int_equal(books().views, 1);
-    assert_int_equal(books().mapped.now, GRANULE);
+    assert_int_equal(statistics().views, 1);
+    assert_int_equal(statistics().mapped.now, GRANULE);
     assert_int_equal(IHostMemoryManager_ReleasedVirtualAddressSpace(clr.memory, view), S_OK);
     assert_true(standin_unmap_file(&clr, view));
-    assert_int_equal(books().mapped.now, 0);
-    assert_int_equal(books().views, 0);
+    assert_int_equal(statistics().mapped.now, 0);
+    assert_int_equal(statistics().views, 0);
 
     /* Or VirtualAlloc gives the address to us: it stays ours. */
     view = standin_map_file(&clr, mapping, view, 0);
@@ -206,8 +206,8 @@ static void test_late_released(void **state)
     assert_ptr_equal(alloc(view, GRANULE, MEM_RESERVE, PAGE_READWRITE), view);
     assert_int_equal(IHostMemoryManager_ReleasedVirtualAddressSpace(clr.memory, view), S_OK);
     assert_int_equal(hostmem_owns(manager, view), S_OK);
-    assert_int_equal(books().mapped.now, 0);
-    assert_int_equal(books().stale_regions, 0);
+    assert_int_equal(statistics().mapped.now, 0);
+    assert_int_equal(statistics().stale_regions, 0);
     release(view);
     CloseHandle(mapping);
 }
@@ -239,8 +239,8 @@ static void test_memory_load(void **state)
     /* Wine answers all zeros to a second thread while the first call of a process is under way. */
     standin_memory_load(&clr, &load, &available);
     crew_run(&crew, 4, read_load, NULL);
-    assert_int_equal(books().calls[HOSTMEM_GET_MEMORY_LOAD][HOSTMEM_LEVEL_NONE].calls, 201);
-    assert_int_equal(books().calls[HOSTMEM_GET_MEMORY_LOAD][HOSTMEM_LEVEL_NONE].failures, 0);
+    assert_int_equal(statistics().calls[HOSTMEM_GET_MEMORY_LOAD][HOSTMEM_LEVEL_NONE].calls, 201);
+    assert_int_equal(statistics().calls[HOSTMEM_GET_MEMORY_LOAD][HOSTMEM_LEVEL_NONE].failures, 0);
 }
 
 /* 3.4, 3.9: a thread is suspended at any point, also within the host; queries go on. */

@@ -111,13 +111,13 @@ static void test_set_host_control(void **state)
 
     /* CreateMalloc at once, once, thread-safe; then the callback, once. */
     assert_non_null(clr.heap);
-    assert_int_equal(books().calls[HOSTMEM_CREATE_MALLOC][HOSTMEM_LEVEL_NONE].calls, 1);
-    assert_int_equal(books().calls[HOSTMEM_REGISTER_CALLBACK][HOSTMEM_LEVEL_NONE].calls, 1);
-    assert_int_equal(books().calls[HOSTMEM_REGISTER_CALLBACK][HOSTMEM_LEVEL_NONE].failures, 0);
+    assert_int_equal(statistics().calls[HOSTMEM_CREATE_MALLOC][HOSTMEM_LEVEL_NONE].calls, 1);
+    assert_int_equal(statistics().calls[HOSTMEM_REGISTER_CALLBACK][HOSTMEM_LEVEL_NONE].calls, 1);
+    assert_int_equal(statistics().calls[HOSTMEM_REGISTER_CALLBACK][HOSTMEM_LEVEL_NONE].failures, 0);
 
     /* The first manager wins: a second SetHostControl does not ask again. */
     assert_int_equal(standin_set_host_control(&clr, control), S_OK);
-    assert_int_equal(books().calls[HOSTMEM_CREATE_MALLOC][HOSTMEM_LEVEL_NONE].calls, 1);
+    assert_int_equal(statistics().calls[HOSTMEM_CREATE_MALLOC][HOSTMEM_LEVEL_NONE].calls, 1);
 
     /* A domain begins: S_OK, and the host's own control is told.  The CLR releases what it passed. */
     IUnknown domain_manager = {.lpVtbl = (void *)&domain_vtbl};
@@ -197,7 +197,7 @@ static void test_critical_levels(void **state)
         standin_virtual_alloc(&clr, LOCK_IN_DEFAULT_DOMAIN, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE);
     void *in_domain =
         standin_virtual_alloc(&clr, LOCK_IN_OTHER_DOMAIN, NULL, GRANULE, MEM_RESERVE, PAGE_READWRITE);
-    hostmem_statistics now = books();
+    hostmem_statistics now = statistics();
     assert_int_equal(now.calls[HOSTMEM_VIRTUAL_ALLOC][eProcessCritical].calls, 2);
     assert_int_equal(now.calls[HOSTMEM_VIRTUAL_ALLOC][eAppDomainCritical].calls, 1);
     assert_int_equal(now.calls[HOSTMEM_VIRTUAL_ALLOC][eTaskCritical].calls, 1);
@@ -220,7 +220,7 @@ static void test_collector(void **state)
     const SIZE_T segment_bytes = sizeof(void *) == 8 ? 256 * MIB : 16 * MIB;
     char *segment = alloc(NULL, segment_bytes, MEM_RESERVE | MEM_WRITE_WATCH, PAGE_READWRITE);
     assert_non_null(segment);
-    assert_int_equal(books().reserved.now, segment_bytes);
+    assert_int_equal(statistics().reserved.now, segment_bytes);
     assert_int_equal(committed(), 0);
     assert_ptr_equal(alloc(segment, 2 * PAGE, MEM_COMMIT, PAGE_READWRITE), segment);
     assert_non_null(alloc(segment + 2 * PAGE, 16 * PAGE, MEM_COMMIT, PAGE_READWRITE));
@@ -251,7 +251,7 @@ static void test_collector(void **state)
     assert_int_equal(committed(), 3 * PAGE);
     release(segment);
     assert_int_equal(committed(), 0);
-    assert_int_equal(books().committed.peak, 18 * PAGE);
+    assert_int_equal(statistics().committed.peak, 18 * PAGE);
 }
 
 /* The card table: an odd number of bytes; the mark array behind it shares a page with it (contract 4). */
@@ -299,7 +299,7 @@ static void test_other_reservations(void **state)
     char *lines = alloc(NULL, GRANULE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
     char *arena = alloc(NULL, 16 * PAGE, MEM_COMMIT, PAGE_READWRITE);
     assert_true(thunks != NULL && lines != NULL && arena != NULL);
-    assert_int_equal(books().reserved.now, 2 * GRANULE + 16 * PAGE);
+    assert_int_equal(statistics().reserved.now, 2 * GRANULE + 16 * PAGE);
     assert_int_equal(committed(), GRANULE + 16 * PAGE);
     arena[16 * PAGE - 1] = 1;
     release(arena);
@@ -335,7 +335,7 @@ static void test_release_with_size(void **state)
     alloc(heap, PAGE, MEM_COMMIT, PAGE_READWRITE);
     assert_false(standin_virtual_free(&clr, heap, MIB, MEM_RELEASE));
     assert_int_equal(clr.last_result, HRESULT_FROM_WIN32(ERROR_INVALID_PARAMETER));
-    /* Windows kept it, and so did the books. */
+    /* Windows kept it, and so did the accounting. */
     assert_int_equal(hostmem_owns(manager, heap), S_OK);
     assert_int_equal(committed(), PAGE);
     release(heap);

@@ -3,7 +3,7 @@
  *
  * While it stands there, before Windows is asked or after, another thread makes all the calls that a CLR's other threads
  * need to go on, on the same manager, the same region and the same heap, and all of them come back.  (Contract 3.9: the
- * CLR suspends threads at arbitrary points.)  Then the stopped one goes on, and the books are right.
+ * CLR suspends threads at arbitrary points.)  Then the stopped one goes on, and the accounting is right.
  */
 #include "support/manager_fixture.h"
 
@@ -109,10 +109,10 @@ static DWORD WINAPI others(void *heap_is_free)
     doing = "GetMemoryLoad";
     IHostMemoryManager_GetMemoryLoad(memory, &load, &size);
     doing = "the host's questions";
-    hostmem_statistics books = {.size = sizeof books};
+    hostmem_statistics statistics = {.size = sizeof statistics};
     hostmem_limits limits = {.size = sizeof limits};
     hostmem_owns(scene.manager, scene.region);
-    hostmem_get_statistics(scene.manager, &books);
+    hostmem_get_statistics(scene.manager, &statistics);
     hostmem_get_limits(scene.manager, &limits);
     hostmem_set_limits(scene.manager, &limits);
     hostmem_get_budget(scene.shared, &limits, NULL);
@@ -168,7 +168,7 @@ static bool stop_once(unsigned number, long stops)
     if (!stopped && slow.result != method_path(number)->expected)
         fail_msg("%s, %s: %#lx", method_path(number)->method, method_path(number)->path,
                  (unsigned long)slow.result);
-    assert_books_equal_windows(scene.manager);
+    assert_statistics_equal_windows(scene.manager);
     method_path_end();
     return stopped;
 }

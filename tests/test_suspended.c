@@ -54,7 +54,7 @@ static void work(unsigned what, char *own)
     void *got = NULL;
     SIZE_T size;
     MEMORY_BASIC_INFORMATION info;
-    hostmem_statistics books = {.size = sizeof books};
+    hostmem_statistics statistics = {.size = sizeof statistics};
     char *page = shared + what % 64 * PAGE;
     switch (what % 11) {
     case 0:
@@ -89,7 +89,7 @@ static void work(unsigned what, char *own)
         IHostMemoryManager_ReleasedVirtualAddressSpace(memory, own);
         break;
     case 8:
-        hostmem_get_statistics(manager, &books);
+        hostmem_get_statistics(manager, &statistics);
         break;
     case 9:
         IHostMemoryManager_VirtualFree(memory, &got, 0, MEM_RELEASE);
@@ -125,14 +125,14 @@ static void ask_all(void)
     DWORD load, old;
     SIZE_T size;
     MEMORY_BASIC_INFORMATION info;
-    hostmem_statistics books = {.size = sizeof books};
+    hostmem_statistics statistics = {.size = sizeof statistics};
     asking = "VirtualQuery";
     IHostMemoryManager_VirtualQuery(memory, shared, &info, sizeof info, &size);
     asking = "GetMemoryLoad";
     IHostMemoryManager_GetMemoryLoad(memory, &load, &size);
     asking = "hostmem_owns, hostmem_get_statistics, hostmem_walk_regions";
     hostmem_owns(manager, shared);
-    hostmem_get_statistics(manager, &books);
+    hostmem_get_statistics(manager, &statistics);
     hostmem_walk_regions(manager, see_region, NULL);
     asking = "VirtualAlloc";
     if (IHostMemoryManager_VirtualAlloc(memory, NULL, GRANULE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE,
@@ -252,12 +252,12 @@ static void test_suspended_at_random(void **state)
     for (unsigned i = 0; i < WORKERS; i++)
         assert_int_equal(IHostMemoryManager_VirtualFree(memory, own[i], 0, MEM_RELEASE), S_OK);
     assert_int_equal(IHostMemoryManager_VirtualFree(memory, shared, 0, MEM_RELEASE), S_OK);
-    hostmem_statistics books = {.size = sizeof books};
-    assert_int_equal(hostmem_get_statistics(manager, &books), S_OK);
-    assert_int_equal(books.regions, 0);
-    assert_int_equal(books.committed.now, 0);
-    assert_int_equal(books.charged.now, 0);
-    assert_int_equal(books.heap.now, 0);
+    hostmem_statistics statistics = {.size = sizeof statistics};
+    assert_int_equal(hostmem_get_statistics(manager, &statistics), S_OK);
+    assert_int_equal(statistics.regions, 0);
+    assert_int_equal(statistics.committed.now, 0);
+    assert_int_equal(statistics.charged.now, 0);
+    assert_int_equal(statistics.heap.now, 0);
     for (unsigned i = 0; i < WORKERS + 1; i++)
         CloseHandle(threads[i]);
     CloseHandle(ask);

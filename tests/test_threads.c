@@ -2,8 +2,8 @@
  * test_threads.c - many threads on the same addresses and the same pages
  *
  * The linker puts slow_ (below) between the library and its OS calls (--wrap): now and then a call is held up
- * before or after Windows has done it, so that the order of Windows' work and of the books' entries differs.
- * The test counts the calls that overlapped and the times the books asked Windows again, so that it cannot
+ * before or after Windows has done it, so that the order of Windows' work and of the entries differs.
+ * The test counts the calls that overlapped and the times the accounting asked Windows again, so that it cannot
  * pass by being too quick.
  */
 #include <stdarg.h>
@@ -111,7 +111,7 @@ static uint64_t windows_count(const char *base, uint64_t *committed)
     }
 }
 
-static hostmem_statistics books(void)
+static hostmem_statistics statistics(void)
 {
     hostmem_statistics statistics = {.size = sizeof statistics};
     assert_int_equal(hostmem_get_statistics(manager, &statistics), S_OK);
@@ -127,11 +127,11 @@ static HRESULT HOSTMEM_CALL region_equals_windows(const hostmem_region *region, 
     return S_OK;
 }
 
-static void check_books_equal_windows(void)
+static void check_statistics_equal_windows(void)
 {
     uint64_t committed = 0;
     assert_int_equal(hostmem_walk_regions(manager, region_equals_windows, &committed), S_OK);
-    assert_int_equal(books().committed.now, committed);
+    assert_int_equal(statistics().committed.now, committed);
 }
 
 static int begin(void **state)
@@ -155,7 +155,7 @@ static int end(void **state)
 {
     (void)state;
     atomic_store(&slow, false);
-    hostmem_statistics left = books();
+    hostmem_statistics left = statistics();
     assert_int_equal(left.regions, 0);
     assert_int_equal(left.reserved.now, 0);
     assert_int_equal(left.committed.now, 0);
@@ -204,7 +204,7 @@ static void check_shared_pages(SIZE_T bytes, unsigned pages, unsigned longest, i
     struct shared_pages shared = {.base = base, .pages = pages, .longest = longest};
     for (int round = 0; round < rounds; round++) {
         crew_run(&crew, THREADS, commit_and_decommit, &shared);
-        check_books_equal_windows();
+        check_statistics_equal_windows();
     }
     assert_int_equal(give(base, 0, MEM_RELEASE), S_OK);
 }
@@ -270,7 +270,7 @@ static void test_onlookers(void **state)
     assert_int_equal(alloc(NULL, 64 * PAGE, MEM_RESERVE, &base), S_OK);
     struct shared_pages shared = {.base = base, .pages = 64, .longest = 32};
     crew_run(&crew, THREADS, work_or_look_on, &shared);
-    check_books_equal_windows();
+    check_statistics_equal_windows();
     assert_int_equal(give(base, 0, MEM_RELEASE), S_OK);
 }
 
@@ -336,12 +336,12 @@ static void test_same_addresses(void **state)
             assert_int_equal(hostmem_owns(manager, at), here ? S_OK : S_FALSE);
             live += here;
         }
-        assert_int_equal(books().regions, live);
-        assert_int_equal(books().reserved.now, (uint64_t)live * 2 * GRANULE);
+        assert_int_equal(statistics().regions, live);
+        assert_int_equal(statistics().reserved.now, (uint64_t)live * 2 * GRANULE);
         for (unsigned i = 0; i < ADDRESSES; i++)
             if (give(window + (SIZE_T)i * 4 * GRANULE, 0, MEM_RELEASE) == S_OK)
                 released[i]++;
-        assert_int_equal(books().committed.now, 0);
+        assert_int_equal(statistics().committed.now, 0);
     }
 }
 
@@ -383,9 +383,9 @@ static void test_freed_once(void **state)
     crew_run(&crew, THREADS, free_prize, &region);
     assert_int_equal(IHostMemoryManager_CreateMalloc(memory, MALLOC_THREADSAFE, &block.heap), S_OK);
     crew_run(&crew, THREADS, free_prize, &block);
-    assert_int_equal(books().foreign_frees, 2 * 150 * (THREADS - 1));
-    /* Of the region's: not those who came between its end in the books and its end in Windows. */
-    assert_in_range(books().double_frees, 1, 150 * (THREADS - 1));
+    assert_int_equal(statistics().foreign_frees, 2 * 150 * (THREADS - 1));
+    /* Of the region's: not those who came between its end in the accounting and its end in Windows. */
+    assert_in_range(statistics().double_frees, 1, 150 * (THREADS - 1));
     assert_int_equal(IHostMalloc_Release(block.heap), 0);
 }
 
@@ -418,8 +418,8 @@ static void test_churn(void **state)
 {
     (void)state;
     crew_run(&crew, MANY, churn, NULL);
-    assert_int_equal(books().calls[HOSTMEM_VIRTUAL_ALLOC][eTaskCritical].calls, MANY * CHURNS);
-    assert_int_equal(books().calls[HOSTMEM_VIRTUAL_ALLOC][eTaskCritical].failures, 0);
+    assert_int_equal(statistics().calls[HOSTMEM_VIRTUAL_ALLOC][eTaskCritical].calls, MANY * CHURNS);
+    assert_int_equal(statistics().calls[HOSTMEM_VIRTUAL_ALLOC][eTaskCritical].failures, 0);
 }
 
 int main(void)

@@ -127,11 +127,11 @@ static void test_once_at_a_time(void **state)
     assert_hresult(start(f), S_OK);
     assert_hresult(start(f), HOST_E_INVALIDOPERATION);
     /* That takes no memory, of which there may be none. */
-    const uint64_t metadata = fixture_books(f->manager).metadata;
+    const uint64_t metadata = fixture_statistics(f->manager).metadata;
     hostmem_trace_options options = plain();
     options.lane_events *= 2;
     assert_hresult(hostmem_trace_start(f->manager, &options), HOST_E_INVALIDOPERATION);
-    assert_int_equal(fixture_books(f->manager).metadata, metadata);
+    assert_int_equal(fixture_statistics(f->manager).metadata, metadata);
     fake_pages_fail_from(1);
     assert_hresult(hostmem_trace_start(f->manager, &options), HOST_E_INVALIDOPERATION);
     fake_pages_fail_from(0);
@@ -151,7 +151,7 @@ static void test_again_and_again(void **state)
         fixture_free(f, region, 0, MEM_RELEASE);
         assert_hresult(hostmem_trace_stop(f->manager), S_OK);
         assert_true(is_whole());
-        const uint64_t now = fixture_books(f->manager).metadata;
+        const uint64_t now = fixture_statistics(f->manager).metadata;
         assert_true(i < 2 || now == metadata);
         metadata = now;
     }

@@ -1,7 +1,7 @@
 /*
- * test_verify.c - hostmem_verify: good books are good, and each kind of damage is found and named
+ * test_verify.c - hostmem_verify: sound accounting is found sound, and each kind of damage is found and named
  *
- * The damage is done to the manager's inside, and undone again, so that the fixture's teardown finds good books.  Over
+ * The damage is done to the manager's inside, and undone again, so that the fixture's teardown finds good statistics.  Over
  * fake_os, with which the looks follow each other without a pause.
  */
 #include "support/manager_fixture.h"
@@ -127,13 +127,13 @@ static void test_arguments(void **state)
     assert_hresult(hostmem_verify(d->f.manager, NULL), S_OK);
 }
 
-static void test_good_books(void **state)
+static void test_sound_accounting(void **state)
 {
     struct damaged *d = *state;
     hostmem_verify_report report = {.size = sizeof report, .finding = 99, .flags = 99, .disturbed = 99};
-    hostmem_statistics before = fixture_books(d->f.manager);
+    hostmem_statistics before = fixture_statistics(d->f.manager);
     assert_hresult(hostmem_verify(d->f.manager, &report), S_OK);
-    hostmem_statistics after = fixture_books(d->f.manager);
+    hostmem_statistics after = fixture_statistics(d->f.manager);
     assert_memory_equal(&before, &after, sizeof before); /* it is no call, and changes nothing */
     assert_int_equal(report.size, sizeof report);
     assert_int_equal(report.finding, HOSTMEM_FINDING_NONE);
@@ -148,7 +148,7 @@ static void test_good_books(void **state)
     assert_int_equal(region_use(record_at(d, d->view)), HOSTMEM_USE_VIEW);
 }
 
-/* Blocks that outlive their heap stay in the books, and regions in a whole 64 MiB or 64 GiB are spans there. */
+/* Blocks that outlive their heap stay in the accounting, and regions in a whole 64 MiB or 64 GiB are spans there. */
 static void test_leaked_blocks_and_spans(void **state)
 {
     struct damaged *d = *state;
@@ -158,7 +158,7 @@ static void test_leaked_blocks_and_spans(void **state)
     for (int i = 0; i < 3; i++)
         assert_hresult(IHostMalloc_Alloc(heap, 100, eTaskCritical, &leaked), S_OK);
     assert_int_equal(IHostMalloc_Release(heap), 0);
-    assert_int_equal(fixture_books(d->f.manager).blocks, 4);
+    assert_int_equal(fixture_statistics(d->f.manager).blocks, 4);
     assert_true(verified(d->f.manager));
     const SIZE_T size = sizeof(void *) == 8 ? (SIZE_T)(200ull << 30) : (SIZE_T)200 << 20;
     assert_hresult(IHostMemoryManager_VirtualAlloc(d->f.memory, NULL, size, MEM_RESERVE, PAGE_NOACCESS,
@@ -539,7 +539,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         verify_test(test_arguments),
-        verify_test(test_good_books),
+        verify_test(test_sound_accounting),
         verify_test(test_leaked_blocks_and_spans),
         verify_test(test_a_page_noted_wrongly),
         verify_test(test_a_sum_of_pages_that_is_wrong),

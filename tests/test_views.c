@@ -38,10 +38,10 @@ static void released(struct fixture *f, void *view)
 
 static void assert_mapped(struct fixture *f, uint64_t views, uint64_t bytes)
 {
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.views, views);
-    assert_int_equal(books.mapped.now, bytes);
-    assert_books_equal_windows(f->manager);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.views, views);
+    assert_int_equal(statistics.mapped.now, bytes);
+    assert_statistics_equal_windows(f->manager);
 }
 
 /* The size reported is 0 for a whole file, or wrong: Windows is asked. */
@@ -59,7 +59,7 @@ static void test_sizes_are_those_of_windows(void **state)
         released(f, view);
         assert_mapped(f, 0, 0);
     }
-    assert_int_equal(fixture_books(f->manager).mapped.peak, GRANULE + 3 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).mapped.peak, GRANULE + 3 * PAGE);
     CloseHandle(section);
 }
 
@@ -113,8 +113,8 @@ static void test_what_is_no_view_is_ignored(void **state)
         released(f, nothing[i]);
     }
     assert_mapped(f, 0, 0);
-    assert_int_equal(fixture_books(f->manager).regions, 1);
-    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+    assert_int_equal(fixture_statistics(f->manager).regions, 1);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 0);
 
     /* A known view is not forgotten by what points into it. */
     acquired(f, view, 0);
@@ -139,7 +139,7 @@ static void test_acquired_again(void **state)
     acquired(f, view, 0);
     acquired(f, view, 0);
     assert_mapped(f, 1, 4 * GRANULE);
-    assert_int_equal(fixture_books(f->manager).mapped.peak, 4 * GRANULE);
+    assert_int_equal(fixture_statistics(f->manager).mapped.peak, 4 * GRANULE);
 
     /* Unmapped, another view there and reported, and only then the release of the first: the second one
      * stays. */
@@ -149,7 +149,7 @@ static void test_acquired_again(void **state)
     assert_mapped(f, 1, GRANULE);
     released(f, view);
     assert_mapped(f, 1, GRANULE);
-    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 0);
     UnmapViewOfFile(view);
     released(f, view);
     assert_mapped(f, 0, 0);
@@ -168,10 +168,10 @@ static void test_released_late(void **state)
     assert_ptr_equal(fixture_alloc(f, view, GRANULE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE), view);
     assert_mapped(f, 0, 0);
     released(f, view);
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.regions, 1);
-    assert_int_equal(books.committed.now, GRANULE);
-    assert_int_equal(books.stale_regions, 0);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.regions, 1);
+    assert_int_equal(statistics.committed.now, GRANULE);
+    assert_int_equal(statistics.stale_regions, 0);
     assert_hresult(hostmem_owns(f->manager, view), S_OK);
     fixture_free(f, view, 0, MEM_RELEASE);
     CloseHandle(section);
@@ -204,10 +204,10 @@ static void test_commits_inside_a_view(void **state)
     assert_ptr_equal(fixture_alloc(f, view + GRANULE, 3 * PAGE, MEM_COMMIT, PAGE_READWRITE), view + GRANULE);
     fill_bytes(view + GRANULE, 3 * PAGE, 1);
     fixture_alloc(f, view + GRANULE - PAGE, 3 * PAGE, MEM_COMMIT, PAGE_READWRITE);
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.view_committed.now, 4 * PAGE);
-    assert_int_equal(books.foreign_committed, 0);
-    assert_int_equal(books.committed.now, 0);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.view_committed.now, 4 * PAGE);
+    assert_int_equal(statistics.foreign_committed, 0);
+    assert_int_equal(statistics.committed.now, 0);
     assert_bytes(view + GRANULE, 3 * PAGE, 1);
     assert_hresult(IHostMemoryManager_VirtualFree(f->memory, view + GRANULE, PAGE, MEM_DECOMMIT),
                    HOST_E_INVALIDOPERATION);
@@ -217,12 +217,12 @@ static void test_commits_inside_a_view(void **state)
     UnmapViewOfFile(view);
     released(f, view);
     assert_mapped(f, 0, 0);
-    assert_int_equal(fixture_books(f->manager).view_committed.now, 4 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).view_committed.now, 4 * PAGE);
     view = map(section);
     acquired(f, view, 0);
     assert_bytes(view + GRANULE, 3 * PAGE, 1);
     fixture_alloc(f, view + GRANULE, PAGE, MEM_COMMIT, PAGE_READWRITE);
-    assert_int_equal(fixture_books(f->manager).view_committed.now, 4 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).view_committed.now, 4 * PAGE);
     UnmapViewOfFile(view);
     released(f, view);
     CloseHandle(section);
@@ -237,7 +237,8 @@ static void test_needs_is_refused(void **state)
                    E_OUTOFMEMORY);
     assert_hresult(IHostMemoryManager_NeedsVirtualAddressSpace(f->memory, NULL, SIZE_MAX), E_OUTOFMEMORY);
     assert_int_equal(GetLastError(), NO_ERROR_SET);
-    hostmem_calls calls = fixture_books(f->manager).calls[HOSTMEM_NEEDS_ADDRESS_SPACE][HOSTMEM_LEVEL_NONE];
+    hostmem_calls calls =
+        fixture_statistics(f->manager).calls[HOSTMEM_NEEDS_ADDRESS_SPACE][HOSTMEM_LEVEL_NONE];
     assert_int_equal(calls.calls, 3);
     assert_int_equal(calls.failures, 3);
 }

@@ -1,7 +1,7 @@
 /*
  * test_virtual_alloc.c - reserving and committing through the manager
  *
- * Every result stands beside raw Win32's for the same request, and the books beside VirtualQuery.
+ * Every result stands beside raw Win32's for the same request, and the accounting beside VirtualQuery.
  */
 #include "support/manager_fixture.h"
 
@@ -50,9 +50,9 @@ static void test_refusals_are_those_of_windows(void **state)
     assert_as_win32(f, (void *)0xffff800000000000, PAGE, MEM_COMMIT, PAGE_READWRITE);
     assert_as_win32(f, (void *)0xffff800000000000, PAGE, MEM_RESERVE, PAGE_READWRITE);
 #endif
-    assert_books_equal_windows(f->manager);
-    assert_int_equal(fixture_books(f->manager).regions, 1);
-    assert_int_equal(fixture_books(f->manager).committed.peak, 0);
+    assert_statistics_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).regions, 1);
+    assert_int_equal(fixture_statistics(f->manager).committed.peak, 0);
     fixture_free(f, region, 0, MEM_RELEASE);
 }
 
@@ -62,7 +62,7 @@ static void test_commit_at_a_free_address_fails_as_raw(void **state)
     void *hole = VirtualAlloc(NULL, GRANULE, MEM_RESERVE, PAGE_NOACCESS);
     assert_true(VirtualFree(hole, 0, MEM_RELEASE));
     assert_as_win32(f, hole, PAGE, MEM_COMMIT, PAGE_READWRITE);
-    assert_int_equal(fixture_books(f->manager).foreign_committed, 0);
+    assert_int_equal(fixture_statistics(f->manager).foreign_committed, 0);
 }
 
 static void test_null_out_pointer(void **state)
@@ -73,7 +73,7 @@ static void test_null_out_pointer(void **state)
                                                      PAGE_READWRITE, eTaskCritical, NULL);
     assert_hresult(result, E_POINTER);
     assert_int_equal(GetLastError(), NO_ERROR_SET);
-    assert_int_equal(fixture_books(f->manager).reserved.peak, 0);
+    assert_int_equal(fixture_statistics(f->manager).reserved.peak, 0);
 }
 
 static void test_success_leaves_the_last_error(void **state)
@@ -94,10 +94,10 @@ static void test_commit_with_null_reserves(void **state)
     assert_int_equal((uintptr_t)block % GRANULE, 0);
     for (unsigned i = 0; i < GRANULE + PAGE; i++)
         assert_int_equal(block[i], 0);
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.reserved.now, GRANULE + PAGE);
-    assert_int_equal(books.committed.now, GRANULE + PAGE);
-    assert_books_equal_windows(f->manager);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.reserved.now, GRANULE + PAGE);
+    assert_int_equal(statistics.committed.now, GRANULE + PAGE);
+    assert_statistics_equal_windows(f->manager);
     fixture_free(f, block, 0, MEM_RELEASE);
 }
 
@@ -105,23 +105,23 @@ static void test_commit_counts_new_pages_only(void **state)
 {
     struct fixture *f = *state;
     char *region = fixture_alloc(f, NULL, 32 * PAGE, MEM_RESERVE, PAGE_NOACCESS);
-    assert_int_equal(fixture_books(f->manager).committed.now, 0);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 0);
     assert_ptr_equal(fixture_alloc(f, region + 4 * PAGE, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE),
                      region + 4 * PAGE);
-    assert_int_equal(fixture_books(f->manager).committed.now, 4 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 4 * PAGE);
     fill_bytes(region + 4 * PAGE, 4 * PAGE, 5);
 
     /* The same again; overlapping on both sides; an odd size from an odd address: two pages. */
     fixture_alloc(f, region + 4 * PAGE, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
-    assert_int_equal(fixture_books(f->manager).committed.now, 4 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 4 * PAGE);
     fixture_alloc(f, region + 2 * PAGE, 8 * PAGE, MEM_COMMIT, PAGE_READWRITE);
-    assert_int_equal(fixture_books(f->manager).committed.now, 8 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 8 * PAGE);
     assert_ptr_equal(fixture_alloc(f, region + 21 * PAGE - 1, 2, MEM_COMMIT, PAGE_READWRITE),
                      region + 20 * PAGE);
-    assert_int_equal(fixture_books(f->manager).committed.now, 10 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 10 * PAGE);
     assert_bytes(region + 4 * PAGE, 4 * PAGE, 5);
-    assert_books_equal_windows(f->manager);
-    assert_int_equal(fixture_books(f->manager).committed.peak, 10 * PAGE);
+    assert_statistics_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).committed.peak, 10 * PAGE);
     fixture_free(f, region, 0, MEM_RELEASE);
 }
 
@@ -136,7 +136,7 @@ static void test_commit_again_changes_protection(void **state)
     assert_int_equal(picture.run[0].Protect, PAGE_READONLY);
     assert_int_equal(picture.run[0].RegionSize, PAGE);
     assert_int_equal(region[0], 7);
-    assert_int_equal(fixture_books(f->manager).committed.now, 2 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 2 * PAGE);
     fixture_free(f, region, 0, MEM_RELEASE);
 }
 
@@ -150,15 +150,15 @@ static void test_reserve_at_an_odd_address(void **state)
     char *odd = hole + GRANULE + 5 * PAGE + 123;
     char *region = fixture_alloc(f, odd, 2 * GRANULE, MEM_RESERVE, PAGE_READWRITE);
     assert_ptr_equal(region, hole + GRANULE);
-    assert_int_equal(fixture_books(f->manager).reserved.now, 2 * GRANULE + 6 * PAGE);
-    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).reserved.now, 2 * GRANULE + 6 * PAGE);
+    assert_statistics_equal_windows(f->manager);
     assert_hresult(hostmem_owns(f->manager, region + 2 * GRANULE + 6 * PAGE - 1), S_OK);
     assert_hresult(hostmem_owns(f->manager, region + 2 * GRANULE + 6 * PAGE), S_FALSE);
     assert_hresult(hostmem_owns(f->manager, region - 1), S_FALSE);
     fixture_free(f, region, 0, MEM_RELEASE);
 
     region = fixture_alloc(f, odd, 1, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
-    assert_books_equal_windows(f->manager);
+    assert_statistics_equal_windows(f->manager);
     fixture_free(f, region, 0, MEM_RELEASE);
 }
 
@@ -168,8 +168,8 @@ static void test_reset_is_no_commit(void **state)
     char *region = fixture_alloc(f, NULL, 16 * PAGE, MEM_RESERVE, PAGE_READWRITE);
     fixture_alloc(f, region, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
     assert_ptr_equal(fixture_alloc(f, region, 4 * PAGE, MEM_RESET, PAGE_READWRITE), region);
-    assert_int_equal(fixture_books(f->manager).committed.now, 4 * PAGE);
-    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 4 * PAGE);
+    assert_statistics_equal_windows(f->manager);
     fixture_free(f, region, 0, MEM_RELEASE);
 }
 
@@ -185,7 +185,7 @@ static void test_write_watch_reaches_windows(void **state)
     assert_int_equal(GetWriteWatch(0, region, 16 * PAGE, written, &count, &granularity), 0);
     assert_int_equal(count, 1);
     assert_ptr_equal(written[0], region + 3 * PAGE);
-    assert_books_equal_windows(f->manager);
+    assert_statistics_equal_windows(f->manager);
     fixture_free(f, region, 0, MEM_RELEASE);
 }
 
@@ -209,9 +209,9 @@ static void test_regions_of_every_size(void **state)
         char *region = fixture_alloc(f, NULL, size, MEM_RESERVE, PAGE_READWRITE);
         fixture_alloc(f, region + size - 1, 1, MEM_COMMIT, PAGE_READWRITE);
         fixture_alloc(f, region + size / 2, 1, MEM_COMMIT, PAGE_READWRITE);
-        assert_books_equal_windows(f->manager);
+        assert_statistics_equal_windows(f->manager);
         fixture_free(f, region, size - (pages[i] > 1 ? PAGE : 0), MEM_DECOMMIT);
-        assert_int_equal(fixture_books(f->manager).committed.now, pages[i] > 1 ? PAGE : 0);
+        assert_int_equal(fixture_statistics(f->manager).committed.now, pages[i] > 1 ? PAGE : 0);
         assert_hresult(hostmem_owns(f->manager, region + size - 1), S_OK);
         assert_hresult(hostmem_owns(f->manager, region + size), S_FALSE);
         fixture_free(f, region, 0, MEM_RELEASE);
@@ -225,16 +225,16 @@ static void test_a_heap_of_200_gib(void **state)
     struct fixture *f = *state;
     SIZE_T size = ((SIZE_T)200 << 30) + GRANULE;
     char *region = fixture_alloc(f, NULL, size, MEM_RESERVE, PAGE_READWRITE);
-    uint64_t before = fixture_books(f->manager).metadata;
+    uint64_t before = fixture_statistics(f->manager).metadata;
     for (SIZE_T at = 0; at < size; at += (SIZE_T)7 << 30)
         fixture_alloc(f, region + at, 3 * PAGE, MEM_COMMIT, PAGE_READWRITE);
     assert_hresult(hostmem_owns(f->manager, region + size - 1), S_OK);
     assert_hresult(hostmem_owns(f->manager, region + size), S_FALSE);
-    assert_int_equal(fixture_books(f->manager).committed.now, (200 / 7 + 1) * 3 * PAGE);
-    assert_true(fixture_books(f->manager).metadata - before < 1 << 20);
-    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, (200 / 7 + 1) * 3 * PAGE);
+    assert_true(fixture_statistics(f->manager).metadata - before < 1 << 20);
+    assert_statistics_equal_windows(f->manager);
     fixture_free(f, region, 0, MEM_DECOMMIT);
-    assert_int_equal(fixture_books(f->manager).committed.now, 0);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 0);
     fixture_free(f, region, 0, MEM_RELEASE);
 }
 #endif

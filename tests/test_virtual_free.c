@@ -1,5 +1,5 @@
 /*
- * test_virtual_free.c - freeing our own memory: what Windows answers, and the books after it
+ * test_virtual_free.c - freeing our own memory: what Windows answers, and the accounting after it
  *
  * The same requests go to a region of the manager and to a raw one beside it, which must fare alike.
  */
@@ -74,15 +74,15 @@ static void test_wrong_requests_change_nothing(void **state)
         assert_false(free_both(f, pair, wrong[i].offset, wrong[i].size, wrong[i].type));
         assert_picture(&before, pair.ours, 16 * PAGE);
         assert_bytes(pair.ours, 8 * PAGE, 9);
-        assert_int_equal(fixture_books(f->manager).committed.now, 8 * PAGE);
-        assert_books_equal_windows(f->manager);
+        assert_int_equal(fixture_statistics(f->manager).committed.now, 8 * PAGE);
+        assert_statistics_equal_windows(f->manager);
         release_pair(f, pair);
     }
-    assert_int_equal(fixture_books(f->manager).foreign_frees, 0);
-    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+    assert_int_equal(fixture_statistics(f->manager).foreign_frees, 0);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 0);
 }
 
-/* Windows refuses sizes that wrap around, Wine 8.0 takes them for 0: the books follow either. */
+/* Windows refuses sizes that wrap around, Wine 8.0 takes them for 0: the accounting follows either. */
 static void test_sizes_that_wrap(void **state)
 {
     struct fixture *f = *state;
@@ -90,9 +90,9 @@ static void test_sizes_that_wrap(void **state)
     for (unsigned i = 0; i < sizeof types / sizeof types[0]; i++) {
         struct pair pair = make_pair(f);
         bool freed = free_both(f, pair, 0, SIZE_MAX, types[i]);
-        assert_books_equal_windows(f->manager);
-        assert_int_equal(fixture_books(f->manager).committed.now, freed ? 0 : 8 * PAGE);
-        assert_int_equal(fixture_books(f->manager).stale_regions, 0); /* it went through us */
+        assert_statistics_equal_windows(f->manager);
+        assert_int_equal(fixture_statistics(f->manager).committed.now, freed ? 0 : 8 * PAGE);
+        assert_int_equal(fixture_statistics(f->manager).stale_regions, 0); /* it went through us */
         if (!freed || types[i] == MEM_DECOMMIT)
             release_pair(f, pair);
     }
@@ -106,8 +106,8 @@ static void test_release_just_above_the_base(void **state)
     for (unsigned i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
         struct pair pair = make_pair(f);
         bool freed = free_both(f, pair, offsets[i], 0, MEM_RELEASE);
-        assert_int_equal(fixture_books(f->manager).regions, freed ? 0 : 1);
-        assert_books_equal_windows(f->manager);
+        assert_int_equal(fixture_statistics(f->manager).regions, freed ? 0 : 1);
+        assert_statistics_equal_windows(f->manager);
         if (!freed)
             release_pair(f, pair);
     }
@@ -118,8 +118,8 @@ static void test_decommit_all_just_above_the_base(void **state)
     struct fixture *f = *state;
     struct pair pair = make_pair(f);
     bool freed = free_both(f, pair, 100, 0, MEM_DECOMMIT);
-    assert_int_equal(fixture_books(f->manager).committed.now, freed ? 0 : 8 * PAGE);
-    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, freed ? 0 : 8 * PAGE);
+    assert_statistics_equal_windows(f->manager);
     release_pair(f, pair);
 }
 
@@ -128,29 +128,29 @@ static void test_decommit_of_parts(void **state)
     struct fixture *f = *state;
     struct pair pair = make_pair(f);
     assert_true(free_both(f, pair, 2 * PAGE, 2 * PAGE, MEM_DECOMMIT));
-    assert_int_equal(fixture_books(f->manager).committed.now, 6 * PAGE);
-    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 6 * PAGE);
+    assert_statistics_equal_windows(f->manager);
     /* Again; then over the hole and into what was never committed. */
     assert_true(free_both(f, pair, 2 * PAGE, 2 * PAGE, MEM_DECOMMIT));
-    assert_int_equal(fixture_books(f->manager).committed.now, 6 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 6 * PAGE);
     assert_true(free_both(f, pair, PAGE, 15 * PAGE, MEM_DECOMMIT));
-    assert_int_equal(fixture_books(f->manager).committed.now, PAGE);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, PAGE);
     assert_bytes(pair.ours, PAGE, 9);
-    assert_books_equal_windows(f->manager);
+    assert_statistics_equal_windows(f->manager);
     /* Two bytes across a page border take both pages. */
     fixture_alloc(f, pair.ours, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE);
     assert_non_null(VirtualAlloc(pair.raw, 4 * PAGE, MEM_COMMIT, PAGE_READWRITE));
     assert_true(free_both(f, pair, 2 * PAGE - 1, 2, MEM_DECOMMIT));
-    assert_int_equal(fixture_books(f->manager).committed.now, 2 * PAGE);
-    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 2 * PAGE);
+    assert_statistics_equal_windows(f->manager);
     /* Pages that come back are zero. */
     fixture_alloc(f, pair.ours, 2 * PAGE, MEM_COMMIT, PAGE_READWRITE);
     for (unsigned i = 0; i < PAGE; i++)
         assert_int_equal(pair.ours[PAGE + i], 0);
     assert_bytes(pair.ours, PAGE, 9);
     release_pair(f, pair);
-    assert_int_equal(fixture_books(f->manager).committed.now, 0);
-    assert_int_equal(fixture_books(f->manager).committed.peak, 8 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 0);
+    assert_int_equal(fixture_statistics(f->manager).committed.peak, 8 * PAGE);
 }
 
 static void test_decommit_of_all(void **state)
@@ -158,14 +158,14 @@ static void test_decommit_of_all(void **state)
     struct fixture *f = *state;
     struct pair pair = make_pair(f);
     assert_true(free_both(f, pair, 0, 0, MEM_DECOMMIT));
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_int_equal(books.committed.now, 0);
-    assert_int_equal(books.reserved.now, 16 * PAGE);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_int_equal(statistics.committed.now, 0);
+    assert_int_equal(statistics.reserved.now, 16 * PAGE);
     assert_true(free_both(f, pair, 0, 0, MEM_DECOMMIT));
-    assert_books_equal_windows(f->manager);
+    assert_statistics_equal_windows(f->manager);
     release_pair(f, pair);
-    assert_int_equal(fixture_books(f->manager).reserved.now, 0);
-    assert_int_equal(fixture_books(f->manager).reserved.peak, 16 * PAGE);
+    assert_int_equal(fixture_statistics(f->manager).reserved.now, 0);
+    assert_int_equal(fixture_statistics(f->manager).reserved.peak, 16 * PAGE);
 }
 
 static void test_release_of_what_is_partly_decommitted(void **state)
@@ -174,7 +174,7 @@ static void test_release_of_what_is_partly_decommitted(void **state)
     struct pair pair = make_pair(f);
     assert_true(free_both(f, pair, 0, 5 * PAGE, MEM_DECOMMIT));
     release_pair(f, pair);
-    assert_int_equal(fixture_books(f->manager).committed.now, 0);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 0);
     MEMORY_BASIC_INFORMATION info;
     assert_int_equal(VirtualQuery(pair.ours, &info, sizeof info), sizeof info);
     assert_int_equal(info.State, MEM_FREE);
@@ -191,20 +191,20 @@ static void test_freed_twice(void **state)
     assert_hresult(IHostMemoryManager_VirtualFree(f->memory, pair.ours, PAGE, MEM_DECOMMIT),
                    HOST_E_INVALIDOPERATION);
     assert_int_equal(GetLastError(), NO_ERROR_SET);
-    assert_int_equal(fixture_books(f->manager).foreign_frees, 2);
-    assert_int_equal(fixture_books(f->manager).double_frees, 1);
-    assert_int_equal(fixture_books(f->manager).stale_regions, 0);
+    assert_int_equal(fixture_statistics(f->manager).foreign_frees, 2);
+    assert_int_equal(fixture_statistics(f->manager).double_frees, 1);
+    assert_int_equal(fixture_statistics(f->manager).stale_regions, 0);
 }
 
 static void foreign_free(struct fixture *f, void *address, unsigned doubles)
 {
-    const uint64_t before = fixture_books(f->manager).foreign_frees;
+    const uint64_t before = fixture_statistics(f->manager).foreign_frees;
     SetLastError(NO_ERROR_SET);
     assert_hresult(IHostMemoryManager_VirtualFree(f->memory, address, 0, MEM_RELEASE),
                    HOST_E_INVALIDOPERATION);
     assert_int_equal(GetLastError(), NO_ERROR_SET);
-    assert_int_equal(fixture_books(f->manager).foreign_frees, before + 1);
-    assert_int_equal(fixture_books(f->manager).double_frees, doubles);
+    assert_int_equal(fixture_statistics(f->manager).foreign_frees, before + 1);
+    assert_int_equal(fixture_statistics(f->manager).double_frees, doubles);
 }
 
 /* A second release is told from a stranger's address, as long as nobody has the address. */
@@ -247,8 +247,8 @@ static void test_the_rest_of_the_last_granule_is_foreign(void **state)
     char *region = fixture_alloc(f, NULL, 17 * PAGE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
     assert_hresult(IHostMemoryManager_VirtualFree(f->memory, region + 17 * PAGE, PAGE, MEM_DECOMMIT),
                    HOST_E_INVALIDOPERATION);
-    assert_int_equal(fixture_books(f->manager).committed.now, 17 * PAGE);
-    assert_books_equal_windows(f->manager);
+    assert_int_equal(fixture_statistics(f->manager).committed.now, 17 * PAGE);
+    assert_statistics_equal_windows(f->manager);
     fixture_free(f, region, 0, MEM_RELEASE);
 }
 
@@ -282,9 +282,9 @@ static void test_an_address_changes_hands(void **state)
                        HOST_E_INVALIDOPERATION);
         assert_hresult(IHostMemoryManager_VirtualFree(memory, address, 0, MEM_RELEASE), S_OK);
     }
-    assert_books_equal_windows(other);
-    assert_int_equal(fixture_books(other).reserved.now, 0);
-    assert_int_equal(fixture_books(other).stale_regions, 0);
+    assert_statistics_equal_windows(other);
+    assert_int_equal(fixture_statistics(other).reserved.now, 0);
+    assert_int_equal(fixture_statistics(other).stale_regions, 0);
     assert_true(verified(other));
     IHostMemoryManager_Release(memory);
     hostmem_release(other);

@@ -70,7 +70,7 @@ static void on_threads(unsigned threads, double bar, struct runs *in)
     table_row(bench_time(&runs[1]), "ns", 0, "  commit + decommit of 16 pages: raw, %s", on);
 }
 
-/* One region for both sides: what Windows needs depends on where the pages lie.  Raw calls leave them as the books have
+/* One region for both sides: what Windows needs depends on where the pages lie.  Raw calls leave them as the bookkeeping has
  * them, not committed. */
 void section_windows(void)
 {

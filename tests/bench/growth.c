@@ -99,9 +99,9 @@ static void measure_synthetic(struct many *many)
                                  {.block = calls_refused}};
     const unsigned n = many->regions;
     bench_run(sides, 4, 1, PICKS);
-    table_row(bench_time(&sides[0]), "ns", 0, "books alone: release + reserve of any, %u regions", n);
-    table_row(bench_time(&sides[1]), "ns", 0, "books alone: commit + decommit of 16 pages in any, %u regions",
-              n);
+    table_row(bench_time(&sides[0]), "ns", 0, "bookkeeping alone: release + reserve of any, %u regions", n);
+    table_row(bench_time(&sides[1]), "ns", 0,
+              "bookkeeping alone: commit + decommit of 16 pages in any, %u regions", n);
     table_row(bench_time(&sides[2]), "ns", 0, "hostmem_owns of any, %u regions", n);
     table_row(bench_time(&sides[3]), "ns", 10, "refusing a foreign pointer, %u regions", n);
 }

@@ -18,7 +18,7 @@ static const struct {
     void (*run)(void);
     const char *what;
 } sections[] = {
-    {"books", section_books, "what the books cost when Windows costs nothing"},
+    {"bookkeeping", section_bookkeeping, "what the bookkeeping costs when Windows costs nothing"},
     {"windows", section_windows, "managed calls beside raw ones"},
     {"region", section_region, "threads that commit and decommit in one region"},
     {"trace", section_trace, "the same while the manager is traced"},

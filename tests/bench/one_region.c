@@ -42,8 +42,9 @@ static void on_threads(unsigned threads, const struct distance *distance, char *
                                  {.block = calls_raw_run, .context = &runs}};
     if (seam_without_windows) {
         struct bench_figure asked = run(sides, 1, threads, BOOKS_COUNT);
-        table_row(bench_time(&sides[0]), "ns", 0, "%s: books alone, %s", name, on);
-        table_row(asked, "", distance->asked_bar, "  %s: books alone, Windows asked again, %s", name, on);
+        table_row(bench_time(&sides[0]), "ns", 0, "%s: bookkeeping alone, %s", name, on);
+        table_row(asked, "", distance->asked_bar, "  %s: bookkeeping alone, Windows asked again, %s", name,
+                  on);
     } else {
         struct bench_figure asked = run(sides, 2, threads, COUNT);
         table_row(bench_ratio(&sides[0], &sides[1]), "x", distance->ratio_bar, "%s: managed / raw, %s", name,

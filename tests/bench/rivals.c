@@ -82,9 +82,9 @@ static void without_windows(unsigned threads, struct runs *bases)
     bench_run(pairs, 2, threads, 10000);
     bench_run(runs, 2, threads, 10000);
     for (unsigned s = 0; s < 2; s++)
-        row(&pairs[s], who[s], "books alone: reserve + release", threads);
+        row(&pairs[s], who[s], "bookkeeping alone: reserve + release", threads);
     for (unsigned s = 0; s < 2; s++)
-        row(&runs[s], who[s], "books alone: commit + decommit", threads);
+        row(&runs[s], who[s], "bookkeeping alone: commit + decommit", threads);
 }
 
 static void bases_reserve(struct runs *bases, char *ours, char *theirs)

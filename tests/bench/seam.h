@@ -2,7 +2,7 @@
  * seam.h - the library's calls to Windows, or nothing in their place
  *
  * The linker puts the functions of seam.c between the library and its OS calls (--wrap).  With the switch on they
- * answer by themselves, with addresses that stand for nothing: what is left is what the books cost.
+ * answer by themselves, with addresses that stand for nothing: what is left is what the bookkeeping costs.
  */
 #ifndef BENCH_SEAM_H
 #define BENCH_SEAM_H

@@ -4,7 +4,7 @@
 #ifndef BENCH_SECTIONS_H
 #define BENCH_SECTIONS_H
 
-void section_books(void); /* what the books cost when Windows costs nothing */
+void section_bookkeeping(void); /* what the bookkeeping costs when Windows costs nothing */
 void section_windows(void);
 void section_trace(void);   /* managed calls beside raw ones */
 void section_region(void);  /* threads in one region */

@@ -1,8 +1,8 @@
 /*
- * test_records.c - the records and their books, with several threads that do what the manager does
+ * test_records.c - the records and their statistics, with several threads that do what the manager does
  *
  * Reserve, commit, decommit and release at a few places that are everybody's, in the manager's own order of steps,
- * beside threads that only look; some memory is freed behind the books' back, some releases are refused, some
+ * beside threads that only look; some memory is freed behind the manager's back, some releases are refused, some
  * places are views for a while, and what a region is for changes.  When all stand still, the page bits, the budgets and
  * the gauges are what Windows has.
  *
@@ -320,9 +320,9 @@ static void look(struct member *member)
 }
 
 /* Nobody is at work. */
-static void check_books(struct member *member)
+static void check_statistics(struct member *member)
 {
-    static hostmem_statistics books;
+    static hostmem_statistics statistics;
     uint64_t committed = 0, reserved = 0, mapped = 0, regions = 0, seen_views = 0;
     uint64_t by_use[HOSTMEM_USE_COUNT] = {0};
     for (struct place *place = places; place < places + PLACES; place++) {
@@ -346,13 +346,13 @@ static void check_books(struct member *member)
                 crew_check(member, hm_region_agrees(&hold, p, 1, place->committed[p]), (long)p);
         hm_region_leave_unchanged(&table, &hold);
     }
-    hm_stats_read(&stats, &books);
-    crew_check(member, books.regions == regions, books.regions);
-    crew_check(member, books.views == seen_views, books.views);
-    crew_check(member, books.mapped.now == mapped * PAGE_BYTES, books.mapped.now);
-    crew_check(member, books.committed.now == committed * PAGE_BYTES, books.committed.now);
+    hm_stats_read(&stats, &statistics);
+    crew_check(member, statistics.regions == regions, statistics.regions);
+    crew_check(member, statistics.views == seen_views, statistics.views);
+    crew_check(member, statistics.mapped.now == mapped * PAGE_BYTES, statistics.mapped.now);
+    crew_check(member, statistics.committed.now == committed * PAGE_BYTES, statistics.committed.now);
     for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++)
-        crew_check(member, books.committed_by_use[use].now == by_use[use] * PAGE_BYTES, use);
+        crew_check(member, statistics.committed_by_use[use].now == by_use[use] * PAGE_BYTES, use);
     for (struct quota *q = &quota; q != NULL; q = q->parent) {
         crew_check(member, q->commit.used == committed * PAGE_BYTES, q->commit.used);
         crew_check(member, q->heap.used == by_use[HOSTMEM_USE_GC_HEAP] * PAGE_BYTES, q->heap.used);
@@ -371,12 +371,12 @@ static void be_busy(struct member *member, void *context)
                 look(member);
         crew_meet(member);
         if (member->number == 0)
-            check_books(member);
+            check_statistics(member);
         crew_meet(member);
     }
 }
 
-static void test_books_of_many_threads(void **state)
+static void test_statistics_of_many_threads(void **state)
 {
     (void)state;
     static const uint64_t pages[PLACES] = {3, 40, 64, 65, 900, PAGES};
@@ -412,7 +412,7 @@ static void test_books_of_many_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_books_of_many_threads),
+        cmocka_unit_test(test_statistics_of_many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

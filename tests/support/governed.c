@@ -32,10 +32,10 @@ struct governed *governed_make(const hostmem_limits *limits, hostmem_budget *sha
 void governed_end(struct governed *g)
 {
     void *state = g;
-    hostmem_statistics books = fixture_books(g->f.manager);
-    assert_int_equal(books.blocks, 0);
-    assert_int_equal(books.heap.now, 0);
-    assert_int_equal(books.charged.now, books.view_committed.now);
+    hostmem_statistics statistics = fixture_statistics(g->f.manager);
+    assert_int_equal(statistics.blocks, 0);
+    assert_int_equal(statistics.heap.now, 0);
+    assert_int_equal(statistics.charged.now, statistics.view_committed.now);
     assert_int_equal(IHostMalloc_Release(g->heap), 0);
     fixture_teardown(&state);
 }
@@ -57,16 +57,16 @@ void governed_limit(struct governed *g, const hostmem_limits *limits)
     assert_hresult(hostmem_set_limits(g->f.manager, limits), S_OK);
 }
 
-static uint64_t sum(const hostmem_statistics *books)
+static uint64_t sum(const hostmem_statistics *statistics)
 {
-    return books->committed.now + books->view_committed.now + books->heap.now;
+    return statistics->committed.now + statistics->view_committed.now + statistics->heap.now;
 }
 
 uint64_t charged(struct governed *g)
 {
-    hostmem_statistics books = fixture_books(g->f.manager);
-    assert_int_equal(books.charged.now, sum(&books));
-    return books.charged.now;
+    hostmem_statistics statistics = fixture_statistics(g->f.manager);
+    assert_int_equal(statistics.charged.now, sum(&statistics));
+    return statistics.charged.now;
 }
 
 static HRESULT alloc(struct governed *g, void *address, SIZE_T size, DWORD type, unsigned level,
@@ -80,15 +80,15 @@ static HRESULT alloc(struct governed *g, void *address, SIZE_T size, DWORD type,
 
 void *grant(struct governed *g, void *address, SIZE_T size, DWORD type, unsigned level, uint64_t fresh)
 {
-    hostmem_statistics before = fixture_books(g->f.manager);
+    hostmem_statistics before = fixture_statistics(g->f.manager);
     void *memory;
     assert_hresult(alloc(g, address, size, type, level, &memory), S_OK);
-    hostmem_statistics books = fixture_books(g->f.manager);
-    assert_int_equal(books.charged.now, before.charged.now + fresh);
-    assert_int_equal(books.charged.now, sum(&books));
-    assert_true(books.charged.peak >= books.charged.now);
-    assert_int_equal(books.refusals, g->refusals);
-    assert_int_equal(books.overrun.count, before.overrun.count);
+    hostmem_statistics statistics = fixture_statistics(g->f.manager);
+    assert_int_equal(statistics.charged.now, before.charged.now + fresh);
+    assert_int_equal(statistics.charged.now, sum(&statistics));
+    assert_true(statistics.charged.peak >= statistics.charged.now);
+    assert_int_equal(statistics.refusals, g->refusals);
+    assert_int_equal(statistics.overrun.count, before.overrun.count);
     assert_int_equal(event_log_count(&g->log, HOSTMEM_EVENT_OVERRUN), g->overruns);
     return memory;
 }
@@ -107,15 +107,15 @@ static void assert_told(const hostmem_event *event, unsigned level, const struct
 static void assert_refusal(struct governed *g, const hostmem_statistics *before, unsigned level,
                            const struct refusal *expected)
 {
-    hostmem_statistics books = fixture_books(g->f.manager);
-    assert_int_equal(books.charged.now, before->charged.now);
-    assert_int_equal(books.charged.now, sum(&books));
-    assert_int_equal(books.reserved.now, before->reserved.now);
-    assert_int_equal(books.regions, before->regions);
-    assert_int_equal(books.overrun.count, before->overrun.count);
-    assert_int_equal(books.refusals, ++g->refusals);
+    hostmem_statistics statistics = fixture_statistics(g->f.manager);
+    assert_int_equal(statistics.charged.now, before->charged.now);
+    assert_int_equal(statistics.charged.now, sum(&statistics));
+    assert_int_equal(statistics.reserved.now, before->reserved.now);
+    assert_int_equal(statistics.regions, before->regions);
+    assert_int_equal(statistics.overrun.count, before->overrun.count);
+    assert_int_equal(statistics.refusals, ++g->refusals);
     for (unsigned reason = 0; reason < HOSTMEM_REASON_COUNT; reason++)
-        assert_int_equal(books.refused[reason],
+        assert_int_equal(statistics.refused[reason],
                          before->refused[reason] + (reason == (unsigned)expected->reason));
     hostmem_event event = event_log_wait(&g->log, HOSTMEM_EVENT_REFUSED, g->refusals);
     assert_told(&event, level, expected);
@@ -125,7 +125,7 @@ static void assert_refusal(struct governed *g, const hostmem_statistics *before,
 void refuse(struct governed *g, void *address, SIZE_T size, DWORD type, unsigned level,
             struct refusal expected)
 {
-    hostmem_statistics before = fixture_books(g->f.manager);
+    hostmem_statistics before = fixture_statistics(g->f.manager);
     void *memory;
     assert_hresult(alloc(g, address, size, type, level, &memory), E_OUTOFMEMORY);
     assert_int_equal(GetLastError(), ERROR_COMMITMENT_LIMIT);
@@ -136,12 +136,12 @@ void refuse(struct governed *g, void *address, SIZE_T size, DWORD type, unsigned
 void *overrun(struct governed *g, void *address, SIZE_T size, DWORD type, unsigned level,
               struct refusal expected)
 {
-    hostmem_statistics before = fixture_books(g->f.manager);
+    hostmem_statistics before = fixture_statistics(g->f.manager);
     void *memory;
     assert_hresult(alloc(g, address, size, type, level, &memory), S_OK);
-    hostmem_statistics books = fixture_books(g->f.manager);
-    assert_int_equal(books.charged.now, before.charged.now + expected.bytes);
-    assert_int_equal(books.refusals, before.refusals);
+    hostmem_statistics statistics = fixture_statistics(g->f.manager);
+    assert_int_equal(statistics.charged.now, before.charged.now + expected.bytes);
+    assert_int_equal(statistics.refusals, before.refusals);
     hostmem_event event = event_log_wait(&g->log, HOSTMEM_EVENT_OVERRUN, ++g->overruns);
     assert_told(&event, level, &expected);
     return memory;
@@ -159,7 +159,7 @@ void *grant_block(struct governed *g, SIZE_T size, unsigned level)
 
 void refuse_block(struct governed *g, SIZE_T size, unsigned level, struct refusal expected)
 {
-    hostmem_statistics before = fixture_books(g->f.manager);
+    hostmem_statistics before = fixture_statistics(g->f.manager);
     char file[] = "file.c";
     void *block = (void *)1;
     SetLastError(NO_ERROR_SET);
@@ -168,7 +168,7 @@ void refuse_block(struct governed *g, SIZE_T size, unsigned level, struct refusa
     assert_null(block);
     assert_refusal(g, &before, level, &expected);
 
-    before = fixture_books(g->f.manager);
+    before = fixture_statistics(g->f.manager);
     block = (void *)1;
     SetLastError(NO_ERROR_SET);
     assert_hresult(IHostMalloc_DebugAlloc(g->heap, size, (EMemoryCriticalLevel)level, file, __LINE__, &block),
@@ -176,7 +176,7 @@ void refuse_block(struct governed *g, SIZE_T size, unsigned level, struct refusa
     assert_int_equal(GetLastError(), ERROR_COMMITMENT_LIMIT);
     assert_null(block);
     assert_refusal(g, &before, level, &expected);
-    assert_int_equal(fixture_books(g->f.manager).blocks, before.blocks);
+    assert_int_equal(fixture_statistics(g->f.manager).blocks, before.blocks);
 }
 
 void release(struct governed *g, void *address)

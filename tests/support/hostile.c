@@ -205,7 +205,7 @@ static char *elsewhere(void)
         return odd(hostile.raw_block, 64);
     case 7:
         return odd(hostile.crt_block, 64);
-    case 8: /* the books themselves */
+    case 8: /* the accounting itself */
         return (char *)hostile.manager + below(4 * PAGE);
     case 9:
         return (char *)hostile.heap[0];
@@ -279,7 +279,7 @@ SIZE_T any_size(const char *address)
     }
 }
 
-/* Books */
+/* Statistics */
 
 static unsigned char pattern(size_t at)
 {
@@ -328,27 +328,28 @@ static HRESULT HOSTMEM_CALL add_block(const hostmem_block *found, void *context)
     return S_OK;
 }
 
-void check_books(void)
+void check_statistics(void)
 {
     struct sums sums = {0};
-    hostmem_statistics books = {.size = sizeof books};
+    hostmem_statistics statistics = {.size = sizeof statistics};
     require(hostmem_walk_regions(hostile.manager, add_region, &sums) == S_OK);
     require(hostmem_walk_blocks(hostile.manager, add_block, &sums) == S_OK);
-    require(hostmem_get_statistics(hostile.manager, &books) == S_OK);
-    require(sums.regions == hostile.regions && books.regions == hostile.regions);
-    require(books.reserved.now == sums.reserved && books.reserved.peak >= sums.reserved);
-    require(books.committed.now == sums.committed && books.committed.peak >= sums.committed);
-    require(sums.blocks == hostile.blocks && books.blocks == hostile.blocks);
-    require(sums.heap == hostile.heap_bytes && books.heap.now == hostile.heap_bytes);
-    require(books.charged.now == books.committed.now + books.view_committed.now + books.heap.now);
-    require(books.foreign_committed == hostile.foreign_committed);
-    require(books.foreign_frees == hostile.foreign_frees);
-    require(books.stale_regions == 0);
+    require(hostmem_get_statistics(hostile.manager, &statistics) == S_OK);
+    require(sums.regions == hostile.regions && statistics.regions == hostile.regions);
+    require(statistics.reserved.now == sums.reserved && statistics.reserved.peak >= sums.reserved);
+    require(statistics.committed.now == sums.committed && statistics.committed.peak >= sums.committed);
+    require(sums.blocks == hostile.blocks && statistics.blocks == hostile.blocks);
+    require(sums.heap == hostile.heap_bytes && statistics.heap.now == hostile.heap_bytes);
+    require(statistics.charged.now ==
+            statistics.committed.now + statistics.view_committed.now + statistics.heap.now);
+    require(statistics.foreign_committed == hostile.foreign_committed);
+    require(statistics.foreign_frees == hostile.foreign_frees);
+    require(statistics.stale_regions == 0);
     for (unsigned m = 0; m < HOSTMEM_METHOD_COUNT; m++) {
         uint64_t calls = 0, failures = 0;
         for (unsigned level = 0; level < HOSTMEM_LEVEL_COUNT; level++) {
-            calls += books.calls[m][level].calls;
-            failures += books.calls[m][level].failures;
+            calls += statistics.calls[m][level].calls;
+            failures += statistics.calls[m][level].failures;
         }
         require(calls == hostile.calls[m] && failures == hostile.failures[m]);
     }
@@ -435,13 +436,13 @@ void hostile_end(void)
             hostile.blocks--;
         }
     require(hostile.regions == 0 && hostile.blocks == 0 && hostile.heap_bytes == 0);
-    check_books();
+    check_statistics();
     UnmapViewOfFile(hostile.view);
     called(HOSTMEM_RELEASED_ADDRESS_SPACE,
            IHostMemoryManager_ReleasedVirtualAddressSpace(hostile.memory, hostile.view));
     called(HOSTMEM_REGISTER_CALLBACK,
            IHostMemoryManager_RegisterMemoryNotificationCallback(hostile.memory, NULL));
-    check_books();
+    check_statistics();
     for (unsigned i = 0; i < HEAPS; i++)
         require(IHostMalloc_Release(hostile.heap[i]) == 0);
     require(IHostControl_Release(hostile.control) == 0);

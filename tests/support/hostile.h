@@ -62,7 +62,7 @@ void hostile_fail(const char *condition, int line);
 
 void hostile_begin(void);
 
-/* Gives everything back; the books must then be empty. */
+/* Gives everything back; the accounting must then be empty. */
 void hostile_end(void);
 
 /* Numbers and pools. */
@@ -97,8 +97,8 @@ uint64_t windows_extent(const char *base, uint64_t *committed);
 void adopt(void *memory);
 void see_if_gone(struct owned *region);
 
-/* All books against all of Windows, and the bystander byte for byte: what else is to be true at any time belongs here. */
-void check_books(void);
+/* All accounting against all of Windows, and the bystander byte for byte: what else is to be true at any time belongs here. */
+void check_statistics(void);
 
 /* Private memory of the process, in bytes: reserved, or committed. */
 uint64_t private_bytes(void);

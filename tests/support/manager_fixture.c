@@ -22,14 +22,14 @@ int fixture_setup(void **state)
 int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
-    hostmem_statistics books = fixture_books(f->manager);
-    assert_books_equal_windows(f->manager);
+    hostmem_statistics statistics = fixture_statistics(f->manager);
+    assert_statistics_equal_windows(f->manager);
     assert_true(verified(f->manager));
-    assert_int_equal(books.regions, 0);
-    assert_int_equal(books.reserved.now, 0);
-    assert_int_equal(books.committed.now, 0);
-    assert_int_equal(books.views, 0);
-    assert_int_equal(books.mapped.now, 0);
+    assert_int_equal(statistics.regions, 0);
+    assert_int_equal(statistics.reserved.now, 0);
+    assert_int_equal(statistics.committed.now, 0);
+    assert_int_equal(statistics.views, 0);
+    assert_int_equal(statistics.mapped.now, 0);
     IHostMemoryManager_Release(f->memory);
     hostmem_release(f->manager);
     free(f);
@@ -51,13 +51,13 @@ void fixture_free(struct fixture *f, void *address, SIZE_T size, DWORD type)
     assert_hresult(IHostMemoryManager_VirtualFree(f->memory, address, size, type), S_OK);
 }
 
-hostmem_statistics fixture_books(hostmem_manager *manager)
+hostmem_statistics fixture_statistics(hostmem_manager *manager)
 {
-    hostmem_statistics books;
-    memset(&books, 0xcd, sizeof books);
-    books.size = sizeof books;
-    assert_hresult(hostmem_get_statistics(manager, &books), S_OK);
-    return books;
+    hostmem_statistics statistics;
+    memset(&statistics, 0xcd, sizeof statistics);
+    statistics.size = sizeof statistics;
+    assert_hresult(hostmem_get_statistics(manager, &statistics), S_OK);
+    return statistics;
 }
 
 struct sums {
@@ -92,18 +92,18 @@ static HRESULT HOSTMEM_CALL add_region(const hostmem_region *region, void *conte
     return S_OK;
 }
 
-void assert_books_equal_windows(hostmem_manager *manager)
+void assert_statistics_equal_windows(hostmem_manager *manager)
 {
     struct sums sums = {0};
     assert_hresult(hostmem_walk_regions(manager, add_region, &sums), S_OK);
-    hostmem_statistics books = fixture_books(manager);
-    assert_int_equal(books.reserved.now, sums.reserved);
-    assert_int_equal(books.committed.now, sums.committed);
-    assert_int_equal(books.mapped.now, sums.mapped);
-    assert_int_equal(books.regions, sums.regions);
-    assert_int_equal(books.views, sums.views);
-    assert_true(books.reserved.peak >= books.reserved.now);
-    assert_true(books.committed.peak >= books.committed.now);
+    hostmem_statistics statistics = fixture_statistics(manager);
+    assert_int_equal(statistics.reserved.now, sums.reserved);
+    assert_int_equal(statistics.committed.now, sums.committed);
+    assert_int_equal(statistics.mapped.now, sums.mapped);
+    assert_int_equal(statistics.regions, sums.regions);
+    assert_int_equal(statistics.views, sums.views);
+    assert_true(statistics.reserved.peak >= statistics.reserved.now);
+    assert_true(statistics.committed.peak >= statistics.committed.now);
 }
 
 struct picture picture_take(const void *base, SIZE_T size)

@@ -1,7 +1,7 @@
 /*
  * manager_fixture.h - a manager for each test, and an eye on Windows beside it
  *
- * The fixture's teardown demands that the books equal VirtualQuery over the owned regions and that the test
+ * The fixture's teardown demands that the accounting equals VirtualQuery over the owned regions and that the test
  * gave back all that it took, unless it says otherwise.
  */
 #ifndef TESTS_SUPPORT_MANAGER_FIXTURE_H
@@ -42,10 +42,10 @@ void *fixture_alloc(struct fixture *f, void *address, SIZE_T size, DWORD type, D
 /* VirtualFree, which must succeed. */
 void fixture_free(struct fixture *f, void *address, SIZE_T size, DWORD type);
 
-hostmem_statistics fixture_books(hostmem_manager *manager);
+hostmem_statistics fixture_statistics(hostmem_manager *manager);
 
-/* The books' gauges and region list say what VirtualQuery says of the owned regions. */
-void assert_books_equal_windows(hostmem_manager *manager);
+/* The gauges and the region list say what VirtualQuery says of the owned regions. */
+void assert_statistics_equal_windows(hostmem_manager *manager);
 
 /* What VirtualQuery says of a range, run by run. */
 struct picture {

@@ -223,7 +223,7 @@ static DWORD old;
 static SIZE_T size;
 static DWORD load;
 static MEMORY_BASIC_INFORMATION info;
-static hostmem_statistics books = {.size = sizeof books};
+static hostmem_statistics statistics_read = {.size = sizeof statistics_read};
 static hostmem_limits limits_read = {.size = sizeof limits_read};
 static hostmem_budget_usage usage = {.size = sizeof usage};
 static const hostmem_limits limits_new = {.size = sizeof limits_new, .limit = 8 * MIB};
@@ -282,7 +282,7 @@ CALL(host_other, IHostControl_GetHostManager(scene.control, &IID_IHostMalloc, &m
 CALL(host_domain, IHostControl_SetAppDomainManager(scene.control, 1, NULL))
 CALL(owns, hostmem_owns(scene.manager, scene.region))
 CALL(owns_foreign, hostmem_owns(scene.manager, scene.foreign))
-CALL(statistics, hostmem_get_statistics(scene.manager, &books))
+CALL(statistics, hostmem_get_statistics(scene.manager, &statistics_read))
 CALL(set_limits, hostmem_set_limits(scene.manager, &limits_new))
 CALL(get_limits, hostmem_get_limits(scene.manager, &limits_read))
 CALL(get_budget, hostmem_get_budget(scene.shared, &limits_read, &usage))

@@ -1,7 +1,7 @@
 /*
  * method_paths.h - every method that a CLR's thread reaches, by each of its paths
  *
- * A path is one call, prepared so that it takes a certain way through the library: memory for the books is needed, a
+ * A path is one call, prepared so that it takes a certain way through the library: memory for the table is needed, a
  * budget refuses, Windows refuses, the memory is somebody else's, another thread comes in between.  Each is prepared on a
  * scene of its own: a manager with its host control, a heap, a region of a few committed pages, limits of 64 MiB.
  */

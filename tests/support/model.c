@@ -109,7 +109,7 @@ static HRESULT HOSTMEM_CALL find_region(const hostmem_region *region, void *cont
     return S_FALSE;
 }
 
-static void check_books_of(struct model *model, struct pair *pair)
+static void check_statistics_of(struct model *model, struct pair *pair)
 {
     struct search search = {.pair = pair};
     HRESULT stopped = hostmem_walk_regions(model->manager, find_region, &search);
@@ -121,19 +121,23 @@ static void check_books_of(struct model *model, struct pair *pair)
 
 static void check_totals(struct model *model)
 {
-    hostmem_statistics books = {.size = sizeof books};
-    require(model, hostmem_get_statistics(model->manager, &books) == S_OK);
-    require(model, books.reserved.now == model->reserved && books.reserved.peak >= model->reserved);
-    require(model, books.committed.now == model->committed && books.committed.peak >= model->committed);
-    require(model, books.regions == model->pairs);
-    require(model, books.foreign_committed == model->foreign_committed);
-    require(model, books.foreign_frees == model->foreign_frees);
-    require(model, books.stale_regions == 0 && books.view_committed.now == 0 && books.heap.now == 0);
-    require(model, books.views == 1 && books.mapped.now == GRANULE);
-    require(model, books.charged.now == model->committed && books.charged.peak >= model->committed);
-    require(model, books.charged.now == books.committed.now + books.view_committed.now + books.heap.now);
-    require(model, books.overrun.count == model->overruns && books.overrun.bytes == model->overrun_bytes);
-    require(model, memcmp(books.refused, model->refused, sizeof model->refused) == 0);
+    hostmem_statistics statistics = {.size = sizeof statistics};
+    require(model, hostmem_get_statistics(model->manager, &statistics) == S_OK);
+    require(model, statistics.reserved.now == model->reserved && statistics.reserved.peak >= model->reserved);
+    require(model,
+            statistics.committed.now == model->committed && statistics.committed.peak >= model->committed);
+    require(model, statistics.regions == model->pairs);
+    require(model, statistics.foreign_committed == model->foreign_committed);
+    require(model, statistics.foreign_frees == model->foreign_frees);
+    require(model,
+            statistics.stale_regions == 0 && statistics.view_committed.now == 0 && statistics.heap.now == 0);
+    require(model, statistics.views == 1 && statistics.mapped.now == GRANULE);
+    require(model, statistics.charged.now == model->committed && statistics.charged.peak >= model->committed);
+    require(model, statistics.charged.now ==
+                       statistics.committed.now + statistics.view_committed.now + statistics.heap.now);
+    require(model,
+            statistics.overrun.count == model->overruns && statistics.overrun.bytes == model->overrun_bytes);
+    require(model, memcmp(statistics.refused, model->refused, sizeof model->refused) == 0);
 }
 
 static unsigned char pattern(size_t at)
@@ -158,7 +162,7 @@ static void check_step(struct model *model, struct pair *touched)
     model->calls++;
     if (touched != NULL) {
         check_picture(model, touched);
-        check_books_of(model, touched);
+        check_statistics_of(model, touched);
     }
     check_totals(model);
 }

@@ -4,7 +4,7 @@
  * Every managed region has a twin that was made by the same calls to VirtualAlloc and VirtualFree directly.
  * A model_ function makes one call on both sides, at the same offsets, and demands the same outcome: success,
  * last error, returned offset, old protection, and Windows' picture of the region, run by run.  Then the
- * books must say what Windows says.  What belongs to whom is learned from the twin's side, never from the
+ * statistics must say what Windows says.  What belongs to whom is learned from the twin's side, never from the
  * manager.
  *
  * The budget must say what Windows says too.  With limits, what it is going to refuse follows from how many pages the
@@ -50,7 +50,7 @@ struct model {
 
 void model_init(struct model *model);
 
-/* Releases everything through the manager; the books must then be empty. */
+/* Releases everything through the manager; the accounting must then be empty. */
 void model_finish(struct model *model);
 
 /* From now on, or NULL: none. */
@@ -63,7 +63,7 @@ bool model_free(struct model *model, struct place at, SIZE_T size, DWORD type);
 bool model_protect(struct model *model, struct place at, SIZE_T size, DWORD protect, bool want_old);
 bool model_query(struct model *model, char *address, SIZE_T length);
 
-/* All books against all of Windows. */
+/* All accounting against all of Windows. */
 void model_check_all(struct model *model);
 
 #endif

@@ -146,16 +146,16 @@ void scene_end(struct scene *scene)
 
 struct scene_figures scene_figures(struct scene *scene)
 {
-    hostmem_statistics books = fixture_books(scene->f.manager);
-    return (struct scene_figures){.reserved = books.reserved.now,
-                                  .committed = books.committed.now,
-                                  .mapped = books.mapped.now,
-                                  .view_committed = books.view_committed.now,
-                                  .heap = books.heap.now,
-                                  .charged = books.charged.now,
-                                  .regions = books.regions,
-                                  .views = books.views,
-                                  .blocks = books.blocks,
+    hostmem_statistics statistics = fixture_statistics(scene->f.manager);
+    return (struct scene_figures){.reserved = statistics.reserved.now,
+                                  .committed = statistics.committed.now,
+                                  .mapped = statistics.mapped.now,
+                                  .view_committed = statistics.view_committed.now,
+                                  .heap = statistics.heap.now,
+                                  .charged = statistics.charged.now,
+                                  .regions = statistics.regions,
+                                  .views = statistics.views,
+                                  .blocks = statistics.blocks,
                                   .outstanding = (uint64_t)fake_os_outstanding()};
 }
 

@@ -2,7 +2,7 @@
  * scene.h - a manager in the middle of its life, made anew for each failure that is tried on it
  *
  * Over fake_os and fake_pages.  Nothing but what an operation needs is there, so that the operation needs memory for
- * the books as often as it can.
+ * the accounting as often as it can.
  */
 #ifndef TESTS_SUPPORT_SCENE_H
 #define TESTS_SUPPORT_SCENE_H

@@ -5,7 +5,7 @@
 hostmem_manager *manager;
 struct standin_clr clr;
 
-hostmem_statistics books(void)
+hostmem_statistics statistics(void)
 {
     hostmem_statistics statistics = {.size = sizeof statistics};
     assert_int_equal(hostmem_get_statistics(manager, &statistics), S_OK);
@@ -14,7 +14,7 @@ hostmem_statistics books(void)
 
 uint64_t committed(void)
 {
-    return books().committed.now;
+    return statistics().committed.now;
 }
 
 int begin(void **state)
@@ -42,8 +42,8 @@ int end(void **state)
 {
     (void)state;
     assert_int_equal(atomic_load(&clr.faults), 0);
-    assert_int_equal(books().reserved.now, 0);
-    assert_int_equal(books().heap.now, 0);
+    assert_int_equal(statistics().reserved.now, 0);
+    assert_int_equal(statistics().heap.now, 0);
     if (clr.control != NULL)
         standin_stop(&clr);
     assert_true(verified(manager));

@@ -24,7 +24,7 @@ int begin_started(void **state);
 /* Nothing hurt the CLR, and it gave everything back; the host may go, what the CLR holds stays. */
 int end(void **state);
 
-hostmem_statistics books(void);
+hostmem_statistics statistics(void);
 uint64_t committed(void);
 
 /* The CLR's VirtualAlloc on a thread without locks, and its release, which must succeed. */

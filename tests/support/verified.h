@@ -1,5 +1,5 @@
 /*
- * verified.h - the books' check of themselves, at the end of a test
+ * verified.h - the check of a manager's accounting, at the end of a test
  */
 #ifndef TESTS_SUPPORT_VERIFIED_H
 #define TESTS_SUPPORT_VERIFIED_H
@@ -12,12 +12,13 @@
 /* Say what a report has found. */
 static inline void verify_print(const hostmem_verify_report *report)
 {
-    printf("the books: finding %u at %p, expected %llu, found %llu (%llu regions, %llu views, %llu blocks; "
-           "%llu skipped%s)\n",
-           (unsigned)report->finding, report->address, (unsigned long long)report->expected,
-           (unsigned long long)report->found, (unsigned long long)report->regions,
-           (unsigned long long)report->views, (unsigned long long)report->blocks,
-           (unsigned long long)report->skipped, report->disturbed ? ", disturbed" : "");
+    printf(
+        "the accounting: finding %u at %p, expected %llu, found %llu (%llu regions, %llu views, %llu blocks; "
+        "%llu skipped%s)\n",
+        (unsigned)report->finding, report->address, (unsigned long long)report->expected,
+        (unsigned long long)report->found, (unsigned long long)report->regions,
+        (unsigned long long)report->views, (unsigned long long)report->blocks,
+        (unsigned long long)report->skipped, report->disturbed ? ", disturbed" : "");
     fflush(stdout);
 }
 

@@ -108,10 +108,10 @@ static uint64_t blocks_called_for(void)
     return blocks < 0 ? 0 : (uint64_t)blocks;
 }
 
-/* The books say what the table does; the budgets only, or all of them. */
-static void check_books(bool all)
+/* The accounting says what the table does; the budgets only, or all of them. */
+static void check_statistics(bool all)
 {
-    static hostmem_statistics books;
+    static hostmem_statistics statistics;
     uint64_t reserved = 0, mapped = 0, committed = 0, regions = 0, views = 0, by_use[HOSTMEM_USE_COUNT] = {0};
     for (struct record *r = records + 1; r <= records + RECORDS; r++) {
         if (!r->live && r->at_work == 0)
@@ -131,16 +131,17 @@ static void check_books(bool all)
     DEMAND(quota.reserve.used == reserved);
     if (!all)
         return;
-    hm_stats_read(&stats, &books);
-    DEMAND(books.regions == regions && books.views == views && books.blocks == blocks_called_for());
-    DEMAND(books.mapped.now == mapped && books.mapped.peak == mapped_peak);
-    DEMAND(books.committed.now == committed && books.committed.peak == committed_peak);
+    hm_stats_read(&stats, &statistics);
+    DEMAND(statistics.regions == regions && statistics.views == views &&
+           statistics.blocks == blocks_called_for());
+    DEMAND(statistics.mapped.now == mapped && statistics.mapped.peak == mapped_peak);
+    DEMAND(statistics.committed.now == committed && statistics.committed.peak == committed_peak);
     for (unsigned use = 0; use < HOSTMEM_USE_COUNT; use++) {
-        DEMAND(books.committed_by_use[use].now == by_use[use]);
-        DEMAND(books.committed_by_use[use].peak == use_peak[use]);
+        DEMAND(statistics.committed_by_use[use].now == by_use[use]);
+        DEMAND(statistics.committed_by_use[use].peak == use_peak[use]);
     }
-    DEMAND(books.stale_regions == stale);
-    DEMAND(memcmp(books.calls, calls, sizeof calls) == 0);
+    DEMAND(statistics.stale_regions == stale);
+    DEMAND(memcmp(statistics.calls, calls, sizeof calls) == 0);
 }
 
 /* ---------------------------------------------------------------------------------------------------- overlaps */
@@ -611,7 +612,7 @@ static void end(void)
         r->live = false;
         leave(&last, true);
     }
-    check_books(true);
+    check_statistics(true);
     DEMAND(hm_region_map_first(&table.map, 0, REGION_MAP_GRANULES) == 0);
     hm_region_table_destroy(&table);
     DEMAND(stats.metadata == 0);
@@ -624,7 +625,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begin();
     for (unsigned steps = 1; more(&input); steps++) {
         step(&input);
-        check_books(steps % 16 == 0);
+        check_statistics(steps % 16 == 0);
     }
     end();
     return 0;

@@ -1,5 +1,5 @@
 /*
- * books_alone.c - what the books cost when Windows costs nothing
+ * bookkeeping.c - what the bookkeeping costs when Windows costs nothing
  */
 #include "bench/calls.h"
 #include "bench/seam.h"
@@ -70,7 +70,7 @@ static void big_reservations(void)
     table_row(bench_time(&sides[1]), "ns", 15000, "64 GiB in and out, at an odd address");
 }
 
-void section_books(void)
+void section_bookkeeping(void)
 {
     struct runs apart;
     seam_without_windows = true;
