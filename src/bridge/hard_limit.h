@@ -17,12 +17,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HARD_LIMIT_NONE UINT64_MAX
+#include "maps/least.h"
 
-static inline uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
+#define HARD_LIMIT_NONE UINT64_MAX
 
 static inline uint64_t percent_of(uint64_t bytes, uint64_t percent)
 {

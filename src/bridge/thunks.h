@@ -28,7 +28,7 @@ void hm_bridge_restore(void);
  */
 void hm_bridge_publish(IHostMemoryManager *manager, ICLRRuntimeHost *host);
 
-/* Tells the host if functions that take memory were left to Windows. */
+/* Notifies the host if functions that take memory were left to Windows. */
 void hm_bridge_notify_incomplete(void);
 
 /* hostmem_bridge_statistics.missing is of the bind that begins now. */

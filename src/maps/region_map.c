@@ -6,17 +6,14 @@
  */
 #include "maps/region_map.h"
 
+#include "maps/least.h"
+
 /* Cells of one size, one beside the other, and how many granules they cover in all. */
 struct run {
     _Atomic uint32_t *cell;
     size_t stride;
     uint64_t cells, step;
 };
-
-static uint64_t smaller(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
 
 static void publish_cell(_Atomic uint32_t *cell, uint32_t number)
 {
@@ -60,14 +57,14 @@ static struct run run_at(struct region_map *map, uint64_t granule, uint64_t coun
         return (struct run){.step = left};
     slot = &middle[granule >> REGION_MAP_NODE_BITS & (NODE - 1)];
     if (granule % NODE == 0 && count >= NODE) {
-        uint64_t cells = smaller(count, left) / NODE;
+        uint64_t cells = least(count, left) / NODE;
         return (struct run){&slot->span, sizeof *slot, cells, cells * NODE};
     }
     left = NODE - granule % NODE;
     _Atomic uint32_t *leaf = pool_node(&slot->child, make ? &map->leaves : NULL);
     if (leaf == NULL)
         return (struct run){.step = left};
-    uint64_t cells = smaller(count, left);
+    uint64_t cells = least(count, left);
     return (struct run){&leaf[granule & (NODE - 1)], sizeof *leaf, cells, cells};
 }
 
@@ -88,7 +85,7 @@ static struct look look_at(const struct region_map *map, uint64_t granule, uint6
 {
     struct region_map_slot *slot = (struct region_map_slot *)&map->root[granule / ROOT_SPAN];
     for (uint64_t span = ROOT_SPAN;; span = NODE) {
-        const uint64_t rest = smaller(span - granule % span, count);
+        const uint64_t rest = least(span - granule % span, count);
         uint32_t number = number_in(&slot->span);
         void *child = atomic_load_explicit(&slot->child, memory_order_acquire);
         if (number != 0)
@@ -159,7 +156,7 @@ static inline void write_cells(struct region_map *map, uint64_t granule, uint64_
 {
     while (count != 0) {
         const struct run run = run_at(map, granule, count, false);
-        const uint64_t step = smaller(run.step, count);
+        const uint64_t step = least(run.step, count);
         for (uint64_t i = 0; i < run.cells; i++)
             write((_Atomic uint32_t *)((char *)run.cell + i * run.stride), number);
         granule += step;
@@ -179,7 +176,7 @@ void hm_region_map_erase(struct region_map *map, uint64_t granule, uint64_t coun
 
 uint32_t hm_region_map_first(const struct region_map *map, uint64_t granule, uint64_t count)
 {
-    const uint64_t end = smaller(granule + count, REGION_MAP_GRANULES);
+    const uint64_t end = least(granule + count, REGION_MAP_GRANULES);
     struct look look;
     for (; granule < end; granule += look.count)
         if ((look = look_at(map, granule, end - granule)).number != 0)

@@ -44,7 +44,7 @@ HRESULT hm_memory_load_read(struct memory_load *load, const struct quota *quota)
     if (!hm_os_memory_status(&memory))
         return hresult_from_last_error();
     /* Only where a limit is compared with it: this is called at each collection. */
-    if (memory.job_limit != UINT64_MAX || memory.working_set_limit != UINT64_MAX)
+    if (os_memory_has_job_limit(&memory))
         hm_os_process_use(&memory);
     *load = hm_memory_load_of(&memory);
     hm_memory_load_tighten(load, quota);

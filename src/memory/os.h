@@ -30,6 +30,11 @@ struct os_memory {
     uint32_t physical_load; /* percent, as Windows rounds it */
 };
 
+static inline bool os_memory_has_job_limit(const struct os_memory *memory)
+{
+    return memory->job_limit != UINT64_MAX || memory->working_set_limit != UINT64_MAX;
+}
+
 /* Machine and job; the process' use is 0.  False: Windows did not say, and nothing is written; the last error tells why.  A job
  * object that cannot be read counts as none. */
 bool hm_os_memory_status(struct os_memory *memory);

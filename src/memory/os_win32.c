@@ -7,6 +7,7 @@
 #include <psapi.h>
 #include <stdatomic.h>
 
+#include "maps/least.h"
 #include "maps/pages.h"
 
 void *hm_os_virtual_alloc(void *address, SIZE_T size, DWORD type, DWORD protect)
@@ -27,11 +28,6 @@ bool hm_os_virtual_protect(void *address, SIZE_T size, DWORD protect, DWORD *old
 SIZE_T hm_os_virtual_query(const void *address, MEMORY_BASIC_INFORMATION *buffer, SIZE_T length)
 {
     return VirtualQuery(address, buffer, length);
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
 }
 
 bool hm_os_memory_status(struct os_memory *memory)

@@ -43,7 +43,7 @@ static bool limit_is_low(uint64_t limit, uint64_t used, bool before)
 
 enum budget_pressure hm_pressure_of_job(const struct os_memory *memory, enum budget_pressure before)
 {
-    if (memory->job_limit == UINT64_MAX && memory->working_set_limit == UINT64_MAX)
+    if (!os_memory_has_job_limit(memory))
         return BUDGET_HIGH;
     bool low = limit_is_low(memory->job_limit, memory->process_commit, before == BUDGET_LOW) ||
                limit_is_low(memory->working_set_limit, memory->process_working_set, before == BUDGET_LOW);

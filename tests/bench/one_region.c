@@ -7,7 +7,7 @@
 #include "bench/seam.h"
 #include "bench/sections.h"
 
-enum { MIB = 1 << 20, COUNT = 1000, BOOKS_COUNT = 20000 };
+enum { MIB = 1 << 20, COUNT = 1000, BOOKKEEPING_COUNT = 20000 };
 
 /* A bar of nothing at all. */
 #define NONE 0.0001
@@ -41,7 +41,7 @@ static void on_threads(unsigned threads, const struct distance *distance, char *
     struct bench_side sides[] = {{.block = calls_managed_run, .context = &runs},
                                  {.block = calls_raw_run, .context = &runs}};
     if (seam_without_windows) {
-        struct bench_figure asked = run(sides, 1, threads, BOOKS_COUNT);
+        struct bench_figure asked = run(sides, 1, threads, BOOKKEEPING_COUNT);
         table_row(bench_time(&sides[0]), "ns", 0, "%s: bookkeeping alone, %s", name, on);
         table_row(asked, "", distance->asked_bar, "  %s: bookkeeping alone, Windows asked again, %s", name,
                   on);
