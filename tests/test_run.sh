@@ -518,7 +518,7 @@ copy_runtime() { # FOLDER COPY
 # A runtime of a version that nobody has tried: its version resource says 99. One with a memory function that nobody
 # knows: an import that these runs do not call, by another name.
 test_unknown_runtime() { # FOLDER
-    local copy=$work/unknown version import
+    local copy=$work/unknown version import try
     copy_runtime "$1" "$copy"
     version=$(offset_of "$copy/coreclr.dll" '\xbd\x04\xef\xfe')
     [ -n "$version" ] || wrong "coreclr.dll has no version resource"
