@@ -59,19 +59,31 @@ static inline bool blocks_charge(struct quota *quota, struct charge *charge)
     return hm_blocks_charge(quota, charge);
 }
 
-static inline const struct budget *blocks_settle(struct quota *quota, const struct charge *charge)
+/* May there be more than ever, of blocks or in all?  Not if enough of it is in stock, mostly of this lane; and nothing was charged or
+ * given back meanwhile, for that may stand in one figure and not in the other. */
+static inline bool blocks_rise(const struct quota *quota)
 {
     const struct budget *commit = &quota->commit;
     const struct gauge *blocks = &quota->stock->charged;
+    const uint64_t used = atomic_load_explicit(&commit->used, memory_order_seq_cst),
+                   now = atomic_load_explicit(&blocks->now, memory_order_seq_cst);
+    const int64_t of_all = (int64_t)(used - atomic_load_explicit(&commit->peak, memory_order_relaxed)),
+                  of_blocks = (int64_t)(now - atomic_load_explicit(&blocks->peak, memory_order_relaxed)),
+                  enough = of_all > of_blocks ? of_all : of_blocks;
+    return ((int64_t)stock_here(quota->stock) < enough && (int64_t)stock_held(quota->stock) < enough) ||
+           used != atomic_load_explicit(&commit->used, memory_order_seq_cst) ||
+           now != atomic_load_explicit(&blocks->now, memory_order_seq_cst);
+}
+
+static inline const struct budget *blocks_settle(struct quota *quota, const struct charge *charge)
+{
+    const struct budget *commit = &quota->commit;
     if (charge->bytes == 0)
         return NULL;
-    const uint64_t here = stock_here(quota->stock);
-    const uint64_t used = atomic_load_explicit(&commit->used, memory_order_relaxed),
-                   now = atomic_load_explicit(&blocks->now, memory_order_relaxed);
     if (charge->verdict != CHARGE_GRANTED || quota->parent != NULL ||
-        not_negative(used - here) > atomic_load_explicit(&commit->peak, memory_order_relaxed) ||
-        not_negative(now - here) > atomic_load_explicit(&blocks->peak, memory_order_relaxed) ||
-        used >= atomic_load_explicit(&commit->wake_above, memory_order_seq_cst))
+        atomic_load_explicit(&commit->used, memory_order_relaxed) >=
+            atomic_load_explicit(&commit->wake_above, memory_order_seq_cst) ||
+        blocks_rise(quota))
         return hm_blocks_settle(quota, charge);
     return NULL;
 }
