@@ -277,7 +277,7 @@ static void test_a_level_of_no_name(void **state)
                        expected);
         assert_hresult(IHostMalloc_Alloc(heap, 2 * PAGE, none, &block), expected);
         atomic_store(&vm->recorders.running, NULL);
-        const unsigned lane = lane_of(thread_here());
+        const unsigned lane = lane_here();
         const struct trace_event *event;
         unsigned seen = 0;
         for (; (event = hm_ring_next(&recorder->ring, lane, true)) != NULL;

@@ -447,7 +447,7 @@ static void test_sums(void **state)
         budget_give(budgets[i].budget, PAGE);
     }
     /* Stock is part of what is charged, and of no figure. */
-    const unsigned lane = lane_of(thread_here());
+    const unsigned lane = lane_here();
     assert_true(quota->stock->lane[lane].bytes > 0);
     quota->stock->lane[lane].bytes--;
     assert_int_equal(expect(d, HOSTMEM_FINDING_HEAP, NULL).found, 1001);

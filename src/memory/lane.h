@@ -12,20 +12,15 @@
 
 enum { LANE_BITS = 5, LANES = 1 << LANE_BITS };
 
-/* The thread's environment block: an address that no other thread has, and a later one only when this one is gone.  (Its
- * id would cost a call.) */
-static inline uintptr_t thread_here(void)
+/* This thread's lane, by the address of its environment block: its id would cost a call.  Blocks lie pages apart: the upper bits
+ * of a product spread them. */
+static inline unsigned lane_here(void)
 {
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Warray-bounds" /* GCC 12 of the segment's address 0 */
-    return (uintptr_t)NtCurrentTeb();
+    const uintptr_t block = (uintptr_t)NtCurrentTeb();
 #pragma GCC diagnostic pop
-}
-
-/* Blocks lie pages apart: the upper bits of a product spread them. */
-static inline unsigned lane_of(uintptr_t thread)
-{
-    return (uint32_t)(thread >> 12) * 2654435769u >> (32 - LANE_BITS);
+    return (uint32_t)(block >> 12) * 2654435769u >> (32 - LANE_BITS);
 }
 
 #endif

@@ -55,7 +55,7 @@ void hm_recorders_destroy(struct recorders *recorders)
 void hm_record(struct recorder *recorder, enum trace_kind kind, const uint64_t *values, unsigned count)
 {
     bool half = false;
-    struct trace_event *event = hm_ring_claim(&recorder->ring, lane_of(thread_here()), &half);
+    struct trace_event *event = hm_ring_claim(&recorder->ring, lane_here(), &half);
     if (event == NULL)
         return;
     event->time = hm_os_stamp();

@@ -238,12 +238,8 @@ bool hm_region_leave(struct region_table *table, struct region_hold *hold)
 
 void hm_region_leave_unchanged(struct region_table *table, struct region_hold *hold)
 {
-    uint64_t state = atomic_load_explicit(&hold->region->state, memory_order_acquire);
-    if ((state & (LIVE | AT_WORK)) == AT_WORK_ONE) /* nobody else is in it, and nobody can enter any more */
-        atomic_store_explicit(&hold->region->state, state -= AT_WORK_ONE, memory_order_relaxed);
-    else
-        state =
-            atomic_fetch_sub_explicit(&hold->region->state, AT_WORK_ONE, memory_order_acq_rel) - AT_WORK_ONE;
+    uint64_t state =
+        atomic_fetch_sub_explicit(&hold->region->state, AT_WORK_ONE, memory_order_acq_rel) - AT_WORK_ONE;
     after_leaving(table, hold, state);
 }
 

@@ -23,43 +23,21 @@ const char *const hm_stats_method_names[HOSTMEM_METHOD_COUNT] = {
 
 _Atomic uint64_t hm_views_committed;
 
-/* This thread's own counters, or those that it shares. */
-static struct lane_counters *counters_here(struct stats *stats, bool *shared)
-{
-    const uintptr_t thread = thread_here();
-    struct lane *lane = &stats->lane[lane_of(thread)];
-    uintptr_t owner = atomic_load_explicit(&lane->owner, memory_order_relaxed);
-    *shared =
-        owner != thread && (owner != 0 || !atomic_compare_exchange_strong(&lane->owner, &owner, thread));
-    return *shared ? &lane->shared : &lane->counters;
-}
-
-static void add(_Atomic uint64_t *counter, uint64_t amount, bool shared)
-{
-    if (shared)
-        atomic_fetch_add_explicit(counter, amount, memory_order_relaxed);
-    else
-        atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
-                              memory_order_relaxed);
-}
-
 void hm_stats_count(struct stats *stats, enum stats_counter counter, int amount)
 {
-    bool shared;
-    struct lane_counters *here = counters_here(stats, &shared);
-    add(&here->counter[counter], (uint64_t)(int64_t)amount, shared);
+    atomic_fetch_add_explicit(&stats->lane[lane_here()].counter[counter], (uint64_t)(int64_t)amount,
+                              memory_order_relaxed);
 }
 
 HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
 {
-    bool shared;
-    struct lane_counters *here = counters_here(stats, &shared);
+    struct lane *here = &stats->lane[lane_here()];
     level = level_or_none(level);
     if (result != S_OK)
-        add(&here->method[method][level].failures, 1, shared);
+        stats_bump(&here->method[method][level].failures);
     if (result == HOST_E_INVALIDOPERATION)
-        add(&here->counter[STATS_FOREIGN_FREES], 1, shared);
-    add(&here->method[method][level].calls, 1, shared); /* last: the call has ended */
+        stats_bump(&here->counter[STATS_FOREIGN_FREES]);
+    stats_bump(&here->method[method][level].calls); /* last: the call has ended */
     return result;
 }
 
@@ -77,7 +55,7 @@ static uint64_t read_counter(const struct stats *stats, enum stats_counter count
 {
     uint64_t sum = 0;
     for (const struct lane *lane = stats->lane; lane < stats->lane + LANES; lane++)
-        sum += read(&lane->counters.counter[counter]) + read(&lane->shared.counter[counter]);
+        sum += read(&lane->counter[counter]);
     return sum;
 }
 
@@ -85,10 +63,8 @@ static hostmem_calls read_calls(const struct stats *stats, hostmem_method method
 {
     hostmem_calls sum = {0, 0};
     for (const struct lane *lane = stats->lane; lane < stats->lane + LANES; lane++) {
-        sum.calls += read(&lane->counters.method[method][level].calls) +
-                     read(&lane->shared.method[method][level].calls);
-        sum.failures += read(&lane->counters.method[method][level].failures) +
-                        read(&lane->shared.method[method][level].failures);
+        sum.calls += read(&lane->method[method][level].calls);
+        sum.failures += read(&lane->method[method][level].failures);
     }
     return sum;
 }

@@ -1,8 +1,7 @@
 /*
  * stats.h - what happened: gauges and counters
  *
- * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over the lanes: the first thread
- * of a lane owns it for good, and counts without a locked instruction; others share a second set.
+ * Gauges are one shared number each, since now and peak must be exact.  Counters are sums over the lanes.
  */
 #ifndef HOSTMEM_MEMORY_STATS_H
 #define HOSTMEM_MEMORY_STATS_H
@@ -15,20 +14,12 @@
 /* What is only counted: no peak.  Blocks: those that are not simply so many that were allocated and so many freed. */
 enum stats_counter { STATS_REGIONS, STATS_VIEWS, STATS_BLOCKS, STATS_FOREIGN_FREES, STATS_COUNTERS };
 
-struct lane_counters {
+struct lane {
     _Alignas(64) _Atomic uint64_t counter[STATS_COUNTERS];
     struct {
         _Atomic uint64_t calls, failures;
     } method[HOSTMEM_METHOD_COUNT][HOSTMEM_LEVEL_COUNT];
 };
-
-/* On one page. */
-struct lane {
-    _Alignas(1024) _Atomic uintptr_t owner; /* thread_here(); 0: nobody yet */
-    struct lane_counters counters, shared;
-};
-
-_Static_assert(4096 % sizeof(struct lane) == 0, "no lane may reach into a second page");
 
 struct stats {
     struct gauge by_use[HOSTMEM_USE_COUNT]; /* committed pages; HOSTMEM_USE_VIEW: inside views */

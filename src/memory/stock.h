@@ -29,7 +29,7 @@ struct stock {
 /* Pay from this thread's lane; false: there is not enough. */
 static inline bool stock_pay(struct stock *stock, uint64_t bytes)
 {
-    _Atomic uint64_t *own = &stock->lane[lane_of(thread_here())].bytes;
+    _Atomic uint64_t *own = &stock->lane[lane_here()].bytes;
     uint64_t held = atomic_load_explicit(own, memory_order_relaxed);
     do {
         if (held < bytes)
@@ -48,7 +48,7 @@ static inline uint64_t stock_empty(struct stock *stock, unsigned lane)
 /* Put into this thread's lane; what is too much for it is for the caller to give back. */
 static inline uint64_t stock_put(struct stock *stock, uint64_t bytes)
 {
-    const unsigned lane = lane_of(thread_here());
+    const unsigned lane = lane_here();
     const uint32_t bit = (uint32_t)1 << lane;
     if (!(atomic_load_explicit(&stock->lanes, memory_order_relaxed) & bit))
         atomic_fetch_or_explicit(&stock->lanes, bit, memory_order_seq_cst);
@@ -66,7 +66,7 @@ static inline uint64_t stock_here(const struct stock *stock)
 {
     if (stock == NULL || atomic_load_explicit(&stock->lanes, memory_order_relaxed) == 0)
         return 0;
-    return atomic_load_explicit(&stock->lane[lane_of(thread_here())].bytes, memory_order_relaxed);
+    return atomic_load_explicit(&stock->lane[lane_here()].bytes, memory_order_relaxed);
 }
 
 /* All that lanes have now. */

@@ -80,7 +80,7 @@ struct request {
     SIZE_T size;
     DWORD type;
     unsigned level;
-    DWORD protect; /* not beside `type`: read at once, the two would wait for both of their stores */
+    DWORD protect;
     struct charge pages;
     /* What became of it, for the trace. */
     uint64_t committed, region; /* bytes newly committed; base of the region that it made or is in */
@@ -89,17 +89,6 @@ struct request {
     enum { SHORT_OF_NOTHING, SHORT_OF_MEMORY, SHORT_OF_METADATA } shortage;
     uint64_t unnoted;
 };
-
-/* Before each try: nothing has become of it.  (Figure by figure: to clear all of it at once takes as long as two locked
- * instructions.) */
-static inline void begin(struct request *request)
-{
-    request->pages = (struct charge){.level = request->level, .kind = CHARGE_COMMIT};
-    request->committed = 0;
-    request->region = 0;
-    request->use = HOSTMEM_USE_OTHER;
-    request->shortage = SHORT_OF_NOTHING;
-}
 
 static HRESULT short_of_metadata(struct request *request, uint64_t bytes)
 {
@@ -309,7 +298,6 @@ static NOT_INLINE bool tries_again(struct vm *vm, struct request *request, struc
     if (request->shortage != SHORT_OF_NOTHING &&
         patience_again(patience, of_metadata ? ERROR_NOT_ENOUGH_MEMORY : GetLastError())) {
         stats_bump(&vm->stats.os_retries);
-        begin(request);
         return true;
     }
     if (of_metadata)
@@ -320,20 +308,23 @@ static NOT_INLINE bool tries_again(struct vm *vm, struct request *request, struc
 HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                     void **memory)
 {
-    struct request request;
-    request.address = address;
-    request.size = size;
-    request.type = type;
-    request.protect = protect;
-    request.level = level_or_none(level);
-    begin(&request);
+    const struct request asked = {.address = address,
+                                  .size = size,
+                                  .type = type,
+                                  .protect = protect,
+                                  .level = level_or_none(level),
+                                  .pages = {.level = level_or_none(level), .kind = CHARGE_COMMIT},
+                                  .use = HOSTMEM_USE_OTHER};
+    struct request request = asked;
     struct patience patience = patience_for(request.level, type & MEM_COMMIT ? size : 0);
     const DWORD before = GetLastError();
     HRESULT result;
     bool again = false;
     *memory = NULL;
-    while ((result = alloc(vm, &request, memory)) != S_OK && tries_again(vm, &request, &patience))
+    while ((result = alloc(vm, &request, memory)) != S_OK && tries_again(vm, &request, &patience)) {
         again = true;
+        request = asked; /* nothing has become of it */
+    }
     if (again && (result == S_OK || result == HOST_E_CLRNOTAVAILABLE)) /* neither tells of a try before */
         SetLastError(before);
     RECORD(vm, TRACE_ALLOC, (uintptr_t)address, size, type, protect, request.level, request.use,
