@@ -7,17 +7,14 @@
 
 enum {
     WORD_PAGES = 64,
-    ROW_WORDS = 32,       /* of two sectors */
+    ROW_WORDS = 32,
     STRIPE_PAGES = 16384, /* 64 MiB */
     STRIPE_WORDS = STRIPE_PAGES / WORD_PAGES,
     STRIPE_ROWS = STRIPE_WORDS / ROW_WORDS,
     STRIPE_BYTES = STRIPE_WORDS * sizeof(uint64_t)
 };
 
-/*
- * Words are in rows.  The versions of R rows: sector s has one in row s % R, so that two neighbours have theirs in different
- * cache lines.
- */
+/* Words are in rows, each of two sectors. */
 struct row {
     _Atomic uint32_t version[2];
     _Atomic uint64_t word[ROW_WORDS];
@@ -231,8 +228,7 @@ static inline _Atomic uint32_t *version_of(struct commit_map *map, uint64_t page
         return &map->version;
     struct row *rows = pages <= STRIPE_PAGES ? map->rows : stripe_of(map, page);
     unsigned sector = (unsigned)(page % STRIPE_PAGES / SECTOR_PAGES);
-    unsigned count = pages <= STRIPE_PAGES / 4 ? STRIPE_ROWS / 4 : STRIPE_ROWS; /* as class_rows has it */
-    return rows == NULL ? NULL : &rows[sector % count].version[sector / count];
+    return rows == NULL ? NULL : &rows[sector / 2].version[sector % 2];
 }
 
 uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
