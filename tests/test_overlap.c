@@ -6,7 +6,6 @@
  */
 #include "com/manager.h"
 #include "memory/overlap.h"
-#include "support/free_space.h"
 #include "support/late.h"
 
 enum { MIB = 1 << 20, SECTOR = 4 * MIB, PAST_ONE_STRIPE = 96 * MIB };
@@ -48,18 +47,14 @@ static void check(struct fixture *f, char *base, bool commits, struct range late
     assert_statistics_equal_windows(f->manager);
 }
 
-/* `odd` bytes past a multiple of 4 MiB. */
-static char *reserve_at(struct fixture *f, SIZE_T size, SIZE_T odd)
+static char *reserve(struct fixture *f, SIZE_T size)
 {
-    char *place = free_space_find(size + 2 * SECTOR);
-    assert_non_null(place);
-    char *aligned = (char *)(((uintptr_t)place + SECTOR - 1) & ~(uintptr_t)(SECTOR - 1));
-    return fixture_alloc(f, aligned + odd, size, MEM_RESERVE, PAGE_READWRITE);
+    return fixture_alloc(f, NULL, size, MEM_RESERVE, PAGE_READWRITE);
 }
 
-static void check_region(struct fixture *f, SIZE_T size, SIZE_T odd)
+static void check_region(struct fixture *f, SIZE_T size)
 {
-    char *base = reserve_at(f, size, odd);
+    char *base = reserve(f, size);
     const SIZE_T step = size < PAST_ONE_STRIPE ? 3 * MIB : 11 * MIB;
     for (int commits = 0; commits < 2; commits++) {
         for (SIZE_T at = 0; at + SECTOR < size; at += step) {
@@ -69,7 +64,7 @@ static void check_region(struct fixture *f, SIZE_T size, SIZE_T odd)
             check(f, base, commits, behind, page, false);
         }
         /* The last page of a sector, and the first of the next. */
-        for (SIZE_T at = SECTOR - odd; at < size; at += 3 * SECTOR)
+        for (SIZE_T at = SECTOR; at < size; at += 3 * SECTOR)
             check(f, base, commits, (struct range){at - PAGE, PAGE}, (struct range){at, PAGE}, false);
         /* Three sectors: all that is in them, and nothing else. */
         for (SIZE_T at = MIB; at + 5 * SECTOR <= size; at += 5 * SECTOR) {
@@ -88,18 +83,16 @@ static void check_region(struct fixture *f, SIZE_T size, SIZE_T odd)
 
 static void test_overlap_is_a_matter_of_pages(void **state)
 {
-    for (SIZE_T odd = 0; odd < SECTOR; odd += 2 * MIB + GRANULE) {
-        check_region(*state, 5 * MIB, odd);
-        check_region(*state, 24 * MIB, odd);
-        check_region(*state, PAST_ONE_STRIPE, odd);
-    }
+    check_region(*state, 5 * MIB);
+    check_region(*state, 24 * MIB);
+    check_region(*state, PAST_ONE_STRIPE);
 }
 
 /* Without a size it goes to the end of the region, over parts that nobody has touched yet. */
 static void test_a_decommit_of_all(void **state)
 {
     struct fixture *f = *state;
-    char *base = fixture_alloc(f, NULL, PAST_ONE_STRIPE, MEM_RESERVE, PAGE_READWRITE);
+    char *base = reserve(f, PAST_ONE_STRIPE);
     const struct range all = {0, PAST_ONE_STRIPE};
     for (SIZE_T at = 0; at < all.size; at += 31 * MIB) {
         const struct range page = {at, PAGE};
@@ -121,7 +114,7 @@ static void test_a_decommit_of_all(void **state)
 static void test_commits_that_meet(void **state)
 {
     struct fixture *f = *state;
-    char *base = fixture_alloc(f, NULL, SECTOR, MEM_RESERVE, PAGE_READWRITE);
+    char *base = reserve(f, SECTOR);
     const struct range pages = {0, 4 * PAGE};
     struct late late = {
         .method = ALLOC, .address = base, .size = pages.size, .type = MEM_COMMIT, .stop = AFTER_ALLOC};
@@ -139,7 +132,7 @@ static void test_commits_that_meet(void **state)
 static void test_a_decommit_of_no_pages(void **state)
 {
     struct fixture *f = *state;
-    char *base = reserve_at(f, 2 * SECTOR, 0);
+    char *base = reserve(f, 2 * SECTOR);
     const struct range pages = {0, 4 * PAGE};
     check(f, base, true, pages, pages, true); /* the versions are not 0 any more */
     const uint64_t compared = fixture_statistics(f->manager).os_compared;
@@ -158,7 +151,7 @@ static void test_very_many_calls_meanwhile(void **state)
 {
     struct fixture *f = *state;
     struct region_table *table = &f->manager->vm.table;
-    char *base = reserve_at(f, 4 * SECTOR, 0);
+    char *base = reserve(f, 4 * SECTOR);
     for (unsigned i = 0; i < 4; i++) {
         const unsigned sectors = i / 2 == 0 ? 1 : 4, calls = 65536 / sectors;
         const bool end = i % 2 == 0;

@@ -4,6 +4,7 @@
 #include "maps/commit_map.h"
 
 #include "maps/compiler.h"
+#include "maps/least.h"
 
 enum {
     WORD_PAGES = 64,
@@ -107,20 +108,11 @@ static struct row *stripe_of(const struct commit_map *map, uint64_t page)
     return atomic_load_explicit(&map->directory->stripe[page / STRIPE_PAGES], memory_order_acquire);
 }
 
-static inline uint64_t skew_of(const struct commit_map *map, uint64_t pages)
+bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
-    return pages <= SECTOR_PAGES ? 0 : map->skew;
-}
-
-bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first_page)
-{
-    if (pages <= SECTOR_PAGES)
-        atomic_init(&map->version, 0);
-    else
-        map->skew = first_page % SECTOR_PAGES;
-    pages += skew_of(map, pages);
     if (pages <= WORD_PAGES) {
         atomic_init(&map->word, 0);
+        atomic_init(&map->version, 0);
         return true;
     }
     if (pages <= STRIPE_PAGES) {
@@ -134,8 +126,6 @@ bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_
 bool hm_commit_map_prepare(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first,
                            uint64_t count)
 {
-    first += skew_of(map, pages);
-    pages += skew_of(map, pages);
     if (pages <= STRIPE_PAGES || count == 0)
         return true;
     struct pool *stripes = pool_for(store, STRIPE_BYTES);
@@ -145,12 +135,18 @@ bool hm_commit_map_prepare(struct commit_map *map, struct bit_store *store, uint
     return true;
 }
 
+/* Of the stripe that `page` is in; NULL: it was never touched. */
+static inline struct row *rows_of(const struct commit_map *map, uint64_t pages, uint64_t page)
+{
+    return pages <= STRIPE_PAGES ? map->rows : stripe_of(map, page);
+}
+
 /* The word that holds `page`; NULL: its stripe was never touched. */
-static _Atomic uint64_t *word_of(struct commit_map *map, uint64_t pages, uint64_t page)
+static inline _Atomic uint64_t *word_of(struct commit_map *map, uint64_t pages, uint64_t page)
 {
     if (pages <= WORD_PAGES)
         return &map->word;
-    struct row *rows = pages <= STRIPE_PAGES ? map->rows : stripe_of(map, page);
+    struct row *rows = rows_of(map, pages, page);
     uint64_t word = page % STRIPE_PAGES / WORD_PAGES;
     return rows == NULL ? NULL : &rows[word / ROW_WORDS].word[word % ROW_WORDS];
 }
@@ -176,9 +172,8 @@ static inline uint64_t apply_to_word(_Atomic uint64_t *word, unsigned bit, uint6
     return count_bits(hit);
 }
 
-/* `pages` and `first` are counted from the beginning of the first sector. */
-static uint64_t apply_to_bits(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
-                              enum operation operation)
+static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
+                             enum operation operation)
 {
     uint64_t turned = 0;
     uint64_t end = first + count;
@@ -189,21 +184,11 @@ static uint64_t apply_to_bits(struct commit_map *map, uint64_t pages, uint64_t f
             continue;
         }
         unsigned bit = (unsigned)(first % WORD_PAGES);
-        uint64_t n = WORD_PAGES - bit < end - first ? WORD_PAGES - bit : end - first;
+        uint64_t n = least(WORD_PAGES - bit, end - first);
         turned += apply_to_word(word, bit, n, operation);
         first += n;
     }
     return turned;
-}
-
-static inline uint64_t apply(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count,
-                             enum operation operation)
-{
-    const uint64_t skew = skew_of(map, pages), bit = (first + skew) % WORD_PAGES;
-    if (count == 0 || bit + count > WORD_PAGES)
-        return apply_to_bits(map, pages + skew, first + skew, count, operation);
-    _Atomic uint64_t *word = word_of(map, pages + skew, first + skew); /* mostly so */
-    return word == NULL ? 0 : apply_to_word(word, (unsigned)bit, count, operation);
 }
 
 uint64_t hm_commit_map_set(struct commit_map *map, uint64_t pages, uint64_t first, uint64_t count)
@@ -221,12 +206,12 @@ uint64_t hm_commit_map_count(struct commit_map *map, uint64_t pages, uint64_t fi
     return apply(map, pages, first, count, COUNT);
 }
 
-/* Of the sector that `page` is in; NULL: its stripe was never touched.  Both are counted as in apply_to_bits. */
+/* Of the sector that `page` is in; NULL: its stripe was never touched. */
 static inline _Atomic uint32_t *version_of(struct commit_map *map, uint64_t pages, uint64_t page)
 {
-    if (pages <= SECTOR_PAGES)
+    if (pages <= WORD_PAGES)
         return &map->version;
-    struct row *rows = pages <= STRIPE_PAGES ? map->rows : stripe_of(map, page);
+    struct row *rows = rows_of(map, pages, page);
     unsigned sector = (unsigned)(page % STRIPE_PAGES / SECTOR_PAGES);
     return rows == NULL ? NULL : &rows[sector / 2].version[sector % 2];
 }
@@ -235,8 +220,6 @@ uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t
                                 uint32_t amount)
 {
     uint32_t sum = 0;
-    first += skew_of(map, pages);
-    pages += skew_of(map, pages);
     for (uint64_t page = first; page < first + count; page = (page / SECTOR_PAGES + 1) * SECTOR_PAGES) {
         _Atomic uint32_t *version = version_of(map, pages, page);
         if (version == NULL)
@@ -250,9 +233,8 @@ uint32_t hm_commit_map_versions(struct commit_map *map, uint64_t pages, uint64_t
 uint64_t hm_commit_map_clear_all(struct commit_map *map, struct bit_store *store, uint64_t pages)
 {
     uint64_t set = 0;
-    pages += skew_of(map, pages);
     if (pages <= STRIPE_PAGES) {
-        set = apply_to_bits(map, pages, 0, pages, EMPTY);
+        set = apply(map, pages, 0, pages, EMPTY);
         if (pages > WORD_PAGES)
             give_rows(store, map->rows, bits_bytes(pages));
         return set;
@@ -262,7 +244,7 @@ uint64_t hm_commit_map_clear_all(struct commit_map *map, struct bit_store *store
         struct row *stripe = atomic_load_explicit(&directory->stripe[s], memory_order_relaxed);
         if (stripe == NULL)
             continue;
-        set += apply_to_bits(map, pages, s * STRIPE_PAGES, STRIPE_PAGES, EMPTY);
+        set += apply(map, pages, s * STRIPE_PAGES, STRIPE_PAGES, EMPTY);
         atomic_store_explicit(&directory->stripe[s], NULL, memory_order_relaxed);
         give_rows(store, stripe, STRIPE_BYTES);
     }
@@ -284,8 +266,6 @@ static bool check_item(const struct bit_store *store, const void *item, size_t b
 bool hm_commit_map_check(const struct commit_map *map, const struct bit_store *store, uint64_t pages,
                          uint32_t arrays[BIT_STORE_CLASSES])
 {
-    const uint64_t skew = skew_of(map, pages);
-    pages += skew;
     uint64_t end = (pages + WORD_PAGES - 1) / WORD_PAGES * WORD_PAGES;
     if (pages > STRIPE_PAGES) {
         end = stripe_count(pages) * STRIPE_PAGES;
@@ -300,6 +280,5 @@ bool hm_commit_map_check(const struct commit_map *map, const struct bit_store *s
         return false;
     }
     struct commit_map *bits = (struct commit_map *)map; /* only to count */
-    return apply_to_bits(bits, pages, 0, skew, COUNT) == 0 &&
-           apply_to_bits(bits, pages, pages, end - pages, COUNT) == 0;
+    return apply(bits, pages, pages, end - pages, COUNT) == 0;
 }

@@ -8,8 +8,7 @@
  *      up to 64 MiB          words, in rows of 32
  *      beyond                a directory of such rows (stripes of 64 MiB), made as they are touched
  *
- * Each sector of 4 MiB of address space has a version beside its bits, which the map's user advances (memory/overlap.h); so
- * the bits of a map of several sectors begin where its first sector does.
+ * Each sector of 4 MiB has a version beside its bits, which the map's user advances (memory/overlap.h).
  */
 #ifndef HOSTMEM_MAPS_COMMIT_MAP_H
 #define HOSTMEM_MAPS_COMMIT_MAP_H
@@ -38,18 +37,14 @@ struct commit_map {
         struct row *rows;
         struct directory *directory;
     };
-    union {
-        _Atomic uint32_t version; /* of the only sector */
-        uint32_t skew;            /* of several: where in its sector the map begins; bit i is page i - skew */
-    };
+    _Atomic uint32_t version; /* beside the word */
 };
 
 void hm_bit_store_init(struct bit_store *store, _Atomic uint64_t *metadata);
 void hm_bit_store_destroy(struct bit_store *store);
 
-/* An empty map for `pages` pages, from number `first_page` of the address space on.  Every other call is given the same
- * `pages`.  False: no memory. */
-bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages, uint64_t first_page);
+/* An empty map for `pages` pages.  Every other call is given the same `pages`.  False: no memory. */
+bool hm_commit_map_init(struct commit_map *map, struct bit_store *store, uint64_t pages);
 
 /* Give back what init and prepare took; returns how many bits were still set.  Nobody else may use the
  * map. */
@@ -60,8 +55,8 @@ bool hm_commit_map_prepare(struct commit_map *map, struct bit_store *store, uint
                            uint64_t count);
 
 /*
- * Is the map's memory what its size says, and no bit set before or beyond its pages?  Adds to `arrays` how many arrays of each class
- * it has taken.
+ * Is the map's memory what its size says, and no bit set beyond its pages?  Adds to `arrays` how many arrays of each
+ * class it has taken.
  */
 bool hm_commit_map_check(const struct commit_map *map, const struct bit_store *store, uint64_t pages,
                          uint32_t arrays[BIT_STORE_CLASSES]);

@@ -157,7 +157,7 @@ static void drop_stale(struct region_table *table, uint64_t granule, uint64_t gr
 static bool begin_commit_map(struct region_table *table, struct region *region,
                              const struct region_origin *origin)
 {
-    if (!hm_commit_map_init(&region->commit, &table->bits, origin->pages, origin->base >> PAGE_SHIFT))
+    if (!hm_commit_map_init(&region->commit, &table->bits, origin->pages))
         return false;
     if (!origin->committed)
         return true;

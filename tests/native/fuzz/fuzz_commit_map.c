@@ -43,9 +43,8 @@ static void make(struct input *input)
         m->origin = room == 0 ? 0 : take_number(input, 5) % (room + 1);
     }
     memset(m->model, 0, sizeof m->model);
-    uint64_t first_page = take_number(input, 2);
     bool may_fail = order_failures(input);
-    m->made = hm_commit_map_init(&m->map, &store, m->pages, first_page);
+    m->made = hm_commit_map_init(&m->map, &store, m->pages);
     fake_pages_fail_from(0);
     DEMAND(m->made || (may_fail && m->pages > 64)); /* up to there it needs no memory */
     if (m->made)

@@ -146,24 +146,17 @@ static void check_statistics(bool all)
 
 /* ---------------------------------------------------------------------------------------------------- overlaps */
 
-/* Pages of the first block that come before the region. */
-static uint64_t skew_of(const struct record *record)
-{
-    return record->pages <= SECTOR_PAGES ? 0 : record->base / PAGE_BYTES % SECTOR_PAGES;
-}
-
 /* What has ended where the hold is at work, and could have turned its pages the other way; with `end` it ends, too. */
 static void count_ended(const struct hold *hold, bool end, unsigned *seen, unsigned *all)
 {
     struct record *record = hold->record;
     bool commit = hold->work == COMMIT;
-    uint64_t skew = skew_of(record), begin = hold->range_first + skew, limit = begin + hold->range_count;
+    uint64_t begin = hold->range_first, limit = begin + hold->range_count;
     *seen = *all = 0;
     for (uint64_t b = begin / SECTOR_PAGES; begin < limit && b * SECTOR_PAGES < limit; b++) {
         *seen += record->changes[b].seen + (commit ? 0 : record->commits[b].seen);
         *all += record->changes[b].all + (commit ? 0 : record->commits[b].all);
-        bool traced =
-            record->pages + skew <= STRIPE_PAGES || record->prepared[b / (STRIPE_PAGES / SECTOR_PAGES)];
+        bool traced = record->pages <= STRIPE_PAGES || record->prepared[b / (STRIPE_PAGES / SECTOR_PAGES)];
         struct ended *ended = commit ? &record->commits[b] : &record->changes[b];
         ended->seen += end && traced;
         ended->all += end;
@@ -201,7 +194,6 @@ static bool end_overlap(struct hold *hold)
 
 static void note_prepared(struct record *record, uint64_t first, uint64_t count)
 {
-    first += skew_of(record);
     for (uint64_t s = first / STRIPE_PAGES; count != 0 && s <= (first + count - 1) / STRIPE_PAGES; s++)
         record->prepared[s] = true;
 }
