@@ -14,7 +14,7 @@
 #include "maps/block_map.h"
 #include "support/fake_pages.h"
 
-#define LEAF ((uintptr_t)1 << BLOCK_MAP_LEAF_SHIFT)
+#define LEAF ((uintptr_t)BLOCK_MAP_LEAF_SPAN)
 #if UINTPTR_MAX > UINT32_MAX
 #    define TOP ((uintptr_t)1 << 47)
 #else
@@ -67,17 +67,17 @@ static void test_add_and_remove(void **state)
     (void)state;
     assert_int_equal(hm_block_map_next(map, 0), 0);
     for (unsigned i = 0; i < PLACES; i++) {
-        assert_false(hm_block_map_has(map, places[i]));
-        assert_false(hm_block_map_remove(map, places[i]));
+        assert_false(block_map_has(map, places[i]));
+        assert_false(block_map_remove(map, places[i]));
     }
     assert_int_equal(metadata, 0); /* looking takes no memory */
     for (unsigned i = 0; i < PLACES; i++)
-        assert_true(hm_block_map_add(map, places[i]));
+        assert_true(block_map_add(map, places[i]));
     for (unsigned i = 0; i < PLACES; i++) {
-        assert_true(hm_block_map_has(map, places[i]));
-        assert_false(hm_block_map_has(map, places[i] + 1));
-        assert_false(hm_block_map_remove(map, places[i] + BLOCK_MAP_ALIGN / 2));
-        assert_false(hm_block_map_remove(map, places[i] - 1));
+        assert_true(block_map_has(map, places[i]));
+        assert_false(block_map_has(map, places[i] + 1));
+        assert_false(block_map_remove(map, places[i] + BLOCK_MAP_ALIGN / 2));
+        assert_false(block_map_remove(map, places[i] - 1));
     }
     uintptr_t at = 0;
     for (unsigned i = 0; i < PLACES; i++) {
@@ -88,9 +88,9 @@ static void test_add_and_remove(void **state)
     }
     assert_int_equal(hm_block_map_next(map, at), 0);
     for (unsigned i = 0; i < PLACES; i++) {
-        assert_true(hm_block_map_remove(map, places[i]));
-        assert_false(hm_block_map_remove(map, places[i])); /* a second time: no */
-        assert_false(hm_block_map_has(map, places[i]));
+        assert_true(block_map_remove(map, places[i]));
+        assert_false(block_map_remove(map, places[i])); /* a second time: no */
+        assert_false(block_map_has(map, places[i]));
     }
     assert_int_equal(hm_block_map_next(map, 0), 0);
 }
@@ -101,9 +101,9 @@ static void test_beyond_the_address_space(void **state)
     (void)state;
     static const uintptr_t beyond[] = {TOP, TOP + LEAF, 0xffff800000000000, UINTPTR_MAX - 15};
     for (unsigned i = 0; i < sizeof beyond / sizeof beyond[0]; i++) {
-        assert_false(hm_block_map_add(map, beyond[i]));
-        assert_false(hm_block_map_has(map, beyond[i]));
-        assert_false(hm_block_map_remove(map, beyond[i]));
+        assert_false(block_map_add(map, beyond[i]));
+        assert_false(block_map_has(map, beyond[i]));
+        assert_false(block_map_remove(map, beyond[i]));
         assert_int_equal(hm_block_map_next(map, beyond[i]), 0);
     }
 }
@@ -120,12 +120,12 @@ static void test_neighbours_against_a_model(void **state)
         seed = seed * 1664525 + 1013904223;
         uint32_t n = (seed >> 8) % BLOCKS;
         uintptr_t address = base + (uintptr_t)n * BLOCK_MAP_ALIGN;
-        assert_int_equal(hm_block_map_has(map, address), model[n]);
+        assert_int_equal(block_map_has(map, address), model[n]);
         if (seed >> 31) {
-            assert_true(hm_block_map_add(map, address));
+            assert_true(block_map_add(map, address));
             model[n] = 1;
         } else {
-            assert_int_equal(hm_block_map_remove(map, address), model[n]);
+            assert_int_equal(block_map_remove(map, address), model[n]);
             model[n] = 0;
         }
     }
@@ -145,20 +145,20 @@ static void test_failing_pages(void **state)
     (void)state;
     for (long n = 1;; n++) {
         fake_pages_fail_from(n);
-        if (hm_block_map_add(map, 9 * LEAF))
+        if (block_map_add(map, 9 * LEAF))
             break;
-        assert_false(hm_block_map_has(map, 9 * LEAF));
+        assert_false(block_map_has(map, 9 * LEAF));
         assert_int_equal(hm_block_map_next(map, 0), 0);
     }
     fake_pages_fail_from(1);
-    assert_true(hm_block_map_add(map, 9 * LEAF + BLOCK_MAP_ALIGN)); /* its leaf is there */
+    assert_true(block_map_add(map, 9 * LEAF + BLOCK_MAP_ALIGN)); /* its leaf is there */
     uintptr_t refused = 10 * LEAF;
-    while (hm_block_map_add(map, refused)) /* nodes come 64 KiB at a time */
+    while (block_map_add(map, refused)) /* nodes come 64 KiB at a time */
         refused += LEAF;
-    assert_false(hm_block_map_has(map, refused));
+    assert_false(block_map_has(map, refused));
     fake_pages_fail_from(0);
-    assert_true(hm_block_map_add(map, refused));
-    assert_true(hm_block_map_has(map, 9 * LEAF));
+    assert_true(block_map_add(map, refused));
+    assert_true(block_map_has(map, 9 * LEAF));
 }
 
 enum { WORKERS = 4, ROUNDS = 50000 };
@@ -173,12 +173,12 @@ static DWORD WINAPI compete(void *context)
         seed = seed * 1664525 + 1013904223;
         uintptr_t own = 6 * LEAF + ((seed >> 20 & 63) * WORKERS + (uintptr_t)context) * BLOCK_MAP_ALIGN;
         uintptr_t any = 6 * LEAF + (seed >> 8 & (64 * WORKERS - 1)) * BLOCK_MAP_ALIGN;
-        if (!hm_block_map_has(map, own)) { /* only its own thread adds a block */
-            if (!hm_block_map_add(map, own))
+        if (!block_map_has(map, own)) { /* only its own thread adds a block */
+            if (!block_map_add(map, own))
                 return 1;
             added++;
         }
-        if (hm_block_map_remove(map, any))
+        if (block_map_remove(map, any))
             removed++;
     }
     return 0;
@@ -193,7 +193,7 @@ static DWORD WINAPI remove_all(void *context)
     (void)context;
     WaitForSingleObject(gate, INFINITE);
     for (uintptr_t i = 0; i < RACED; i++)
-        if (hm_block_map_remove(map, 6 * LEAF + i * BLOCK_MAP_ALIGN))
+        if (block_map_remove(map, 6 * LEAF + i * BLOCK_MAP_ALIGN))
             removed++;
     return 0;
 }
@@ -206,7 +206,7 @@ static void test_one_of_many_removes(void **state)
     removed = 0;
     gate = CreateEventW(NULL, TRUE, FALSE, NULL);
     for (uintptr_t i = 0; i < RACED; i++)
-        assert_true(hm_block_map_add(map, 6 * LEAF + i * BLOCK_MAP_ALIGN));
+        assert_true(block_map_add(map, 6 * LEAF + i * BLOCK_MAP_ALIGN));
     for (int i = 0; i < WORKERS; i++)
         threads[i] = CreateThread(NULL, 0, remove_all, NULL, 0, NULL);
     SetEvent(gate);

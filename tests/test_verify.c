@@ -427,10 +427,10 @@ static void test_sums(void **state)
                     {STATS_VIEWS, HOSTMEM_FINDING_VIEWS},
                     {STATS_BLOCKS, HOSTMEM_FINDING_BLOCKS}};
     for (unsigned i = 0; i < 3; i++) {
-        hm_stats_count(stats, counters[i].counter, -1);
+        stats_count(stats, counters[i].counter, -1);
         hostmem_verify_report report = expect(d, counters[i].finding, NULL);
         assert_int_equal(report.found, report.expected - 1);
-        hm_stats_count(stats, counters[i].counter, 1);
+        stats_count(stats, counters[i].counter, 1);
     }
     const struct {
         struct budget *budget;
@@ -489,15 +489,15 @@ static void test_blocks(void **state)
 {
     struct damaged *d = *state;
     struct block_map *blocks = CONTAINING_RECORD(d->heap, struct malloc_object, iface)->blocks;
-    assert_true(hm_block_map_remove(blocks, (uintptr_t)d->block));
+    assert_true(block_map_remove(blocks, (uintptr_t)d->block));
     expect(d, HOSTMEM_FINDING_BLOCKS, NULL);
-    assert_true(hm_block_map_add(blocks, (uintptr_t)d->block));
+    assert_true(block_map_add(blocks, (uintptr_t)d->block));
     /* Where there is no memory, and where it is only reserved: nothing is read there. */
     char *nowhere[] = {(char *)0x20000, d->big + 30000 * PAGE};
     for (int i = 0; i < 2; i++) {
-        assert_true(hm_block_map_add(blocks, (uintptr_t)nowhere[i]));
+        assert_true(block_map_add(blocks, (uintptr_t)nowhere[i]));
         expect(d, HOSTMEM_FINDING_BLOCK, nowhere[i]);
-        assert_true(hm_block_map_remove(blocks, (uintptr_t)nowhere[i]));
+        assert_true(block_map_remove(blocks, (uintptr_t)nowhere[i]));
     }
     SIZE_T *bytes = (SIZE_T *)d->block - 2; /* the header */
     assert_int_equal(*bytes, 1000);

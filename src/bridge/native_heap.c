@@ -102,7 +102,7 @@ static void *block_take(IHostMalloc *heap, SIZE_T size, bool zeroed)
         goto none;
     struct header *header = memory;
     header->size = size;
-    if ((uintptr_t)header % BLOCK_MAP_ALIGN || !hm_block_map_add(blocks, (uintptr_t)(header + 1))) {
+    if ((uintptr_t)header % BLOCK_MAP_ALIGN || !block_map_add(blocks, (uintptr_t)(header + 1))) {
         IHostMalloc_Free(heap, memory);
         goto none;
     }
@@ -119,7 +119,7 @@ none:
 static bool block_is_ours(const void *block)
 {
     return block && atomic_load_explicit(&host_heap, memory_order_acquire) &&
-           hm_block_map_has(blocks, (uintptr_t)block);
+           block_map_has(blocks, (uintptr_t)block);
 }
 
 /* False: it is not ours.  What is freed while the process ends goes with it. */
@@ -127,7 +127,7 @@ static bool block_give(void *block)
 {
     IHostMalloc *heap = atomic_load_explicit(&host_heap, memory_order_acquire);
 
-    if (!block || !heap || !hm_block_map_remove(blocks, (uintptr_t)block))
+    if (!block || !heap || !block_map_remove(blocks, (uintptr_t)block))
         return false;
     if (!process_ends()) {
         const DWORD error = GetLastError();

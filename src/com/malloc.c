@@ -52,7 +52,7 @@ static bool next_block(struct malloc_object *object, uintptr_t *from, hostmem_bl
         *from = address + 1;
         if (serialized && !hm_os_heap_lock(object->heap))
             return false;
-        bool live = hm_block_map_has(object->blocks, address);
+        bool live = block_map_has(object->blocks, address);
         if (live) {
             const struct block_header *header = (const struct block_header *)address - 1;
             *block = (hostmem_block){.size = sizeof *block,
@@ -191,7 +191,7 @@ static inline enum outcome try_block(struct malloc_object *object, struct charge
     header->bytes = bytes;
     if (site != NULL)
         note_site(header, site);
-    if (!hm_block_map_add(object->blocks, (uintptr_t)(header + 1))) {
+    if (!block_map_add(object->blocks, (uintptr_t)(header + 1))) {
         hm_os_heap_free(object->heap, header);
         hm_blocks_cancel(&vm->quota, charge);
         return SHORT_OF_METADATA;
@@ -237,7 +237,7 @@ static inline HRESULT alloc(struct malloc_object *object, hostmem_method method,
             SetLastError(before);
         result = outcome == MADE ? S_OK : E_OUTOFMEMORY;
     }
-    return hm_stats_call(&vm_of(object)->stats, method, level, result);
+    return stats_call(&vm_of(object)->stats, method, level, result);
 }
 
 static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes, EMemoryCriticalLevel level,
@@ -259,8 +259,8 @@ static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
     struct malloc_object *object = impl_from_IHostMalloc(iface);
     HRESULT result = S_OK;
     if (memory == NULL) {
-        hm_stats_count(&vm_of(object)->stats, STATS_BLOCKS, 1); /* one more than this call takes off */
-    } else if (!hm_block_map_remove(object->blocks, (uintptr_t)memory)) {
+        stats_count(&vm_of(object)->stats, STATS_BLOCKS, 1); /* one more than this call takes off */
+    } else if (!block_map_remove(object->blocks, (uintptr_t)memory)) {
         result = HOST_E_INVALIDOPERATION;
     } else {
         struct block_header *header = (struct block_header *)memory - 1;
@@ -268,12 +268,12 @@ static HRESULT STDMETHODCALLTYPE malloc_Free(IHostMalloc *iface, void *memory)
         /* Before somebody else can be given it. */
         RECORD_TOO(vm_of(object), HOSTMEM_TRACE_BLOCKS, TRACE_BLOCK_FREE, (uintptr_t)memory, bytes);
         if (!hm_os_heap_free(object->heap, header)) {
-            hm_stats_count(&vm_of(object)->stats, STATS_BLOCKS, -1); /* a block no more */
+            stats_count(&vm_of(object)->stats, STATS_BLOCKS, -1); /* a block no more */
             result = E_FAIL;
         }
         blocks_refund(&vm_of(object)->quota, bytes);
     }
-    return hm_stats_call(&vm_of(object)->stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result);
+    return stats_call(&vm_of(object)->stats, HOSTMEM_MALLOC_FREE, HOSTMEM_LEVEL_NONE, result);
 }
 
 static const IHostMallocVtbl malloc_vtbl = {

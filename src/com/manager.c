@@ -19,7 +19,7 @@ static struct hostmem_manager *impl_from_IHostMemoryManager(IHostMemoryManager *
 
 static HRESULT count(struct hostmem_manager *manager, hostmem_method method, HRESULT result)
 {
-    return hm_stats_call(&manager->vm.stats, method, HOSTMEM_LEVEL_NONE, result);
+    return stats_call(&manager->vm.stats, method, HOSTMEM_LEVEL_NONE, result);
 }
 
 static HRESULT STDMETHODCALLTYPE manager_QueryInterface(IHostMemoryManager *iface, REFIID riid, void **out)
@@ -68,7 +68,7 @@ static HRESULT STDMETHODCALLTYPE manager_VirtualAlloc(IHostMemoryManager *iface,
     struct hostmem_manager *manager = impl_from_IHostMemoryManager(iface);
     HRESULT result =
         memory == NULL ? E_POINTER : hm_vm_alloc(&manager->vm, address, size, type, protect, level, memory);
-    return hm_stats_call(&manager->vm.stats, HOSTMEM_VIRTUAL_ALLOC, level, result);
+    return stats_call(&manager->vm.stats, HOSTMEM_VIRTUAL_ALLOC, level, result);
 }
 
 static HRESULT STDMETHODCALLTYPE manager_VirtualFree(IHostMemoryManager *iface, LPVOID address, SIZE_T size,

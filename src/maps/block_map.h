@@ -17,9 +17,9 @@
 enum { BLOCK_MAP_ALIGN = 2 * sizeof(void *), BLOCK_MAP_ROOT = 1 << 13 };
 
 #if UINTPTR_MAX > UINT32_MAX
-enum { BLOCK_MAP_LEAF_SHIFT = 20, BLOCK_MAP_MIDDLE = 1 << 14 };
+enum { BLOCK_MAP_LEAF_SPAN = 1 << 20, BLOCK_MAP_MIDDLE = 1 << 14 };
 #else
-enum { BLOCK_MAP_LEAF_SHIFT = 19, BLOCK_MAP_MIDDLE = 1 };
+enum { BLOCK_MAP_LEAF_SPAN = 1 << 19, BLOCK_MAP_MIDDLE = 1 };
 #endif
 
 struct block_map {
@@ -32,16 +32,45 @@ struct block_map {
 void hm_block_map_init(struct block_map *map, _Atomic uint64_t *metadata);
 void hm_block_map_destroy(struct block_map *map);
 
-/* Note that a block begins at `address`, which is aligned.  False: no memory, or no such address. */
-bool hm_block_map_add(struct block_map *map, uintptr_t address);
-
-/* True for exactly one caller per add: a block began there, and now does not.  Any address. */
-bool hm_block_map_remove(struct block_map *map, uintptr_t address);
-
-/* Does a block begin there?  Any address. */
-bool hm_block_map_has(const struct block_map *map, uintptr_t address);
-
 /* The lowest block at or above `from`; 0 when there is none. */
 uintptr_t hm_block_map_next(const struct block_map *map, uintptr_t from);
+
+/* Where the mark for `address` is; NULL: no block can begin there, or its leaf is missing (with `make`: no memory). */
+static inline _Atomic uint8_t *block_map_mark(const struct block_map *map, uintptr_t address, bool make)
+{
+    struct block_map *m = (struct block_map *)map;
+    const uintptr_t leaf = address / BLOCK_MAP_LEAF_SPAN, root = leaf / BLOCK_MAP_MIDDLE;
+    if (address % BLOCK_MAP_ALIGN != 0 || root >= BLOCK_MAP_ROOT)
+        return NULL;
+    _Atomic(void *) *middle = pool_node(&m->root[root], make ? &m->middles : NULL);
+    if (middle == NULL)
+        return NULL;
+    _Atomic uint8_t *marks = pool_node(&middle[leaf % BLOCK_MAP_MIDDLE], make ? &m->leaves : NULL);
+    return marks == NULL ? NULL : &marks[address % BLOCK_MAP_LEAF_SPAN / BLOCK_MAP_ALIGN];
+}
+
+/* Note that a block begins at `address`, which is aligned.  False: no memory, or no such address. */
+static inline bool block_map_add(struct block_map *map, uintptr_t address)
+{
+    _Atomic uint8_t *mark = block_map_mark(map, address, true);
+    if (mark == NULL)
+        return false;
+    atomic_store_explicit(mark, 1, memory_order_release);
+    return true;
+}
+
+/* True for exactly one caller per add: a block began there, and now does not.  Any address. */
+static inline bool block_map_remove(struct block_map *map, uintptr_t address)
+{
+    _Atomic uint8_t *mark = block_map_mark(map, address, false);
+    return mark != NULL && atomic_exchange_explicit(mark, 0, memory_order_acq_rel) != 0;
+}
+
+/* Does a block begin there?  Any address. */
+static inline bool block_map_has(const struct block_map *map, uintptr_t address)
+{
+    const _Atomic uint8_t *mark = block_map_mark(map, address, false);
+    return mark != NULL && atomic_load_explicit(mark, memory_order_acquire) != 0;
+}
 
 #endif

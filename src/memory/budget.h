@@ -114,8 +114,8 @@ static inline bool budget_refuses(const struct budget *budget, unsigned level)
 static inline void budget_note(struct budget *budget)
 {
     uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
-    if (not_negative(used - stock_here(budget->stock)) >
-        atomic_load_explicit(&budget->peak, memory_order_relaxed))
+    const uint64_t stock = budget->stock != NULL ? stock_here(budget->stock) : 0;
+    if (not_negative(used - stock) > atomic_load_explicit(&budget->peak, memory_order_relaxed))
         raise_to(&budget->peak, hm_budget_used(budget));
     if (used >= atomic_load_explicit(&budget->wake_above, memory_order_seq_cst))
         hm_budget_look(budget);

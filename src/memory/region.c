@@ -108,7 +108,7 @@ static void recycle(struct region_table *table, struct region *region, uint32_t 
     } else {
         gauge_sub(&table->stats->mapped, pages << PAGE_SHIFT);
     }
-    hm_stats_count(table->stats, kind_counter(region), -1);
+    stats_count(table->stats, kind_counter(region), -1);
     atomic_store_explicit(&region->geometry, 0, memory_order_relaxed);
     hm_pool_give(&table->records, number);
 }
@@ -194,7 +194,7 @@ uint32_t hm_region_publish(struct region_table *table, const struct region_origi
     region->time = origin->time;
     region->allocation_type = origin->type;
     region->allocation_protect = origin->protect;
-    hm_stats_count(table->stats, kind_counter(region), 1);
+    stats_count(table->stats, kind_counter(region), 1);
 
     atomic_store_explicit(&region->geometry, geometry, memory_order_release);
     /* Before it is live: who releases a region must find all of its entries there. */

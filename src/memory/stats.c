@@ -1,5 +1,5 @@
 /*
- * stats.c - counting calls and reading the accounting
+ * stats.c - reading the accounting
  */
 #include "memory/stats.h"
 
@@ -22,24 +22,6 @@ const char *const hm_stats_method_names[HOSTMEM_METHOD_COUNT] = {
 };
 
 _Atomic uint64_t hm_views_committed;
-
-void hm_stats_count(struct stats *stats, enum stats_counter counter, int amount)
-{
-    atomic_fetch_add_explicit(&stats->lane[lane_here()].counter[counter], (uint64_t)(int64_t)amount,
-                              memory_order_relaxed);
-}
-
-HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
-{
-    struct lane *here = &stats->lane[lane_here()];
-    level = level_or_none(level);
-    if (result != S_OK)
-        stats_bump(&here->method[method][level].failures);
-    if (result == HOST_E_INVALIDOPERATION)
-        stats_bump(&here->counter[STATS_FOREIGN_FREES]);
-    stats_bump(&here->method[method][level].calls); /* last: the call has ended */
-    return result;
-}
 
 static uint64_t read(const _Atomic uint64_t *counter)
 {

@@ -64,10 +64,24 @@ static inline uint64_t stats_committed(const struct stats *stats)
 }
 
 /* Add to a counter; `amount` may be negative. */
-void hm_stats_count(struct stats *stats, enum stats_counter counter, int amount);
+static inline void stats_count(struct stats *stats, enum stats_counter counter, int amount)
+{
+    atomic_fetch_add_explicit(&stats->lane[lane_here()].counter[counter], (uint64_t)(int64_t)amount,
+                              memory_order_relaxed);
+}
 
 /* Count one call of `method`, which returns `result`; returns it. */
-HRESULT hm_stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result);
+static inline HRESULT stats_call(struct stats *stats, hostmem_method method, unsigned level, HRESULT result)
+{
+    struct lane *here = &stats->lane[lane_here()];
+    level = level_or_none(level);
+    if (result != S_OK)
+        stats_bump(&here->method[method][level].failures);
+    if (result == HOST_E_INVALIDOPERATION)
+        stats_bump(&here->counter[STATS_FOREIGN_FREES]);
+    stats_bump(&here->method[method][level].calls); /* last: the call has ended */
+    return result;
+}
 
 /* All calls of a method, at whatever level. */
 hostmem_calls hm_stats_calls(const struct stats *stats, hostmem_method method);

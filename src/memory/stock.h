@@ -61,11 +61,9 @@ static inline uint64_t stock_put(struct stock *stock, uint64_t bytes)
     return all - keep;
 }
 
-/* What this thread's lane has; NULL: nothing. */
+/* What this thread's lane has. */
 static inline uint64_t stock_here(const struct stock *stock)
 {
-    if (stock == NULL || atomic_load_explicit(&stock->lanes, memory_order_relaxed) == 0)
-        return 0;
     return atomic_load_explicit(&stock->lane[lane_here()].bytes, memory_order_relaxed);
 }
 

@@ -540,7 +540,7 @@ static void count_call(struct input *input)
     unsigned level = take_byte(input) % 6;
     hostmem_calls *expected = &calls[method][level < HOSTMEM_LEVEL_NONE ? level : HOSTMEM_LEVEL_NONE];
     HRESULT result = level & 1 ? E_FAIL : S_OK;
-    DEMAND(hm_stats_call(&stats, method, level, result) == result);
+    DEMAND(stats_call(&stats, method, level, result) == result);
     expected->calls++;
     expected->failures += result != S_OK;
 }
