@@ -8,7 +8,6 @@
 #include "com/malloc.h"
 
 #include "com/unknown.h"
-#include "maps/compiler.h"
 #include "maps/pages.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
@@ -167,26 +166,26 @@ static void note_site(struct block_header *header, const struct site *site)
     copy_file_name(header->debug, site->file);
 }
 
-enum outcome { MADE, REFUSED, SHORT_OF_MEMORY, SHORT_OF_METADATA };
-
 /* Charge a block, have it from the heap, zeroed, and let it be known as one; it is still to be counted.  `site`: NULL from
- * Alloc.  If it is not made, nothing is charged. */
-static inline enum outcome try_block(struct malloc_object *object, struct charge *charge, unsigned level,
-                                     const struct site *site, void **memory)
+ * Alloc.  False: nothing is charged. */
+static inline bool try_block(struct malloc_object *object, struct charge *charge, unsigned level,
+                             const struct site *site, void **memory, struct shortage *shortage)
 {
     struct vm *vm = vm_of(object);
     const SIZE_T bytes = (SIZE_T)charge->bytes;
     const SIZE_T total = sizeof(struct block_header) + bytes + (site != NULL ? DEBUG_BYTES : 0);
+    *shortage = (struct shortage){.error = 0};
     if (total < bytes)
-        return REFUSED;
+        return false;
     if (!blocks_charge(&vm->quota, charge)) {
         hm_vm_refuse(vm, charge, level, HOSTMEM_USE_OTHER);
-        return REFUSED;
+        return false;
     }
     struct block_header *header = hm_os_heap_alloc(object->heap, total);
     if (header == NULL) {
         hm_blocks_cancel(&vm->quota, charge);
-        return SHORT_OF_MEMORY;
+        shortage->error = ERROR_NOT_ENOUGH_MEMORY; /* a heap leaves none, and there is no other */
+        return false;
     }
     header->bytes = bytes;
     if (site != NULL)
@@ -194,50 +193,37 @@ static inline enum outcome try_block(struct malloc_object *object, struct charge
     if (!block_map_add(object->blocks, (uintptr_t)(header + 1))) {
         hm_os_heap_free(object->heap, header);
         hm_blocks_cancel(&vm->quota, charge);
-        return SHORT_OF_METADATA;
+        *shortage = shortage_of_metadata(bytes);
+        return false;
     }
     const struct budget *overrun = blocks_settle(&vm->quota, charge);
     if (overrun != NULL)
         hm_vm_notify_overrun(vm, charge, level, HOSTMEM_USE_OTHER, overrun);
     *memory = header + 1;
     RECORD_TOO(vm, HOSTMEM_TRACE_BLOCKS, TRACE_BLOCK_ALLOC, (uintptr_t)*memory, bytes, level);
-    return MADE;
-}
-
-/* As in vm.c.  A heap leaves no last error; Windows out of memory is the only one there is. */
-static NOT_INLINE bool tries_again(struct malloc_object *object, enum outcome outcome, struct charge *charge,
-                                   unsigned level, struct patience *patience)
-{
-    struct vm *vm = vm_of(object);
-    if (outcome > REFUSED && patience_again(patience, ERROR_NOT_ENOUGH_MEMORY)) {
-        stats_bump(&vm->stats.os_retries);
-        return true;
-    }
-    if (outcome == SHORT_OF_METADATA)
-        hm_vm_no_memory(vm, charge->bytes, level, HOSTMEM_USE_OTHER);
-    return false;
+    return true;
 }
 
 static inline HRESULT alloc(struct malloc_object *object, hostmem_method method, SIZE_T bytes, unsigned level,
                             const struct site *site, void **memory)
 {
+    struct vm *vm = vm_of(object);
     HRESULT result = E_POINTER;
     level = level_or_none(level);
     if (memory != NULL) {
         struct charge charge = {.bytes = bytes, .level = level, .kind = CHARGE_COMMIT};
         struct patience patience = patience_for(level, bytes);
-        const DWORD before = GetLastError();
-        enum outcome outcome;
-        bool again = false;
+        struct shortage shortage;
+        bool made;
         *memory = NULL;
-        while ((outcome = try_block(object, &charge, level, site, memory)) != MADE &&
-               tries_again(object, outcome, &charge, level, &patience))
-            again = true;
-        if (again && outcome == MADE) /* that says nothing of the failures before */
-            SetLastError(before);
-        result = outcome == MADE ? S_OK : E_OUTOFMEMORY;
+        while (!(made = try_block(object, &charge, level, site, memory, &shortage)) &&
+               hm_patience_again(&patience, &shortage, vm, level, HOSTMEM_USE_OTHER))
+            ;
+        if (made)
+            patience_forget(&patience);
+        result = made ? S_OK : E_OUTOFMEMORY;
     }
-    return stats_call(&vm_of(object)->stats, method, level, result);
+    return stats_call(&vm->stats, method, level, result);
 }
 
 static HRESULT STDMETHODCALLTYPE malloc_Alloc(IHostMalloc *iface, SIZE_T bytes, EMemoryCriticalLevel level,

@@ -6,7 +6,6 @@
  */
 #include "memory/vm.h"
 
-#include "maps/compiler.h"
 #include "memory/hresult.h"
 #include "memory/os.h"
 #include "memory/overlap.h"
@@ -85,15 +84,12 @@ struct request {
     /* What became of it, for the trace. */
     uint64_t committed, region; /* bytes newly committed; base of the region that it made or is in */
     hostmem_use use;
-    /* What there was too little of, if that may pass; and for how many bytes the metadata were to be. */
-    enum { SHORT_OF_NOTHING, SHORT_OF_MEMORY, SHORT_OF_METADATA } shortage;
-    uint64_t unnoted;
+    struct shortage shortage;
 };
 
 static HRESULT short_of_metadata(struct request *request, uint64_t bytes)
 {
-    request->shortage = SHORT_OF_METADATA;
-    request->unnoted = bytes;
+    request->shortage = shortage_of_metadata(bytes);
     return E_OUTOFMEMORY;
 }
 
@@ -122,11 +118,11 @@ static HRESULT allocate(struct vm *vm, struct request *request, struct charge *s
     *memory = hm_os_virtual_alloc(request->address, request->size, request->type, request->protect);
     if (*memory != NULL)
         return S_OK;
-    HRESULT result = hresult_from_last_error();
+    const DWORD error = GetLastError();
     cancel(vm, request, space);
     if (request->type & MEM_COMMIT)
-        request->shortage = SHORT_OF_MEMORY;
-    return result;
+        request->shortage.error = error;
+    return hresult_from_win32(error);
 }
 
 /* Length of the region that such a reserve makes, from the granule on in which it begins, to the end of a page; 0: none, Windows
@@ -288,23 +284,6 @@ static HRESULT alloc(struct vm *vm, struct request *request, void **memory)
     return *memory != NULL ? S_OK : hresult_from_last_error();
 }
 
-/*
- * After a failure: is the call to be made again, since Windows may have more by now (patience.h), be it for the call or for the
- * library's own pages?  Each try is all of the call: in the pauses it holds nothing.
- */
-static NOT_INLINE bool tries_again(struct vm *vm, struct request *request, struct patience *patience)
-{
-    const bool of_metadata = request->shortage == SHORT_OF_METADATA;
-    if (request->shortage != SHORT_OF_NOTHING &&
-        patience_again(patience, of_metadata ? ERROR_NOT_ENOUGH_MEMORY : GetLastError())) {
-        stats_bump(&vm->stats.os_retries);
-        return true;
-    }
-    if (of_metadata)
-        hm_vm_no_memory(vm, request->unnoted, request->level, request->use);
-    return false;
-}
-
 HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD protect, unsigned level,
                     void **memory)
 {
@@ -317,16 +296,13 @@ HRESULT hm_vm_alloc(struct vm *vm, void *address, SIZE_T size, DWORD type, DWORD
                                   .use = HOSTMEM_USE_OTHER};
     struct request request = asked;
     struct patience patience = patience_for(request.level, type & MEM_COMMIT ? size : 0);
-    const DWORD before = GetLastError();
     HRESULT result;
-    bool again = false;
     *memory = NULL;
-    while ((result = alloc(vm, &request, memory)) != S_OK && tries_again(vm, &request, &patience)) {
-        again = true;
+    while ((result = alloc(vm, &request, memory)) != S_OK &&
+           hm_patience_again(&patience, &request.shortage, vm, request.level, request.use))
         request = asked; /* nothing has become of it */
-    }
-    if (again && (result == S_OK || result == HOST_E_CLRNOTAVAILABLE)) /* neither tells of a try before */
-        SetLastError(before);
+    if (result == S_OK || result == HOST_E_CLRNOTAVAILABLE)
+        patience_forget(&patience);
     RECORD(vm, TRACE_ALLOC, (uintptr_t)address, size, type, protect, request.level, request.use,
            (uint32_t)result, (uintptr_t)*memory, request.committed, request.region);
     return result;
