@@ -321,6 +321,32 @@ static void test_late_for_its_region(void **state)
     }
 }
 
+/* What Windows would have refused there, it does in a region that is longer and lies there by then: to its last page. */
+static void test_late_in_a_longer_region(void **state)
+{
+    static const struct {
+        SIZE_T at, size;
+        bool commit;
+    } rows[] = {{PAGE, GRANULE, true}, {PAGE, GRANULE, false}, {0, 0, false}};
+    struct fixture *f = *state;
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const DWORD reserve = rows[i].commit ? MEM_RESERVE : MEM_RESERVE | MEM_COMMIT;
+        char *base = free_place(2 * GRANULE);
+        fixture_alloc(f, base, 4 * PAGE, reserve, PAGE_READWRITE);
+        struct late late = {.method = rows[i].commit ? ALLOC : FREE,
+                            .address = base + rows[i].at,
+                            .size = rows[i].size,
+                            .type = rows[i].commit ? MEM_COMMIT : MEM_DECOMMIT,
+                            .stop = rows[i].commit ? BEFORE_ALLOC : BEFORE_FREE};
+        late_begin(f, &late);
+        fixture_free(f, base, 0, MEM_RELEASE);
+        fixture_alloc(f, base, 2 * GRANULE, reserve, PAGE_READWRITE);
+        assert_hresult(late_end(&late), S_OK);
+        assert_statistics_equal_windows(f->manager);
+        fixture_free(f, base, 0, MEM_RELEASE);
+    }
+}
+
 /* Nobody's memory when it was looked up, ours when Windows committed it. */
 static void test_early_for_its_region(void **state)
 {
@@ -557,6 +583,7 @@ int main(void)
         fixture_test(test_a_region_in_place_of_two_views),
         fixture_test(test_a_view_mapped_again),
         fixture_test(test_late_for_its_region),
+        fixture_test(test_late_in_a_longer_region),
         fixture_test(test_early_for_its_region),
         fixture_test(test_commits_from_outside),
         fixture_test(test_a_release_that_is_refused),

@@ -84,8 +84,8 @@ void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, ui
         stats_bump(&table->stats->os_compared);
         repair(table, hold, first, count);
     }
-    if (!hm_region_leave(table, hold))
-        hm_reconcile_range(table, start, start + (count << PAGE_SHIFT));
+    if (!hm_region_leave(table, hold)) /* a longer one may have come there: how far the call went is not known */
+        hm_reconcile_range(table, start, UINT64_MAX);
 }
 
 void hm_reconcile_range(struct region_table *table, uint64_t start, uint64_t end)

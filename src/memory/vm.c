@@ -396,7 +396,7 @@ static HRESULT free_owned(struct vm *vm, void *address, SIZE_T size, DWORD type,
      * very call: no stale region is counted. */
     drop_if_gone(vm, &hold);
     hm_region_leave(&vm->table, &hold);
-    hm_reconcile_range(&vm->table, geometry_base(hold.geometry), geometry_end(hold.geometry));
+    hm_reconcile_range(&vm->table, geometry_base(hold.geometry), UINT64_MAX);
     return S_OK;
 }
 
