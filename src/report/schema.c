@@ -8,7 +8,7 @@
 
 #include "report/array.h"
 
-enum { ROWS_MAX = 65536, FIELDS_MAX = 64, TEXTS_MAX = 16384, TEXT_BYTES_MAX = 1024 };
+enum { ROWS_MAX = 65536, FIELDS_MAX = 64, TEXTS_MAX = 16384, TEXT_BYTES_MAX = 3 * 1024 };
 
 enum type {
     TYPE_OBJECT = 1,
@@ -121,13 +121,13 @@ static uint32_t take_utf16(struct bytes *text)
     return 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
 }
 
-/* Up to the first zero, and no longer than what a path needs. Its index; 0: it is empty, or there are enough. */
+/* Up to the first zero, and no longer than what a path of hostmem needs. Its index; 0: it is empty, or there are enough. */
 static uint32_t keep_text(struct texts *texts, struct bytes source, bool wide)
 {
-    char text[TEXT_BYTES_MAX + 1];
+    char text[TEXT_BYTES_MAX + 4]; /* the last character whole */
     size_t length = 0;
 
-    while (bytes_left(&source) >= (wide ? 2 : 1) && length + 4 <= TEXT_BYTES_MAX) {
+    while (bytes_left(&source) >= (wide ? 2 : 1) && length < TEXT_BYTES_MAX) {
         const uint32_t point = wide ? take_utf16(&source) : (uint32_t)take_uint(&source, 1);
         if (point == 0)
             break;

@@ -509,6 +509,33 @@ static void test_compared(void **state)
     }
 }
 
+/* As long as hostmem writes it, in UTF-8: the name is at its end. */
+static void test_long_path(void **state)
+{
+    (void)state;
+    enum { LONGEST = 3 * 1024 };
+    static char path[LONGEST + 1];
+    static const char name[] = "/named.dll";
+    const uint64_t image = 0x7FF000000000;
+    struct trace_maker maker;
+    struct loaded loaded;
+
+    memset(path, 'a', LONGEST);
+    path[0] = '/';
+    strcpy(path + LONGEST - strlen(name), name);
+    begin(&maker);
+    maker_stack(&maker, 1, 1, (const uint64_t[]){image + 0x10});
+    MAKE(&maker, MADE_IMAGE, AT(0), 0, 1, 1, image, image + MB, 0, (uintptr_t)path, 0);
+    MAKE(&maker, MADE_ALLOC, AT(1), 1, 0, 8 * MB, 0x3000, 4, 2, 1, 0, MB, 8 * MB, MB);
+    maker_end(&maker);
+    assert_true(load(&loaded, &maker));
+    char *text = text_of(&loaded);
+    assert_non_null(strstr(text, "named.dll+0x10"));
+    free(text);
+    hm_unload(&loaded);
+    maker_free(&maker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -532,6 +559,7 @@ int main(void)
         cmocka_unit_test(test_stacks_left_out),
         cmocka_unit_test(test_json_texts),
         cmocka_unit_test(test_compared),
+        cmocka_unit_test(test_long_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
