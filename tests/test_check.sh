@@ -21,7 +21,7 @@ dotnet=()
 versions=
 if [ "$arch" = x86_64 ]; then
     need "$clr/dotnet-root/host/fxr"
-    dotnet=(--dotnet "$(windows "$clr/dotnet-root")")
+    dotnet=(--dotnet "Z:$clr/dotnet-root")
     versions="8 9 10 11"
 fi
 
@@ -98,7 +98,8 @@ test_rows() {
     # The command line.
     what="the command line"
     for option in "--bogus" "--dotnet none" "--only" "--only none" "--only machine --only none" "--patience 0" \
-        "--only machine --patience 4294968" "--only machine --patience 60s" "--only machine --patience -4294967295"; do
+        "--only machine --patience 4294968" "--only machine --patience 60s" "--only machine --patience -4294967295" \
+        "--only machine --patience 60 --patience 60" "--only machine --dotnet Z:/tmp" "--only machine --mscoree Z:tmp"; do
         host $option
         checks=$((checks + 1))
         [ $status -eq 2 ] && grep -q '^hostmem-check: ' "$work/err" || wrong "$option: status $status, $(head -n 1 "$work/err")"
@@ -110,6 +111,7 @@ test_rows() {
     done
     ran 0 "usage: hostmem-check [options]" --help
     ran 0 "hostmem-check $hostmem_version" --version
+    for option in --help --version "--only machine"; do unwritten 1 $option; done
 
     # The stand-in for .NET Framework, and what can be wrong with it: FAULT ROW...
     framework=(--only framework4 --mscoree "$(windows "$standin")" --patience 60)
@@ -117,6 +119,8 @@ test_rows() {
     host "${framework[@]}"
     ended 0
     are ok framework4 $framework4
+    host --only framework4 --mscoree "Z:$standin" --patience 60
+    ended 0
     is - framework4.calls
     grep -q '^--mscoree: a stand-in' "$work/out" || wrong "the stand-in is not named"
     while read -r fault rows; do

@@ -71,6 +71,7 @@ test_command_line() {
         ran 0 "usage: hostmem-run [options] app.exe|app.dll [arguments]" $option
     done
     ran 0 "hostmem-run $hostmem_version" --version
+    for option in --help --version; do unwritten 125 $option; done
 }
 
 test_limit_options() {
@@ -264,6 +265,7 @@ test_framework() {
     grep -qxF "stand-in: started raw" "$work/err" || wrong "--raw: the stand-in was given a manager"
     report '.mode == "raw" and (has("regions") | not)'
     ran 5 'Sample.Entry.Run("5")' --mscoree "$mscoree" "${method[@]}" "$work/sample.dll" 5
+    ran 5 'Sample.Entry.Run("5")' --mscoree "${mscoree//\\//}" "${method[@]}" "$work/sample.dll" 5
     grep -q "VirtualQuery agrees with the statistics, byte for byte" "$work/err" || wrong "no text report on stderr"
 
     # Limits are for any CLR; sizes with and without a unit, in either case.

@@ -73,6 +73,15 @@ static const char *value_of(const char *name, int argc, char **argv, int *at, co
     return "";
 }
 
+/* All of it has reached standard output, or a complaint says that it has not. */
+static int written(const char *what)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return STATUS_DONE;
+    complain(NULL, what);
+    return STATUS_WRONG;
+}
+
 /* -1: go on; else the exit status. */
 static int options_read(struct options *options, int argc, char **argv)
 {
@@ -80,11 +89,11 @@ static int options_read(struct options *options, int argc, char **argv)
         const char *value = NULL;
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "-?") == 0) {
             fputs(help, stdout);
-            return STATUS_DONE;
+            return written("the help could not be written");
         }
         if (strcmp(argv[i], "--version") == 0) {
             puts("hostmem-report " HOSTMEM_REPORT_VERSION);
-            return STATUS_DONE;
+            return written("the version could not be written");
         }
         if (strcmp(argv[i], "--json") == 0) {
             options->json = true;

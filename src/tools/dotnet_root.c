@@ -110,15 +110,13 @@ static bool hostfxr_find(const wchar_t *root, wchar_t *hostfxr)
     return *best && path_join(hostfxr, folder, best) && path_join(hostfxr, hostfxr, L"hostfxr.dll");
 }
 
-/* The variable's value, if it has one; with backslashes, which the loader of DLLs wants (a shell may have written others). */
+/* The variable's value, if it has one; with backslashes. */
 static bool variable_read(const wchar_t *name, wchar_t *value)
 {
     DWORD length = GetEnvironmentVariableW(name, value, PATH_CHARS);
     if (length == 0 || length >= PATH_CHARS)
         return false;
-    for (; *value; value++)
-        if (*value == L'/')
-            *value = L'\\';
+    path_with_backslashes(value);
     return true;
 }
 

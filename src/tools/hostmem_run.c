@@ -319,6 +319,8 @@ int wmain(int argc, wchar_t **argv)
         return 0;
     case OPTIONS_WRONG:
         return STATUS_USAGE;
+    case OPTIONS_FAILED:
+        return STATUS_FAILED;
     case OPTIONS_ASK:
         return control_ask(&options);
     case OPTIONS_RUN:

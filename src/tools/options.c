@@ -8,6 +8,7 @@
 #include <hostmem/hostmem.h>
 
 #include "bridge/runtime.h"
+#include "tools/program.h"
 #include "tools/writer.h"
 #include "trace/ring.h"
 
@@ -65,29 +66,26 @@ static const char help[] =
     "Exit status: the program's own; 2 when the command line makes no sense; 125 when the program cannot be "
     "run,\nor not be asked.\n";
 
-static void say(const char *text)
+/* The help, or the version. */
+static enum options_result say(bool of_version)
 {
     static struct writer writer;
+    const uint32_t version = hostmem_version();
 
     writer_open(&writer, GetStdHandle(STD_OUTPUT_HANDLE));
-    writer_text(&writer, text);
+    if (of_version) {
+        writer_text_number(&writer, "hostmem-run ", version >> 16 & 0xFF);
+        writer_text_number(&writer, ".", version >> 8 & 0xFF);
+        writer_text_number(&writer, ".", version & 0xFF);
+        writer_text(&writer, "\n");
+    } else {
+        writer_text(&writer, help);
+    }
     writer_flush(&writer);
-}
-
-static void say_version(void)
-{
-    static struct writer writer;
-    uint32_t version = hostmem_version();
-
-    writer_open(&writer, GetStdHandle(STD_OUTPUT_HANDLE));
-    writer_text(&writer, "hostmem-run ");
-    writer_number(&writer, version >> 16 & 0xFF, 0);
-    writer_text(&writer, ".");
-    writer_number(&writer, version >> 8 & 0xFF, 0);
-    writer_text(&writer, ".");
-    writer_number(&writer, version & 0xFF, 0);
-    writer_text(&writer, "\n");
-    writer_flush(&writer);
+    if (!writer.error)
+        return OPTIONS_DONE;
+    complain(L"standard output could not be written (Windows error %lu)", writer.error);
+    return OPTIONS_FAILED;
 }
 
 /* K, M or G, also with B or iB behind it, in any case: the power of 2; 0: it is none of these. */
@@ -260,12 +258,10 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             break;
         }
         if (wcscmp(name, L"--help") == 0 || wcscmp(name, L"-h") == 0 || wcscmp(name, L"-?") == 0) {
-            say(help);
-            return OPTIONS_DONE;
+            return say(false);
         }
         if (wcscmp(name, L"--version") == 0) {
-            say_version();
-            return OPTIONS_DONE;
+            return say(true);
         }
         while (i < sizeof all / sizeof *all && !is_option(name, all[i].name, &value))
             i++;
@@ -306,6 +302,12 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             return OPTIONS_WRONG;
         }
         none |= *number == HOSTMEM_UNLIMITED;
+    }
+    if (options->mscoree) {
+        static wchar_t mscoree[PATH_CHARS]; /* no command line is longer */
+        wcsncpy(mscoree, options->mscoree, PATH_CHARS - 1);
+        path_with_backslashes(mscoree);
+        options->mscoree = mscoree;
     }
     if (at < argc) {
         options->program = argv[at];

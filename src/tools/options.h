@@ -29,10 +29,11 @@ enum options_result {
     OPTIONS_RUN,
     OPTIONS_ASK /* --set or --get */,
     OPTIONS_DONE /* help or version was asked for and given */,
-    OPTIONS_WRONG
+    OPTIONS_WRONG /* as a command line */,
+    OPTIONS_FAILED /* it could not be given */
 };
 
-/* OPTIONS_WRONG: the user has been told in one line what is wrong. */
+/* OPTIONS_WRONG, OPTIONS_FAILED: the user has been told in one line what is wrong. */
 enum options_result options_read(struct options *options, int argc, wchar_t **argv);
 
 #endif

@@ -37,6 +37,13 @@ bool path_join(wchar_t *path, const wchar_t *directory, const wchar_t *name)
     return true;
 }
 
+void path_with_backslashes(wchar_t *path)
+{
+    for (; *path; path++)
+        if (*path == L'/')
+            *path = L'\\';
+}
+
 bool file_exists(const wchar_t *path)
 {
     DWORD attributes = GetFileAttributesW(path);

@@ -35,6 +35,9 @@ bool program_has_file(const struct program *program, HANDLE file);
 /* Writes `directory`\`name`; false if that is too long. */
 bool path_join(wchar_t *path, const wchar_t *directory, const wchar_t *name);
 
+/* Turns `/` into `\`, which the loader of DLLs wants: a shell may have written others. */
+void path_with_backslashes(wchar_t *path);
+
 bool file_exists(const wchar_t *path);
 
 #endif

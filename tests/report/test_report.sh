@@ -123,6 +123,12 @@ run --version
 [ $status -eq 0 ] && grep -q '^hostmem-report [0-9.]*.$\|^hostmem-report [0-9.]*$' out || wrong "--version: $(cat out)"
 run --help
 [ $status -eq 0 ] && grep -q -- '--html OUT.html' out || wrong "--help: $(cat out)"
+for option in --help --version small.nettrace; do
+    "${report[@]}" $option > /dev/full 2> err
+    status=$?
+    [ $status -eq 1 ] && [ "$(grep -c '^hostmem-report: .*written' err)" -eq 1 ] ||
+        wrong "$option, unwritten: status $status, $(cat err)"
+done
 
 # The page.
 run small.nettrace --html page.html

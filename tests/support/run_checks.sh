@@ -57,6 +57,17 @@ ran() {
     grep -qxF -e "$text" "$work/out" || wrong "the output lacks '$text': $*: $(head -n 3 "$work/out")"
 }
 
+# unwritten STATUS ARGUMENTS...: where standard output takes nothing it ends with STATUS, and one line tells.
+unwritten() {
+    local expected=$1
+    shift
+    checks=$((checks + 1))
+    "$root/scripts/windows-run" "$arch" --timeout "$patience" "$run" "$@" < /dev/null > /dev/full 2> "$work/err"
+    status=$?
+    [ $status -eq "$expected" ] || wrong "unwritten: status $status, not $expected: $*"
+    [ "$(grep -c '^hostmem-[a-z]*: .* written' "$work/err")" -eq 1 ] || wrong "unwritten: not one line: $*: $(head -n 3 "$work/err")"
+}
+
 # report FILTER: jq's FILTER is true of $work/report.json.
 report() {
     checks=$((checks + 1))

@@ -13,11 +13,12 @@
 #include "tools/check/check.h"
 #include "tools/check/component.h"
 #include "tools/check/runner.h"
+#include "tools/program.h"
 #include "tools/writer.h"
 
 enum { INSTANCES_MOST = 48, VERSIONS_MOST = 8, ONLY_MOST = 8 };
 enum { STATUS_RED = 1, STATUS_USAGE = 2 };
-enum { SECONDS_MOST = 1000000 };
+enum { SECONDS_MOST = 1000000, PATIENCE_MS = 180000 };
 
 static const struct part *const parts[] = {
     &part_machine,   &part_manager, &part_budget,       &part_windows,    &part_job, &part_control,
@@ -47,13 +48,13 @@ static const char help[] =
     "sense.\n";
 
 static struct {
-    const wchar_t *output;
+    const wchar_t *output, *dotnet, *mscoree, *patience; /* NULL: not given */
     const wchar_t *only[ONLY_MOST];
     bool only_found[ONLY_MOST];
     unsigned only_count;
-    DWORD patience_ms;
-} options = {.patience_ms = 180000};
+} options;
 
+static DWORD patience_ms;
 static struct check check;
 static struct instance instances[INSTANCES_MOST];
 static unsigned instance_count;
@@ -119,37 +120,72 @@ static DWORD patience_of(const wchar_t *text)
     return *end || !iswdigit(*text) || seconds > SECONDS_MOST ? 0 : (DWORD)seconds * 1000;
 }
 
+/* An absolute path, with backslashes; false: it is none, or too long. */
+static bool path_read(wchar_t *path, const wchar_t *value)
+{
+    if (wcslen(value) >= CHECK_PATH)
+        return false;
+    wcscpy(path, value);
+    path_with_backslashes(path);
+    return hm_path_is_absolute(path);
+}
+
+/* Standard output and --output have what was said; else one line tells. */
+static bool all_is_written(void)
+{
+    bool good = true;
+
+    for (unsigned i = 0; i < writer_count; i++)
+        if (writers[i].error) {
+            say_wrong(L"the text could not be written to its end:", i ? options.output : L"standard output",
+                      "");
+            good = false;
+        }
+    return good;
+}
+
 /* -1: go on; else the exit status. */
 static int options_read(int argc, wchar_t **argv)
 {
+    const struct {
+        const wchar_t *name, **value;
+    } all[] = {{L"--output", &options.output},
+               {L"--dotnet", &options.dotnet},
+               {L"--mscoree", &options.mscoree},
+               {L"--patience", &options.patience}};
+    static wchar_t dotnet[CHECK_PATH];
+
     for (int i = 1; i < argc; i++) {
         const wchar_t *option = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+        unsigned k = 0;
         if (is(option, L"--help") || is(option, L"-h") || is(option, L"-?"))
-            return say(help), 0;
+            return say(help), all_is_written() ? 0 : STATUS_RED;
         if (is(option, L"--version"))
-            return say("hostmem-check " HOSTMEM_VERSION_TEXT "\n"), 0;
-        if (!is(option, L"--output") && !is(option, L"--dotnet") && !is(option, L"--mscoree") &&
-            !is(option, L"--only") && !is(option, L"--patience"))
+            return say("hostmem-check " HOSTMEM_VERSION_TEXT "\n"), all_is_written() ? 0 : STATUS_RED;
+        while (k < ARRAYSIZE(all) && !is(option, all[k].name))
+            k++;
+        if (k == ARRAYSIZE(all) && !is(option, L"--only"))
             return wrong(L"unknown option", option);
         if (!value || !*value)
             return wrong(L"a value is missing after", option);
         i++;
-        if (is(option, L"--output"))
-            options.output = value;
-        else if (is(option, L"--patience"))
-            options.patience_ms = patience_of(value);
-        else if (is(option, L"--only") && options.only_count < ONLY_MOST)
+        if (k < ARRAYSIZE(all) && *all[k].value)
+            return wrong(L"given twice:", option);
+        if (k < ARRAYSIZE(all))
+            *all[k].value = value;
+        else if (options.only_count < ONLY_MOST)
             options.only[options.only_count++] = value;
-        else if (is(option, L"--only"))
+        else
             return wrong(L"too many", option);
-        else if (!hm_path_is_absolute(value) || wcslen(value) >= CHECK_PATH)
-            return wrong(L"no absolute path", value);
-        else if (is(option, L"--mscoree"))
-            wcscpy(check.mscoree, value);
-        else /* as a launcher of programs takes it */
-            SetEnvironmentVariableW(sizeof(void *) == 8 ? L"DOTNET_ROOT_X64" : L"DOTNET_ROOT_X86", value);
     }
-    return options.patience_ms ? -1 : wrong(L"--patience wants seconds, from 1 to 1000000", L"");
+    if (options.mscoree && !path_read(check.mscoree, options.mscoree))
+        return wrong(L"no absolute path", options.mscoree);
+    if (options.dotnet && !path_read(dotnet, options.dotnet))
+        return wrong(L"no absolute path", options.dotnet);
+    if (options.dotnet) /* as a launcher of programs takes it */
+        SetEnvironmentVariableW(sizeof(void *) == 8 ? L"DOTNET_ROOT_X64" : L"DOTNET_ROOT_X86", dotnet);
+    patience_ms = options.patience ? patience_of(options.patience) : PATIENCE_MS;
+    return patience_ms ? -1 : wrong(L"--patience wants seconds, from 1 to 1000000", L"");
 }
 
 static void instance_add(const struct part *part, const wchar_t *argument)
@@ -166,7 +202,8 @@ static void instance_add(const struct part *part, const wchar_t *argument)
         instances[instance_count++] = instance;
 }
 
-static void instances_find(void)
+/* Of .NET, how many versions there are. */
+static unsigned instances_find(void)
 {
     static wchar_t versions[VERSIONS_MOST][64];
     const unsigned count = component_versions(versions, VERSIONS_MOST);
@@ -189,6 +226,7 @@ static void instances_find(void)
             instance_add(part, L"");
         }
     }
+    return count;
 }
 
 /* The folder of this run, with the C# assembly; false: the last error tells why not. */
@@ -269,7 +307,7 @@ static void instance_run(const struct instance *instance)
         row_say(instance, "bound", "each installed .NET", &none);
         return;
     }
-    runner_run(instance, &check, options.patience_ms, &outcome);
+    runner_run(instance, &check, patience_ms, &outcome);
     if (outcome.rows[outcome.count - 1].verdict == ROW_OK && skipped_say(instance, &outcome))
         return;
     for (unsigned i = 0; i < outcome.count; i++)
@@ -317,7 +355,8 @@ int wmain(int argc, wchar_t **argv)
     int status = options_read(argc, argv);
     if (status >= 0)
         return status;
-    instances_find();
+    if (instances_find() == 0 && options.dotnet)
+        return wrong(L"--dotnet: no .NET 8 or later of this architecture is in", options.dotnet);
     for (unsigned i = 0; i < options.only_count; i++)
         if (!options.only_found[i])
             return wrong(L"--only names no part that there is:", options.only[i]);
@@ -336,12 +375,8 @@ int wmain(int argc, wchar_t **argv)
     }
     status = report();
     folder_remove();
-    for (unsigned i = 0; i < writer_count; i++)
-        if (writers[i].error) {
-            say_wrong(L"the text could not be written to its end:", i ? options.output : L"standard output",
-                      "");
-            status = STATUS_RED;
-        }
+    if (!all_is_written())
+        status = STATUS_RED;
     console_keep();
     return status;
 }
