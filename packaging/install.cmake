@@ -30,4 +30,15 @@ install(FILES ${CMAKE_CURRENT_BINARY_DIR}/hostmem.pc DESTINATION ${CMAKE_INSTALL
 
 install(FILES LICENSE README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md TYPE DOC)
 install(DIRECTORY docs TYPE DOC)
+# Headers lie elsewhere than in the sources: links to them follow.
+file(RELATIVE_PATH headers /${CMAKE_INSTALL_DOCDIR} /${CMAKE_INSTALL_INCLUDEDIR})
+install(CODE "
+    set(doc \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DOCDIR}\")
+    file(GLOB pages \"\${doc}/*.md\" \"\${doc}/docs/*.md\")
+    foreach(page IN LISTS pages)
+        file(READ \"\${page}\" text)
+        string(REPLACE \"](include/\" \"](${headers}/\" text \"\${text}\")
+        string(REPLACE \"](../include/\" \"](../${headers}/\" text \"\${text}\")
+        file(WRITE \"\${page}\" \"\${text}\")
+    endforeach()")
 install(DIRECTORY examples TYPE DOC)

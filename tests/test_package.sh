@@ -76,6 +76,9 @@ for name in x64 x86; do
         include/hostmem/hostmem.h share/doc/hostmem/LICENSE share/doc/hostmem/docs/limits.md share/doc/hostmem/examples/minimal_host.c; do
         [ -s "$tree/$file" ] || wrong "$name: $file is missing"
     done
+    while IFS=: read -r page link; do
+        [ -e "$(dirname "$page")/${link%%#*}" ] || wrong "$name: ${page#"$tree"/} links to $link, which is not there"
+    done < <(grep -roP --include=*.md '\]\(\K(?![a-z]*:|#)[^)]+' "$tree")
     path=(-e "$root" -e "${root//[!A-Za-z0-9]/_}")   # dlltool makes names of it
     ! grep -rqaF "${path[@]}" "$tree" || wrong "$name: the path of the build is in $(grep -rlaF "${path[@]}" "$tree" | tr '\n' ' ')"
     has_section '\.debug_' "$tree/bin/hostmem.dll" && wrong "$name: hostmem.dll has debug information"
