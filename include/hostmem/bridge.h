@@ -480,8 +480,8 @@ HRESULT HOSTMEM_CALL hostmem_bridge_find(const wchar_t *assemblies, wchar_t *pat
 /*
  * hostmem_bridge_load - load a coreclr.dll and bind an IHostControl to it, before it starts.
  *
- *   path      absolute path of coreclr.dll.  Its imports are searched for beside it and in the system folder
- *             only.
+ *   path      absolute path of coreclr.dll, with backslashes.  Its imports are searched for beside it and in
+ *             the system folder only.
  *   control   as for hostmem_bridge_bind.
  *   options   as for hostmem_bridge_bind.
  *   runtime   receives the module, which stays loaded; NULL on failure.  May be NULL.
