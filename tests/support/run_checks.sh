@@ -19,16 +19,19 @@ need() { [ -e "$1" ] || { echo "$test: $1 is missing: run scripts/setup" >&2; ex
 need "$run"
 command -v jq > /dev/null || { echo "$test: jq is missing: run scripts/setup" >&2; exit 1; }
 
-# Runs hostmem-run with standard input from $input; sets `status` and leaves $work/out and $work/err.
+# Runs hostmem-run with standard input from $input and standard output to $standard_output; sets `status` and leaves $work/out and
+# $work/err.
 input=/dev/null
+standard_output=$work/out.raw
 patience=120   # seconds
 host() {
     local try
+    : > "$work/out.raw"
     for try in 1 2; do
-        "$root/scripts/windows-run" "$arch" --timeout "$patience" "$run" "$@" < "$input" > "$work/out.raw" 2> "$work/err.raw"
+        "$root/scripts/windows-run" "$arch" --timeout "$patience" "$run" "$@" < "$input" > "$standard_output" 2> "$work/err.raw"
         status=$?
         # Wine now and then does not get a program started, and says nothing: once more.
-        [ $status -eq 1 ] && [ ! -s "$work/out.raw" ] && [ ! -s "$work/err.raw" ] || break
+        [ $status -eq 1 ] && [ ! -s "$standard_output" ] && [ ! -s "$work/err.raw" ] || break
     done
     tr -d '\r' < "$work/out.raw" > "$work/out"
     tr -d '\r' < "$work/err.raw" > "$work/err"
@@ -59,11 +62,10 @@ ran() {
 
 # unwritten STATUS ARGUMENTS...: where standard output takes nothing it ends with STATUS, and one line tells.
 unwritten() {
-    local expected=$1
+    local expected=$1 standard_output=/dev/full
     shift
     checks=$((checks + 1))
-    "$root/scripts/windows-run" "$arch" --timeout "$patience" "$run" "$@" < /dev/null > /dev/full 2> "$work/err"
-    status=$?
+    host "$@"
     [ $status -eq "$expected" ] || wrong "unwritten: status $status, not $expected: $*"
     [ "$(grep -c '^hostmem-[a-z]*: .* written' "$work/err")" -eq 1 ] || wrong "unwritten: not one line: $*: $(head -n 3 "$work/err")"
 }
