@@ -84,7 +84,8 @@ void hm_reconcile_leave(struct region_table *table, struct region_hold *hold, ui
         stats_bump(&table->stats->os_compared);
         repair(table, hold, first, count);
     }
-    if (!hm_region_leave(table, hold)) /* a longer one may have come there: how far the call went is not known */
+    /* A longer one may have come there; how far the call went is not known. */
+    if (!hm_region_leave(table, hold))
         hm_reconcile_range(table, start, UINT64_MAX);
 }
 
