@@ -68,10 +68,9 @@ figure() { jq -r "$2" "$work/$1.json" 2> /dev/null || echo 0; }
 # What differs from run to run.
 stable() { sed -E "/^collections /d; s/held [0-9]+ bytes, stopped by .*/held/" "$work/$1"; }
 
-# A memory that has run out ended the program: told by us, told by the runtime, or handled by the program. (Where there is too
-# little to print the exception, the runtime says that instead.)
+# A memory that has run out ended the program: told by us, told by the runtime, or handled by the program.
 out_of_memory() { # NAME STATUS
-    grep -qE "OutOfMemoryException|Out of memory|Exception\.ToString\(\) failed" "$work/$1.err" "$work/$1" && [ "$2" -ne $TIMEOUT ] &&
+    grep -qE "OutOfMemoryException|Out of memory" "$work/$1.err" "$work/$1" && [ "$2" -ne $TIMEOUT ] &&
         ! grep -qE "0x80131506|AccessViolation" "$work/$1.err"
 }
 
