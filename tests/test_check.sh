@@ -21,7 +21,7 @@ dotnet=()
 versions=
 if [ "$arch" = x86_64 ]; then
     need "$clr/dotnet-root/host/fxr"
-    dotnet=(--dotnet "Z:$clr/dotnet-root")
+    dotnet=(--dotnet "$(windows "$clr/dotnet-root")")
     versions="8 9 10 11"
 fi
 
@@ -119,10 +119,16 @@ test_rows() {
     host "${framework[@]}"
     ended 0
     are ok framework4 $framework4
-    host --only framework4 --mscoree "Z:$standin" --patience 60
-    ended 0
     is - framework4.calls
     grep -q '^--mscoree: a stand-in' "$work/out" || wrong "the stand-in is not named"
+    what="slashes of the other kind"
+    host --only framework4 --mscoree "Z:$standin" --patience 60
+    ended 0
+    are ok framework4 $framework4
+    if [ ${#dotnet[@]} -ne 0 ]; then
+        host --only machine --dotnet "Z:$clr/dotnet-root"
+        ended 0
+    fi
     while read -r fault rows; do
         what="stand-in, $fault"
         export STANDIN_FAULT=$fault
