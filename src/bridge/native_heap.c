@@ -102,7 +102,7 @@ static void *block_take(IHostMalloc *heap, SIZE_T size, bool zeroed)
         goto none;
     struct header *header = memory;
     header->size = size;
-    if ((uintptr_t)header % BLOCK_MAP_ALIGN || !block_map_add(blocks, (uintptr_t)(header + 1))) {
+    if (!block_map_add(blocks, (uintptr_t)(header + 1))) { /* nor where a host does not align it */
         IHostMalloc_Free(heap, memory);
         goto none;
     }

@@ -49,7 +49,7 @@ static inline _Atomic uint8_t *block_map_mark(const struct block_map *map, uintp
     return marks == NULL ? NULL : &marks[address % BLOCK_MAP_LEAF_SPAN / BLOCK_MAP_ALIGN];
 }
 
-/* Note that a block begins at `address`, which is aligned.  False: no memory, or no such address. */
+/* Note that a block begins at `address`.  False: no memory, no such address, or none that is aligned. */
 static inline bool block_map_add(struct block_map *map, uintptr_t address)
 {
     _Atomic uint8_t *mark = block_map_mark(map, address, true);
