@@ -73,8 +73,8 @@ static const char *value_of(const char *name, int argc, char **argv, int *at, co
     return "";
 }
 
-/* All of it has reached standard output, or a complaint says that it has not. */
-static int written(const char *what)
+/* All of it has reached standard output, or a complaint says that it has not: the exit status. */
+static int stdout_end(const char *what)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return STATUS_DONE;
@@ -89,11 +89,11 @@ static int options_read(struct options *options, int argc, char **argv)
         const char *value = NULL;
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "-?") == 0) {
             fputs(help, stdout);
-            return written("the help could not be written");
+            return stdout_end("the help could not be written");
         }
         if (strcmp(argv[i], "--version") == 0) {
             puts("hostmem-report " HOSTMEM_REPORT_VERSION);
-            return written("the version could not be written");
+            return stdout_end("the version could not be written");
         }
         if (strcmp(argv[i], "--json") == 0) {
             options->json = true;
@@ -204,9 +204,9 @@ static int write_stdout(const struct options *options, const struct reported *fi
         made = hm_report_comparison(&out, first, second);
     else
         hm_report_text(&out, first);
-    if (fflush(stdout) == 0 && !out.failed && made)
-        return STATUS_DONE;
-    complain(NULL, made ? "the report could not be written to its end" : "no memory");
+    if (made)
+        return stdout_end("the report could not be written to its end");
+    complain(NULL, "no memory");
     return STATUS_WRONG;
 }
 

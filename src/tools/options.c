@@ -257,12 +257,10 @@ enum options_result options_read(struct options *options, int argc, wchar_t **ar
             at++;
             break;
         }
-        if (wcscmp(name, L"--help") == 0 || wcscmp(name, L"-h") == 0 || wcscmp(name, L"-?") == 0) {
+        if (wcscmp(name, L"--help") == 0 || wcscmp(name, L"-h") == 0 || wcscmp(name, L"-?") == 0)
             return say(false);
-        }
-        if (wcscmp(name, L"--version") == 0) {
+        if (wcscmp(name, L"--version") == 0)
             return say(true);
-        }
         while (i < sizeof all / sizeof *all && !is_option(name, all[i].name, &value))
             i++;
         if (i == sizeof all / sizeof *all) {
